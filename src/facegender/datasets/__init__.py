@@ -1,0 +1,1 @@
+"""From a dataset as its authors ship it to a prepared store of 64x64 crops."""

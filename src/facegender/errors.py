@@ -1,0 +1,122 @@
+"""Every error that facegender raises on purpose.
+
+::
+
+    FacegenderError                 base; `kind` is a stable word for programs, `remedy` a hint for people
+    ├── PhotoReadError              one photo could not be read; never ends a run
+    │   ├── PhotoNotFoundError      kind "not_found"
+    │   ├── PhotoPermissionError    kind "permission"
+    │   ├── NotAnImageError         kind "not_an_image"
+    │   ├── TruncatedImageError     kind "truncated"
+    │   └── PixelLimitError         kind "pixel_limit"
+    ├── InputError                  kind "input": arguments that cannot be served (empty folder, bad option)
+    ├── OutputError                 kind "output": a file or folder that cannot be written
+    ├── WeightsError                kind "weights": unknown model, missing file, checksum that does not match
+    ├── DatasetError                kind "dataset": a source or a label list that is not what it should be
+    │   └── StoreError              kind "store": a prepared store that is absent, cut short or of another version
+    ├── RecipeError                 kind "recipe": a training recipe with an unknown or impossible setting
+    ├── CheckpointError             kind "checkpoint": a checkpoint that is cut short or belongs to another run
+    └── MissingExtraError           kind "missing_extra": an optional dependency is not installed
+"""
+
+from __future__ import annotations
+
+
+class FacegenderError(Exception):
+    """Base of all errors meant for the user.
+
+    The message names the file or option at fault and, where there is one, the remedy.
+    """
+
+    kind = "error"
+
+    def __init__(self, message: str, *, remedy: str | None = None) -> None:
+        self.remedy = remedy
+        super().__init__(f"{message} ({remedy})" if remedy else message)
+
+
+class PhotoReadError(FacegenderError):
+    """One photo could not be read."""
+
+    kind = "unreadable"
+
+
+class PhotoNotFoundError(PhotoReadError):
+    """The path does not exist or is not a regular file."""
+
+    kind = "not_found"
+
+
+class PhotoPermissionError(PhotoReadError):
+    """The file exists but may not be read."""
+
+    kind = "permission"
+
+
+class NotAnImageError(PhotoReadError):
+    """The bytes are not an image of a supported format."""
+
+    kind = "not_an_image"
+
+
+class TruncatedImageError(PhotoReadError):
+    """The image starts well but its data ends early or is damaged."""
+
+    kind = "truncated"
+
+
+class PixelLimitError(PhotoReadError):
+    """The image has more pixels than the limit allows."""
+
+    kind = "pixel_limit"
+
+
+class InputError(FacegenderError):
+    """The arguments cannot be served."""
+
+    kind = "input"
+
+
+class OutputError(FacegenderError):
+    """A file or folder cannot be written."""
+
+    kind = "output"
+
+
+class WeightsError(FacegenderError):
+    """A weight file is unknown, missing or not what its card says."""
+
+    kind = "weights"
+
+
+class DatasetError(FacegenderError):
+    """A dataset source or label list is not what it should be."""
+
+    kind = "dataset"
+
+
+class StoreError(DatasetError):
+    """A prepared store is absent, cut short or of another version."""
+
+    kind = "store"
+
+
+class RecipeError(FacegenderError):
+    """A training recipe has an unknown or impossible setting."""
+
+    kind = "recipe"
+
+
+class CheckpointError(FacegenderError):
+    """A checkpoint is cut short or belongs to another run."""
+
+    kind = "checkpoint"
+
+
+class MissingExtraError(FacegenderError):
+    """An optional dependency is not installed."""
+
+    kind = "missing_extra"
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f"this needs the package {package}", remedy=f"pip install 'facegender[{extra}]'")

@@ -1,0 +1,1 @@
+"""Metrics, cross-validation and figures (extra ``train``)."""

@@ -1,0 +1,1 @@
+"""From a photo file to aligned 64x64 crops: decode, detect, align."""

@@ -1,0 +1,1 @@
+"""From crops to calibrated answers, and from photos to records."""

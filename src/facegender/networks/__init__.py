@@ -1,0 +1,1 @@
+"""The networks as layer tables, their arithmetic, and the PyTorch modules built from them."""

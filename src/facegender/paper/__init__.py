@@ -1,0 +1,1 @@
+"""The published numbers of the paper, to stand beside ours."""
