@@ -3,46 +3,19 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
 
-import typer
-from rich.console import Console
-
+from facegender.cli import crossval, export, params, predict, prepare, train  # noqa: F401  (each registers its verb)
+from facegender.cli.root import app, stderr
 from facegender.errors import FacegenderError
 
-app = typer.Typer(
-    name="facegender",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="markdown",
-    help="Estimate how the faces in photos are likely to be *perceived*: female, male, or an honest *uncertain*.",
-)
-
-#: People read this one; records go to standard output so that they can be piped.
-stderr = Console(stderr=True, highlight=False)
-
-
-def _version(show: bool) -> None:
-    if show:
-        from importlib.metadata import version
-
-        typer.echo(f"facegender {version('facegender')}")
-        raise typer.Exit
-
-
-@app.callback()
-def _options(
-    _show_version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
-    ] = False,
-) -> None:
-    pass
+__all__ = ["app", "main"]
 
 
 def main() -> None:
-    """Run the command line. Exit status: 0 done, 1 nothing could be done, 2 usage, 3 some photos failed, 130 interrupted."""
-    from facegender.cli import crossval, params, predict, prepare, train  # noqa: F401  (each registers its verb)
+    """Run the command line.
 
+    Exit status: 0 done, 1 nothing could be done, 2 usage, 3 some photos could not be read, 130 interrupted.
+    """
     try:
         app()
     except FacegenderError as error:

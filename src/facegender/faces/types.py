@@ -108,7 +108,5 @@ class PhotoResult:
                 }
                 for r in self.faces
             ],
-            "error": None
-            if self.error is None
-            else {"kind": self.error.kind, "message": self.error.message},
+            "error": None if self.error is None else {"kind": self.error.kind, "message": self.error.message},
         }

@@ -1,0 +1,5 @@
+"""``python -m facegender``."""
+
+from facegender.cli import main
+
+main()

@@ -1,0 +1,89 @@
+"""``facegender crossval``: ten folds of a recipe on a prepared store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from facegender.cli.root import app, stderr
+from facegender.cli.train import (
+    AcceleratorOption,
+    ColourOption,
+    DevicesOption,
+    EpochsOption,
+    NetworkOption,
+    PrecisionOption,
+    RecipeOption,
+    SeedOption,
+    StoreArgument,
+)
+
+_SHOWN = {
+    "accuracy": "accuracy",
+    "tpr": "TPR (men)",
+    "fpr": "FPR",
+    "precision": "precision",
+    "female_accuracy": "women",
+    "balanced_accuracy": "balanced",
+    "auc": "AUC",
+}
+
+
+@app.command()
+def crossval(
+    store: StoreArgument,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the runs; done folds are not repeated.")],
+    folds: Annotated[str, typer.Option(help="random (the paper's) or identity (nobody on both sides).")] = "random",
+    only: Annotated[list[int] | None, typer.Option(help="Only this fold; may be given again.")] = None,
+    recipe: RecipeOption = "paper",
+    network: NetworkOption = None,
+    colour: ColourOption = None,
+    epochs: EpochsOption = None,
+    seed: SeedOption = None,
+    precision: PrecisionOption = None,
+    accelerator: AcceleratorOption = "auto",
+    devices: DevicesOption = 1,
+) -> None:
+    """Train on all folds but one and test on that one, for each; mean and standard deviation over the folds."""
+    from facegender.cli.extras import require_training
+    from facegender.datasets.store import open_store
+
+    require_training()
+    from facegender.evaluation.crossval import cross_validate
+    from facegender.evaluation.metrics import Metrics
+    from facegender.training.loop import Hardware
+    from facegender.training.recipe import load_recipe
+
+    settings = load_recipe(recipe, network=network, colour=colour, epochs=epochs, seed=seed, precision=precision)
+
+    def told(fold: int, metrics: Metrics) -> None:
+        stderr.print(
+            f"fold {fold}: accuracy {100 * metrics.accuracy:.2f} %, balanced {100 * metrics.balanced_accuracy:.2f} %"
+        )
+
+    data = open_store(store)
+    result = cross_validate(
+        settings, data, folds, output, only=only, hardware=Hardware(accelerator, devices), on_fold=told
+    )
+    table = Table(
+        title=f"{data.name}, {len(result.per_fold)} {folds} folds, recipe {settings.name}, "
+        f"{settings.network}, {settings.colour}; in %",
+        title_justify="left",
+    )
+    table.add_column("fold")
+    for heading in _SHOWN.values():
+        table.add_column(heading, justify="right")
+    for number, metrics in result.per_fold.items():
+        table.add_row(str(number), *(f"{100 * getattr(metrics, name):.2f}" for name in _SHOWN))
+    table.add_section()
+    table.add_row("mean", *(f"{100 * result.mean(name):.2f}" for name in _SHOWN), style="bold")
+    table.add_row("std", *(f"{100 * result.std(name):.2f}" for name in _SHOWN))
+    low, high = result.accuracy_interval()
+    console = Console()
+    console.print(table)
+    console.print(f"Accuracy over all faces, 95 % Wilson interval: {100 * low:.2f} to {100 * high:.2f} %.")
+    console.print(str(output / "folds.csv"), soft_wrap=True, highlight=False)

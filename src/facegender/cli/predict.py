@@ -1,0 +1,289 @@
+"""``facegender predict``: every face in photos, folders or a list of paths."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Self
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from facegender.cli.root import app, stderr
+from facegender.errors import FacegenderError, InputError, OutputError, PhotoReadError
+from facegender.faces.decode import DEFAULT_MAX_PIXELS, decode
+from facegender.faces.types import PhotoResult
+from facegender.inference.annotate import save_annotated
+from facegender.inference.pipeline import FaceAnalyzer
+from facegender.inference.writers import CsvSink, JsonLinesSink, ParquetSink, Sink, TableSink, printable
+from facegender.weights import DEFAULT
+
+#: Inside folders, other files are passed over.
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".tif", ".tiff", ".bmp"}
+    | {".dib", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".jpx", ".avif", ".avifs"}
+)
+
+SHOW_PROGRESS_AFTER_S = 2.0
+
+
+class Format(StrEnum):
+    """The output formats."""
+
+    TABLE = "table"
+    JSONL = "jsonl"
+    CSV = "csv"
+    PARQUET = "parquet"
+
+
+class Device(StrEnum):
+    """Where the network runs."""
+
+    CPU = "cpu"
+    CUDA = "cuda"
+    AUTO = "auto"
+
+
+@app.command()
+def predict(
+    paths: Annotated[
+        list[str],
+        typer.Argument(metavar="PATH...", help="Photos, folders, or `-` for a list on standard input."),
+    ],
+    *,
+    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Also look in folders of folders.")] = False,
+    format_: Annotated[
+        Format | None,
+        typer.Option("--format", help="Output format. Default: from the suffix of --output, else a table."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write here instead of standard output."),
+    ] = None,
+    annotate: Annotated[
+        Path | None,
+        typer.Option("--annotate", metavar="DIR", help="Save each photo with its faces and answers drawn in."),
+    ] = None,
+    model: Annotated[
+        str, typer.Option("--model", metavar="NAME", help="A shipped network, or the path of an .onnx file.")
+    ] = DEFAULT,
+    device: Annotated[Device, typer.Option("--device", help="Where the network runs.")] = Device.CPU,
+    min_face: Annotated[
+        int,
+        typer.Option("--min-face", min=1, metavar="PIXELS", help="Side of the smallest face to look for."),
+    ] = 40,
+    min_confidence: Annotated[
+        float | None,
+        typer.Option(
+            "--min-confidence",
+            min=0.5,
+            max=1.0,
+            metavar="P",
+            help="Answers below it are `uncertain`. Default: the model's own value.",
+        ),
+    ] = None,
+    max_pixels: Annotated[
+        int, typer.Option("--max-pixels", min=1, metavar="N", help="Do not read photos with more pixels.")
+    ] = DEFAULT_MAX_PIXELS,
+) -> None:
+    """Find the faces in photos and estimate how each is likely to be *perceived*.
+
+    Exit status: 0 all photos were read; 1 nothing could be done; 2 wrong usage; 3 some photos could not
+    be read (each has its error in the output); 130 interrupted.
+    """
+    format_ = _format(format_, output)
+    photos = _collect(paths, recursive)
+    if annotate is not None:
+        _check_folder(annotate)
+
+    failed = 0
+    try:
+        with _sink(format_, output) as sink, _Bar(len(photos), _bar_fits(format_, output)) as bar:
+            analyzer = FaceAnalyzer(
+                model,
+                device=device.value,
+                min_face=min_face,
+                max_pixels=max_pixels,
+                min_confidence=min_confidence,
+            )
+            taken: set[str] = set()
+            for result in analyzer.analyze_many(photos):
+                sink.write(result)
+                if result.error is not None:
+                    failed += 1
+                    _say(f"skipped ({result.error.kind}): {result.error.message}")
+                elif annotate is not None:
+                    _save_annotated(result, annotate, taken, max_pixels)
+                bar.step()
+    except BrokenPipeError:
+        # The reader has seen enough. Without this, Python complains when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(0) from None
+    except (KeyboardInterrupt, FacegenderError) as error:
+        if isinstance(error, KeyboardInterrupt):
+            _say("interrupted")
+        for note in getattr(error, "__notes__", []):
+            _say(note)
+        raise
+    if failed == len(photos):
+        raise typer.Exit(1)
+    if failed:
+        raise typer.Exit(3)
+
+
+def _say(message: str) -> None:
+    stderr.print(printable(message), markup=False, soft_wrap=True)
+
+
+def _format(chosen: Format | None, output: Path | None) -> Format:
+    if output is None:
+        if chosen is Format.PARQUET:
+            raise typer.BadParameter("parquet needs --output FILE", param_hint="--format")
+        return chosen or Format.TABLE
+    if chosen is Format.TABLE:
+        raise typer.BadParameter("a table is for the terminal; choose jsonl, csv or parquet", param_hint="--format")
+    if chosen is not None:
+        return chosen
+    suffix = output.suffix.lower().removeprefix(".")
+    if suffix not in (Format.JSONL, Format.CSV, Format.PARQUET):
+        raise typer.BadParameter(
+            f"the suffix of {output.name} names no format; use .jsonl, .csv or .parquet, or add --format",
+            param_hint="--output",
+        )
+    return Format(suffix)
+
+
+def _collect(paths: list[str], recursive: bool) -> list[str]:
+    """Turn arguments into photos: folders are listed, ``-`` is read, all else is taken as it is."""
+    given: list[str] = []
+    for path in paths:
+        given.extend(_read_list() if path == "-" else [path])
+    photos: list[str] = []
+    empty: list[str] = []
+    for path in given:
+        if _is_folder(path):
+            found = list(_photos_in(path, recursive))
+            photos.extend(found)
+            if not found:
+                empty.append(path)
+        else:
+            photos.append(path)
+    remedy = None if recursive else "--recursive looks in folders of folders"
+    if not photos:
+        what = f"no photos in {', '.join(empty)}" if empty else "no photos were named"
+        raise InputError(what, remedy=remedy if empty else None)
+    for folder in empty:
+        _say(f"no photos in {folder}")
+    return photos
+
+
+def _is_folder(path: str) -> bool:
+    try:
+        return Path(path).is_dir()
+    except OSError:  # not allowed to look, or too long a name: the photo's own error will say so
+        return False
+
+
+def _read_list() -> Iterator[str]:
+    for line in sys.stdin.buffer:
+        path = os.fsdecode(line).rstrip("\r\n")
+        if path.strip():
+            yield path
+
+
+def _photos_in(folder: str, recursive: bool) -> Iterator[str]:
+    """The photos of a folder in the order of their names; hidden files and folders are passed over."""
+
+    def refuse(error: OSError) -> None:
+        raise InputError(f"cannot list the folder {error.filename}: {error.strerror}") from error
+
+    for place, folders, files in os.walk(folder, onerror=refuse):
+        folders[:] = sorted(name for name in folders if not name.startswith(".")) if recursive else []
+        for name in sorted(files):
+            if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."):
+                yield str(Path(place, name))
+
+
+def _check_folder(folder: Path) -> None:
+    """Make the folder and try it out before the work begins."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OutputError(f"cannot write in the folder {folder}: {error.strerror}") from error
+
+
+def _sink(format_: Format, output: Path | None) -> Sink:
+    target = sys.stdout if output is None else output
+    if format_ is Format.JSONL:
+        return JsonLinesSink(target)
+    if format_ is Format.CSV:
+        return CsvSink(target)
+    if format_ is Format.PARQUET and output is not None:
+        return ParquetSink(output)
+    # In a pipe there is no right width: let every row be one line.
+    return TableSink(_PipeConsole(highlight=False, width=None if sys.stdout.isatty() else 10_000))
+
+
+class _PipeConsole(Console):
+    """Leaves a closed pipe to the caller, where rich would exit with status 1."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+def _save_annotated(result: PhotoResult, folder: Path, taken: set[str], max_pixels: int) -> None:
+    # Read again rather than kept: results carry no pixels, so that memory stays flat.
+    try:
+        image = decode(result.path, max_pixels=max_pixels)
+    except PhotoReadError as error:
+        _say(f"not annotated ({error.kind}): {error}")
+    else:
+        save_annotated(image, result, folder, taken)
+
+
+def _bar_fits(format_: Format, output: Path | None) -> bool:
+    """Whether a progress bar has a terminal that records are not being written to meanwhile."""
+    records_on_terminal = format_ is not Format.TABLE and output is None and sys.stdout.isatty()
+    return stderr.is_terminal and not records_on_terminal
+
+
+class _Bar:
+    """A progress bar that shows itself once the run has lasted a while."""
+
+    def __init__(self, total: int, wanted: bool) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=stderr,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._task = self._progress.add_task("photos", total=total)
+        self._wanted = wanted
+        self._shown = False
+        self._began = time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def step(self) -> None:
+        """Count one photo."""
+        self._progress.advance(self._task)
+        if self._wanted and not self._shown and time.monotonic() - self._began > SHOW_PROGRESS_AFTER_S:
+            self._progress.start()
+            self._shown = True
+
+    def __exit__(self, *_: object) -> None:
+        if self._shown:
+            self._progress.stop()

@@ -1,0 +1,36 @@
+"""The root that every verb registers with, and the console for people."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+app = typer.Typer(
+    name="facegender",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    help="Estimate how the faces in photos are likely to be *perceived*: female, male, or an honest *uncertain*.",
+)
+
+#: People read this one; records go to standard output so that they can be piped.
+stderr = Console(stderr=True, highlight=False)
+
+
+def _version(show: bool) -> None:
+    if show:
+        from importlib.metadata import version
+
+        typer.echo(f"facegender {version('facegender')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _show_version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    pass

@@ -1,0 +1,79 @@
+"""``facegender train``: one run of a recipe on a prepared store."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from facegender.cli.root import app
+
+StoreArgument = Annotated[Path, typer.Argument(help="A prepared store (see: facegender prepare).")]
+RecipeOption = Annotated[str, typer.Option("--recipe", "-r", help="paper, tuned, or a TOML file.")]
+NetworkOption = Annotated[str | None, typer.Option(help="Network, instead of the recipe's.")]
+ColourOption = Annotated[str | None, typer.Option(help="rgb or gray, instead of the recipe's.")]
+EpochsOption = Annotated[int | None, typer.Option(help="Epochs, instead of the recipe's.")]
+SeedOption = Annotated[int | None, typer.Option(help="Seed, instead of the recipe's.")]
+PrecisionOption = Annotated[str | None, typer.Option(help="32-true or bf16-mixed, instead of the recipe's.")]
+AcceleratorOption = Annotated[str, typer.Option(help="auto, cpu, cuda, ... (Lightning Fabric).")]
+DevicesOption = Annotated[int, typer.Option(help="Processes or accelerators.", min=1)]
+
+
+@app.command()
+def train(
+    store: StoreArgument,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run; an interrupted one goes on.")],
+    recipe: RecipeOption = "paper",
+    holdout: Annotated[
+        str | None,
+        typer.Option(help="Fold kept out of training and watched, as ASSIGNMENT:NUMBER, such as identity:10."),
+    ] = None,
+    network: NetworkOption = None,
+    colour: ColourOption = None,
+    epochs: EpochsOption = None,
+    seed: SeedOption = None,
+    precision: PrecisionOption = None,
+    accelerator: AcceleratorOption = "auto",
+    devices: DevicesOption = 1,
+) -> None:
+    """Train one network. A run that was interrupted goes on after its last whole epoch."""
+    import numpy as np
+
+    from facegender.cli.extras import require_training
+    from facegender.datasets.store import open_store
+    from facegender.errors import InputError
+
+    require_training()
+    from facegender.evaluation.metrics import measure, p_male_from_logits
+    from facegender.training.loop import Examples, Hardware
+    from facegender.training.loop import train as run
+    from facegender.training.model import predict_logits
+    from facegender.training.recipe import load_recipe
+
+    settings = load_recipe(recipe, network=network, colour=colour, epochs=epochs, seed=seed, precision=precision)
+    data = open_store(store)
+    examples = Examples(data.crops, data.labels, np.arange(len(data)), None, data.name)
+    if holdout is not None:
+        assignment, _, number = holdout.partition(":")
+        if not number.isdigit():
+            raise InputError(f"--holdout {holdout!r} is not ASSIGNMENT:NUMBER", remedy="such as identity:10")
+        held = data.fold(assignment) == int(number)
+        if not held.any():
+            raise InputError(f"no crop of {store} is in fold {number} of {assignment!r}")
+        examples = replace(examples, train=np.flatnonzero(~held), heldout=np.flatnonzero(held))
+    trained = run(settings, examples, output, Hardware(accelerator, devices))
+    last = trained.history[-1]
+    watched = ""
+    if examples.heldout is not None:
+        # Asked again: the model's batch normalisation may have been finished after the last epoch.
+        p_male = p_male_from_logits(predict_logits(trained.classifier, data.crops, examples.heldout))
+        measured = measure(data.labels[examples.heldout], p_male)
+        watched = f", held out {100 * measured.accuracy:.2f} % (balanced {100 * measured.balanced_accuracy:.2f} %)"
+    Console(highlight=False).print(
+        f"{settings.name}: {last.epoch} epochs, training accuracy {100 * last.accuracy:.2f} %{watched}, "
+        f"{last.images_per_second:,.0f} images/s\n{output / 'model.safetensors'}\n{output / 'curve.png'}",
+        soft_wrap=True,
+    )

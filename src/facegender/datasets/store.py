@@ -1,0 +1,174 @@
+"""The prepared store: every face of a dataset as a 64x64 crop, beside a table of what is known of it.
+
+A store is a folder::
+
+    crops.npy     uint8, N x 64 x 64 x 3, RGB; opened memory-mapped
+    table.csv     one row a crop: image, identity, label, then one column a fold assignment
+    store.json    name, number of crops, alignment, counts, byte sizes; its absence marks a half-written store
+
+It is written into a temporary folder and renamed, so it is either whole or not there.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from facegender.errors import InputError, OutputError, StoreError
+from facegender.faces.types import CROP_SIZE, Crops
+from facegender.files import atomic_folder
+
+FORMAT_VERSION = 1
+LABELS = ("female", "male")
+
+_CROPS, _TABLE, _MANIFEST = "crops.npy", "table.csv", "store.json"
+
+
+@dataclass(frozen=True)
+class Store:
+    """A prepared dataset, opened for reading.
+
+    Attributes:
+        name: the dataset.
+        crops: uint8, N x 64 x 64 x 3, RGB, memory-mapped and read-only.
+        images: N names, unique.
+        identities: N person names ("" where unknown).
+        labels: int64, N; 0 female, 1 male.
+        folds: fold number per crop for each named assignment, int64, N, counted from 1.
+        manifest: what `store.json` holds.
+    """
+
+    name: str
+    crops: Crops
+    images: Sequence[str]
+    identities: Sequence[str]
+    labels: npt.NDArray[np.int64]
+    folds: Mapping[str, npt.NDArray[np.int64]]
+    manifest: Mapping[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def fold(self, assignment: str) -> npt.NDArray[np.int64]:
+        """The fold number of every crop under the named assignment.
+
+        Raises:
+            InputError: the store has no such assignment.
+        """
+        if assignment not in self.folds:
+            known = ", ".join(self.folds) or "none"
+            raise InputError(f"store {self.name} has no folds named {assignment!r}", remedy=f"it has: {known}")
+        return self.folds[assignment]
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a whole store.
+
+    Raises:
+        StoreError: the store is absent, half-written, cut short or of another version.
+    """
+    if not folder.is_dir():
+        raise StoreError(f"there is no prepared store at {folder}", remedy="run: facegender prepare")
+    again = f"delete {folder} and run facegender prepare again"
+    try:
+        manifest = json.loads((folder / _MANIFEST).read_text())
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{folder} has no readable {_MANIFEST}: half-written or not a store", remedy=again) from error
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT_VERSION:
+        raise StoreError(f"{folder} is not a store of format {FORMAT_VERSION}", remedy=again)
+    for name, size in manifest["bytes"].items():
+        path = folder / name
+        found = path.stat().st_size if path.exists() else 0
+        if found != size:
+            raise StoreError(f"{path} has {found} bytes instead of {size}", remedy=again)
+    return manifest
+
+
+def open_store(folder: str | Path) -> Store:
+    """Open a prepared store; the crops are memory-mapped, not read.
+
+    Raises:
+        StoreError: the store is absent, half-written, cut short or of another version.
+    """
+    folder = Path(folder)
+    manifest = read_manifest(folder)
+    crops = np.load(folder / _CROPS, mmap_mode="r", allow_pickle=False)
+    with (folder / _TABLE).open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    if len(rows) != len(crops):
+        raise StoreError(
+            f"{folder} has {len(crops)} crops but {len(rows)} table rows",
+            remedy="run facegender prepare again",
+        )
+    return Store(
+        name=manifest["name"],
+        crops=crops,
+        images=[r["image"] for r in rows],
+        identities=[r["identity"] for r in rows],
+        labels=np.array([LABELS.index(r["label"]) for r in rows], dtype=np.int64),
+        folds={
+            column.removeprefix("fold_"): np.array([int(r[column]) for r in rows], dtype=np.int64)
+            for column in (rows[0] if rows else {})
+            if column.startswith("fold_")
+        },
+        manifest=manifest,
+    )
+
+
+class StoreWriter:
+    """Fills a store of known length; made by `create_store`."""
+
+    def __init__(self, folder: Path, length: int) -> None:
+        self._folder = folder
+        self._crops = np.lib.format.open_memmap(
+            folder / _CROPS, mode="w+", dtype=np.uint8, shape=(length, CROP_SIZE, CROP_SIZE, 3)
+        )
+
+    def put(self, index: int, crop: Crops) -> None:
+        """Store one crop, uint8 64 x 64 x 3 RGB."""
+        self._crops[index] = crop
+
+    def finish(
+        self,
+        name: str,
+        images: Sequence[str],
+        identities: Sequence[str],
+        labels: npt.NDArray[np.int64],
+        folds: Mapping[str, npt.NDArray[np.int64]],
+        details: Mapping[str, Any],
+    ) -> None:
+        """Write the table, then the manifest that makes the store whole."""
+        self._crops.flush()
+        columns = [f"fold_{key}" for key in folds]
+        with (self._folder / _TABLE).open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["image", "identity", "label", *columns])
+            for row in zip(images, identities, labels, *folds.values(), strict=True):
+                writer.writerow([row[0], row[1], LABELS[row[2]], *row[3:]])
+        sizes = {file: (self._folder / file).stat().st_size for file in (_CROPS, _TABLE)}
+        manifest = {"format": FORMAT_VERSION, "name": name, "crops": len(images), **details, "bytes": sizes}
+        (self._folder / _MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def create_store(folder: str | Path, length: int) -> Iterator[StoreWriter]:
+    """Write a store of `length` crops; it appears at `folder` only when the block ends without an exception.
+
+    A store that is already there, whole or not, is replaced.
+
+    Raises:
+        OutputError: the parent folder cannot be written, or `folder` holds files that are no part of a store.
+    """
+    folder = Path(folder)
+    if folder.exists() and (not folder.is_dir() or {p.name for p in folder.iterdir()} - {_CROPS, _TABLE, _MANIFEST}):
+        raise OutputError(f"{folder} exists and is not a prepared store", remedy="choose another --output")
+    with atomic_folder(folder) as temporary:
+        yield StoreWriter(temporary, length)

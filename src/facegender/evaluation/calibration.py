@@ -1,0 +1,37 @@
+"""Probabilities that mean what they say: temperature scaling, and the confidence below which to say "uncertain"."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+
+from facegender.evaluation.metrics import FloatArray, IntArray, negative_log_likelihood
+
+
+def fit_temperature(labels: IntArray, logits: FloatArray) -> float:
+    """The temperature that minimises the negative log likelihood (C. Guo et al., ICML 2017).
+
+    Args:
+        labels: N; 0 female, 1 male. Faces that the network was not trained on.
+        logits: N x 2.
+    """
+    best = minimize_scalar(
+        lambda log_t: negative_log_likelihood(labels, logits, float(np.exp(log_t))),
+        bounds=(np.log(0.05), np.log(20.0)),
+        method="bounded",
+    )
+    return float(np.exp(best.x))
+
+
+def confidence_for_error(labels: IntArray, p_male: FloatArray, max_error: float) -> float:
+    """The least confidence, max(p, 1 - p), at which the faces still answered err at most at the rate `max_error`.
+
+    Returns:
+        a value in [0.5, 1]; 1 where even the most confident answers err more often.
+    """
+    confidence = np.maximum(p_male, 1 - p_male)
+    wrong = (p_male >= 0.5) != (labels == 1)
+    order = np.argsort(-confidence)
+    rate = np.cumsum(wrong[order]) / np.arange(1, len(order) + 1)
+    allowed = np.flatnonzero(rate <= max_error)
+    return float(confidence[order][allowed[-1]]) if len(allowed) else 1.0

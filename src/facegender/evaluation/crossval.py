@@ -1,0 +1,164 @@
+"""K-fold cross-validation: train on all folds but one, test on that one, for each.
+
+Nothing is chosen by a test fold: the number of epochs is the recipe's, and the last epoch's weights are tested.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from facegender.datasets.store import LABELS, Store
+from facegender.errors import CheckpointError, InputError
+from facegender.evaluation.metrics import (
+    FloatArray,
+    IntArray,
+    Metrics,
+    measure,
+    p_male_from_logits,
+    wilson_interval,
+)
+from facegender.files import atomic_file
+from facegender.training.loop import Examples, Hardware, train
+from facegender.training.model import predict_logits
+from facegender.training.recipe import Recipe
+
+PREDICTIONS = "predictions.csv"
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """Results of the folds.
+
+    Attributes:
+        recipe: name of the recipe.
+        assignment: name of the fold assignment (``random`` or ``identity``).
+        per_fold: measures by fold number.
+        labels, logits: of every tested crop, N and N x 2.
+    """
+
+    recipe: str
+    assignment: str
+    per_fold: Mapping[int, Metrics]
+    labels: IntArray
+    logits: FloatArray
+
+    def mean(self, name: str) -> float:
+        """Mean of one measure over the folds."""
+        return float(np.mean([getattr(m, name) for m in self.per_fold.values()]))
+
+    def std(self, name: str) -> float:
+        """Sample standard deviation of one measure over the folds; 0 for a single fold."""
+        values = [getattr(m, name) for m in self.per_fold.values()]
+        return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+
+    def accuracy_interval(self) -> tuple[float, float]:
+        """95 % Wilson interval of the accuracy over all tested crops."""
+        right = int(((self.logits[:, 1] >= self.logits[:, 0]) == (self.labels == 1)).sum())
+        return wilson_interval(right, len(self.labels))
+
+
+def cross_validate(
+    recipe: Recipe,
+    store: Store,
+    assignment: str,
+    output: Path,
+    *,
+    only: Sequence[int] | None = None,
+    hardware: Hardware | None = None,
+    on_fold: Callable[[int, Metrics], None] = lambda fold, metrics: None,
+) -> CrossValidation:
+    """Train and test every fold; folds that are done are read, one that was interrupted goes on.
+
+    Args:
+        recipe: of every fold's run.
+        store: the prepared data.
+        assignment: which of the store's fold assignments.
+        output: folder; gets one run a fold, ``folds.csv`` and ``summary.json``.
+        only: fold numbers to run instead of all.
+        hardware: accelerator, devices, strategy.
+        on_fold: called after each fold.
+
+    Raises:
+        InputError: the store lacks the assignment or a fold.
+        CheckpointError: `output` holds runs of another recipe, or files that are cut short.
+    """
+    folds = store.fold(assignment)
+    numbers = sorted(set(folds.tolist()))
+    if unknown := set(only or ()) - set(numbers):
+        raise InputError(f"store {store.name} has no fold {min(unknown)} in {assignment!r}")
+    per_fold: dict[int, Metrics] = {}
+    labels, logits = [], []
+    for number in only or numbers:
+        test = np.flatnonzero(folds == number)
+        folder = output / f"fold-{number:02d}"
+        examples = Examples(store.crops, store.labels, np.flatnonzero(folds != number), test, store.name)
+        trained = train(recipe, examples, folder, hardware)
+        if (folder / PREDICTIONS).exists():
+            fold_logits = read_predictions(folder / PREDICTIONS, [store.images[int(i)] for i in test])
+        else:
+            fold_logits = predict_logits(trained.classifier, store.crops, test)
+            _write_predictions(folder / PREDICTIONS, store, test, fold_logits)
+        labels.append(store.labels[test])
+        logits.append(fold_logits)
+        per_fold[number] = measure(labels[-1], p_male_from_logits(fold_logits))
+        on_fold(number, per_fold[number])
+    result = CrossValidation(recipe.name, assignment, per_fold, np.concatenate(labels), np.concatenate(logits))
+    _write_results(output, recipe, result)
+    return result
+
+
+def read_predictions(path: Path, images: Sequence[str]) -> FloatArray:
+    """The logits of one fold, float64 N x 2, checked against the images they should be of.
+
+    Raises:
+        CheckpointError: the file is cut short or belongs to other images.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        if [r["image"] for r in rows] != list(images):
+            raise ValueError("other images")
+        return np.array([[float(r["logit_female"]), float(r["logit_male"])] for r in rows])
+    except (KeyError, ValueError, TypeError) as error:
+        raise CheckpointError(f"{path} does not fit the store ({error})", remedy="delete it") from error
+
+
+def _write_predictions(path: Path, store: Store, index: IntArray, logits: FloatArray) -> None:
+    with atomic_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["image", "label", "logit_female", "logit_male"])
+        for i, (female, male) in zip(index, logits, strict=True):
+            writer.writerow([store.images[i], LABELS[store.labels[i]], f"{female:.5f}", f"{male:.5f}"])
+
+
+def _write_results(output: Path, recipe: Recipe, result: CrossValidation) -> None:
+    names = [f.name for f in fields(Metrics)]
+    with (
+        atomic_file(output / "folds.csv") as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["fold", *names])
+        for number, metrics in result.per_fold.items():
+            writer.writerow([number, *(_rounded(value) for value in metrics.to_dict().values())])
+    low, high = result.accuracy_interval()
+    summary = {
+        "recipe": recipe.to_dict(),
+        "assignment": result.assignment,
+        "folds": len(result.per_fold),
+        "mean": {name: round(result.mean(name), 5) for name in names[1:]},
+        "std": {name: round(result.std(name), 5) for name in names[1:]},
+        "accuracy_wilson_95": [round(low, 5), round(high, 5)],
+    }
+    with atomic_file(output / "summary.json") as temporary:
+        temporary.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+
+
+def _rounded(value: float) -> float | int:
+    return value if isinstance(value, int) else round(value, 5)

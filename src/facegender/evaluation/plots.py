@@ -1,0 +1,46 @@
+"""Figures, drawn without a display."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from facegender.files import atomic_file
+
+BLUE, ORANGE, GRAY = "#0072b2", "#d55e00", "#666666"
+
+
+def draw_curve(path: Path, history: Sequence[Mapping[str, Any]], title: str) -> None:
+    """Loss and accuracy over the epochs as one PNG.
+
+    Args:
+        path: of the picture.
+        history: one mapping an epoch with epoch, loss, accuracy, heldout_accuracy (in [0, 1] or None).
+        title: over the picture.
+    """
+    figure = Figure(figsize=(7.0, 3.2), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    epochs = [r["epoch"] for r in history]
+    left.plot(epochs, [r["loss"] for r in history], color=GRAY)
+    left.set(xlabel="epoch", ylabel="training loss (nats)", ylim=(0, None))
+    right.plot(epochs, [100 * r["accuracy"] for r in history], color=BLUE, linestyle="--", label="training")
+    if history and history[0]["heldout_accuracy"] is not None:
+        right.plot(epochs, [100 * r["heldout_accuracy"] for r in history], color=ORANGE, label="held out")
+    right.set(xlabel="epoch", ylabel="accuracy (%)")
+    right.legend(frameon=False, loc="lower right")
+    for axes in (left, right):
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(title, fontsize=10)
+    save_png(figure, path)
+
+
+def save_png(figure: Figure, path: Path) -> None:
+    """Write a figure, whole or not at all."""
+    FigureCanvasAgg(figure)
+    with atomic_file(path) as temporary:
+        figure.savefig(temporary, dpi=150, format="png")

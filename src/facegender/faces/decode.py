@@ -1,0 +1,267 @@
+"""From a photo file of any common kind to an RGB array, or to an error that says what is wrong with it."""
+
+from __future__ import annotations
+
+import io
+import stat
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+import PIL.Image
+from PIL import ImageCms, UnidentifiedImageError
+
+from facegender.errors import (
+    NotAnImageError,
+    PhotoNotFoundError,
+    PhotoPermissionError,
+    PhotoReadError,
+    PixelLimitError,
+    TruncatedImageError,
+)
+from facegender.faces.types import Image
+
+DEFAULT_MAX_PIXELS = 120_000_000
+
+#: Named one by one: Pillow would otherwise also try formats that run other programs (EPS). JPEG brings MPO.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "JPEG2000", "AVIF")
+
+#: Offset and bytes by which each kind begins; tells a damaged photo from a file that never was one.
+_SIGNATURES = (
+    (0, b"\xff\xd8\xff", "JPEG"),
+    (0, b"\x89PNG\r\n\x1a\n", "PNG"),
+    (0, b"GIF8", "GIF"),
+    (0, b"II*\x00", "TIFF"),
+    (0, b"MM\x00*", "TIFF"),
+    (4, b"jP  \r\n\x87\n", "JPEG 2000"),
+    (4, b"ftypavi", "AVIF"),
+    (8, b"WEBP", "WebP"),
+)
+
+_ORIENTATION_TAG = 0x0112
+_UPRIGHT = {
+    2: PIL.Image.Transpose.FLIP_LEFT_RIGHT,
+    3: PIL.Image.Transpose.ROTATE_180,
+    4: PIL.Image.Transpose.FLIP_TOP_BOTTOM,
+    5: PIL.Image.Transpose.TRANSPOSE,
+    6: PIL.Image.Transpose.ROTATE_270,
+    7: PIL.Image.Transpose.TRANSVERSE,
+    8: PIL.Image.Transpose.ROTATE_90,
+}
+
+_SRGB_COLOURS = {"RGB ": "RGB", "CMYK": "CMYK", "GRAY": "L"}
+
+
+def decode(source: str | Path | bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Image:
+    """Read one photo as a ``uint8`` array, H x W x 3, sRGB, with the EXIF orientation applied.
+
+    Transparent parts become white, of an animation the first frame is taken, 16-bit and float gray
+    is scaled to 8 bits, and an embedded colour profile is converted to sRGB.
+
+    Args:
+        source: a path, or the bytes of a file.
+        max_pixels: the size is checked in the header, before the pixels are decoded.
+
+    Raises:
+        PhotoNotFoundError: no such file, or not a regular file.
+        PhotoPermissionError: the file may not be read.
+        NotAnImageError: the bytes are no image of a supported format, or there are none.
+        TruncatedImageError: the image is cut short or damaged.
+        PixelLimitError: width x height is above ``max_pixels``.
+        PhotoReadError: the disk failed or memory ran out.
+    """
+    name = "the image given as bytes" if isinstance(source, bytes) else str(source)
+    try:
+        with _opened(source) as file, _quiet():
+            return _decode(file, name, max_pixels)
+    except PhotoReadError:
+        raise
+    except FileNotFoundError as error:
+        raise PhotoNotFoundError(f"no such file: {name}") from error
+    except PermissionError as error:
+        raise PhotoPermissionError(f"no permission to read {name}") from error
+    except MemoryError as error:
+        raise PhotoReadError(f"not enough memory to read {name}") from error
+    except OSError as error:
+        raise PhotoReadError(f"cannot read {name}: {error.strerror or error}") from error
+
+
+def _opened(source: str | Path | bytes) -> IO[bytes]:
+    if isinstance(source, bytes):
+        return io.BytesIO(source)
+    path = Path(source)
+    try:
+        mode = path.stat().st_mode
+    except (NotADirectoryError, ValueError) as error:  # a file among the parents; a NUL in the name
+        raise PhotoNotFoundError(f"no such file: {source}") from error
+    if not stat.S_ISREG(mode):  # opening a named pipe would wait for ever
+        what = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
+        raise PhotoNotFoundError(f"{source} is {what}, not a photo")
+    return path.open("rb")
+
+
+def _decode(file: IO[bytes], name: str, max_pixels: int) -> Image:
+    head = file.read(16)
+    if not head:
+        raise NotAnImageError(f"{name} is empty (0 bytes)")
+    try:
+        with _pillow_limit_off() as pillow_limit:
+            image = PIL.Image.open(file, formats=FORMATS)
+    except MemoryError:
+        raise
+    except Exception as error:  # plugins raise whatever hostile bytes lead them to
+        _raise_if_disk_failed(error)
+        raise _unidentified(head, name, error) from error
+
+    width, height = image.size
+    if width * height > max_pixels:
+        raise PixelLimitError(
+            f"{name} has {width} x {height} = {width * height} pixels, above the limit of {max_pixels}",
+            remedy=f"--max-pixels {width * height}",
+        )
+
+    # Some plugins look at the limit again; whoever needs this takes the lock for the whole decoding.
+    over_pillow_limit = pillow_limit is not None and width * height > pillow_limit
+    try:
+        with _pillow_limit_off() if over_pillow_limit else nullcontext():
+            image.load()
+    except MemoryError:
+        raise
+    except Exception as error:
+        _raise_if_disk_failed(error)
+        raise TruncatedImageError(f"{name} is cut short or damaged: {error}") from error
+
+    try:
+        rgb = _to_rgb(_upright(image))
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise NotAnImageError(f"{name} has an unsupported pixel layout ({image.mode}): {error}") from error
+    return np.array(rgb, dtype=np.uint8)
+
+
+def _raise_if_disk_failed(error: Exception) -> None:
+    """Let a failed read through; Pillow's own complaints are OSErrors without a number."""
+    if isinstance(error, OSError) and error.errno is not None:
+        raise error
+
+
+def _unidentified(head: bytes, name: str, error: Exception) -> PhotoReadError:
+    for offset, signature, kind in _SIGNATURES:
+        if head.startswith(signature, offset):
+            reason = "" if isinstance(error, UnidentifiedImageError) else f": {error}"
+            return TruncatedImageError(
+                f"{name} starts like {kind} but is cut short, damaged or of an unsupported kind{reason}"
+            )
+    return NotAnImageError(
+        f"{name} is not an image", remedy="can be read: JPEG, PNG, WebP, GIF, TIFF, BMP, PPM, JPEG 2000, AVIF"
+    )
+
+
+def _upright(image: PIL.Image.Image) -> PIL.Image.Image:
+    try:
+        orientation = image.getexif().get(_ORIENTATION_TAG, 1)
+    except Exception:  # a broken EXIF block is no reason to lose the photo
+        return image
+    turn = _UPRIGHT.get(orientation)
+    return image if turn is None else image.transpose(turn)
+
+
+def _to_rgb(image: PIL.Image.Image) -> PIL.Image.Image:
+    if image.mode.startswith(("I", "F")):
+        image = _eight_bit_gray(image)
+    profile = image.info.get("icc_profile")
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        white = PIL.Image.new("RGB", rgba.size, "white")
+        white.paste(_to_srgb(rgba.convert("RGB"), profile), mask=rgba.getchannel("A"))
+        return white
+    if image.mode in ("1", "P"):
+        image = image.convert("RGB")
+    return _to_srgb(image, profile)
+
+
+def _to_srgb(image: PIL.Image.Image, profile: Any) -> PIL.Image.Image:
+    """Convert to RGB, through the embedded profile where it is sound and fits the pixels."""
+    if isinstance(profile, bytes) and profile:
+        try:
+            embedded = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            fits = _SRGB_COLOURS.get(embedded.profile.xcolor_space) == image.mode
+            if fits and not ImageCms.getProfileDescription(embedded).startswith("sRGB IEC61966"):
+                srgb = ImageCms.createProfile("sRGB")
+                converted = ImageCms.profileToProfile(image, embedded, srgb, outputMode="RGB")
+                if converted is not None:
+                    return converted
+        except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+            pass
+    return image.convert("RGB")
+
+
+def _eight_bit_gray(image: PIL.Image.Image) -> PIL.Image.Image:
+    """Scale 16-bit, 32-bit and float gray to mode ``L``.
+
+    16-bit images keep their high byte. The others do not state their range, so it is taken to be the
+    smallest usual one (1 for floats, 8, 16 or 32 bits) that holds the brightest pixel.
+    """
+    pixels: npt.NDArray[Any] = np.asarray(image)
+    if image.mode.startswith("I;16"):
+        return PIL.Image.fromarray((pixels >> 8).astype(np.uint8))
+    values = np.nan_to_num(pixels.astype(np.float32), posinf=0.0, neginf=0.0)
+    low, high = min(float(values.min()), 0.0), float(values.max())
+    if low < 0:
+        values -= low
+        full = high - low
+    else:
+        ranges = ((1.0,) if image.mode == "F" else ()) + (255.0, 65535.0, 4294967295.0)
+        full = next((top for top in ranges if high <= top), high)
+    return PIL.Image.fromarray(np.rint(values * (255.0 / full)).astype(np.uint8))
+
+
+_limit_lock = threading.RLock()
+
+
+@contextmanager
+def _pillow_limit_off() -> Iterator[int | None]:
+    """Suspend Pillow's own pixel limit, and yield it. It belongs to the caller's program; ours holds here."""
+    with _limit_lock:
+        before = PIL.Image.MAX_IMAGE_PIXELS
+        PIL.Image.MAX_IMAGE_PIXELS = None
+        try:
+            yield before
+        finally:
+            PIL.Image.MAX_IMAGE_PIXELS = before
+
+
+class _Quiet:
+    """How many threads are decoding, and the way back to the warning filters of before the first."""
+
+    lock = threading.Lock()
+    active = 0
+    filters = warnings.catch_warnings()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence Pillow's remarks on odd files.
+
+    The filters belong to the whole process, so with several threads at work only the first to come
+    sets them and only the last to go puts them back.
+    """
+    with _Quiet.lock:
+        if _Quiet.active == 0:
+            _Quiet.filters = warnings.catch_warnings()
+            _Quiet.filters.__enter__()
+            warnings.filterwarnings("ignore", module=r"PIL(\.|$)")
+        _Quiet.active += 1
+    try:
+        yield
+    finally:
+        with _Quiet.lock:
+            _Quiet.active -= 1
+            if _Quiet.active == 0:
+                _Quiet.filters.__exit__(None, None, None)

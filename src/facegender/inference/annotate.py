@@ -1,0 +1,100 @@
+"""Answers drawn into the photo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+from PIL import ImageDraw, ImageFont
+
+from facegender.errors import OutputError
+from facegender.faces.types import FaceResult, Image, PhotoResult
+
+#: From the palette of Okabe and Ito, which colour-blind people can tell apart; black reads well on all three.
+COLOURS = {"female": "#E69F00", "male": "#009E73", "uncertain": "#C8C8C8"}
+
+_SMALLEST_FONT = 7
+
+
+def annotate(image: Image, result: PhotoResult) -> Image:
+    """Draw the boxes and answers of a result into a copy of its image.
+
+    Args:
+        image: uint8, H x W x 3, RGB; the image that the result belongs to.
+        result: a label reads ``female 0.97``: the answer and how probable it is.
+
+    Returns:
+        uint8, H x W x 3, RGB.
+    """
+    canvas = PIL.Image.fromarray(image)
+    draw = ImageDraw.Draw(canvas)
+    line = max(1, round(max(canvas.size) / 250))
+    # The largest face last, so that its box is not hidden by those of smaller ones; labels above all boxes.
+    for found in reversed(result.faces):
+        _draw_box(draw, found, line)
+    for found in reversed(result.faces):
+        _draw_label(draw, found, canvas.size, line)
+    return np.array(canvas)
+
+
+def _draw_box(draw: ImageDraw.ImageDraw, found: FaceResult, line: int) -> None:
+    x, y, width, height = found.face.box
+    # A dark rim on both sides keeps the colour apart from a background of its own shade.
+    rim = max(1, line // 2)
+    for grow, colour, thickness in (
+        (rim, "black", line + 2 * rim),
+        (0, COLOURS[found.prediction.label], line),
+    ):
+        draw.rectangle((x - grow, y - grow, x + width + grow, y + height + grow), None, colour, thickness)
+
+
+def _draw_label(draw: ImageDraw.ImageDraw, found: FaceResult, size: tuple[int, int], line: int) -> None:
+    prediction = found.prediction
+    text = f"{prediction.label} {max(prediction.p_male, 1 - prediction.p_male):.2f}"
+    points = max(_SMALLEST_FONT, round(max(size) / 45))
+    while True:
+        font = ImageFont.load_default(points)
+        left, top, right, bottom = draw.textbbox((0, 0), text, font)
+        pad = max(1, round(points / 5))
+        width, height = right - left + 2 * pad, bottom - top + 2 * pad
+        if points <= _SMALLEST_FONT or (width <= size[0] and height <= size[1]):
+            break
+        points -= 1
+
+    box_x, box_y, _, box_height = found.face.box
+    above, below = box_y - line - height, box_y + box_height + line
+    y = above if above >= 0 else below
+    x = max(0, min(box_x, size[0] - width))
+    y = max(0, min(y, size[1] - height))
+    draw.rectangle((x, y, x + width, y + height), COLOURS[prediction.label])
+    draw.text((x + pad - left, y + pad - top), text, "black", font)
+
+
+def save_annotated(image: Image, result: PhotoResult, folder: Path, taken: set[str]) -> Path:
+    """Draw a result and save it as ``STEM.faces.jpg``, or ``STEM-2.faces.jpg`` where the name is taken.
+
+    Args:
+        image: uint8, H x W x 3, RGB.
+        result: its path gives the name.
+        folder: must exist.
+        taken: the names given in this run; the new one is added.
+
+    Returns:
+        The file written.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    stem = Path(result.path).stem or "photo"
+    name, number = f"{stem}.faces.jpg", 1
+    while name.casefold() in taken:  # many file systems do not tell A.jpg from a.jpg
+        number += 1
+        name = f"{stem}-{number}.faces.jpg"
+    taken.add(name.casefold())
+    path = folder / name
+    try:
+        PIL.Image.fromarray(annotate(image, result)).save(path, quality=92)
+    except OSError as error:
+        raise OutputError(f"cannot write {name} in the folder {folder}: {error.strerror or error}") from error
+    return path

@@ -1,0 +1,41 @@
+"""A network with its preprocessing inside: bytes in, logits out, in training and in the exported file alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+#: ITU-R BT.601 luma, as cameras and OpenCV compute gray.
+LUMA = (0.299, 0.587, 0.114)
+
+
+class CropClassifier(nn.Module):
+    """uint8 crops, N x 64 x 64 x 3 RGB, to float32 logits, N x 2 (female, male).
+
+    Args:
+        body: maps normalised float32 N x C x 64 x 64 to logits.
+        mean, std: per channel of the body's input, in units of the 0-255 scale.
+    """
+
+    mean: Tensor
+    std: Tensor
+    luma: Tensor
+
+    def __init__(self, body: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.body = body
+        self.gray = len(mean) == 1
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("luma", torch.tensor(LUMA).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, crops: Tensor) -> Tensor:
+        """Logits of a batch of crops."""
+        # The permuted view of N x H x W x C bytes already is PyTorch's channels_last: nothing is copied.
+        x = crops.permute(0, 3, 1, 2).float()
+        if self.gray:
+            x = (x * self.luma).sum(dim=1, keepdim=True)
+        logits: Tensor = self.body((x - self.mean) / self.std)
+        return logits

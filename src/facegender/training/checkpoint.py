@@ -1,0 +1,85 @@
+"""Checkpoints in safetensors: tensors in the body, everything else as JSON in the header. No pickle."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from facegender.errors import CheckpointError
+from facegender.files import atomic_file
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint file holds.
+
+    Attributes:
+        tensors: by name; the parts of a run are told apart by prefixes such as ``model.`` and ``optimizer.``.
+        details: recipe, history, preprocessing and whatever else the writer noted.
+    """
+
+    tensors: Mapping[str, Tensor]
+    details: Mapping[str, Any]
+
+    def part(self, prefix: str) -> dict[str, Tensor]:
+        """The tensors below a prefix, without it."""
+        return {k.removeprefix(prefix): v for k, v in self.tensors.items() if k.startswith(prefix)}
+
+
+def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], details: Mapping[str, Any]) -> None:
+    """Write a checkpoint; a kill at any moment leaves the old file or the new one.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    with atomic_file(path) as temporary:
+        save_file(
+            {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
+            temporary,
+            metadata={"facegender": json.dumps(details)},
+        )
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint.
+
+    Raises:
+        CheckpointError: the file is absent, cut short or not one of ours.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            details = json.loads((file.metadata() or {})["facegender"])
+            return Checkpoint({name: file.get_tensor(name) for name in file.keys()}, details)  # noqa: SIM118
+    except FileNotFoundError as error:
+        raise CheckpointError(f"there is no checkpoint at {path}") from error
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} is cut short or no facegender checkpoint", remedy="delete it to start anew"
+        ) from error
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The state of an optimizer as flat tensors; its settings come from the recipe."""
+    return {
+        f"optimizer.{index}.{key}": value if isinstance(value, Tensor) else torch.tensor(value)
+        for index, state in optimizer.state_dict()["state"].items()
+        for key, value in state.items()
+        if value is not None
+    }
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Put back what `optimizer_tensors` gave, its prefix removed."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        index, _, key = name.partition(".")
+        state.setdefault(int(index), {})[key] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

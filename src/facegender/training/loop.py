@@ -1,0 +1,266 @@
+"""One training run on Lightning Fabric: seeded, resumable after a kill, its recipe saved beside it."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tomli_w
+import torch
+import torch.nn.functional as F
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from facegender.errors import CheckpointError, InputError
+from facegender.evaluation.plots import draw_curve
+from facegender.faces.types import Crops
+from facegender.files import atomic_file
+from facegender.progress import progress_bar
+from facegender.training.batches import epoch_batches, steps_per_epoch
+from facegender.training.checkpoint import (
+    load_checkpoint,
+    optimizer_tensors,
+    restore_optimizer,
+    save_checkpoint,
+)
+from facegender.training.model import (
+    MODEL,
+    EpochRecord,
+    TrainedModel,
+    channel_statistics,
+    classifier_from_recipe,
+    load_model,
+    predict_logits,
+)
+from facegender.training.optimization import (
+    WeightAverage,
+    class_weights,
+    learning_rate,
+    make_optimizer,
+    measure_population,
+)
+from facegender.training.recipe import Recipe
+
+CHECKPOINT = "checkpoint.safetensors"
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """Where a run happens; each is a setting of `lightning_fabric.Fabric`, none changes the recipe.
+
+    Attributes:
+        accelerator: ``auto``, ``cpu``, ``cuda``, ...
+        devices: processes or accelerators.
+        strategy: ``auto`` unless you know better.
+    """
+
+    accelerator: str = "auto"
+    devices: int = 1
+    strategy: str = "auto"
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What a run learns from, and what it only looks at.
+
+    Attributes:
+        crops: uint8, N x 64 x 64 x 3, RGB; may be memory-mapped.
+        labels: int64, N; 0 female, 1 male.
+        train: indices to learn from.
+        heldout: indices that are looked at after each epoch, for the curve; nothing is chosen by them.
+        store: name of the data.
+    """
+
+    crops: Crops
+    labels: npt.NDArray[np.int64]
+    train: npt.NDArray[np.int64]
+    heldout: npt.NDArray[np.int64] | None = None
+    store: str = ""
+
+    def fingerprint(self) -> str:
+        """Tells runs on other crops apart."""
+        return hashlib.sha256(self.train.tobytes() + self.labels.tobytes()).hexdigest()
+
+
+def train(recipe: Recipe, examples: Examples, output: Path, hardware: Hardware | None = None) -> TrainedModel:
+    """Train one network; a run that was interrupted goes on after its last whole epoch.
+
+    Args:
+        recipe: all settings of the run.
+        examples: the data.
+        output: folder for checkpoint, model, recipe, history and curve.
+        hardware: accelerator, devices, strategy.
+
+    Raises:
+        CheckpointError: `output` holds another run, or a checkpoint that is cut short.
+        InputError: no crops to train on, or only one label among them.
+        OutputError: `output` cannot be written.
+    """
+    if len(set(examples.labels[examples.train].tolist())) < 2:
+        raise InputError("training needs crops of both labels", remedy="check the store and the held-out fold")
+    details: dict[str, Any] = {
+        "recipe": recipe.to_dict(),
+        "store": examples.store,
+        "examples": examples.fingerprint(),
+    }
+    if (output / MODEL).exists():
+        _check_same_run(output / MODEL, details)
+        return load_model(output / MODEL)
+    hardware = hardware or Hardware()
+    fabric = Fabric(
+        accelerator=hardware.accelerator,
+        devices=hardware.devices,
+        strategy=hardware.strategy,
+        precision=recipe.precision,
+    )
+    fabric.launch()
+    run = _Run(fabric, recipe, examples, output, details)
+    with progress_bar() as progress:
+        total = recipe.epochs * run.steps
+        task = progress.add_task("training", total=total, completed=len(run.history) * run.steps, note="")
+        while len(run.history) < recipe.epochs:
+            run.epoch(lambda note: progress.update(task, advance=1, note=note))
+            run.save()
+    return run.finish()
+
+
+class _Run:
+    """The state of a run between its epochs."""
+
+    def __init__(
+        self, fabric: Fabric, recipe: Recipe, examples: Examples, output: Path, details: dict[str, Any]
+    ) -> None:
+        torch.manual_seed(recipe.seed)
+        self.fabric, self.recipe, self.examples, self.output = fabric, recipe, examples, output
+        self.steps = steps_per_epoch(recipe, len(examples.train))
+        self.mean, self.std = channel_statistics(examples.crops, examples.train, gray=recipe.colour == "gray")
+        self.details = {**details, "mean": self.mean, "std": self.std}
+        self.classifier = classifier_from_recipe(recipe, self.mean, self.std)
+        self.average = WeightAverage(self.classifier, recipe.ema) if recipe.ema else None
+        self.history: list[EpochRecord] = []
+        optimizer = make_optimizer(recipe, self.classifier)
+        if (output / CHECKPOINT).exists():
+            self._restore(optimizer)
+        elif fabric.is_global_zero:
+            with atomic_file(output / "recipe.toml") as path:
+                path.write_text(tomli_w.dumps(recipe.to_dict()), encoding="utf-8")
+        self.model, self.optimizer = fabric.setup(self.classifier, optimizer)
+        if self.average:
+            self.average.model.to(fabric.device)
+        self.loss_weights = class_weights(recipe, examples.labels[examples.train]).to(fabric.device)
+
+    @property
+    def best(self) -> nn.Module:
+        """The weights that are evaluated: the average where there is one."""
+        return self.average.model if self.average else self.classifier
+
+    def epoch(self, on_step: Callable[[str], None]) -> None:
+        """One pass over the training crops, and one look at those held out."""
+        fabric, recipe, data = self.fabric, self.recipe, self.examples
+        number = len(self.history)
+        torch.manual_seed(recipe.seed * 100_003 + number)  # the same dropout after a resume as without one
+        self.model.train()
+        started, images, loss_sum, right, rate = time.perf_counter(), 0, 0.0, 0, 0.0
+        batches = epoch_batches(
+            recipe, data.crops, data.labels, data.train, number, fabric.global_rank, fabric.world_size
+        )
+        for step, batch in enumerate(batches):
+            rate = learning_rate(recipe, number, step, self.steps)
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
+            crops, target = fabric.to_device(batch)
+            loss, logits = training_step(fabric, self.model, self.optimizer, crops, target, recipe, self.loss_weights)
+            if self.average:
+                self.average.update(self.classifier, number * self.steps + step)
+            images += len(target)
+            loss_sum += float(loss) * len(target)
+            right += int((logits.argmax(1) == target).sum())
+            on_step(f"epoch {number + 1} loss {loss_sum / images:.3f} accuracy {right / images:.3f}")
+        speed = images * fabric.world_size / (time.perf_counter() - started)
+        heldout = None
+        if data.heldout is not None and len(data.heldout):
+            answers = predict_logits(self.best, data.crops, data.heldout).argmax(1)
+            heldout = float((answers == data.labels[data.heldout]).mean())
+        self.history.append(EpochRecord(number + 1, rate, loss_sum / images, right / images, heldout, speed))
+
+    def save(self) -> None:
+        """Write the checkpoint that a later start goes on from."""
+        if self.fabric.is_global_zero:
+            tensors = {f"model.{k}": v for k, v in self.classifier.state_dict().items()}
+            tensors |= optimizer_tensors(self.optimizer)
+            if self.average:
+                tensors |= {f"average.{k}": v for k, v in self.average.model.state_dict().items()}
+            save_checkpoint(self.output / CHECKPOINT, tensors, self._details())
+        self.fabric.barrier()
+
+    def finish(self) -> TrainedModel:
+        """Write the model and what shows how it came about; the checkpoint goes."""
+        recipe, examples, best = self.recipe, self.examples, self.best
+        if recipe.population_statistics:
+            measure_population(best, examples.crops, examples.train, recipe.batch_size)
+        if self.fabric.is_global_zero:
+            write_history(self.output / "history.csv", self.history)
+            title = f"{recipe.name}, {recipe.network}, {recipe.colour}"
+            draw_curve(self.output / "curve.png", [asdict(r) for r in self.history], title)
+            save_checkpoint(self.output / MODEL, best.state_dict(), self._details())
+            (self.output / CHECKPOINT).unlink(missing_ok=True)
+        self.fabric.barrier()
+        return load_model(self.output / MODEL)
+
+    def _restore(self, optimizer: torch.optim.Optimizer) -> None:
+        path = self.output / CHECKPOINT
+        _check_same_run(path, self.details)
+        saved = load_checkpoint(path)
+        self.classifier.load_state_dict(saved.part("model."))
+        restore_optimizer(optimizer, saved.part("optimizer."))
+        if self.average:
+            self.average.model.load_state_dict(saved.part("average."))
+        self.history = [EpochRecord(**record) for record in saved.details["history"]]
+
+    def _details(self) -> dict[str, Any]:
+        return {**self.details, "history": [asdict(record) for record in self.history]}
+
+
+def training_step(
+    fabric: Fabric,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    crops: Tensor,
+    target: Tensor,
+    recipe: Recipe,
+    loss_weights: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """One forward and backward pass and the optimizer's step.
+
+    Returns:
+        the loss (a scalar) and the logits, float32, N x 2.
+    """
+    logits = model(crops).float()
+    loss = F.cross_entropy(logits, target, weight=loss_weights, label_smoothing=recipe.label_smoothing)
+    optimizer.zero_grad()
+    fabric.backward(loss)
+    optimizer.step()
+    return loss.detach(), logits.detach()
+
+
+def write_history(path: Path, history: list[EpochRecord]) -> None:
+    """One line an epoch, as CSV."""
+    with atomic_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [f.name for f in fields(EpochRecord)], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(asdict(record) for record in history)
+
+
+def _check_same_run(path: Path, details: dict[str, Any]) -> None:
+    saved = load_checkpoint(path).details
+    if any(saved.get(key) != details[key] for key in ("recipe", "examples")):
+        raise CheckpointError(
+            f"{path} belongs to a run with another recipe or other data", remedy="choose another --output"
+        )

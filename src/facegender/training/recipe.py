@@ -1,0 +1,174 @@
+"""A training recipe: every setting of a run in one small commented TOML file, saved beside its checkpoint."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import asdict, dataclass, field, fields
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args, get_type_hints
+
+from facegender.errors import RecipeError
+from facegender.networks.registry import NAMES
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random changes of the training crops; all off by default, as in the paper.
+
+    Attributes:
+        flip: mirror half of the crops.
+        rotate: largest rotation, degrees.
+        scale: largest change of size, as a natural logarithm (0.1 is about 10 %).
+        shift: largest shift, share of the crop's width.
+        colour: largest relative change of brightness and contrast; saturation changes 1.5 times as much.
+        erase: probability of covering a random rectangle.
+    """
+
+    flip: bool = False
+    rotate: float = 0.0
+    scale: float = 0.0
+    shift: float = 0.0
+    colour: float = 0.0
+    erase: float = 0.0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Settings of one training run. The defaults are the paper's (section 3; the number of epochs is ours).
+
+    Attributes:
+        name: of the recipe.
+        network: a name of `facegender.networks.registry.NAMES`.
+        colour: ``rgb`` or ``gray``.
+        epochs: passes over the training crops.
+        batch_size: crops per step.
+        optimizer: ``sgd`` (with `momentum`) or ``adamw``.
+        learning_rate: the start (step schedule) or the peak (one-cycle).
+        momentum: of SGD.
+        weight_decay: L2 factor for SGD, decoupled for AdamW; weights only, never biases or batch norm.
+        schedule: ``step`` multiplies by `decay` every `decay_epochs`; ``one-cycle`` warms up over a fifth of the
+            steps, then follows a cosine to zero.
+        dropout: of all dropout layers.
+        label_smoothing: share of the target spread over both classes.
+        class_balance: exponent of the inverse class frequency used as loss weight; 0 is off, 1 full balance.
+        ema: decay of the exponential moving average of the weights that is evaluated; 0 is off.
+        population_statistics: after the last epoch, measure batch normalisation's mean and variance over all
+            training crops instead of keeping the moving averages; MATLAB's default, in which the paper's layers
+            are named.
+        precision: ``32-true`` or ``bf16-mixed``, as Lightning Fabric names them.
+        seed: the one source of randomness.
+        augmentation: see `Augmentation`.
+    """
+
+    name: str = "paper"
+    network: str = "custom-cnn-table1"
+    colour: Literal["rgb", "gray"] = "rgb"
+    epochs: int = 30
+    batch_size: int = 500
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    learning_rate: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 0.001
+    schedule: Literal["step", "one-cycle"] = "step"
+    decay: float = 0.9
+    decay_epochs: int = 10
+    dropout: float = 0.5
+    label_smoothing: float = 0.0
+    class_balance: float = 0.0
+    ema: float = 0.0
+    population_statistics: bool = True
+    precision: Literal["32-true", "bf16-mixed"] = "bf16-mixed"
+    seed: int = 2020
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def __post_init__(self) -> None:
+        if self.network not in NAMES:
+            raise RecipeError(f"network {self.network!r} is unknown", remedy=f"one of {', '.join(NAMES)}")
+        for key, low in (("epochs", 1), ("batch_size", 2), ("decay_epochs", 1)):
+            if getattr(self, key) < low:
+                raise RecipeError(f"{key} must be at least {low}, not {getattr(self, key)}")
+        if not self.learning_rate > 0:
+            raise RecipeError(f"learning_rate must be above 0, not {self.learning_rate}")
+        for key in ("dropout", "ema", "label_smoothing"):
+            if not 0 <= getattr(self, key) < 1:
+                raise RecipeError(f"{key} must lie in [0, 1), not {getattr(self, key)}")
+
+    @property
+    def channels(self) -> int:
+        """Input channels of the network: 3 or 1."""
+        return 3 if self.colour == "rgb" else 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as plain values, as TOML holds them."""
+        return asdict(self)
+
+
+def recipe_names() -> list[str]:
+    """The recipes in the package."""
+    return sorted(p.name.removesuffix(".toml") for p in _folder().iterdir() if p.name.endswith(".toml"))
+
+
+def load_recipe(source: str | Path, **changes: Any) -> Recipe:
+    """Read a recipe by its name in the package or from a TOML file.
+
+    Args:
+        source: ``paper``, ``tuned``, or a path that ends in ``.toml``.
+        changes: settings that replace those of the file; None leaves the file's.
+
+    Raises:
+        RecipeError: no such recipe, a setting that does not exist, or a value of the wrong kind.
+    """
+    if str(source) in recipe_names():
+        text = (_folder() / f"{source}.toml").read_text(encoding="utf-8")
+    elif Path(source).suffix == ".toml" and Path(source).is_file():
+        text = Path(source).read_text(encoding="utf-8")
+    else:
+        raise RecipeError(
+            f"there is no recipe {str(source)!r}",
+            remedy=f"a .toml file, or one of {', '.join(recipe_names())}",
+        )
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{source} is not valid TOML: {error}") from error
+    values.update({key: value for key, value in changes.items() if value is not None})
+    return recipe_from_dict(values, where=str(source))
+
+
+def recipe_from_dict(values: dict[str, Any], where: str = "recipe") -> Recipe:
+    """Build a recipe from plain values.
+
+    Raises:
+        RecipeError: a setting that does not exist, or a value of the wrong kind.
+    """
+    return _build(Recipe, values, where)
+
+
+def _build(kind: type[T], values: dict[str, Any], where: str) -> T:
+    hints = get_type_hints(kind)
+    arguments: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in hints:
+            known = ", ".join(f.name for f in fields(kind))  # type: ignore[arg-type]
+            raise RecipeError(f"{where}: unknown setting {key!r}", remedy=f"known: {known}")
+        wanted = hints[key]
+        choices = get_args(wanted)
+        if wanted is Augmentation and isinstance(value, dict):
+            arguments[key] = _build(Augmentation, value, f"{where}.{key}")
+        elif choices and value in choices:
+            arguments[key] = value
+        elif wanted is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+            arguments[key] = float(value)
+        elif not choices and type(value) is wanted:
+            arguments[key] = value
+        else:
+            expected = ", ".join(map(repr, choices)) or getattr(wanted, "__name__", str(wanted))
+            raise RecipeError(f"{where}: {key} = {value!r} is not {expected}")
+    return kind(**arguments)
+
+
+def _folder() -> Any:
+    return resources.files("facegender.training") / "recipes"

@@ -1,0 +1,294 @@
+import csv
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+from typer.testing import CliRunner
+
+from facegender.cli import app, predict  # noqa: F401 (registers the verb)
+from facegender.errors import InputError, OutputError, WeightsError
+
+FACE_X, FACE_Y = 92, 97  # the face's centre in the fixture `photo`
+
+
+@pytest.fixture
+def photo(save, astronaut):
+    """A picture of 200 x 220 pixels with one face."""
+    return save("photos/astronaut.png", astronaut[30:250, 130:330])
+
+
+@pytest.fixture
+def run(tiny_model):
+    def invoke(*args, stdin=None):
+        command = ["predict", "--model", str(tiny_model), *map(str, args)]
+        return CliRunner().invoke(app, command, input=stdin)
+
+    return invoke
+
+
+def spawn(*args, **options):
+    return subprocess.Popen(
+        [sys.executable, "-m", "facegender", "predict", *map(str, args)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+def records(format_, text):
+    """(path, label) of each face in an output."""
+    if format_ == "jsonl":
+        found = [json.loads(line) for line in text.splitlines()]
+        return [(r["path"], face["label"], *face["box"]) for r in found for face in r["faces"]]
+    if format_ == "csv":
+        rows = csv.DictReader(io.StringIO(text))
+        return [(r["path"], r["label"], *(float(r[k]) for k in "xywh")) for r in rows]
+    found = re.findall(r"^ *(\S+) *│ (-?\d+),(-?\d+) (\d+)x(\d+) *│.*│ (\w+)", text, re.MULTILINE)
+    return [(path, label, *map(float, box)) for path, *box, label in found]
+
+
+@pytest.mark.parametrize("source", ["file", "folder", "recursive", "stdin"])
+@pytest.mark.parametrize("format_", ["table", "jsonl", "csv", "parquet"])
+def test_every_source_in_every_format(source, format_, photo, run, tmp_path):
+    args, stdin = {
+        "file": ([photo], None),
+        "folder": ([photo.parent], None),
+        "recursive": (["-r", tmp_path], None),
+        "stdin": (["-"], f"\n  \n{photo}\n\n"),
+    }[source]
+    if format_ == "parquet":
+        parquet = pytest.importorskip("pyarrow.parquet")
+        result = run(*args, "-o", tmp_path / "out.parquet", stdin=stdin)
+        table = parquet.ParquetFile(tmp_path / "out.parquet").read().to_pylist()
+        found = [(r["path"], r["label"], *(r[k] for k in "xywh")) for r in table]
+        assert result.stdout == ""
+    else:
+        result = run(*args, "--format", format_, stdin=stdin)
+        found = records(format_, result.stdout)
+    assert result.exit_code == 0
+    assert result.stderr == ""
+    [(path, label, x, y, width, height)] = found
+    assert path == str(photo)
+    assert label in ("female", "male", "uncertain")
+    assert x < FACE_X < x + width
+    assert y < FACE_Y < y + height
+
+
+def test_the_table_says_what_the_answer_is(photo, run):
+    result = run(photo, photo)
+    assert "2 photos, 2 faces" in result.stdout
+    assert result.stdout.count("perceived") == 1
+    assert "perceived" not in run(photo, "--format", "csv").output
+
+
+@pytest.mark.parametrize("format_", ["jsonl", "csv"])
+def test_format_from_the_suffix(format_, photo, run, tmp_path):
+    path = tmp_path / f"out.{format_.upper()}"
+    result = run(photo, "-o", path)
+    assert (result.exit_code, result.output) == (0, "")
+    assert len(records(format_, path.read_text())) == 1
+
+
+def test_options_reach_the_analysis(photo, run):
+    assert "uncertain" in run(photo, "--min-confidence", "1", "--format", "csv").stdout
+    assert "no face found" in run(photo, "--min-face", "150").stdout
+
+
+def test_some_photos_fail(photo, run, tmp_path):
+    (tmp_path / "letter.jpg").write_text("Dear reader")
+    (tmp_path / "empty.png").touch()
+    cut = tmp_path / "cut.png"
+    cut.write_bytes(photo.read_bytes()[:5000])
+    bad = {
+        tmp_path / "letter.jpg": "not_an_image",
+        tmp_path / "empty.png": "not_an_image",
+        tmp_path / "absent.jpg": "not_found",
+        cut: "truncated",
+    }
+    result = run(*list(bad)[:2], photo, *list(bad)[2:], "--format", "jsonl")
+    assert result.exit_code == 3
+    found = {r["path"]: r for r in map(json.loads, result.stdout.splitlines())}
+    assert {path: found[str(path)]["error"]["kind"] for path in bad} == bad
+    assert found[str(photo)]["error"] is None
+    lines = result.stderr.splitlines()
+    assert len(lines) == len(bad)
+    for line, (path, kind) in zip(lines, bad.items(), strict=True):
+        assert kind in line
+        assert str(path) in line
+
+
+def test_pixel_limit_names_the_remedy(photo, run):
+    result = run(photo, "--max-pixels", "1000", "--format", "csv")
+    assert "--max-pixels 44000" in result.stderr
+    assert "pixel_limit" in result.stdout
+
+
+def test_no_photo_could_be_read(run, tmp_path):
+    result = run(tmp_path / "a.jpg", tmp_path / "b.jpg", "--format", "jsonl")
+    assert result.exit_code == 1
+    assert [json.loads(line)["error"]["kind"] for line in result.stdout.splitlines()] == ["not_found"] * 2
+
+
+def test_empty_folder(run, tmp_path):
+    result = run(tmp_path)
+    assert isinstance(result.exception, InputError)
+    assert str(tmp_path) in str(result.exception)
+    assert "--recursive" in str(result.exception)
+    assert "--recursive" not in str(run(tmp_path, "-r").exception)
+
+
+def test_empty_folder_among_others_is_a_remark(run, photo, tmp_path):
+    (tmp_path / "hollow").mkdir()
+    result = run(tmp_path / "hollow", photo)
+    assert result.exit_code == 0
+    assert "no photos in" in result.stderr
+    assert "hollow" in result.stderr
+
+
+def test_empty_list(run):
+    assert isinstance(run("-", stdin="\n\n").exception, InputError)
+
+
+def test_folders_are_sorted_and_hold_photos_only(run, photo, tmp_path):
+    folder = tmp_path / "many"
+    for name in ("b.png", "a.PNG", "sub/c.png", "note.txt", ".hidden.png", ".git/d.png"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(photo.read_bytes())
+
+    def names(*args):
+        lines = run(folder, *args, "--format", "jsonl").stdout.splitlines()
+        return [str(Path(json.loads(line)["path"]).relative_to(folder)) for line in lines]
+
+    assert names() == ["a.PNG", "b.png"]
+    assert names("--recursive") == ["a.PNG", "b.png", "sub/c.png"]
+
+
+def test_names_that_are_not_utf8(run, photo, tmp_path):
+    name = os.fsencode(tmp_path) + b"/\xff.png"
+    Path(os.fsdecode(name)).write_bytes(photo.read_bytes())
+    result = run("-", "--format", "jsonl", stdin=name + b"\n")
+    assert json.loads(result.stdout)["path"] == os.fsdecode(name)
+    for format_ in ("csv", "table"):
+        result = run("-", "--format", format_, stdin=name + b"\n")
+        assert result.exit_code == 0
+        assert "\\udcff.png" in result.stdout
+
+
+def test_annotate(run, photo, save, tmp_path):
+    other = save("other/astronaut.jpg", np.zeros((50, 60, 3), np.uint8))
+    folder = tmp_path / "new" / "drawn"
+    result = run(photo, other, tmp_path / "absent.png", "--annotate", folder)
+    assert result.exit_code == 3
+    assert sorted(p.name for p in folder.iterdir()) == ["astronaut-2.faces.jpg", "astronaut.faces.jpg"]
+    with PIL.Image.open(folder / "astronaut.faces.jpg") as drawn, PIL.Image.open(photo) as plain:
+        assert drawn.size == plain.size
+        assert np.abs(np.array(drawn).astype(int) - np.array(plain)).max() > 100
+
+
+@pytest.mark.parametrize("option", ["--output", "--annotate"])
+def test_output_is_checked_before_the_work(option, run, photo, tmp_path):
+    (tmp_path / "file").touch()
+    target = tmp_path / "file" / "out.csv"
+    result = run(photo, tmp_path / "absent.jpg", option, target)
+    assert isinstance(result.exception, OutputError)
+    assert str(tmp_path / "file") in str(result.exception)
+    assert result.stderr == ""
+
+
+def test_output_that_is_a_folder(run, photo, tmp_path):
+    for folder in (tmp_path, "."):
+        result = run(photo, "--format", "csv", "-o", folder)
+        assert isinstance(result.exception, OutputError)
+        assert "it is a folder" in str(result.exception)
+
+
+def test_nothing_is_left_behind_when_the_model_is_unknown(photo, tmp_path):
+    command = ["predict", str(photo), "--model", "nobody", "-o", str(tmp_path / "out.csv")]
+    result = CliRunner().invoke(app, command)
+    assert isinstance(result.exception, WeightsError)
+    assert [p.name for p in tmp_path.iterdir()] == ["photos"]
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["--format", "parquet"],
+        ["--format", "table", "-o", "out.csv"],
+        ["-o", "out.docx"],
+        ["-o", "out"],
+        ["-o", "."],
+        ["--format", "xml"],
+        ["--device", "tpu"],
+        ["--min-face", "0"],
+        ["--min-confidence", "0.2"],
+        ["--max-pixels", "many"],
+    ],
+    ids=" ".join,
+)
+def test_usage(args, run, photo):
+    assert run(photo, *args).exit_code == 2
+
+
+def test_no_path_is_a_usage_error(run):
+    assert run().exit_code == 2
+
+
+def test_from_the_shell(tiny_model, tmp_path):
+    with spawn(tmp_path, "--model", tiny_model) as process:
+        stdout, stderr = process.communicate()
+    assert process.returncode == 1
+    assert stdout == ""
+    assert f"error (input): no photos in {tmp_path}" in stderr
+    assert "Traceback" not in stderr
+
+
+@pytest.mark.parametrize("format_", ["jsonl", "table"])
+def test_closed_pipe(format_, tiny_model, save):
+    dot = save("dot.png", np.zeros((1, 1, 3), np.uint8))
+    with spawn("-", "--model", tiny_model, "--format", format_) as process:
+        process.stdin.write(f"{dot}\n" * 3000)
+        process.stdin.close()
+        if format_ == "jsonl":
+            assert json.loads(process.stdout.readline())["path"] == str(dot)
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 0
+
+
+def test_interrupted(tiny_model, save, tmp_path):
+    dot = save("dot.png", np.zeros((1, 1, 3), np.uint8))
+    out = tmp_path / "out.jsonl"
+    with spawn("-", "--model", tiny_model, "-o", out) as process:
+        process.stdin.write("absent.jpg\n" + f"{dot}\n" * 60_000)
+        process.stdin.close()
+        assert "absent.jpg" in process.stderr.readline()  # the run is under way
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+    assert process.returncode == 130
+    partial = tmp_path / "out.jsonl.partial"
+    assert not out.exists()
+    assert "interrupted" in rest
+    assert str(partial) in rest
+    assert "Traceback" not in rest
+    lines = partial.read_text().splitlines()
+    assert json.loads(lines[0])["path"] == "absent.jpg"
+    assert all(json.loads(line)["path"] == str(dot) for line in lines[1:])
+
+
+def test_importing_the_package_is_light():
+    code = (
+        "import sys, facegender, facegender.cli.predict; "
+        "print({'torch', 'pyarrow', 'skimage', 'matplotlib', 'dlib', 'onnx'} & sys.modules.keys())"
+    )
+    out = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
+    assert (out.stdout.strip(), out.stderr) == ("set()", "")

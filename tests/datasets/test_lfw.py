@@ -1,0 +1,175 @@
+"""A small LFW with all the traps of the real one, as folder and as tar."""
+
+import io
+import tarfile
+
+import numpy as np
+import pytest
+from PIL import Image as PillowImage
+from typer.testing import CliRunner
+
+from facegender.cli import app
+from facegender.datasets.lfw import prepare_lfw, read_people
+from facegender.datasets.store import open_store
+from facegender.errors import DatasetError, FacegenderError, OutputError, StoreError
+
+PEOPLE = {"Ann_One": 2, "Bob_Two": 3, "Cat_Three": 1, "Dan_Four": 2, "Both_Lists": 1, "No_Label": 1}
+FOLDS = {"Ann_One": 1, "Bob_Two": 1, "Cat_Three": 2, "Dan_Four": 2, "Both_Lists": 2, "No_Label": 1}
+
+
+@pytest.fixture
+def lfw(tmp_path):
+    source = tmp_path / "data" / "lfw"
+    rng = np.random.default_rng(0)
+    for person, count in PEOPLE.items():
+        (source / person).mkdir(parents=True)
+        for n in range(1, count + 1):
+            pixels = rng.integers(0, 256, (25, 25, 3), dtype=np.uint8)
+            PillowImage.fromarray(pixels).resize((250, 250)).save(source / person / f"{person}_{n:04d}.jpg")
+    lists = source.parent
+    female = ["Ann_One_0001.jpg", "Ann_One_0002.jpg", "Cat_Three_0001", "Both_Lists_0001.jpg"]
+    male = [f"Bob_Two_{n:04d}.jpg" for n in (1, 2, 3)] + ["Dan_Four_0001.jpg", "Dan_Four_0002.jpg"]
+    (lists / "female_names.txt").write_bytes("\r\n".join(female).encode() + b"\r\n\r\n")
+    (lists / "male_names.txt").write_bytes("\r\n".join([*male, "Both_Lists_0001.jpg"]).encode())
+    write_people(lists / "people.txt")
+    return source
+
+
+def write_people(path):
+    lines = ["2"]
+    for fold in (1, 2):
+        members = [p for p, f in FOLDS.items() if f == fold]
+        lines += [str(len(members)), *(f"{p}\t{PEOPLE[p]}" for p in members)]
+    path.write_text("\n".join(lines) + "\n")
+
+
+def test_the_traps_are_mended_and_counted(lfw, tmp_path):
+    report = prepare_lfw(lfw, tmp_path / "store")
+
+    assert (report.images, report.people) == (10, 5)
+    assert (report.female, report.male, report.lines) == (4, 5, (4, 6))
+    assert report.in_both == ("Both_Lists_0001.jpg",)
+    assert report.mended == ("Cat_Three_0001.jpg",)
+    assert report.unlabelled == ("No_Label_0001.jpg",)
+    store = open_store(tmp_path / "store")
+    assert store.crops.shape == (9, 64, 64, 3)
+    assert store.crops.dtype == np.uint8
+    assert dict(zip(store.images, store.labels, strict=True))["Both_Lists_0001.jpg"] == 0
+    assert [store.identities[i] for i in np.flatnonzero(store.fold("identity") == 1)] == ["Ann_One"] * 2 + [
+        "Bob_Two"
+    ] * 3
+    assert sorted(set(store.fold("random").tolist())) == list(range(1, 10))
+
+
+def test_tar_and_folder_give_the_same_store(lfw, tmp_path):
+    archive = tmp_path / "data" / "lfw.tar"
+    with tarfile.open(archive, "w") as tar:
+        for path in sorted(lfw.rglob("*.jpg"), reverse=True):
+            tar.add(path, arcname=str(path.relative_to(lfw.parent)))
+    prepare_lfw(lfw, tmp_path / "a")
+    prepare_lfw(archive, tmp_path / "b")
+
+    a, b = open_store(tmp_path / "a"), open_store(tmp_path / "b")
+    assert np.array_equal(a.crops, b.crops)
+    assert a.images == b.images
+
+
+def test_a_second_run_reuses_the_store_and_a_changed_list_does_not(lfw, tmp_path):
+    store = tmp_path / "store"
+    prepare_lfw(lfw, store)
+    before = (store / "crops.npy").stat().st_mtime_ns
+    assert prepare_lfw(lfw, store).reused
+    assert (store / "crops.npy").stat().st_mtime_ns == before
+
+    (lfw.parent / "male_names.txt").write_text("Bob_Two_0001.jpg\nDan_Four_0001.jpg\n")
+    changed = prepare_lfw(lfw, store)
+    assert not changed.reused
+    assert len(open_store(store)) == 6
+
+
+def test_a_label_that_names_no_image(lfw, tmp_path):
+    with (lfw.parent / "female_names.txt").open("a") as file:
+        file.write("Nobody_Here_0001.jpg\n")
+    with pytest.raises(DatasetError, match=r"Nobody_Here_0001\.jpg.*--allow-missing"):
+        prepare_lfw(lfw, tmp_path / "store")
+    assert not (tmp_path / "store").exists()
+    report = prepare_lfw(lfw, tmp_path / "store", allow_missing=True)
+    assert report.absent == ("Nobody_Here_0001.jpg",)
+
+
+def test_a_damaged_image_leaves_no_store(lfw, tmp_path):
+    photo = lfw / "Dan_Four" / "Dan_Four_0002.jpg"
+    photo.write_bytes(photo.read_bytes()[:400])
+    with pytest.raises(DatasetError, match=r"Dan_Four_0002\.jpg"):
+        prepare_lfw(lfw, tmp_path / "store")
+    assert list(tmp_path.glob("*store*")) == []
+
+
+def test_a_tar_cut_short(lfw, tmp_path):
+    archive = tmp_path / "data" / "lfw.tar"
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        tar.add(lfw, arcname="lfw")
+    archive.write_bytes(buffer.getvalue()[:9000])
+    with pytest.raises(DatasetError, match=r"lfw\.tar"):
+        prepare_lfw(archive, tmp_path / "store")
+
+
+@pytest.mark.parametrize("spoil", ["absent", "empty", "people cut", "no source"])
+def test_inputs_that_are_not_there(lfw, tmp_path, spoil):
+    source = lfw
+    if spoil == "absent":
+        (lfw.parent / "male_names.txt").unlink()
+    elif spoil == "empty":
+        (lfw.parent / "male_names.txt").write_text("\n")
+    elif spoil == "people cut":
+        path = lfw.parent / "people.txt"
+        path.write_text("\n".join(path.read_text().split("\n")[:4]))
+    else:
+        source = lfw.parent / "nothing.tar"
+    with pytest.raises(DatasetError, match=r"male_names|people|nothing"):
+        prepare_lfw(source, tmp_path / "store")
+
+
+@pytest.mark.parametrize("file", ["crops.npy", "table.csv", "store.json"])
+def test_a_store_cut_short_is_refused_and_made_anew(lfw, tmp_path, file):
+    store = tmp_path / "store"
+    prepare_lfw(lfw, store)
+    path = store / file
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(StoreError, match=r"run facegender prepare again"):
+        open_store(store)
+    assert not prepare_lfw(lfw, store).reused
+    assert len(open_store(store)) == 9
+
+
+def test_a_folder_that_is_no_store_is_left_alone(lfw, tmp_path):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.txt").write_text("years of work")
+    with pytest.raises(OutputError, match="not a prepared store"):
+        prepare_lfw(lfw, tmp_path / "thesis")
+    assert (tmp_path / "thesis" / "chapter.txt").exists()
+
+
+def test_an_output_that_cannot_be_written(lfw, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot write"):
+        prepare_lfw(lfw, tmp_path / "file" / "store")
+
+
+def test_people_of_another_layout(tmp_path):
+    (tmp_path / "people.txt").write_text("Ann 1\nBob 2\n")
+    with pytest.raises(DatasetError, match=r"people\.txt"):
+        read_people(tmp_path / "people.txt")
+
+
+def test_the_command_prints_both_counts(lfw, tmp_path):
+    result = CliRunner().invoke(app, ["prepare", "lfw", str(lfw), "--output", str(tmp_path / "store")])
+    assert result.exit_code == 0, result.output
+    assert "10,268" in result.output
+    assert "Both_Lists_0001.jpg" in result.output
+
+
+def test_no_store():
+    with pytest.raises(FacegenderError, match="facegender prepare"):
+        open_store("nowhere")

@@ -1,0 +1,80 @@
+import csv
+import json
+from dataclasses import replace
+
+import pytest
+from typer.testing import CliRunner
+
+from facegender.cli import app
+from facegender.errors import CheckpointError, InputError
+from facegender.evaluation.crossval import cross_validate
+from facegender.training.recipe import Recipe
+
+QUICK = Recipe(
+    name="quick",
+    epochs=2,
+    batch_size=20,
+    optimizer="adamw",
+    learning_rate=0.003,
+    dropout=0.0,
+    precision="32-true",
+)
+
+
+@pytest.fixture(scope="module")
+def done(store, tmp_path_factory):
+    output = tmp_path_factory.mktemp("crossval")
+    return output, cross_validate(QUICK, store, "identity", output)
+
+
+def test_every_crop_is_tested_once(done, store):
+    output, result = done
+    assert len(result.labels) == len(store)
+    assert list(result.per_fold) == sorted(set(store.fold("identity").tolist()))
+    rows = list(csv.DictReader((output / "folds.csv").read_text().splitlines()))
+    assert sum(int(r["count"]) for r in rows) == len(store)
+    summary = json.loads((output / "summary.json").read_text())
+    mean = sum(m.accuracy for m in result.per_fold.values()) / len(result.per_fold)
+    assert summary["mean"]["accuracy"] == pytest.approx(mean, abs=1e-5)
+
+
+def test_nobody_is_on_both_sides(store):
+    folds = store.fold("identity")
+    for person in set(store.identities):
+        assert len({folds[i] for i, name in enumerate(store.identities) if name == person}) == 1
+
+
+def test_done_folds_are_read_and_a_lost_one_is_made_again(done, store):
+    output, first = done
+    (output / "fold-02" / "predictions.csv").unlink()
+    kept = (output / "fold-01" / "predictions.csv").stat().st_mtime_ns
+    again = cross_validate(QUICK, store, "identity", output)
+    assert (output / "fold-01" / "predictions.csv").stat().st_mtime_ns == kept
+    assert again.per_fold == first.per_fold
+
+
+def test_another_recipe_and_cut_predictions_are_refused(done, store):
+    output, _ = done
+    with pytest.raises(CheckpointError, match="another recipe"):
+        cross_validate(replace(QUICK, epochs=9), store, "identity", output)
+    path = output / "fold-01" / "predictions.csv"
+    whole = path.read_text()
+    path.write_text(whole[: len(whole) // 2])
+    with pytest.raises(CheckpointError, match=r"fold-01.*delete it"):
+        cross_validate(QUICK, store, "identity", output)
+    path.write_text(whole)
+
+
+def test_no_such_fold(store, tmp_path):
+    with pytest.raises(InputError, match="no fold 77"):
+        cross_validate(QUICK, store, "identity", tmp_path, only=[77])
+    with pytest.raises(InputError, match="it has: random, identity"):
+        cross_validate(QUICK, store, "by_moon", tmp_path)
+
+
+def test_the_command(store_folder, tmp_path):
+    arguments = ["crossval", str(store_folder), "-o", str(tmp_path / "out"), "-r", "tuned", "--epochs", "1"]
+    result = CliRunner().invoke(app, [*arguments, "--folds", "identity", "--only", "1"])
+    assert result.exit_code == 0, result.output
+    assert "Wilson" in result.stdout
+    assert (tmp_path / "out" / "fold-01" / "predictions.csv").exists()

@@ -1,0 +1,87 @@
+import numpy as np
+import PIL.Image
+import pytest
+
+from facegender.errors import OutputError
+from facegender.faces.types import Face, FaceResult, PhotoResult, Prediction
+from facegender.inference.annotate import annotate, save_annotated
+
+FEMALE = Prediction(0.03, "female")
+
+
+def result(*boxes, path="photo.jpg", prediction=FEMALE):
+    return PhotoResult(path, faces=tuple(FaceResult(Face(box, 1.0), prediction) for box in boxes))
+
+
+def changed(before, after):
+    """Left, top, right, bottom of what differs."""
+    y, x = np.nonzero((before != after).any(axis=2))
+    return x.min(), y.min(), x.max() + 1, y.max() + 1
+
+
+@pytest.mark.parametrize("shade", [0, 128, 255])
+def test_box_and_label_are_drawn_into_a_copy(shade):
+    image = np.full((300, 400, 3), shade, np.uint8)
+    drawn = annotate(image, result((150, 120, 80, 90)))
+    assert (image == shade).all()
+    left, top, right, bottom = changed(image, drawn)
+    assert left in range(145, 151)
+    assert top < 115
+    assert bottom in range(209, 216)
+    assert right > 225
+    assert (drawn[140:190, 160:220] == shade).all()
+
+
+@pytest.mark.parametrize("box", [(0, 0, 50, 50), (350, 250, 90, 90), (-30, -30, 60, 60), (0, 0, 400, 300)])
+def test_the_label_stays_inside_the_picture(box):
+    for shade in (0, 255):
+        image = np.full((300, 400, 3), shade, np.uint8)
+        drawn = annotate(image, result(box))
+        # The label's ground: the female colour in a solid patch, with black writing on it.
+        ground = (drawn == (230, 159, 0)).all(axis=2)
+        assert ground.sum() > 300
+
+
+def test_labels_grow_with_the_picture():
+    heights = []
+    for size in (200, 2000):
+        image = np.full((size, size, 3), 255, np.uint8)
+        drawn = annotate(image, result((0.4 * size, 0.4 * size, 0.3 * size, 0.3 * size)))
+        heights.append(0.4 * size - changed(image, drawn)[1])
+    assert heights[1] > 4 * heights[0]
+
+
+def test_the_three_answers_differ():
+    image = np.zeros((100, 200, 3), np.uint8)
+    predictions = (Prediction(0.1, "female"), Prediction(0.9, "male"), Prediction(0.45, "uncertain"))
+    drawn = [annotate(image, result((50, 40, 40, 40), prediction=p)).tobytes() for p in predictions]
+    assert len(set(drawn)) == 3
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 200), (200, 3)])
+def test_tiny_pictures(shape):
+    image = np.zeros((*shape, 3), np.uint8)
+    assert annotate(image, result((0, 0, 1, 1))).shape == image.shape
+
+
+def test_no_faces_no_change():
+    image = np.full((20, 20, 3), 9, np.uint8)
+    np.testing.assert_array_equal(annotate(image, PhotoResult("a", 20, 20)), image)
+
+
+def test_names_do_not_collide(tmp_path):
+    image = np.zeros((30, 30, 3), np.uint8)
+    taken: set[str] = set()
+    paths = ["a/photo.jpg", "b/photo.jpg", "b/PHOTO.png", "photo-2.jpg", "", ".jpg"]
+    saved = [save_annotated(image, result(path=path), tmp_path, taken) for path in paths]
+    assert len({p.name.casefold() for p in saved}) == len(paths)
+    assert saved[0].name == "photo.faces.jpg"
+    assert saved[1].name == "photo-2.faces.jpg"
+    for path in saved:
+        with PIL.Image.open(path) as written:
+            assert written.size == (30, 30)
+
+
+def test_folder_that_cannot_be_written(tmp_path):
+    with pytest.raises(OutputError, match="absent"):
+        save_annotated(np.zeros((3, 3, 3), np.uint8), result(), tmp_path / "absent", set())

@@ -1,0 +1,83 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from facegender import weights
+from facegender.errors import WeightsError
+from facegender.faces.align import HOG_TEMPLATE
+from facegender.weights import Card, load_card
+
+
+def test_card_beside_a_path(tiny_model):
+    card = load_card(tiny_model)
+    assert card == load_card(str(tiny_model))
+    assert card.template == HOG_TEMPLATE
+    assert card.temperature == 2.0
+    assert card.mean == (128.0, 128.0, 128.0)
+
+
+def test_card_round_trip(tiny_model):
+    card = load_card(tiny_model)
+    assert Card.from_dict(json.loads(json.dumps(card.to_dict()))) == card
+
+
+def test_more_fields_are_passed_over(tmp_path, write_model):
+    assert load_card(write_model(tmp_path, recipe={"network": "tiny"})).name == "tiny"
+
+
+def test_shipped_networks_are_what_their_cards_say():
+    for name in weights.names():
+        assert load_card(name).name == name
+
+
+def test_unknown_name_lists_the_names():
+    with pytest.raises(WeightsError, match=r"unknown model 'nobody'; installed: .*\.onnx"):
+        load_card("nobody")
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(WeightsError, match=r"no such weight file: .*absent\.onnx"):
+        load_card(tmp_path / "absent.onnx")
+
+
+def test_damaged_file(tmp_path, write_model):
+    path = write_model(tmp_path)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(WeightsError, match=r"tiny\.onnx is damaged.*install"):
+        load_card(path)
+
+
+def test_missing_card(tmp_path, write_model):
+    path = write_model(tmp_path)
+    path.with_suffix(".json").unlink()
+    with pytest.raises(WeightsError, match=r"tiny\.json is missing"):
+        load_card(path)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"input_size": 224},
+        {"channels": "bgr"},
+        {"colour_order": "BGR"},
+        {"temperature": 0},
+        {"temperature": "warm"},
+        {"min_confidence": 0.4},
+        {"template": {"scale": -1, "shift": [0, 0]}},
+        {"template": None},
+        {"mean": 3},
+    ],
+    ids=str,
+)
+def test_card_with_a_fault(tmp_path, changes, write_model):
+    with pytest.raises(WeightsError, match=r"tiny\.json cannot be used"):
+        load_card(write_model(tmp_path, **changes))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"name": "tiny"}', "\udc00"])
+def test_card_that_is_no_card(tmp_path: Path, text: str, write_model):
+    path = write_model(tmp_path)
+    path.with_suffix(".json").write_bytes(text.encode("utf-8", "surrogatepass"))
+    with pytest.raises(WeightsError, match=r"tiny\.json"):
+        load_card(path)

@@ -1,0 +1,39 @@
+import numpy as np
+import pytest
+
+from facegender.training.augment import augment
+from facegender.training.recipe import Augmentation
+
+
+@pytest.fixture
+def crops():
+    return np.random.default_rng(0).integers(0, 256, (6, 64, 64, 3), dtype=np.uint8)
+
+
+def test_nothing_asked_for_changes_nothing(crops):
+    assert np.array_equal(augment(crops, Augmentation(), np.random.default_rng(1)), crops)
+
+
+def test_flip_gives_the_crop_or_its_exact_mirror(crops):
+    flipped = augment(crops, Augmentation(flip=True), np.random.default_rng(1))
+    kinds = {
+        "same" if np.array_equal(a, b) else "mirror" if np.array_equal(a[:, ::-1], b) else "other"
+        for a, b in zip(crops, flipped, strict=True)
+    }
+    assert kinds == {"same", "mirror"}
+
+
+def test_colour_keeps_gray_gray_and_stays_near():
+    gray = np.full((20, 64, 64, 3), 100, np.uint8)
+    changed = augment(gray, Augmentation(colour=0.2), np.random.default_rng(1))
+    assert np.ptp(changed.astype(int), axis=-1).max() <= 1
+    assert 79 <= changed.min() < 95
+    assert 105 < changed.max() <= 121
+
+
+def test_the_seed_alone_decides(crops):
+    settings = Augmentation(True, 10.0, 0.1, 0.1, 0.3, 0.5)
+    first = augment(crops, settings, np.random.default_rng(7))
+    assert np.array_equal(first, augment(crops, settings, np.random.default_rng(7)))
+    assert not np.array_equal(first, augment(crops, settings, np.random.default_rng(8)))
+    assert first.shape == crops.shape
