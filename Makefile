@@ -2,10 +2,18 @@
 PYTHON ?= python3
 PIP_FLAGS ?= --quiet --disable-pip-version-check
 
-.PHONY: demo test lint format clean
+.PHONY: demo test lint format docs clean
+
+# The portrait of astronaut Eileen Collins that scikit-image ships (NASA, public domain).
+PORTRAIT = $$(.venv/bin/python -c "import importlib.util, pathlib; \
+	print(pathlib.Path(importlib.util.find_spec('skimage').origin).parent / 'data' / 'astronaut.png')")
 
 demo: .venv/ready
-	.venv/bin/facegender demo --output demo-output
+	@mkdir -p demo-output && cp "$(PORTRAIT)" demo-output/astronaut.png
+	.venv/bin/facegender predict demo-output/astronaut.png --annotate demo-output
+	.venv/bin/facegender predict demo-output/astronaut.png --output demo-output/astronaut.jsonl
+	@cat demo-output/astronaut.jsonl
+	@echo "annotated picture: demo-output/astronaut.faces.jpg   JSON line: demo-output/astronaut.jsonl"
 
 test: .venv-dev/ready
 	.venv-dev/bin/python -m pytest
@@ -18,6 +26,9 @@ lint: .venv-dev/ready
 format: .venv-dev/ready
 	.venv-dev/bin/ruff check --fix .
 	.venv-dev/bin/ruff format .
+
+docs: .venv-dev/ready
+	.venv-dev/bin/python -m typer facegender.cli utils docs --name facegender --title "Command line" --output docs/cli.md
 
 .venv/ready: pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -1,48 +1,69 @@
-"""One progress bar for all verbs: on standard error, only where a person watches, gone when done."""
+"""One progress bar for all verbs: on standard error, only where a person watches, only when there is a wait."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from typing import TypeVar
+from types import TracebackType
+from typing import Self, TypeVar
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 T = TypeVar("T")
 
+#: Shorter waits need no bar.
+SHOW_AFTER_SECONDS = 2.0
 
-@contextmanager
-def progress_bar() -> Iterator[Progress]:
-    """A rich progress display on standard error; silent where that is not a terminal."""
-    console = Console(stderr=True)
-    with Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as progress:
-        yield progress
+
+class Bar:
+    """Counts steps; appears once the work has lasted a while, and goes when it is done.
+
+    Args:
+        description: what is counted.
+        total: how many steps there will be, where that is known.
+        wanted: False keeps it away, for instance where records are printed on the same terminal.
+    """
+
+    def __init__(self, description: str, total: int | None = None, *, wanted: bool = True) -> None:
+        console = Console(stderr=True)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=console,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._task = self._progress.add_task(description, total=total, note="")
+        self._wanted = wanted and console.is_terminal
+        self._shown = False
+        self._began = time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def step(self, steps: int = 1, *, total: int | None = None, note: str = "") -> None:
+        """Count `steps` more; `total` mends the total, `note` stands at the end of the line."""
+        self._progress.update(self._task, advance=steps, total=total, note=note)
+        if self._wanted and not self._shown and time.monotonic() - self._began > SHOW_AFTER_SECONDS:
+            self._progress.start()
+            self._shown = True
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._shown:
+            self._progress.stop()
 
 
 def track(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
     """Yield the items while a bar counts them."""
-    with progress_bar() as progress:
-        task = progress.add_task(description, total=total, note="")
+    with Bar(description, total) as bar:
         for item in items:
             yield item
-            progress.advance(task)
+            bar.step()

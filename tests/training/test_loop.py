@@ -130,7 +130,7 @@ def test_two_processes_learn_too(store_folder, tmp_path):
             "train",
             str(store_folder),
             f"--output={tmp_path / 'run'}",
-            *"--recipe tuned --epochs 1 --accelerator cpu --devices 2".split(),
+            *["--recipe", "tuned", "--epochs", "1", "--accelerator", "cpu", "--devices", "2"],
         ],
         check=True,
         capture_output=True,

@@ -17,7 +17,7 @@ def main() -> None:
     Exit status: 0 done, 1 nothing could be done, 2 usage, 3 some photos could not be read, 130 interrupted.
     """
     try:
-        app()
+        app(prog_name="facegender")
     except FacegenderError as error:
         stderr.print(f"[bold red]error[/] ({error.kind}): ", end="")
         stderr.print(str(error), markup=False, soft_wrap=True)

@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from facegender.cli.root import app, stderr
 from facegender.errors import FacegenderError, InputError, OutputError, PhotoReadError
@@ -22,6 +20,7 @@ from facegender.faces.types import PhotoResult
 from facegender.inference.annotate import save_annotated
 from facegender.inference.pipeline import FaceAnalyzer
 from facegender.inference.writers import CsvSink, JsonLinesSink, ParquetSink, Sink, TableSink, printable
+from facegender.progress import Bar
 from facegender.weights import DEFAULT
 
 #: Inside folders, other files are passed over.
@@ -29,8 +28,6 @@ SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".tif", ".tiff", ".bmp"}
     | {".dib", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".jpx", ".avif", ".avifs"}
 )
-
-SHOW_PROGRESS_AFTER_S = 2.0
 
 
 class Format(StrEnum):
@@ -104,7 +101,7 @@ def predict(
 
     failed = 0
     try:
-        with _sink(format_, output) as sink, _Bar(len(photos), _bar_fits(format_, output)) as bar:
+        with _sink(format_, output) as sink, Bar("photos", len(photos), wanted=_bar_fits(format_, output)) as bar:
             analyzer = FaceAnalyzer(
                 model,
                 device=device.value,
@@ -250,40 +247,5 @@ def _save_annotated(result: PhotoResult, folder: Path, taken: set[str], max_pixe
 
 
 def _bar_fits(format_: Format, output: Path | None) -> bool:
-    """Whether a progress bar has a terminal that records are not being written to meanwhile."""
-    records_on_terminal = format_ is not Format.TABLE and output is None and sys.stdout.isatty()
-    return stderr.is_terminal and not records_on_terminal
-
-
-class _Bar:
-    """A progress bar that shows itself once the run has lasted a while."""
-
-    def __init__(self, total: int, wanted: bool) -> None:
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=stderr,
-            transient=True,
-            redirect_stdout=False,
-            redirect_stderr=False,
-        )
-        self._task = self._progress.add_task("photos", total=total)
-        self._wanted = wanted
-        self._shown = False
-        self._began = time.monotonic()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def step(self) -> None:
-        """Count one photo."""
-        self._progress.advance(self._task)
-        if self._wanted and not self._shown and time.monotonic() - self._began > SHOW_PROGRESS_AFTER_S:
-            self._progress.start()
-            self._shown = True
-
-    def __exit__(self, *_: object) -> None:
-        if self._shown:
-            self._progress.stop()
+    """Whether a progress bar has the terminal to itself: records may be written to it meanwhile."""
+    return format_ is Format.TABLE or output is not None or not sys.stdout.isatty()

@@ -35,16 +35,15 @@ def prepare_lfw(
     """Labeled Faces in the Wild, with the gender labels of Afifi and Abdelhamed."""
     from facegender.datasets.lfw import prepare_lfw as run
     from facegender.paper.published import table2
-    from facegender.progress import progress_bar
+    from facegender.progress import Bar
 
-    with progress_bar() as progress:
-        task = progress.add_task("cropping", total=None, note="")
+    with Bar("cropping") as bar:
         report = run(
             source,
             output,
             lists,
             allow_missing=allow_missing,
-            on_progress=lambda done, total: progress.update(task, completed=done, total=total),
+            on_image=lambda total: bar.step(total=total),
         )
     printed = next(row for row in table2() if row.dataset == "LFW")
     table = Table(title=f"LFW in {output}" + (" (already prepared)" if report.reused else ""), title_justify="left")

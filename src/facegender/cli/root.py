@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
+
+
+class _ByUse(TyperGroup):
+    """Lists the verbs in the order in which people need them."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        order = ("predict", "params", "prepare", "train", "crossval", "export")
+        return sorted(super().list_commands(ctx), key=order.index)
+
 
 app = typer.Typer(
     name="facegender",
+    cls=_ByUse,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",

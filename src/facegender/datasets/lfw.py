@@ -128,7 +128,7 @@ def prepare_lfw(
     lists: Path | None = None,
     *,
     allow_missing: bool = False,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_image: Callable[[int], None] = lambda total: None,
 ) -> LfwReport:
     """Crop every labelled LFW face to 64x64 and write a prepared store.
 
@@ -137,7 +137,7 @@ def prepare_lfw(
         output: folder of the store; an equal store that is already there is left as it is.
         lists: folder with female_names.txt, male_names.txt and people.txt; beside `source` unless given.
         allow_missing: go on where the lists name images that the source lacks.
-        on_progress: called with (images done, images in total).
+        on_image: called after each image with their total number.
 
     Raises:
         DatasetError: source or lists are not what they should be, or an image cannot be read.
@@ -183,12 +183,12 @@ def prepare_lfw(
 
     with create_store(output, len(images)) as writer:
         index = {name: i for i, name in enumerate(images)}
-        for done, (name, data) in enumerate(read_images(source, index), start=1):
+        for name, data in read_images(source, index):
             try:
                 writer.put(index[name], crop_face(decode(data), NOMINAL_FACE, HOG_TEMPLATE))
             except PhotoReadError as error:
                 raise DatasetError(f"{name} in {source}: {error}", remedy="fetch the archive again") from error
-            on_progress(done, len(images))
+            on_image(len(images))
         counts = {k: v for k, v in asdict(report).items() if k != "reused"}
         writer.finish("lfw", images, identities, labels, folds, {"inputs": inputs, "report": counts})
     return report

@@ -22,7 +22,7 @@ from facegender.errors import CheckpointError, InputError
 from facegender.evaluation.plots import draw_curve
 from facegender.faces.types import Crops
 from facegender.files import atomic_file
-from facegender.progress import progress_bar
+from facegender.progress import Bar
 from facegender.training.batches import epoch_batches, steps_per_epoch
 from facegender.training.checkpoint import (
     load_checkpoint,
@@ -122,11 +122,10 @@ def train(recipe: Recipe, examples: Examples, output: Path, hardware: Hardware |
     )
     fabric.launch()
     run = _Run(fabric, recipe, examples, output, details)
-    with progress_bar() as progress:
-        total = recipe.epochs * run.steps
-        task = progress.add_task("training", total=total, completed=len(run.history) * run.steps, note="")
+    with Bar("training", recipe.epochs * run.steps) as bar:
+        bar.step(len(run.history) * run.steps)
         while len(run.history) < recipe.epochs:
-            run.epoch(lambda note: progress.update(task, advance=1, note=note))
+            run.epoch(lambda note: bar.step(note=note))
             run.save()
     return run.finish()
 

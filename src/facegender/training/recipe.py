@@ -66,7 +66,7 @@ class Recipe:
     name: str = "paper"
     network: str = "custom-cnn-table1"
     colour: Literal["rgb", "gray"] = "rgb"
-    epochs: int = 30
+    epochs: int = 20
     batch_size: int = 500
     optimizer: Literal["sgd", "adamw"] = "sgd"
     learning_rate: float = 0.1

@@ -17,7 +17,7 @@ from facegender.errors import WeightsError
 from facegender.faces.align import BoxTemplate
 from facegender.faces.types import CROP_SIZE
 
-DEFAULT = "facegender"
+DEFAULT = "custom-cnn-lfw"
 
 _FOLDER = Path(__file__).parent
 

@@ -1,0 +1,87 @@
+"""Does the input pipeline stall the training step? Epochs through it against the same steps on one resident batch.
+
+python studies/training_throughput.py STORE
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import statistics
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from machine import machine
+
+from facegender.datasets.store import open_store
+from facegender.files import atomic_file
+from facegender.training.batches import epoch_batches, steps_per_epoch
+from facegender.training.loop import training_step
+from facegender.training.model import channel_statistics, classifier_from_recipe
+from facegender.training.optimization import class_weights, make_optimizer
+from facegender.training.recipe import load_recipe
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("store", type=Path)
+    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--output", type=Path, default=Path("results/training_throughput.csv"))
+    arguments = parser.parse_args()
+
+    store = open_store(arguments.store)
+    index = np.arange(len(store))
+    rows = []
+    for name in ("paper", "tuned"):
+        recipe = load_recipe(name)
+        fabric = Fabric(accelerator="cpu", devices=1, precision=recipe.precision)
+        classifier = classifier_from_recipe(recipe, *channel_statistics(store.crops, index, gray=False))
+        model, optimizer = fabric.setup(classifier, make_optimizer(recipe, classifier))
+        weights = class_weights(recipe, store.labels)
+        steps = steps_per_epoch(recipe, len(index))
+        resident = next(iter(epoch_batches(recipe, store.crops, store.labels, index, 0)))
+        speeds: dict[str, list[float]] = {"resident batch": [], "input pipeline": []}
+        for round_ in range(arguments.rounds + 1):
+            sources = {
+                "resident batch": [resident] * steps,
+                "input pipeline": epoch_batches(recipe, store.crops, store.labels, index, round_),
+            }
+            for source, batches in sources.items():
+                started = time.perf_counter()
+                images = 0
+                for crops, target in batches:
+                    training_step(fabric, model, optimizer, crops, target, recipe, weights)
+                    images += len(target)
+                if round_:  # the first round warms up
+                    speeds[source].append(images / (time.perf_counter() - started))
+        ratio = statistics.median(p / r for r, p in zip(*speeds.values(), strict=True))
+        for source, values in speeds.items():
+            rows.append([name, recipe.precision, recipe.batch_size, source, round(statistics.median(values))])
+            print(f"{name:6s} {source:15s} {rows[-1][-1]} images/s")
+        print(f"{name:6s} pipeline / resident: {ratio:.3f}")
+        rows[-1].append(round(ratio, 3))
+        rows[-2].append(1.0)
+    with atomic_file(arguments.output) as path, path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(
+            [
+                "recipe",
+                "precision",
+                "batch_size",
+                "source",
+                "images_per_second",
+                "ratio",
+                "threads",
+                "command",
+                "machine",
+            ]
+        )
+        command = "python studies/training_throughput.py STORE"
+        writer.writerows([*row, torch.get_num_threads(), command, machine("torch")] for row in rows)
+
+
+if __name__ == "__main__":
+    main()

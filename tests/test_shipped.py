@@ -1,0 +1,95 @@
+"""The weights in the package, and what their card claims of them on real data."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facegender import FaceAnalyzer, weights
+from facegender.datasets.lfw import prepare_lfw
+from facegender.datasets.source import image_names, read_images
+from facegender.datasets.store import open_store
+from facegender.evaluation.metrics import measure
+from facegender.faces.decode import decode
+from facegender.inference.classifier import GenderClassifier
+
+DATA = Path(os.environ.get("FACEGENDER_DATA", Path(__file__).parents[2] / "shared" / "datasets"))
+LFW = DATA / "lfw" / "lfw-deepfunneled.tar"
+
+needs_lfw = [
+    pytest.mark.data,
+    pytest.mark.skipif(not LFW.exists(), reason=f"{LFW} is absent; FACEGENDER_DATA names another folder"),
+]
+
+
+def test_every_shipped_network_loads_and_is_small():
+    assert weights.DEFAULT in weights.names()
+    for name in weights.names():
+        card = weights.load_card(name)  # checks the sha256
+        assert card.name == name
+        assert weights.onnx_path(name).stat().st_size < 8_000_000
+        assert GenderClassifier(name).predict(np.zeros((1, 64, 64, 3), np.uint8))
+
+
+def test_the_astronaut(astronaut):
+    result = FaceAnalyzer().analyze(astronaut)
+    assert result.error is None
+    largest = result.faces[0]
+    assert largest.prediction.label == "female"
+
+
+@pytest.fixture(scope="module")
+def lfw(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("stores") / "lfw"
+    return prepare_lfw(LFW, folder), open_store(folder)
+
+
+class TestOnLfw:
+    pytestmark = needs_lfw
+
+    def test_the_complete_set_is_counted_right(self, lfw):
+        report, store = lfw
+        assert (report.images, report.female, report.male) == (13_233, 2_966, 10_263)
+        assert (report.lines, len(report.in_both), len(report.unlabelled)) == ((2_966, 10_268), 5, 4)
+        random, identity = store.fold("random"), store.fold("identity")
+        assert np.bincount(random)[1:].max() - np.bincount(random)[1:].min() <= 1
+        people = {}
+        for person, fold in zip(store.identities, identity, strict=True):
+            assert people.setdefault(person, fold) == fold
+        assert len(people) == 5_748
+
+    def test_it_scores_what_its_card_says(self, lfw):
+        _, store = lfw
+        for name in weights.names():
+            card = json.loads(weights.onnx_path(name).with_suffix(".json").read_text())
+            claimed = card["accuracy"]["lfw identity fold 10"]
+            test = store.fold("identity") == 10
+            answers = GenderClassifier(name).predict(np.ascontiguousarray(store.crops[test]))
+            measured = measure(store.labels[test], np.array([a.p_male for a in answers]))
+            assert measured.count == claimed["count"]
+            for key in ("accuracy", "tpr", "female_accuracy", "auc"):
+                assert getattr(measured, key) == pytest.approx(claimed[key], abs=0.002)
+
+    def test_a_photo_of_a_face_gets_the_answer_of_its_crop(self, lfw):
+        """The detector's framing and the nominal one of the training crops lead to the same answers."""
+        _, store = lfw
+        test = np.flatnonzero(store.fold("identity") == 10)
+        names = [store.images[int(i)] for i in test[:: len(test) // 150]]
+        photos = dict(read_images(LFW, names))
+        assert len(image_names(LFW)) == 13_233
+        analyzer, classifier = FaceAnalyzer(min_confidence=0.5), GenderClassifier(min_confidence=0.5)
+        same, found = 0, 0
+        for name, data in photos.items():
+            faces = [
+                f
+                for f in analyzer.analyze(decode(data)).faces
+                if abs(f.face.box[0] + f.face.box[2] / 2 - 125) < 40
+                and abs(f.face.box[1] + f.face.box[3] / 2 - 125) < 40
+            ]
+            crop = store.crops[store.images.index(name)][None]
+            found += bool(faces)
+            same += bool(faces) and faces[0].prediction.label == classifier.predict(np.array(crop))[0].label
+        assert found / len(photos) >= 0.98
+        assert same / found >= 0.95
