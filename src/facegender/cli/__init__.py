@@ -22,6 +22,3 @@ def main() -> None:
         stderr.print(f"[bold red]error[/] ({error.kind}): ", end="")
         stderr.print(str(error), markup=False, soft_wrap=True)
         sys.exit(1)
-    except KeyboardInterrupt:
-        stderr.print("interrupted")
-        sys.exit(130)

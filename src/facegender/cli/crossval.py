@@ -49,7 +49,7 @@ def crossval(
     devices: DevicesOption = 1,
 ) -> None:
     """Train on all folds but one and test on that one, for each; mean and standard deviation over the folds."""
-    from facegender.cli.extras import require_training
+    from facegender.cli.training import require_training
     from facegender.datasets.store import open_store
 
     require_training()

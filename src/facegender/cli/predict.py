@@ -13,13 +13,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from facegender.cli.root import app, stderr
-from facegender.errors import FacegenderError, InputError, OutputError, PhotoReadError
+from facegender.cli.root import app, say
+from facegender.errors import InputError, OutputError, PhotoReadError
 from facegender.faces.decode import DEFAULT_MAX_PIXELS, decode
 from facegender.faces.types import PhotoResult
 from facegender.inference.annotate import save_annotated
 from facegender.inference.pipeline import FaceAnalyzer
-from facegender.inference.writers import CsvSink, JsonLinesSink, ParquetSink, Sink, TableSink, printable
+from facegender.inference.writers import CsvSink, JsonLinesSink, ParquetSink, Sink, TableSink
 from facegender.progress import Bar
 from facegender.weights import DEFAULT
 
@@ -114,7 +114,7 @@ def predict(
                 sink.write(result)
                 if result.error is not None:
                     failed += 1
-                    _say(f"skipped ({result.error.kind}): {result.error.message}")
+                    say(f"skipped ({result.error.kind}): {result.error.message}")
                 elif annotate is not None:
                     _save_annotated(result, annotate, taken, max_pixels)
                 bar.step()
@@ -122,20 +122,10 @@ def predict(
         # The reader has seen enough. Without this, Python complains when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(0) from None
-    except (KeyboardInterrupt, FacegenderError) as error:
-        if isinstance(error, KeyboardInterrupt):
-            _say("interrupted")
-        for note in getattr(error, "__notes__", []):
-            _say(note)
-        raise
     if failed == len(photos):
         raise typer.Exit(1)
     if failed:
         raise typer.Exit(3)
-
-
-def _say(message: str) -> None:
-    stderr.print(printable(message), markup=False, soft_wrap=True)
 
 
 def _format(chosen: Format | None, output: Path | None) -> Format:
@@ -176,7 +166,7 @@ def _collect(paths: list[str], recursive: bool) -> list[str]:
         what = f"no photos in {', '.join(empty)}" if empty else "no photos were named"
         raise InputError(what, remedy=remedy if empty else None)
     for folder in empty:
-        _say(f"no photos in {folder}")
+        say(f"no photos in {folder}")
     return photos
 
 
@@ -241,7 +231,7 @@ def _save_annotated(result: PhotoResult, folder: Path, taken: set[str], max_pixe
     try:
         image = decode(result.path, max_pixels=max_pixels)
     except PhotoReadError as error:
-        _say(f"not annotated ({error.kind}): {error}")
+        say(f"not annotated ({error.kind}): {error}")
     else:
         save_annotated(image, result, folder, taken)
 

@@ -42,7 +42,7 @@ def train(
     """Train one network. A run that was interrupted goes on after its last whole epoch."""
     import numpy as np
 
-    from facegender.cli.extras import require_training
+    from facegender.cli.training import require_training
     from facegender.datasets.store import open_store
     from facegender.errors import InputError
 

@@ -10,6 +10,7 @@ from PIL import ImageDraw, ImageFont
 
 from facegender.errors import OutputError
 from facegender.faces.types import FaceResult, Image, PhotoResult
+from facegender.files import atomic_file
 
 #: From the palette of Okabe and Ito, which colour-blind people can tell apart; black reads well on all three.
 COLOURS = {"female": "#E69F00", "male": "#009E73", "uncertain": "#C8C8C8"}
@@ -94,7 +95,8 @@ def save_annotated(image: Image, result: PhotoResult, folder: Path, taken: set[s
     taken.add(name.casefold())
     path = folder / name
     try:
-        PIL.Image.fromarray(annotate(image, result)).save(path, quality=92)
+        with atomic_file(path) as temporary:
+            PIL.Image.fromarray(annotate(image, result)).save(temporary, format="JPEG", quality=92)
     except OSError as error:
         raise OutputError(f"cannot write {name} in the folder {folder}: {error.strerror or error}") from error
     return path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
@@ -49,6 +50,8 @@ from facegender.training.optimization import (
 from facegender.training.recipe import Recipe
 
 CHECKPOINT = "checkpoint.safetensors"
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -122,11 +125,17 @@ def train(recipe: Recipe, examples: Examples, output: Path, hardware: Hardware |
     )
     fabric.launch()
     run = _Run(fabric, recipe, examples, output, details)
-    with Bar("training", recipe.epochs * run.steps) as bar:
-        bar.step(len(run.history) * run.steps)
-        while len(run.history) < recipe.epochs:
-            run.epoch(lambda note: bar.step(note=note))
-            run.save()
+    try:
+        with Bar("training", recipe.epochs * run.steps) as bar:
+            bar.step(len(run.history) * run.steps)
+            while len(run.history) < recipe.epochs:
+                run.epoch(lambda note: bar.step(note=note))
+                run.save()
+    except KeyboardInterrupt as stop:
+        stop.add_note(
+            f"{len(run.history)} of {recipe.epochs} epochs are in {output}; the same command goes on from there"
+        )
+        raise
     return run.finish()
 
 
@@ -187,7 +196,13 @@ class _Run:
         if data.heldout is not None and len(data.heldout):
             answers = predict_logits(self.best, data.crops, data.heldout).argmax(1)
             heldout = float((answers == data.labels[data.heldout]).mean())
-        self.history.append(EpochRecord(number + 1, rate, loss_sum / images, right / images, heldout, speed))
+        record = EpochRecord(number + 1, rate, loss_sum / images, right / images, heldout, speed)
+        self.history.append(record)
+        log.info(
+            "%s: epoch %d of %d, loss %.4f, accuracy %.4f, held out %s, %.0f images/s",
+            *(self.output, record.epoch, recipe.epochs, record.loss, record.accuracy),
+            *("-" if heldout is None else f"{heldout:.4f}", speed),
+        )
 
     def save(self) -> None:
         """Write the checkpoint that a later start goes on from."""
