@@ -132,7 +132,8 @@ def store_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             [f"person{p:02d}" for p in people],
             labels,
             {"random": random_folds(labels, 4), "identity": people // 3 % 3 + 1},
-            {"inputs": {"alignment": {"template": HOG_TEMPLATE.to_dict()}}},
+            {"method": "drawn", "template": HOG_TEMPLATE.to_dict()},
+            {},
         )
     return folder
 

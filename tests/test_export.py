@@ -1,6 +1,7 @@
 """From a cross-validation to a file that answers as PyTorch does."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -56,3 +57,10 @@ def test_a_missing_fold_is_named(store, tmp_path):
     cross_validate(RECIPES["rgb"], store, "identity", tmp_path / "runs", only=[2])
     with pytest.raises(CheckpointError, match="all folds first"):
         export_fold(tmp_path / "runs", 2, store, "identity", tmp_path, "made", licence="", command="")
+
+
+def test_runs_on_other_crops_are_refused(store, tmp_path):
+    cross_validate(RECIPES["rgb"], store, "identity", tmp_path / "runs")
+    for other, folds in ((replace(store, digest="0" * 64), "identity"), (store, "random")):
+        with pytest.raises(CheckpointError, match=r"not trained on these folds|all folds first"):
+            export_fold(tmp_path / "runs", 2, other, folds, tmp_path, "made", licence="", command="")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import warnings
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,9 @@ import onnx
 import torch
 
 from facegender.datasets.store import Store
-from facegender.errors import CheckpointError, InputError, WeightsError
+from facegender.errors import CheckpointError, WeightsError
 from facegender.evaluation.calibration import confidence_for_error, fit_temperature
-from facegender.evaluation.crossval import PREDICTIONS, read_predictions
+from facegender.evaluation.crossval import fold_examples, fold_folder
 from facegender.evaluation.metrics import (
     expected_calibration_error,
     measure,
@@ -27,7 +28,8 @@ from facegender.faces.types import CROP_SIZE
 from facegender.files import atomic_file
 from facegender.inference.runtime import Session
 from facegender.networks.classifier import CropClassifier
-from facegender.training.model import MODEL, load_model, predict_logits
+from facegender.training.loop import Examples
+from facegender.training.model import MODEL, TrainedModel, load_model, predict_logits
 
 OPSET = 18
 #: Largest difference of any logit between PyTorch and ONNX Runtime that an export may have.
@@ -98,23 +100,21 @@ def export_fold(
         the card.
 
     Raises:
-        CheckpointError: a fold is missing or cut short.
+        CheckpointError: a fold is missing, cut short, or was trained on other crops.
         WeightsError: the exported file does not agree with PyTorch.
         OutputError: `output` cannot be written.
     """
     folds = store.fold(assignment)
-    if not (folds == fold).any():
-        raise InputError(f"store {store.name} has no fold {fold} in {assignment!r}")
-    trained = load_model(crossval / f"fold-{fold:02d}" / MODEL)
-    labels, logits = [], []
-    for number in sorted(set(folds.tolist()) - {fold}):
-        members = np.flatnonzero(folds == number)
-        path = crossval / f"fold-{number:02d}" / PREDICTIONS
-        if not path.exists():
-            raise CheckpointError(f"there is no {path}", remedy="run facegender crossval on all folds first")
-        labels.append(store.labels[members])
-        logits.append(read_predictions(path, [store.images[int(i)] for i in members]))
-    calibration_labels, calibration_logits = np.concatenate(labels), np.concatenate(logits)
+    models = {
+        number: _checked_model(crossval, fold_examples(store, assignment, number), number)
+        for number in sorted({*folds.tolist(), fold})
+    }
+    trained = models.pop(fold)
+    members = {number: np.flatnonzero(folds == number) for number in models}
+    calibration_labels = np.concatenate([store.labels[index] for index in members.values()])
+    calibration_logits = np.concatenate(
+        [predict_logits(models[number].classifier, store.crops, index) for number, index in members.items()]
+    )
     temperature = fit_temperature(calibration_labels, calibration_logits)
     min_confidence = confidence_for_error(
         calibration_labels, p_male_from_logits(calibration_logits, temperature), MAX_ERROR
@@ -141,9 +141,9 @@ def export_fold(
         "colour_order": "RGB",
         "mean": list(trained.mean),
         "std": list(trained.std),
-        "template": store.manifest["inputs"]["alignment"]["template"],
+        "template": trained.alignment["template"],
         "temperature": round(temperature, 4),
-        "min_confidence": round(min_confidence, 4),
+        "min_confidence": math.ceil(min_confidence * 1e4) / 1e4,
         "training_data": f"{store.name}, {assignment} folds without fold {fold}: {len(store) - len(test)} crops",
         "licence": licence,
         "accuracy": {
@@ -164,3 +164,13 @@ def export_fold(
     with atomic_file(output / f"{name}.json") as path:
         path.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
     return card
+
+
+def _checked_model(crossval: Path, examples: Examples, number: int) -> TrainedModel:
+    path = fold_folder(crossval, number) / MODEL
+    if not path.exists():
+        raise CheckpointError(f"there is no {path}", remedy="run facegender crossval on all folds first")
+    model = load_model(path)
+    if model.examples != examples.fingerprint():
+        raise CheckpointError(f"{path} was not trained on these folds of {examples.store.name}", remedy="check --folds")
+    return model

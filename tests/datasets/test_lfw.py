@@ -35,10 +35,10 @@ def lfw(tmp_path):
     return source
 
 
-def write_people(path):
+def write_people(path, folds=FOLDS):
     lines = ["2"]
     for fold in (1, 2):
-        members = [p for p, f in FOLDS.items() if f == fold]
+        members = [p for p, f in folds.items() if f == fold]
         lines += [str(len(members)), *(f"{p}\t{PEOPLE[p]}" for p in members)]
     path.write_text("\n".join(lines) + "\n")
 
@@ -97,6 +97,34 @@ def test_a_label_that_names_no_image(lfw, tmp_path):
     assert report.absent == ("Nobody_Here_0001.jpg",)
 
 
+@pytest.mark.parametrize("changed", ["a photo", "people.txt"])
+def test_changed_inputs_are_prepared_anew(lfw, tmp_path, changed):
+    prepare_lfw(lfw, tmp_path / "store")
+    before = open_store(tmp_path / "store")
+    crops, folds = np.array(before.crops), before.fold("identity")
+    if changed == "a photo":
+        PillowImage.new("RGB", (250, 250), "red").save(lfw / "Ann_One" / "Ann_One_0001.jpg")
+    else:
+        write_people(lfw.parent / "people.txt", {**FOLDS, "Ann_One": 2})
+    assert not prepare_lfw(lfw, tmp_path / "store").reused
+    after = open_store(tmp_path / "store")
+    assert np.array_equal(after.crops, crops) == (changed != "a photo")
+    assert np.array_equal(after.fold("identity"), folds) == (changed != "people.txt")
+
+
+def test_images_of_another_size_are_refused(lfw, tmp_path):
+    PillowImage.new("RGB", (64, 64)).save(lfw / "Ann_One" / "Ann_One_0001.jpg")
+    with pytest.raises(DatasetError, match=r"Ann_One_0001\.jpg.*64x64 pixels"):
+        prepare_lfw(lfw, tmp_path / "store")
+
+
+def test_two_images_of_one_name(lfw, tmp_path):
+    (lfw / "copy").mkdir()
+    (lfw / "copy" / "Ann_One_0001.jpg").write_bytes((lfw / "Ann_One" / "Ann_One_0001.jpg").read_bytes())
+    with pytest.raises(DatasetError, match=r"more than one image named Ann_One_0001\.jpg"):
+        prepare_lfw(lfw, tmp_path / "store")
+
+
 def test_a_damaged_image_leaves_no_store(lfw, tmp_path):
     photo = lfw / "Dan_Four" / "Dan_Four_0002.jpg"
     photo.write_bytes(photo.read_bytes()[:400])
@@ -141,6 +169,19 @@ def test_a_store_cut_short_is_refused_and_made_anew(lfw, tmp_path, file):
         open_store(store)
     assert not prepare_lfw(lfw, store).reused
     assert len(open_store(store)) == 9
+
+
+def test_a_store_that_was_altered_is_refused(lfw, tmp_path):
+    store = tmp_path / "store"
+    prepare_lfw(lfw, store)
+    crops, table = (store / "crops.npy").read_bytes(), (store / "table.csv").read_bytes()
+    (store / "crops.npy").write_bytes(b"x" * len(crops))
+    with pytest.raises(StoreError, match="cannot be read"):
+        open_store(store)
+    (store / "crops.npy").write_bytes(crops)
+    (store / "table.csv").write_bytes(table.replace(b"female", b"femule"))
+    with pytest.raises(StoreError, match="femule"):
+        open_store(store)
 
 
 def test_a_folder_that_is_no_store_is_left_alone(lfw, tmp_path):

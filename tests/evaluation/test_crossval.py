@@ -2,6 +2,7 @@ import csv
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -46,23 +47,38 @@ def test_nobody_is_on_both_sides(store):
 
 def test_done_folds_are_read_and_a_lost_one_is_made_again(done, store):
     output, first = done
-    (output / "fold-02" / "predictions.csv").unlink()
-    kept = (output / "fold-01" / "predictions.csv").stat().st_mtime_ns
+    (output / "fold-02" / "model.safetensors").unlink()
+    kept = (output / "fold-01" / "model.safetensors").stat().st_mtime_ns
     again = cross_validate(QUICK, store, "identity", output)
-    assert (output / "fold-01" / "predictions.csv").stat().st_mtime_ns == kept
+    assert (output / "fold-01" / "model.safetensors").stat().st_mtime_ns == kept
     assert again.per_fold == first.per_fold
 
 
-def test_another_recipe_and_cut_predictions_are_refused(done, store):
+def test_another_recipe_and_a_cut_model_are_refused(done, store):
     output, _ = done
     with pytest.raises(CheckpointError, match="another recipe"):
         cross_validate(replace(QUICK, epochs=9), store, "identity", output)
-    path = output / "fold-01" / "predictions.csv"
-    whole = path.read_text()
-    path.write_text(whole[: len(whole) // 2])
+    path = output / "fold-01" / "model.safetensors"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(CheckpointError, match=r"fold-01.*delete it"):
         cross_validate(QUICK, store, "identity", output)
-    path.write_text(whole)
+    path.write_bytes(whole)
+
+
+def test_a_part_of_the_folds_leaves_the_results_alone(done, store):
+    output, _ = done
+    before = (output / "folds.csv").read_text()
+    part = cross_validate(QUICK, store, "identity", output, only=[2, 2])
+    assert len(part.labels) == (store.fold("identity") == 2).sum()
+    assert (output / "folds.csv").read_text() == before
+
+
+def test_a_fold_of_one_label_is_refused_before_training(store, tmp_path):
+    folds = {"lopsided": np.where(store.labels == 1, 1, np.arange(len(store)) % 2 + 2)}
+    with pytest.raises(InputError, match="not of both labels"):
+        cross_validate(QUICK, replace(store, folds=folds), "lopsided", tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_no_such_fold(store, tmp_path):

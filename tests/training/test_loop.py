@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from facegender.cli import app
 from facegender.errors import CheckpointError, InputError, OutputError
-from facegender.training.loop import CHECKPOINT, Examples, train
+from facegender.training.loop import CHECKPOINT, Examples, Hardware, train
 from facegender.training.model import MODEL, channel_statistics, load_model
 from facegender.training.optimization import class_weights, learning_rate
 from facegender.training.recipe import Augmentation, Recipe
@@ -35,8 +35,7 @@ QUICK = Recipe(
 
 def run(store, folder, recipe=QUICK):
     index = np.arange(len(store))
-    examples = Examples(store.crops, store.labels, index[index % 5 > 0], index[index % 5 == 0], "made")
-    return train(recipe, examples, folder)
+    return train(recipe, Examples(store, index[index % 5 > 0], index[index % 5 == 0]), folder)
 
 
 def test_it_learns_and_leaves_everything_beside_the_model(store, tmp_path):
@@ -63,7 +62,7 @@ def test_a_finished_run_is_read_not_repeated(store, tmp_path):
     with pytest.raises(CheckpointError, match="another recipe"):
         run(store, tmp_path / "run", replace(QUICK, seed=1))
     with pytest.raises(CheckpointError, match="other data"):
-        train(QUICK, Examples(store.crops, store.labels, np.arange(60)), tmp_path / "run")
+        train(QUICK, Examples(store, np.arange(60)), tmp_path / "run")
 
 
 def test_killed_and_resumed_is_the_same_as_uninterrupted(store_folder, tmp_path):
@@ -109,9 +108,23 @@ def test_a_checkpoint_cut_short_is_named(store, tmp_path):
         run(store, tmp_path / "run")
 
 
-def test_one_label_only(store, tmp_path):
-    with pytest.raises(InputError, match="both labels"):
-        train(QUICK, Examples(store.crops, store.labels, np.flatnonzero(store.labels == 1)), tmp_path)
+def test_one_label_only(store):
+    with pytest.raises(InputError, match="training crops of made are not of both labels"):
+        Examples(store, np.flatnonzero(store.labels == 1))
+    with pytest.raises(InputError, match="held-out crops"):
+        Examples(store, np.arange(len(store)), np.flatnonzero(store.labels == 0))
+
+
+def test_hardware_that_is_not_there(store, tmp_path):
+    examples = Examples(store, np.arange(len(store)))
+    with pytest.raises(InputError, match="--accelerator cpu"):
+        train(QUICK, examples, tmp_path, Hardware(accelerator="abacus"))
+
+
+def test_other_crops_with_the_same_labels_are_another_run(store, tmp_path):
+    run(store, tmp_path / "run")
+    with pytest.raises(CheckpointError, match="other data"):
+        run(replace(store, digest="0" * 64), tmp_path / "run")
 
 
 def test_an_output_that_cannot_be_written(store, tmp_path):

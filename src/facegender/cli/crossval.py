@@ -55,7 +55,7 @@ def crossval(
     require_training()
     from facegender.evaluation.crossval import cross_validate
     from facegender.evaluation.metrics import Metrics
-    from facegender.training.loop import Hardware
+    from facegender.training.loop import Hardware, is_main_process
     from facegender.training.recipe import load_recipe
 
     settings = load_recipe(recipe, network=network, colour=colour, epochs=epochs, seed=seed, precision=precision)
@@ -69,6 +69,8 @@ def crossval(
     result = cross_validate(
         settings, data, folds, output, only=only, hardware=Hardware(accelerator, devices), on_fold=told
     )
+    if not is_main_process():
+        return
     table = Table(
         title=f"{data.name}, {len(result.per_fold)} {folds} folds, recipe {settings.name}, "
         f"{settings.network}, {settings.colour}; in %",
@@ -86,4 +88,5 @@ def crossval(
     console = Console()
     console.print(table)
     console.print(f"Accuracy over all faces, 95 % Wilson interval: {100 * low:.2f} to {100 * high:.2f} %.")
-    console.print(str(output / "folds.csv"), soft_wrap=True, highlight=False)
+    if only is None:
+        console.print(str(output / "folds.csv"), soft_wrap=True, highlight=False)

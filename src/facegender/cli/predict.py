@@ -17,7 +17,7 @@ from facegender.cli.root import app, say
 from facegender.errors import InputError, OutputError, PhotoReadError
 from facegender.faces.decode import DEFAULT_MAX_PIXELS, decode
 from facegender.faces.types import PhotoResult
-from facegender.inference.annotate import save_annotated
+from facegender.inference.annotate import ANNOTATED_SUFFIX, save_annotated
 from facegender.inference.pipeline import FaceAnalyzer
 from facegender.inference.writers import CsvSink, JsonLinesSink, ParquetSink, Sink, TableSink
 from facegender.progress import Bar
@@ -73,7 +73,12 @@ def predict(
     device: Annotated[Device, typer.Option("--device", help="Where the network runs.")] = Device.CPU,
     min_face: Annotated[
         int,
-        typer.Option("--min-face", min=1, metavar="PIXELS", help="Side of the smallest face to look for."),
+        typer.Option(
+            "--min-face",
+            min=1,
+            metavar="PIXELS",
+            help="Side of the smallest face to look for (photos are shrunk to 1600 pixels first).",
+        ),
     ] = 40,
     min_confidence: Annotated[
         float | None,
@@ -95,7 +100,7 @@ def predict(
     be read (each has its error in the output); 130 interrupted.
     """
     format_ = _format(format_, output)
-    photos = _collect(paths, recursive)
+    photos = _collect(paths, recursive, annotate)
     if annotate is not None:
         _check_folder(annotate)
 
@@ -109,7 +114,7 @@ def predict(
                 max_pixels=max_pixels,
                 min_confidence=min_confidence,
             )
-            taken: set[str] = set()
+            taken = _names_in(annotate, photos)
             for result in analyzer.analyze_many(photos):
                 sink.write(result)
                 if result.error is not None:
@@ -146,7 +151,7 @@ def _format(chosen: Format | None, output: Path | None) -> Format:
     return Format(suffix)
 
 
-def _collect(paths: list[str], recursive: bool) -> list[str]:
+def _collect(paths: list[str], recursive: bool, annotate: Path | None) -> list[str]:
     """Turn arguments into photos: folders are listed, ``-`` is read, all else is taken as it is."""
     given: list[str] = []
     for path in paths:
@@ -155,7 +160,7 @@ def _collect(paths: list[str], recursive: bool) -> list[str]:
     empty: list[str] = []
     for path in given:
         if _is_folder(path):
-            found = list(_photos_in(path, recursive))
+            found = [photo for photo in _photos_in(path, recursive) if not _is_ours(photo, annotate)]
             photos.extend(found)
             if not found:
                 empty.append(path)
@@ -168,6 +173,13 @@ def _collect(paths: list[str], recursive: bool) -> list[str]:
     for folder in empty:
         say(f"no photos in {folder}")
     return photos
+
+
+def _is_ours(photo: str, annotate: Path | None) -> bool:
+    """Whether a photo found in a folder is an annotated picture of an earlier run."""
+    if annotate is None or not photo.endswith(ANNOTATED_SUFFIX):
+        return False
+    return Path(photo).parent.resolve() == annotate.resolve()
 
 
 def _is_folder(path: str) -> bool:
@@ -185,16 +197,17 @@ def _read_list() -> Iterator[str]:
 
 
 def _photos_in(folder: str, recursive: bool) -> Iterator[str]:
-    """The photos of a folder in the order of their names; hidden files and folders are passed over."""
+    """The photos of a folder in the order of their names; hidden files and folders are passed over.
 
-    def refuse(error: OSError) -> None:
-        raise InputError(f"cannot list the folder {error.filename}: {error.strerror}") from error
-
-    for place, folders, files in os.walk(folder, onerror=refuse):
+    A folder that cannot be listed stands in for its photos: reading it will say what is wrong with it.
+    """
+    refused: list[str] = []
+    for place, folders, files in os.walk(folder, onerror=lambda error: refused.append(error.filename)):
         folders[:] = sorted(name for name in folders if not name.startswith(".")) if recursive else []
         for name in sorted(files):
             if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."):
                 yield str(Path(place, name))
+    yield from refused
 
 
 def _check_folder(folder: Path) -> None:
@@ -224,6 +237,14 @@ class _PipeConsole(Console):
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
+
+
+def _names_in(folder: Path | None, photos: list[str]) -> set[str]:
+    """Names that annotated pictures must not take: those of the photos that lie in that folder."""
+    if folder is None:
+        return set()
+    place = folder.resolve()
+    return {Path(photo).name.casefold() for photo in photos if Path(photo).parent.resolve() == place}
 
 
 def _save_annotated(result: PhotoResult, folder: Path, taken: set[str], max_pixels: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -47,24 +46,24 @@ def train(
     from facegender.errors import InputError
 
     require_training()
+    from facegender.evaluation.crossval import fold_examples
     from facegender.evaluation.metrics import measure, p_male_from_logits
-    from facegender.training.loop import Examples, Hardware
+    from facegender.training.loop import Examples, Hardware, is_main_process
     from facegender.training.loop import train as run
     from facegender.training.model import predict_logits
     from facegender.training.recipe import load_recipe
 
     settings = load_recipe(recipe, network=network, colour=colour, epochs=epochs, seed=seed, precision=precision)
     data = open_store(store)
-    examples = Examples(data.crops, data.labels, np.arange(len(data)), None, data.name)
+    examples = Examples(data, np.arange(len(data)))
     if holdout is not None:
         assignment, _, number = holdout.partition(":")
         if not number.isdigit():
             raise InputError(f"--holdout {holdout!r} is not ASSIGNMENT:NUMBER", remedy="such as identity:10")
-        held = data.fold(assignment) == int(number)
-        if not held.any():
-            raise InputError(f"no crop of {store} is in fold {number} of {assignment!r}")
-        examples = replace(examples, train=np.flatnonzero(~held), heldout=np.flatnonzero(held))
+        examples = fold_examples(data, assignment, int(number))
     trained = run(settings, examples, output, Hardware(accelerator, devices))
+    if not is_main_process():
+        return
     last = trained.history[-1]
     watched = ""
     if examples.heldout is not None:

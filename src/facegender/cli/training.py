@@ -17,7 +17,17 @@ def require_training() -> None:
     Raises:
         MissingExtraError: it is not.
     """
-    for package in ("torch", "lightning_fabric", "safetensors", "sklearn", "scipy", "matplotlib", "tomli_w"):
+    for package in (
+        "torch",
+        "lightning_fabric",
+        "safetensors",
+        "sklearn",
+        "scipy",
+        "matplotlib",
+        "tomli_w",
+        "onnx",
+        "onnxscript",
+    ):
         if find_spec(package) is None:
             raise MissingExtraError(package, "train")
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)

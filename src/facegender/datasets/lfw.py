@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from facegender.datasets.source import image_names, read_images
+from facegender.datasets.source import fingerprint, image_names, read_images
 from facegender.datasets.splits import identity_folds, random_folds
 from facegender.datasets.store import create_store, read_manifest
 from facegender.errors import DatasetError, PhotoReadError, StoreError
@@ -173,30 +173,38 @@ def prepare_lfw(
     )
     alignment = {"method": "nominal box", "box": list(NOMINAL_FACE.box), "template": HOG_TEMPLATE.to_dict()}
     inputs = {
-        "source": source.name,
-        "images": hashlib.sha256("\n".join(found).encode()).hexdigest(),
+        "source": fingerprint(source),
         "lists": named.sha256,
-        "alignment": alignment,
+        "people": hashlib.sha256(_read(lists / "people.txt")).hexdigest(),
+        "images": len(images),
     }
-    if _already_prepared(output, inputs):
+    if _already_prepared(output, inputs, alignment):
         return LfwReport(**{**asdict(report), "reused": True})
 
     with create_store(output, len(images)) as writer:
         index = {name: i for i, name in enumerate(images)}
         for name, data in read_images(source, index):
             try:
-                writer.put(index[name], crop_face(decode(data), NOMINAL_FACE, HOG_TEMPLATE))
+                image = decode(data)
             except PhotoReadError as error:
                 raise DatasetError(f"{name} in {source}: {error}", remedy="fetch the archive again") from error
+            if image.shape[:2] != (IMAGE_SIZE, IMAGE_SIZE):
+                size = f"{image.shape[1]}x{image.shape[0]}"
+                raise DatasetError(
+                    f"{name} in {source} has {size} pixels, not {IMAGE_SIZE}x{IMAGE_SIZE}",
+                    remedy="take LFW as its authors ship it: the crop relies on where its faces are",
+                )
+            writer.put(index[name], crop_face(image, NOMINAL_FACE, HOG_TEMPLATE))
             on_image(len(images))
         counts = {k: v for k, v in asdict(report).items() if k != "reused"}
-        writer.finish("lfw", images, identities, labels, folds, {"inputs": inputs, "report": counts})
+        writer.finish("lfw", images, identities, labels, folds, alignment, {"inputs": inputs, "report": counts})
     return report
 
 
-def _already_prepared(output: Path, inputs: dict[str, Any]) -> bool:
+def _already_prepared(output: Path, inputs: dict[str, Any], alignment: dict[str, Any]) -> bool:
     try:
-        return bool(read_manifest(output)["inputs"] == inputs)
+        manifest = read_manifest(output)
+        return bool(manifest["inputs"] == inputs and manifest["alignment"] == alignment)
     except (StoreError, KeyError):
         return False
 

@@ -12,6 +12,7 @@ It is written into a temporary folder and renamed, so it is either whole or not 
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,7 +27,7 @@ from facegender.errors import InputError, OutputError, StoreError
 from facegender.faces.types import CROP_SIZE, Crops
 from facegender.files import atomic_folder
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 LABELS = ("female", "male")
 
 _CROPS, _TABLE, _MANIFEST = "crops.npy", "table.csv", "store.json"
@@ -43,7 +44,8 @@ class Store:
         identities: N person names ("" where unknown).
         labels: int64, N; 0 female, 1 male.
         folds: fold number per crop for each named assignment, int64, N, counted from 1.
-        manifest: what `store.json` holds.
+        alignment: how the faces were cropped; its ``template`` goes into the cards of networks trained on them.
+        digest: SHA-256 of crops and table.
     """
 
     name: str
@@ -52,7 +54,8 @@ class Store:
     identities: Sequence[str]
     labels: npt.NDArray[np.int64]
     folds: Mapping[str, npt.NDArray[np.int64]]
-    manifest: Mapping[str, Any]
+    alignment: Mapping[str, Any]
+    digest: str
 
     def __len__(self) -> int:
         return len(self.images)
@@ -77,50 +80,54 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """
     if not folder.is_dir():
         raise StoreError(f"there is no prepared store at {folder}", remedy="run: facegender prepare")
-    again = f"delete {folder} and run facegender prepare again"
+    again = _again(folder)
     try:
-        manifest = json.loads((folder / _MANIFEST).read_text())
-    except (OSError, ValueError) as error:
+        manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+        if manifest["format"] != FORMAT_VERSION:
+            raise StoreError(f"{folder} is a store of format {manifest['format']}, not {FORMAT_VERSION}", remedy=again)
+        for name, size in manifest["bytes"].items():
+            found = (folder / name).stat().st_size
+            if found != size:
+                raise StoreError(f"{folder / name} has {found} bytes instead of {size}", remedy=again)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(f"{folder} has no readable {_MANIFEST}: half-written or not a store", remedy=again) from error
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT_VERSION:
-        raise StoreError(f"{folder} is not a store of format {FORMAT_VERSION}", remedy=again)
-    for name, size in manifest["bytes"].items():
-        path = folder / name
-        found = path.stat().st_size if path.exists() else 0
-        if found != size:
-            raise StoreError(f"{path} has {found} bytes instead of {size}", remedy=again)
-    return manifest
+    return dict(manifest)
 
 
 def open_store(folder: str | Path) -> Store:
     """Open a prepared store; the crops are memory-mapped, not read.
 
     Raises:
-        StoreError: the store is absent, half-written, cut short or of another version.
+        StoreError: the store is absent, half-written, cut short, altered or of another version.
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
-    crops = np.load(folder / _CROPS, mmap_mode="r", allow_pickle=False)
-    with (folder / _TABLE).open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    if len(rows) != len(crops):
-        raise StoreError(
-            f"{folder} has {len(crops)} crops but {len(rows)} table rows",
-            remedy="run facegender prepare again",
+    try:
+        crops = np.load(folder / _CROPS, mmap_mode="r", allow_pickle=False)
+        with (folder / _TABLE).open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        if crops.dtype != np.uint8 or crops.shape != (len(rows), CROP_SIZE, CROP_SIZE, 3) or not rows:
+            raise ValueError(f"{len(rows)} rows, but crops of {crops.dtype} {crops.shape}")
+        return Store(
+            name=manifest["name"],
+            crops=crops,
+            images=[r["image"] for r in rows],
+            identities=[r["identity"] for r in rows],
+            labels=np.array([LABELS.index(r["label"]) for r in rows], dtype=np.int64),
+            folds={
+                column.removeprefix("fold_"): np.array([int(r[column]) for r in rows], dtype=np.int64)
+                for column in rows[0]
+                if column.startswith("fold_")
+            },
+            alignment=manifest["alignment"],
+            digest=manifest["sha256"],
         )
-    return Store(
-        name=manifest["name"],
-        crops=crops,
-        images=[r["image"] for r in rows],
-        identities=[r["identity"] for r in rows],
-        labels=np.array([LABELS.index(r["label"]) for r in rows], dtype=np.int64),
-        folds={
-            column.removeprefix("fold_"): np.array([int(r[column]) for r in rows], dtype=np.int64)
-            for column in (rows[0] if rows else {})
-            if column.startswith("fold_")
-        },
-        manifest=manifest,
-    )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"{folder} cannot be read: {error}", remedy=_again(folder)) from error
+
+
+def _again(folder: Path) -> str:
+    return f"delete {folder} and run facegender prepare again"
 
 
 class StoreWriter:
@@ -143,9 +150,10 @@ class StoreWriter:
         identities: Sequence[str],
         labels: npt.NDArray[np.int64],
         folds: Mapping[str, npt.NDArray[np.int64]],
+        alignment: Mapping[str, Any],
         details: Mapping[str, Any],
     ) -> None:
-        """Write the table, then the manifest that makes the store whole."""
+        """Write the table, then the manifest that makes the store whole; `details` are for people to read."""
         self._crops.flush()
         columns = [f"fold_{key}" for key in folds]
         with (self._folder / _TABLE).open("w", newline="", encoding="utf-8") as file:
@@ -153,8 +161,20 @@ class StoreWriter:
             writer.writerow(["image", "identity", "label", *columns])
             for row in zip(images, identities, labels, *folds.values(), strict=True):
                 writer.writerow([row[0], row[1], LABELS[row[2]], *row[3:]])
-        sizes = {file: (self._folder / file).stat().st_size for file in (_CROPS, _TABLE)}
-        manifest = {"format": FORMAT_VERSION, "name": name, "crops": len(images), **details, "bytes": sizes}
+        digest = hashlib.sha256()
+        for name_ in (_CROPS, _TABLE):
+            with (self._folder / name_).open("rb") as written:
+                while chunk := written.read(1 << 20):
+                    digest.update(chunk)
+        manifest = {
+            "format": FORMAT_VERSION,
+            "name": name,
+            "crops": len(images),
+            "alignment": dict(alignment),
+            "sha256": digest.hexdigest(),
+            **details,
+            "bytes": {file: (self._folder / file).stat().st_size for file in (_CROPS, _TABLE)},
+        }
         (self._folder / _MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
 
 

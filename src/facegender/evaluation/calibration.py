@@ -33,5 +33,8 @@ def confidence_for_error(labels: IntArray, p_male: FloatArray, max_error: float)
     wrong = (p_male >= 0.5) != (labels == 1)
     order = np.argsort(-confidence)
     rate = np.cumsum(wrong[order]) / np.arange(1, len(order) + 1)
-    allowed = np.flatnonzero(rate <= max_error)
-    return float(confidence[order][allowed[-1]]) if len(allowed) else 1.0
+    ordered = confidence[order]
+    # Equal confidences are answered together or not at all.
+    last_of_equals = np.append(ordered[1:] != ordered[:-1], True)
+    allowed = np.flatnonzero((rate <= max_error) & last_of_equals)
+    return float(ordered[allowed[-1]]) if len(allowed) else 1.0

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from facegender.datasets.store import LABELS, Store
-from facegender.errors import CheckpointError, InputError
+from facegender.errors import InputError
 from facegender.evaluation.metrics import (
     FloatArray,
     IntArray,
@@ -24,11 +24,9 @@ from facegender.evaluation.metrics import (
     wilson_interval,
 )
 from facegender.files import atomic_file
-from facegender.training.loop import Examples, Hardware, train
+from facegender.training.loop import Examples, Hardware, is_main_process, train
 from facegender.training.model import predict_logits
 from facegender.training.recipe import Recipe
-
-PREDICTIONS = "predictions.csv"
 
 
 @dataclass(frozen=True)
@@ -79,54 +77,53 @@ def cross_validate(
         recipe: of every fold's run.
         store: the prepared data.
         assignment: which of the store's fold assignments.
-        output: folder; gets one run a fold, ``folds.csv`` and ``summary.json``.
+        output: folder; gets one run a fold and, once all folds are in, ``folds.csv`` and ``summary.json``.
         only: fold numbers to run instead of all.
         hardware: accelerator, devices, strategy.
         on_fold: called after each fold.
 
     Raises:
-        InputError: the store lacks the assignment or a fold.
+        InputError: the store lacks the assignment or a fold, or a fold lacks a label.
         CheckpointError: `output` holds runs of another recipe, or files that are cut short.
     """
     folds = store.fold(assignment)
     numbers = sorted(set(folds.tolist()))
-    if unknown := set(only or ()) - set(numbers):
-        raise InputError(f"store {store.name} has no fold {min(unknown)} in {assignment!r}")
+    chosen = sorted(set(only or numbers))
+    # All of them before the first is trained: a fold of one label is found now, not after an hour.
+    examples = {n: fold_examples(store, assignment, n) for n in chosen}
     per_fold: dict[int, Metrics] = {}
     labels, logits = [], []
-    for number in only or numbers:
+    for number, fold in examples.items():
+        folder = fold_folder(output, number)
+        trained = train(recipe, fold, folder, hardware)
         test = np.flatnonzero(folds == number)
-        folder = output / f"fold-{number:02d}"
-        examples = Examples(store.crops, store.labels, np.flatnonzero(folds != number), test, store.name)
-        trained = train(recipe, examples, folder, hardware)
-        if (folder / PREDICTIONS).exists():
-            fold_logits = read_predictions(folder / PREDICTIONS, [store.images[int(i)] for i in test])
-        else:
-            fold_logits = predict_logits(trained.classifier, store.crops, test)
-            _write_predictions(folder / PREDICTIONS, store, test, fold_logits)
         labels.append(store.labels[test])
-        logits.append(fold_logits)
-        per_fold[number] = measure(labels[-1], p_male_from_logits(fold_logits))
-        on_fold(number, per_fold[number])
+        logits.append(predict_logits(trained.classifier, store.crops, test))
+        per_fold[number] = measure(labels[-1], p_male_from_logits(logits[-1]))
+        if is_main_process():
+            _write_predictions(folder / "predictions.csv", store, test, logits[-1])
+            on_fold(number, per_fold[number])
     result = CrossValidation(recipe.name, assignment, per_fold, np.concatenate(labels), np.concatenate(logits))
-    _write_results(output, recipe, result)
+    if chosen == numbers and is_main_process():
+        _write_results(output, recipe, result)
     return result
 
 
-def read_predictions(path: Path, images: Sequence[str]) -> FloatArray:
-    """The logits of one fold, float64 N x 2, checked against the images they should be of.
+def fold_examples(store: Store, assignment: str, number: int) -> Examples:
+    """Every fold but one to learn from, that one held out.
 
     Raises:
-        CheckpointError: the file is cut short or belongs to other images.
+        InputError: the store lacks the assignment or the fold, or there are not both labels on both sides.
     """
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        if [r["image"] for r in rows] != list(images):
-            raise ValueError("other images")
-        return np.array([[float(r["logit_female"]), float(r["logit_male"])] for r in rows])
-    except (KeyError, ValueError, TypeError) as error:
-        raise CheckpointError(f"{path} does not fit the store ({error})", remedy="delete it") from error
+    folds = store.fold(assignment)
+    if not (folds == number).any():
+        raise InputError(f"store {store.name} has no fold {number} in {assignment!r}")
+    return Examples(store, np.flatnonzero(folds != number), np.flatnonzero(folds == number))
+
+
+def fold_folder(output: Path, number: int) -> Path:
+    """The folder of one fold's run."""
+    return output / f"fold-{number:02d}"
 
 
 def _write_predictions(path: Path, store: Store, index: IntArray, logits: FloatArray) -> None:

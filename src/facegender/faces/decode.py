@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import stat
 import threading
 import warnings
@@ -99,6 +100,8 @@ def _opened(source: str | Path | bytes) -> IO[bytes]:
         mode = path.stat().st_mode
     except (NotADirectoryError, ValueError) as error:  # a file among the parents; a NUL in the name
         raise PhotoNotFoundError(f"no such file: {source}") from error
+    if stat.S_ISDIR(mode) and not os.access(path, os.R_OK | os.X_OK):
+        raise PhotoPermissionError(f"no permission to list the folder {source}")
     if not stat.S_ISREG(mode):  # opening a named pipe would wait for ever
         what = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
         raise PhotoNotFoundError(f"{source} is {what}, not a photo")

@@ -24,7 +24,8 @@ class HogDetector:
 
     Args:
         min_face: side in pixels of the smallest face to be found. Smaller takes longer: the image is
-            enlarged, up to 1600 pixels on its longest side.
+            enlarged, up to 1600 pixels on its longest side. A larger image is shrunk to that, and the
+            smallest face found grows with it: 160 pixels at 3200.
 
     Raises:
         InputError: ``min_face`` is below 1.
@@ -33,6 +34,8 @@ class HogDetector:
     #: The detector's window: it finds faces from this many pixels on.
     WINDOW = 80
     LONGEST_SIDE = 1600
+    #: Of dlib's margin; below it are mostly folds of cloth. It keeps all of 442 centre faces of LFW.
+    MIN_SCORE = 0.2
 
     def __init__(self, min_face: int = 40) -> None:
         if min_face < 1:
@@ -54,7 +57,7 @@ class HogDetector:
         size = max(1, round(width * scale)), max(1, round(height * scale))
         working = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
         back_x, back_y = width / size[0], height / size[1]
-        boxes, scores, _ = self._detector.run(working, 0, 0.0)
+        boxes, scores, _ = self._detector.run(working, 0, self.MIN_SCORE)
         faces = [
             Face(
                 box=(
@@ -67,4 +70,4 @@ class HogDetector:
             )
             for box, score in zip(boxes, scores, strict=True)
         ]
-        return sorted(faces, key=lambda face: face.box[2] * face.box[3], reverse=True)
+        return sorted(faces, key=lambda face: (face.box[2] * face.box[3], face.score), reverse=True)

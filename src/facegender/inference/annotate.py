@@ -8,14 +8,19 @@ import numpy as np
 import PIL.Image
 from PIL import ImageDraw, ImageFont
 
-from facegender.errors import OutputError
 from facegender.faces.types import FaceResult, Image, PhotoResult
 from facegender.files import atomic_file
 
 #: From the palette of Okabe and Ito, which colour-blind people can tell apart; black reads well on all three.
 COLOURS = {"female": "#E69F00", "male": "#009E73", "uncertain": "#C8C8C8"}
 
+#: What the name of an annotated picture ends in.
+ANNOTATED_SUFFIX = ".faces.jpg"
+
 _SMALLEST_FONT = 7
+
+#: Pixels a side that a JPEG file can have; larger pictures are shrunk to it.
+_JPEG_LIMIT = 65_500
 
 
 def annotate(image: Image, result: PhotoResult) -> Image:
@@ -79,7 +84,7 @@ def save_annotated(image: Image, result: PhotoResult, folder: Path, taken: set[s
         image: uint8, H x W x 3, RGB.
         result: its path gives the name.
         folder: must exist.
-        taken: the names given in this run; the new one is added.
+        taken: names that must not be used, those of this run's photos and pictures; the new one is added.
 
     Returns:
         The file written.
@@ -88,15 +93,14 @@ def save_annotated(image: Image, result: PhotoResult, folder: Path, taken: set[s
         OutputError: the folder cannot be written.
     """
     stem = Path(result.path).stem or "photo"
-    name, number = f"{stem}.faces.jpg", 1
+    name, number = stem + ANNOTATED_SUFFIX, 1
     while name.casefold() in taken:  # many file systems do not tell A.jpg from a.jpg
         number += 1
-        name = f"{stem}-{number}.faces.jpg"
+        name = f"{stem}-{number}{ANNOTATED_SUFFIX}"
     taken.add(name.casefold())
     path = folder / name
-    try:
-        with atomic_file(path) as temporary:
-            PIL.Image.fromarray(annotate(image, result)).save(temporary, format="JPEG", quality=92)
-    except OSError as error:
-        raise OutputError(f"cannot write {name} in the folder {folder}: {error.strerror or error}") from error
+    drawn = PIL.Image.fromarray(annotate(image, result))
+    drawn.thumbnail((_JPEG_LIMIT, _JPEG_LIMIT))
+    with atomic_file(path) as temporary:
+        drawn.save(temporary, format="JPEG", quality=92)
     return path

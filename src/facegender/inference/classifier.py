@@ -44,6 +44,12 @@ class GenderClassifier:
             raise InputError(f"the least confidence must lie in [0.5, 1], not {self.min_confidence}")
         self._path = onnx_path(model)
         self._session = Session(self._path, device, threads)
+        kind, shape, outputs = self._session.signature
+        if kind != "tensor(uint8)" or shape[1:] != [CROP_SIZE, CROP_SIZE, 3] or outputs != 1:
+            raise WeightsError(
+                f"{self._path} takes {kind} {shape} and gives {outputs} outputs: no classifier of "
+                f"uint8 N x {CROP_SIZE} x {CROP_SIZE} x 3 crops"
+            )
 
     def logits(self, crops: Crops) -> npt.NDArray[np.float32]:
         """The network's output, not yet calibrated: float32, N x 2 (female, male).

@@ -48,6 +48,12 @@ class Session:
             raise InputError("the CUDA device could not be started", remedy="use --device cpu")
         self._input = self._session.get_inputs()[0].name
 
+    @property
+    def signature(self) -> tuple[str, list[Any], int]:
+        """Type and shape of the first input, and the number of outputs, in ONNX Runtime's words."""
+        first = self._session.get_inputs()[0]
+        return first.type, list(first.shape), len(self._session.get_outputs())
+
     def run(self, batch: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Run the network on a batch; shape and dtype in and out are the network's."""
         output: npt.NDArray[np.float32] = self._session.run(None, {self._input: batch})[0]

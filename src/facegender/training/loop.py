@@ -19,9 +19,9 @@ import torch.nn.functional as F
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from facegender.datasets.store import Store
 from facegender.errors import CheckpointError, InputError
 from facegender.evaluation.plots import draw_curve
-from facegender.faces.types import Crops
 from facegender.files import atomic_file
 from facegender.progress import Bar
 from facegender.training.batches import epoch_batches, steps_per_epoch
@@ -74,22 +74,23 @@ class Examples:
     """What a run learns from, and what it only looks at.
 
     Attributes:
-        crops: uint8, N x 64 x 64 x 3, RGB; may be memory-mapped.
-        labels: int64, N; 0 female, 1 male.
-        train: indices to learn from.
-        heldout: indices that are looked at after each epoch, for the curve; nothing is chosen by them.
-        store: name of the data.
+        store: the prepared data.
+        train: int64 indices of the crops to learn from.
+        heldout: indices of crops that are looked at after each epoch, for the curve; nothing is chosen by them.
     """
 
-    crops: Crops
-    labels: npt.NDArray[np.int64]
+    store: Store
     train: npt.NDArray[np.int64]
     heldout: npt.NDArray[np.int64] | None = None
-    store: str = ""
+
+    def __post_init__(self) -> None:
+        for index, what in ((self.train, "training crops"), (self.heldout, "held-out crops")):
+            if index is not None and len(set(self.store.labels[index].tolist())) < 2:
+                raise InputError(f"the {what} of {self.store.name} are not of both labels", remedy="choose other folds")
 
     def fingerprint(self) -> str:
         """Tells runs on other crops apart."""
-        return hashlib.sha256(self.train.tobytes() + self.labels.tobytes()).hexdigest()
+        return hashlib.sha256(self.store.digest.encode() + self.train.tobytes()).hexdigest()
 
 
 def train(recipe: Recipe, examples: Examples, output: Path, hardware: Hardware | None = None) -> TrainedModel:
@@ -103,27 +104,19 @@ def train(recipe: Recipe, examples: Examples, output: Path, hardware: Hardware |
 
     Raises:
         CheckpointError: `output` holds another run, or a checkpoint that is cut short.
-        InputError: no crops to train on, or only one label among them.
+        InputError: no such hardware here.
         OutputError: `output` cannot be written.
     """
-    if len(set(examples.labels[examples.train].tolist())) < 2:
-        raise InputError("training needs crops of both labels", remedy="check the store and the held-out fold")
     details: dict[str, Any] = {
         "recipe": recipe.to_dict(),
-        "store": examples.store,
+        "store": examples.store.name,
+        "alignment": dict(examples.store.alignment),
         "examples": examples.fingerprint(),
     }
     if (output / MODEL).exists():
         _check_same_run(output / MODEL, details)
         return load_model(output / MODEL)
-    hardware = hardware or Hardware()
-    fabric = Fabric(
-        accelerator=hardware.accelerator,
-        devices=hardware.devices,
-        strategy=hardware.strategy,
-        precision=recipe.precision,
-    )
-    fabric.launch()
+    fabric = start_fabric(recipe, hardware or Hardware())
     run = _Run(fabric, recipe, examples, output, details)
     try:
         with Bar("training", recipe.epochs * run.steps) as bar:
@@ -139,6 +132,32 @@ def train(recipe: Recipe, examples: Examples, output: Path, hardware: Hardware |
     return run.finish()
 
 
+def is_main_process() -> bool:
+    """Whether this is the one process of a run that writes and prints."""
+    return not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
+
+
+def start_fabric(recipe: Recipe, hardware: Hardware) -> Fabric:
+    """Lightning Fabric on the given hardware, launched.
+
+    Raises:
+        InputError: no such hardware here.
+    """
+    try:
+        fabric = Fabric(
+            accelerator=hardware.accelerator,
+            devices=hardware.devices,
+            strategy=hardware.strategy,
+            precision=recipe.precision,
+        )
+    except (ValueError, RuntimeError) as error:
+        raise InputError(
+            f"cannot train on {hardware.devices} x {hardware.accelerator}: {error}", remedy="--accelerator cpu"
+        ) from error
+    fabric.launch()
+    return fabric
+
+
 class _Run:
     """The state of a run between its epochs."""
 
@@ -148,21 +167,21 @@ class _Run:
         torch.manual_seed(recipe.seed)
         self.fabric, self.recipe, self.examples, self.output = fabric, recipe, examples, output
         self.steps = steps_per_epoch(recipe, len(examples.train))
-        self.mean, self.std = channel_statistics(examples.crops, examples.train, gray=recipe.colour == "gray")
+        store = examples.store
+        self.mean, self.std = channel_statistics(store.crops, examples.train, gray=recipe.colour == "gray")
         self.details = {**details, "mean": self.mean, "std": self.std}
         self.classifier = classifier_from_recipe(recipe, self.mean, self.std)
         self.average = WeightAverage(self.classifier, recipe.ema) if recipe.ema else None
         self.history: list[EpochRecord] = []
-        optimizer = make_optimizer(recipe, self.classifier)
+        self.model, self.optimizer = fabric.setup(self.classifier, make_optimizer(recipe, self.classifier))
+        if self.average:
+            self.average.model.to(fabric.device)
+        self.loss_weights = class_weights(recipe, store.labels[examples.train]).to(fabric.device)
         if (output / CHECKPOINT).exists():
-            self._restore(optimizer)
+            self._restore()
         elif fabric.is_global_zero:
             with atomic_file(output / "recipe.toml") as path:
                 path.write_text(tomli_w.dumps(recipe.to_dict()), encoding="utf-8")
-        self.model, self.optimizer = fabric.setup(self.classifier, optimizer)
-        if self.average:
-            self.average.model.to(fabric.device)
-        self.loss_weights = class_weights(recipe, examples.labels[examples.train]).to(fabric.device)
 
     @property
     def best(self) -> nn.Module:
@@ -171,13 +190,15 @@ class _Run:
 
     def epoch(self, on_step: Callable[[str], None]) -> None:
         """One pass over the training crops, and one look at those held out."""
-        fabric, recipe, data = self.fabric, self.recipe, self.examples
+        fabric, recipe, store = self.fabric, self.recipe, self.examples.store
         number = len(self.history)
-        torch.manual_seed(recipe.seed * 100_003 + number)  # the same dropout after a resume as without one
+        # The same dropout after a resume as without one, another in every process.
+        torch.manual_seed(recipe.seed * 100_003 + number + 1_000_003 * fabric.global_rank)
         self.model.train()
-        started, images, loss_sum, right, rate = time.perf_counter(), 0, 0.0, 0, 0.0
+        started, rate = time.perf_counter(), 0.0
+        sums = torch.zeros(3, dtype=torch.float64)  # loss, right answers, images
         batches = epoch_batches(
-            recipe, data.crops, data.labels, data.train, number, fabric.global_rank, fabric.world_size
+            recipe, store.crops, store.labels, self.examples.train, number, fabric.global_rank, fabric.world_size
         )
         for step, batch in enumerate(batches):
             rate = learning_rate(recipe, number, step, self.steps)
@@ -187,17 +208,21 @@ class _Run:
             loss, logits = training_step(fabric, self.model, self.optimizer, crops, target, recipe, self.loss_weights)
             if self.average:
                 self.average.update(self.classifier, number * self.steps + step)
-            images += len(target)
-            loss_sum += float(loss) * len(target)
-            right += int((logits.argmax(1) == target).sum())
-            on_step(f"epoch {number + 1} loss {loss_sum / images:.3f} accuracy {right / images:.3f}")
-        speed = images * fabric.world_size / (time.perf_counter() - started)
+            right = (logits.argmax(1) == target).sum()
+            sums += torch.tensor([float(loss) * len(target), float(right), len(target)], dtype=torch.float64)
+            on_step(f"epoch {number + 1} loss {sums[0] / sums[2]:.3f} accuracy {sums[1] / sums[2]:.3f}")
+        seconds = time.perf_counter() - started
+        total = fabric.all_reduce(sums.to(fabric.device), reduce_op="sum")
+        loss_sum, right_sum, images = torch.as_tensor(total).tolist()
         heldout = None
-        if data.heldout is not None and len(data.heldout):
-            answers = predict_logits(self.best, data.crops, data.heldout).argmax(1)
-            heldout = float((answers == data.labels[data.heldout]).mean())
-        record = EpochRecord(number + 1, rate, loss_sum / images, right / images, heldout, speed)
+        if self.examples.heldout is not None:
+            answers = predict_logits(self.best, store.crops, self.examples.heldout).argmax(1)
+            heldout = float((answers == store.labels[self.examples.heldout]).mean())
+        speed = images / seconds
+        record = EpochRecord(number + 1, rate, loss_sum / images, right_sum / images, heldout, speed)
         self.history.append(record)
+        if not fabric.is_global_zero:
+            return
         log.info(
             "%s: epoch %d of %d, loss %.4f, accuracy %.4f, held out %s, %.0f images/s",
             *(self.output, record.epoch, recipe.epochs, record.loss, record.accuracy),
@@ -216,9 +241,9 @@ class _Run:
 
     def finish(self) -> TrainedModel:
         """Write the model and what shows how it came about; the checkpoint goes."""
-        recipe, examples, best = self.recipe, self.examples, self.best
+        recipe, best = self.recipe, self.best
         if recipe.population_statistics:
-            measure_population(best, examples.crops, examples.train, recipe.batch_size)
+            measure_population(best, self.examples.store.crops, self.examples.train, recipe.batch_size)
         if self.fabric.is_global_zero:
             write_history(self.output / "history.csv", self.history)
             title = f"{recipe.name}, {recipe.network}, {recipe.colour}"
@@ -228,12 +253,12 @@ class _Run:
         self.fabric.barrier()
         return load_model(self.output / MODEL)
 
-    def _restore(self, optimizer: torch.optim.Optimizer) -> None:
+    def _restore(self) -> None:
         path = self.output / CHECKPOINT
         _check_same_run(path, self.details)
         saved = load_checkpoint(path)
         self.classifier.load_state_dict(saved.part("model."))
-        restore_optimizer(optimizer, saved.part("optimizer."))
+        restore_optimizer(self.optimizer, saved.part("optimizer."))
         if self.average:
             self.average.model.load_state_dict(saved.part("average."))
         self.history = [EpochRecord(**record) for record in saved.details["history"]]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -45,6 +46,8 @@ class TrainedModel:
         mean, std: of its input, on the 0-255 scale, one a channel.
         history: one record an epoch.
         store: name of the training data.
+        examples: fingerprint of the training crops (`facegender.training.loop.Examples.fingerprint`).
+        alignment: how the training faces were cropped.
     """
 
     classifier: CropClassifier
@@ -53,6 +56,8 @@ class TrainedModel:
     std: tuple[float, ...]
     history: tuple[EpochRecord, ...]
     store: str
+    examples: str
+    alignment: Mapping[str, Any]
 
 
 def classifier_from_recipe(recipe: Recipe, mean: Sequence[float], std: Sequence[float]) -> CropClassifier:
@@ -74,9 +79,10 @@ def load_model(path: Path) -> TrainedModel:
         history = tuple(EpochRecord(**record) for record in saved.details["history"])
         classifier = classifier_from_recipe(recipe, mean, std)
         classifier.load_state_dict(dict(saved.tensors))
+        origin = (saved.details["store"], saved.details["examples"], saved.details["alignment"])
     except (KeyError, TypeError, RuntimeError) as error:
         raise CheckpointError(f"{path} is not a finished model: {error}") from error
-    return TrainedModel(classifier.eval(), recipe, mean, std, history, saved.details["store"])
+    return TrainedModel(classifier.eval(), recipe, mean, std, history, *origin)
 
 
 @torch.inference_mode()

@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
 from facegender.errors import RecipeError
-from facegender.networks.registry import NAMES
+from facegender.faces.types import CROP_SIZE
+from facegender.networks.registry import NAMES, network
 
 T = TypeVar("T")
+
+
+#: Least and greatest value of each number in a recipe.
+_RANGES = {
+    "epochs": (1, 100_000),
+    "batch_size": (2, 1_000_000),
+    "learning_rate": (1e-9, 1e3),
+    "momentum": (0.0, 0.9999),
+    "weight_decay": (0.0, 10.0),
+    "decay": (1e-3, 1.0),
+    "decay_epochs": (1, 100_000),
+    "dropout": (0.0, 0.99),
+    "label_smoothing": (0.0, 0.99),
+    "class_balance": (0.0, 1.0),
+    "ema": (0.0, 0.99999),
+    "seed": (0, 2**31 - 1),
+}
 
 
 @dataclass(frozen=True)
@@ -33,6 +52,10 @@ class Augmentation:
     shift: float = 0.0
     colour: float = 0.0
     erase: float = 0.0
+
+    def __post_init__(self) -> None:
+        limits = {"rotate": 180.0, "scale": 2.0, "shift": 1.0, "colour": 1.0, "erase": 1.0}
+        _check_ranges(self, {key: (0.0, high) for key, high in limits.items()})
 
 
 @dataclass(frozen=True)
@@ -87,14 +110,10 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.network not in NAMES:
             raise RecipeError(f"network {self.network!r} is unknown", remedy=f"one of {', '.join(NAMES)}")
-        for key, low in (("epochs", 1), ("batch_size", 2), ("decay_epochs", 1)):
-            if getattr(self, key) < low:
-                raise RecipeError(f"{key} must be at least {low}, not {getattr(self, key)}")
-        if not self.learning_rate > 0:
-            raise RecipeError(f"learning_rate must be above 0, not {self.learning_rate}")
-        for key in ("dropout", "ema", "label_smoothing"):
-            if not 0 <= getattr(self, key) < 1:
-                raise RecipeError(f"{key} must lie in [0, 1), not {getattr(self, key)}")
+        needed = network(self.network).input_size
+        if needed != CROP_SIZE:
+            raise RecipeError(f"{self.network} takes {needed}x{needed} pixels, and crops have {CROP_SIZE}x{CROP_SIZE}")
+        _check_ranges(self, _RANGES)
 
     @property
     def channels(self) -> int:
@@ -124,7 +143,7 @@ def load_recipe(source: str | Path, **changes: Any) -> Recipe:
     if str(source) in recipe_names():
         text = (_folder() / f"{source}.toml").read_text(encoding="utf-8")
     elif Path(source).suffix == ".toml" and Path(source).is_file():
-        text = Path(source).read_text(encoding="utf-8")
+        text = Path(source).read_text(encoding="utf-8", errors="replace")
     else:
         raise RecipeError(
             f"there is no recipe {str(source)!r}",
@@ -167,7 +186,16 @@ def _build(kind: type[T], values: dict[str, Any], where: str) -> T:
         else:
             expected = ", ".join(map(repr, choices)) or getattr(wanted, "__name__", str(wanted))
             raise RecipeError(f"{where}: {key} = {value!r} is not {expected}")
-    return kind(**arguments)
+    try:
+        return kind(**arguments)
+    except RecipeError as error:
+        raise RecipeError(f"{where}: {error}") from error
+
+
+def _check_ranges(settings: object, ranges: Mapping[str, tuple[float, float]]) -> None:
+    for key, (low, high) in ranges.items():
+        if not low <= (value := getattr(settings, key)) <= high:
+            raise RecipeError(f"{key} must lie between {low:g} and {high:g}, not {value}")
 
 
 def _folder() -> Any:
