@@ -4,7 +4,8 @@ import hashlib
 import importlib.util
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -142,3 +143,23 @@ def store_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def store(store_folder: Path) -> Store:
     """The store of `store_folder`, opened."""
     return open_store(store_folder)
+
+
+@pytest.fixture
+def unprivileged(tmp_path: Path) -> Callable[[], AbstractContextManager[None]]:
+    """Stop being root for a while, who may read and list everything."""
+
+    @contextmanager
+    def drop() -> Iterator[None]:
+        root = os.geteuid() == 0
+        if root:
+            for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):  # pytest keeps them to itself
+                folder.chmod(0o755)
+            os.seteuid(65534)
+        try:
+            yield
+        finally:
+            if root:
+                os.seteuid(0)
+
+    return drop

@@ -195,6 +195,34 @@ def test_annotate(run, photo, save, tmp_path):
         assert np.abs(np.array(drawn).astype(int) - np.array(plain)).max() > 100
 
 
+def test_annotating_into_the_folder_of_the_photos(run, photo, tmp_path):
+    folder = tmp_path / "album"
+    folder.mkdir()
+    for name in ("a.png", "a.faces.jpg"):  # the second is somebody's own photo
+        (folder / name).write_bytes(photo.read_bytes())
+    before = (folder / "a.faces.jpg").read_bytes()
+    assert run(folder / "a.png", folder / "a.faces.jpg", "--annotate", folder).exit_code == 0
+    assert (folder / "a.faces.jpg").read_bytes() == before
+    drawn = {path.name for path in folder.iterdir()}
+    assert run(folder, "--annotate", tmp_path / "elsewhere", "--format", "csv").exit_code == 0
+    assert "a-2.faces.jpg" in drawn
+
+
+def test_a_folder_that_cannot_be_listed_does_not_end_the_run(run, tiny_model, photo, unprivileged):
+    tiny_model.parent.chmod(0o755)
+    album = photo.parent
+    (album / "locked").mkdir()
+    (album / "locked" / "b.png").write_bytes(photo.read_bytes())
+    (album / "locked").chmod(0)
+    with unprivileged():
+        done = run(album, "--recursive", "--format", "jsonl")
+    (album / "locked").chmod(0o755)
+    results = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.exit_code == 3, done.output
+    assert [r["error"] and r["error"]["kind"] for r in results] == [None, "permission"]
+    assert "locked" in done.stderr
+
+
 @pytest.mark.parametrize("option", ["--output", "--annotate"])
 def test_output_is_checked_before_the_work(option, run, photo, tmp_path):
     (tmp_path / "file").touch()

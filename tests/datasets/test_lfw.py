@@ -133,6 +133,21 @@ def test_a_damaged_image_leaves_no_store(lfw, tmp_path):
     assert list(tmp_path.glob("*store*")) == []
 
 
+@pytest.mark.parametrize("which", ["image", "archive"])
+def test_no_permission_to_read_the_source(lfw, tmp_path, unprivileged, which):
+    source = lfw
+    locked = lfw / "Bob_Two" / "Bob_Two_0001.jpg"
+    if which == "archive":
+        locked = source = lfw.parent / "lfw.tar"
+        source.write_bytes(b"")
+    locked.chmod(0)
+    (tmp_path / "out").mkdir(mode=0o777)
+    (tmp_path / "out").chmod(0o777)
+    with unprivileged(), pytest.raises(DatasetError, match=f"{locked.name}"):
+        prepare_lfw(source, tmp_path / "out" / "store")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
 def test_a_tar_cut_short(lfw, tmp_path):
     archive = tmp_path / "data" / "lfw.tar"
     buffer = io.BytesIO()

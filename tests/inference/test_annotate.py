@@ -83,5 +83,12 @@ def test_names_do_not_collide(tmp_path):
 
 
 def test_folder_that_cannot_be_written(tmp_path):
-    with pytest.raises(OutputError, match="absent"):
-        save_annotated(np.zeros((3, 3, 3), np.uint8), result(), tmp_path / "absent", set())
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="file"):
+        save_annotated(np.zeros((3, 3, 3), np.uint8), result(), tmp_path / "file", set())
+
+
+def test_a_picture_too_wide_for_jpeg_is_shrunk(tmp_path):
+    path = save_annotated(np.zeros((10, 70_000, 3), np.uint8), result(), tmp_path, set())
+    with PIL.Image.open(path) as written:
+        assert written.width == 65_500

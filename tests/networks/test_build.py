@@ -49,13 +49,6 @@ def test_names_are_readable():
         assert "inception_4e.branch_2.conv_3x3.weight" in build(network("googlenet")).state_dict()
 
 
-def test_he_initialisation():
-    torch.manual_seed(0)
-    state = build(network("custom-cnn-table1")).state_dict()
-    assert state["conv_7.weight"].std().item() == pytest.approx((2 / (256 * 9)) ** 0.5, rel=0.01)
-    assert all(not value.any() for key, value in state.items() if key.endswith("bias"))
-
-
 def naive_pool_after_relu(features, pool):
     """ReLU, then the maximum of each window over the values that exist; 0 where none does."""
     features = np.maximum(features, 0)

@@ -30,6 +30,8 @@ from facegender.files import atomic_folder
 FORMAT_VERSION = 2
 LABELS = ("female", "male")
 
+_LABEL_NUMBERS = {name: number for number, name in enumerate(LABELS)}
+
 _CROPS, _TABLE, _MANIFEST = "crops.npy", "table.csv", "store.json"
 
 
@@ -113,7 +115,7 @@ def open_store(folder: str | Path) -> Store:
             crops=crops,
             images=[r["image"] for r in rows],
             identities=[r["identity"] for r in rows],
-            labels=np.array([LABELS.index(r["label"]) for r in rows], dtype=np.int64),
+            labels=np.array([_LABEL_NUMBERS[r["label"]] for r in rows], dtype=np.int64),
             folds={
                 column.removeprefix("fold_"): np.array([int(r[column]) for r in rows], dtype=np.int64)
                 for column in rows[0]

@@ -115,7 +115,11 @@ def onnx_path(name_or_path: str | Path) -> Path:
     """
     if isinstance(name_or_path, Path) or name_or_path.endswith(".onnx"):
         path = Path(name_or_path)
-        if not path.is_file():
+        try:
+            found = path.is_file()
+        except OSError as error:
+            raise WeightsError(f"cannot read {path}: {error.strerror}") from error
+        if not found:
             raise WeightsError(f"no such weight file: {path}")
         return path
     if name_or_path not in names():
