@@ -100,8 +100,8 @@ def _opened(source: str | Path | bytes) -> IO[bytes]:
         mode = path.stat().st_mode
     except (NotADirectoryError, ValueError) as error:  # a file among the parents; a NUL in the name
         raise PhotoNotFoundError(f"no such file: {source}") from error
-    if stat.S_ISDIR(mode) and not os.access(path, os.R_OK | os.X_OK):
-        raise PhotoPermissionError(f"no permission to list the folder {source}")
+    if stat.S_ISDIR(mode):
+        os.scandir(path).close()  # a folder that may not be listed is a matter of permission
     if not stat.S_ISREG(mode):  # opening a named pipe would wait for ever
         what = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
         raise PhotoNotFoundError(f"{source} is {what}, not a photo")
