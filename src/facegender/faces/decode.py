@@ -44,6 +44,9 @@ _SIGNATURES = (
     (8, b"WEBP", "WebP"),
 )
 
+#: Rows that are handed from Pillow to NumPy at a time.
+_STRIP = 256
+
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
     2: PIL.Image.Transpose.FLIP_LEFT_RIGHT,
@@ -114,7 +117,7 @@ def _decode(file: IO[bytes], name: str, max_pixels: int) -> Image:
         raise NotAnImageError(f"{name} is empty (0 bytes)")
     try:
         with _pillow_limit_off() as pillow_limit:
-            image = PIL.Image.open(file, formats=FORMATS)
+            image: PIL.Image.Image = PIL.Image.open(file, formats=FORMATS)
     except MemoryError:
         raise
     except Exception as error:  # plugins raise whatever hostile bytes lead them to
@@ -139,13 +142,24 @@ def _decode(file: IO[bytes], name: str, max_pixels: int) -> Image:
         _raise_if_disk_failed(error)
         raise TruncatedImageError(f"{name} is cut short or damaged: {error}") from error
 
+    mode = image.mode
     try:
-        rgb = _to_rgb(_upright(image))
+        image = _to_rgb(_upright(image))
     except MemoryError:
         raise
     except Exception as error:
-        raise NotAnImageError(f"{name} has an unsupported pixel layout ({image.mode}): {error}") from error
-    return np.array(rgb, dtype=np.uint8)
+        raise NotAnImageError(f"{name} has an unsupported pixel layout ({mode}): {error}") from error
+    return _as_array(image)
+
+
+def _as_array(image: PIL.Image.Image) -> Image:
+    """The pixels of an RGB image, strip by strip: Pillow would hold them three times meanwhile."""
+    width, height = image.size
+    pixels: Image = np.empty((height, width, 3), dtype=np.uint8)
+    for top in range(0, height, _STRIP):
+        bottom = min(top + _STRIP, height)
+        pixels[top:bottom] = np.asarray(image.crop((0, top, width, bottom)))
+    return pixels
 
 
 def _raise_if_disk_failed(error: Exception) -> None:
@@ -202,7 +216,7 @@ def _to_srgb(image: PIL.Image.Image, profile: Any) -> PIL.Image.Image:
                     return converted
         except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
             pass
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _eight_bit_gray(image: PIL.Image.Image) -> PIL.Image.Image:
