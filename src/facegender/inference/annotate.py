@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +58,9 @@ def _draw_box(draw: ImageDraw.ImageDraw, found: FaceResult, line: int) -> None:
 
 def _draw_label(draw: ImageDraw.ImageDraw, found: FaceResult, size: tuple[int, int], line: int) -> None:
     prediction = found.prediction
-    text = f"{prediction.label} {max(prediction.p_male, 1 - prediction.p_male):.2f}"
+    # Rounded down: "1.00" would claim a certainty that no model has.
+    confidence = math.floor(100 * max(prediction.p_male, 1 - prediction.p_male)) / 100
+    text = f"{prediction.label} {confidence:.2f}"
     points = max(_SMALLEST_FONT, round(max(size) / 45))
     while True:
         font = ImageFont.load_default(points)

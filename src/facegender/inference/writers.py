@@ -314,7 +314,7 @@ def _cells(found: FaceResult) -> tuple[str, str, str, str]:
     return (
         f"{x:.0f},{y:.0f} {width:.0f}x{height:.0f}",
         f"{found.face.score:.2f}",
-        f"{prediction.p_male:.2f}",
+        f"{prediction.p_male:.3f}",
         prediction.label,
     )
 
