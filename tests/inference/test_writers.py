@@ -192,7 +192,7 @@ def table(*results):
 
 def test_table():
     text = table(TWO_FACES, NO_FACE, BROKEN, BYTES_NAME)
-    for part in ("10,20 100x110", "0.99", "male", "[red]é.png", "no face found", "cannot be read: truncated"):
+    for part in ("10,20 100x110", "0.988", "male", "[red]é.png", "no face found", "cannot be read: truncated"):
         assert part in text
     assert "4 photos, 2 faces: 0 female, 1 male, 1 uncertain; 1 photo could not be read" in text
     assert text.count("perceived") == 1
