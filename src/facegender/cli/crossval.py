@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from facegender.cli.root import app, stderr
-from facegender.cli.train import (
+from facegender.cli.training import (
     AcceleratorOption,
     ColourOption,
     DevicesOption,
@@ -20,6 +20,7 @@ from facegender.cli.train import (
     RecipeOption,
     SeedOption,
     StoreArgument,
+    require_training,
 )
 
 _SHOWN = {
@@ -49,7 +50,6 @@ def crossval(
     devices: DevicesOption = 1,
 ) -> None:
     """Train on all folds but one and test on that one, for each; mean and standard deviation over the folds."""
-    from facegender.cli.training import require_training
     from facegender.datasets.store import open_store
 
     require_training()

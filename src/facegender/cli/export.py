@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from facegender.cli.root import app
-from facegender.cli.train import StoreArgument
+from facegender.cli.training import StoreArgument, require_training
 
 
 @app.command()
@@ -25,7 +25,6 @@ def export(
     licence: Annotated[str, typer.Option(help="Terms of the training data, for the card.")] = "unstated",
 ) -> None:
     """Write one fold's network as ONNX with its card, calibrated on the other folds and tested on its own."""
-    from facegender.cli.training import require_training
     from facegender.datasets.store import open_store
 
     require_training()

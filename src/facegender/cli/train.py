@@ -9,16 +9,18 @@ import typer
 from rich.console import Console
 
 from facegender.cli.root import app
-
-StoreArgument = Annotated[Path, typer.Argument(help="A prepared store (see: facegender prepare).")]
-RecipeOption = Annotated[str, typer.Option("--recipe", "-r", help="paper, tuned, or a TOML file.")]
-NetworkOption = Annotated[str | None, typer.Option(help="Network, instead of the recipe's.")]
-ColourOption = Annotated[str | None, typer.Option(help="rgb or gray, instead of the recipe's.")]
-EpochsOption = Annotated[int | None, typer.Option(help="Epochs, instead of the recipe's.")]
-SeedOption = Annotated[int | None, typer.Option(help="Seed, instead of the recipe's.")]
-PrecisionOption = Annotated[str | None, typer.Option(help="32-true or bf16-mixed, instead of the recipe's.")]
-AcceleratorOption = Annotated[str, typer.Option(help="auto, cpu, cuda, ... (Lightning Fabric).")]
-DevicesOption = Annotated[int, typer.Option(help="Processes or accelerators.", min=1)]
+from facegender.cli.training import (
+    AcceleratorOption,
+    ColourOption,
+    DevicesOption,
+    EpochsOption,
+    NetworkOption,
+    PrecisionOption,
+    RecipeOption,
+    SeedOption,
+    StoreArgument,
+    require_training,
+)
 
 
 @app.command()
@@ -41,7 +43,6 @@ def train(
     """Train one network. A run that was interrupted goes on after its last whole epoch."""
     import numpy as np
 
-    from facegender.cli.training import require_training
     from facegender.datasets.store import open_store
     from facegender.errors import InputError
 

@@ -1,12 +1,26 @@
-"""What the verbs that train need before they begin."""
+"""What the verbs that train share: their options, and what they need before they begin."""
 
 from __future__ import annotations
 
 import logging
 import sys
 from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from facegender.errors import MissingExtraError
+
+StoreArgument = Annotated[Path, typer.Argument(help="A prepared store (see: facegender prepare).")]
+RecipeOption = Annotated[str, typer.Option("--recipe", "-r", help="paper, tuned, or a TOML file.")]
+NetworkOption = Annotated[str | None, typer.Option(help="Network, instead of the recipe's.")]
+ColourOption = Annotated[str | None, typer.Option(help="rgb or gray, instead of the recipe's.")]
+EpochsOption = Annotated[int | None, typer.Option(help="Epochs, instead of the recipe's.")]
+SeedOption = Annotated[int | None, typer.Option(help="Seed, instead of the recipe's.")]
+PrecisionOption = Annotated[str | None, typer.Option(help="32-true or bf16-mixed, instead of the recipe's.")]
+AcceleratorOption = Annotated[str, typer.Option(help="auto, cpu, cuda, ... (Lightning Fabric).")]
+DevicesOption = Annotated[int, typer.Option(help="Processes or accelerators.", min=1)]
 
 
 def require_training() -> None:

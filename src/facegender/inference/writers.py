@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -127,7 +128,7 @@ class PartialFile:
             self.partial.unlink(missing_ok=True)
 
 
-class _TextSink:
+class _TextSink(ABC):
     """JSON Lines or CSV to a file, or to a text stream that stays the caller's."""
 
     def __init__(self, target: Path | IO[str]) -> None:
@@ -174,8 +175,8 @@ class _TextSink:
     def _head(self) -> str:
         return ""
 
-    def _text(self, result: PhotoResult) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def _text(self, result: PhotoResult) -> str: ...
 
 
 class JsonLinesSink(_TextSink):

@@ -21,7 +21,6 @@ from torch import Tensor, nn
 
 from facegender.datasets.store import Store
 from facegender.errors import CheckpointError, InputError
-from facegender.evaluation.plots import draw_curve
 from facegender.files import atomic_file
 from facegender.progress import Bar
 from facegender.training.batches import epoch_batches, steps_per_epoch
@@ -31,6 +30,7 @@ from facegender.training.checkpoint import (
     restore_optimizer,
     save_checkpoint,
 )
+from facegender.training.curve import draw_curve
 from facegender.training.model import (
     MODEL,
     EpochRecord,

@@ -1,4 +1,4 @@
-"""Figures, drawn without a display."""
+"""The picture of a run, drawn without a display."""
 
 from __future__ import annotations
 
@@ -36,11 +36,6 @@ def draw_curve(path: Path, history: Sequence[Mapping[str, Any]], title: str) -> 
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
     figure.suptitle(title, fontsize=10)
-    save_png(figure, path)
-
-
-def save_png(figure: Figure, path: Path) -> None:
-    """Write a figure, whole or not at all."""
     FigureCanvasAgg(figure)
     with atomic_file(path) as temporary:
         figure.savefig(temporary, dpi=150, format="png")
