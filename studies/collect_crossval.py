@@ -35,8 +35,10 @@ def main() -> None:
             "epochs": recipe["epochs"],
             "fold_assignment": summary["assignment"],
             "folds": summary["folds"],
+            "mirror": summary.get("mirror", False),
         }
         changed = "".join(f" --{key} {recipe[key]}" for key in ("network", "colour") if recipe[key] not in _DEFAULTS)
+        changed += " --mirror" if study["mirror"] else ""
         command = f"facegender crossval STORE --recipe {recipe['name']} --folds {summary['assignment']}{changed}"
         low, high = summary["accuracy_wilson_95"]
         studies.append(

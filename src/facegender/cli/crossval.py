@@ -40,6 +40,9 @@ def crossval(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the runs; done folds are not repeated.")],
     folds: Annotated[str, typer.Option(help="random (the paper's) or identity (nobody on both sides).")] = "random",
     only: Annotated[list[int] | None, typer.Option(help="Only this fold; may be given again.")] = None,
+    mirror: Annotated[
+        bool, typer.Option("--mirror", help="Test on the mean of each crop's logits and its mirror image's.")
+    ] = False,
     recipe: RecipeOption = "paper",
     network: NetworkOption = None,
     colour: ColourOption = None,
@@ -67,13 +70,13 @@ def crossval(
 
     data = open_store(store)
     result = cross_validate(
-        settings, data, folds, output, only=only, hardware=Hardware(accelerator, devices), on_fold=told
+        settings, data, folds, output, only=only, mirror=mirror, hardware=Hardware(accelerator, devices), on_fold=told
     )
     if not is_main_process():
         return
     table = Table(
         title=f"{data.name}, {len(result.per_fold)} {folds} folds, recipe {settings.name}, "
-        f"{settings.network}, {settings.colour}; in %",
+        f"{settings.network}, {settings.colour}{', mirrored too' if mirror else ''}; in %",
         title_justify="left",
     )
     table.add_column("fold")

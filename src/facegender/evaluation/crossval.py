@@ -36,12 +36,14 @@ class CrossValidation:
     Attributes:
         recipe: name of the recipe.
         assignment: name of the fold assignment (``random`` or ``identity``).
+        mirror: whether mirror images were averaged in.
         per_fold: measures by fold number.
         labels, logits: of every tested crop, N and N x 2.
     """
 
     recipe: str
     assignment: str
+    mirror: bool
     per_fold: Mapping[int, Metrics]
     labels: IntArray
     logits: FloatArray
@@ -68,6 +70,7 @@ def cross_validate(
     output: Path,
     *,
     only: Sequence[int] | None = None,
+    mirror: bool = False,
     hardware: Hardware | None = None,
     on_fold: Callable[[int, Metrics], None] = lambda fold, metrics: None,
 ) -> CrossValidation:
@@ -79,6 +82,7 @@ def cross_validate(
         assignment: which of the store's fold assignments.
         output: folder; gets one run a fold and, once all folds are in, ``folds.csv`` and ``summary.json``.
         only: fold numbers to run instead of all.
+        mirror: test on the mean of each crop's logits and its mirror image's.
         hardware: accelerator, devices, strategy.
         on_fold: called after each fold.
 
@@ -98,12 +102,12 @@ def cross_validate(
         trained = train(recipe, fold, folder, hardware)
         test = np.flatnonzero(folds == number)
         labels.append(store.labels[test])
-        logits.append(predict_logits(trained.classifier, store.crops, test))
+        logits.append(predict_logits(trained.classifier, store.crops, test, mirror=mirror))
         per_fold[number] = measure(labels[-1], p_male_from_logits(logits[-1]))
         if is_main_process():
             _write_predictions(folder / "predictions.csv", store, test, logits[-1])
             on_fold(number, per_fold[number])
-    result = CrossValidation(recipe.name, assignment, per_fold, np.concatenate(labels), np.concatenate(logits))
+    result = CrossValidation(recipe.name, assignment, mirror, per_fold, np.concatenate(labels), np.concatenate(logits))
     if chosen == numbers and is_main_process():
         _write_results(output, recipe, result)
     return result
@@ -148,6 +152,7 @@ def _write_results(output: Path, recipe: Recipe, result: CrossValidation) -> Non
     summary = {
         "recipe": recipe.to_dict(),
         "assignment": result.assignment,
+        "mirror": result.mirror,
         "folds": len(result.per_fold),
         "mean": {name: round(result.mean(name), 5) for name in names[1:]},
         "std": {name: round(result.std(name), 5) for name in names[1:]},
