@@ -212,7 +212,7 @@ class _Run:
             sums += torch.tensor([float(loss) * len(target), float(right), len(target)], dtype=torch.float64)
             on_step(f"epoch {number + 1} loss {sums[0] / sums[2]:.3f} accuracy {sums[1] / sums[2]:.3f}")
         seconds = time.perf_counter() - started
-        total = fabric.all_reduce(sums.to(fabric.device), reduce_op="sum")
+        total = fabric.all_reduce(sums.float().to(fabric.device), reduce_op="sum")
         loss_sum, right_sum, images = torch.as_tensor(total).tolist()
         heldout = None
         if self.examples.heldout is not None:
