@@ -25,6 +25,7 @@ from facegender.files import atomic_file
 from facegender.progress import Bar
 from facegender.training.batches import epoch_batches, steps_per_epoch
 from facegender.training.checkpoint import (
+    Checkpoint,
     load_checkpoint,
     optimizer_tensors,
     restore_optimizer,
@@ -114,7 +115,7 @@ def train(recipe: Recipe, examples: Examples, output: Path, hardware: Hardware |
         "examples": examples.fingerprint(),
     }
     if (output / MODEL).exists():
-        _check_same_run(output / MODEL, details)
+        _load_same_run(output / MODEL, details)
         return load_model(output / MODEL)
     fabric = start_fabric(recipe, hardware or Hardware())
     run = _Run(fabric, recipe, examples, output, details)
@@ -254,9 +255,7 @@ class _Run:
         return load_model(self.output / MODEL)
 
     def _restore(self) -> None:
-        path = self.output / CHECKPOINT
-        _check_same_run(path, self.details)
-        saved = load_checkpoint(path)
+        saved = _load_same_run(self.output / CHECKPOINT, self.details)
         self.classifier.load_state_dict(saved.part("model."))
         restore_optimizer(self.optimizer, saved.part("optimizer."))
         if self.average:
@@ -297,9 +296,10 @@ def write_history(path: Path, history: list[EpochRecord]) -> None:
         writer.writerows(asdict(record) for record in history)
 
 
-def _check_same_run(path: Path, details: dict[str, Any]) -> None:
-    saved = load_checkpoint(path).details
-    if any(saved.get(key) != details[key] for key in ("recipe", "examples")):
+def _load_same_run(path: Path, details: dict[str, Any]) -> Checkpoint:
+    saved = load_checkpoint(path)
+    if any(saved.details.get(key) != details[key] for key in ("recipe", "examples")):
         raise CheckpointError(
             f"{path} belongs to a run with another recipe or other data", remedy="choose another --output"
         )
+    return saved
