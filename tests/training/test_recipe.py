@@ -2,7 +2,7 @@ import pytest
 import tomli_w
 
 from facegender.errors import RecipeError
-from facegender.training.recipe import Recipe, load_recipe, recipe_from_dict, recipe_names
+from facegender.training.recipe import Recipe, load_recipe, recipe_from_dict
 
 
 def test_the_paper_is_the_default():
@@ -13,7 +13,7 @@ def test_the_paper_is_the_default():
     assert (paper.weight_decay, paper.dropout) == (0.001, 0.5)
 
 
-@pytest.mark.parametrize("name", recipe_names())
+@pytest.mark.parametrize("name", ["paper", "tuned"])
 def test_every_recipe_survives_writing(name, tmp_path):
     recipe = load_recipe(name)
     (tmp_path / "copy.toml").write_text(tomli_w.dumps(recipe.to_dict()))

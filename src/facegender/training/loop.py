@@ -48,7 +48,7 @@ from facegender.training.optimization import (
     make_optimizer,
     measure_population,
 )
-from facegender.training.recipe import Recipe
+from facegender.training.recipe import Precision, Recipe
 
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -117,7 +117,7 @@ def train(recipe: Recipe, examples: Examples, output: Path, hardware: Hardware |
     if (output / MODEL).exists():
         _load_same_run(output / MODEL, details)
         return load_model(output / MODEL)
-    fabric = start_fabric(recipe, hardware or Hardware())
+    fabric = start_fabric(recipe.precision, hardware or Hardware())
     run = _Run(fabric, recipe, examples, output, details)
     try:
         with Bar("training", recipe.epochs * run.steps) as bar:
@@ -138,7 +138,7 @@ def is_main_process() -> bool:
     return not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
 
 
-def start_fabric(recipe: Recipe, hardware: Hardware) -> Fabric:
+def start_fabric(precision: Precision, hardware: Hardware) -> Fabric:
     """Lightning Fabric on the given hardware, launched.
 
     Raises:
@@ -149,7 +149,7 @@ def start_fabric(recipe: Recipe, hardware: Hardware) -> Fabric:
             accelerator=hardware.accelerator,
             devices=hardware.devices,
             strategy=hardware.strategy,
-            precision=recipe.precision,
+            precision=precision,
         )
     except (ValueError, RuntimeError) as error:
         raise InputError(

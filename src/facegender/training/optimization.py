@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from facegender.faces.types import Crops
-from facegender.networks.classifier import CropClassifier
 from facegender.training.recipe import Recipe
 
 WARM_UP = 0.2  # share of the one-cycle schedule
@@ -21,22 +21,32 @@ def learning_rate(recipe: Recipe, epoch: int, step: int, per_epoch: int) -> floa
     """The rate of one step under the recipe's schedule."""
     if recipe.schedule == "step":
         return recipe.learning_rate * recipe.decay ** (epoch // recipe.decay_epochs)
-    done = (epoch * per_epoch + step) / (recipe.epochs * per_epoch)
-    if done < WARM_UP:
-        return recipe.learning_rate * max(done, 0.25 / per_epoch / recipe.epochs) / WARM_UP
-    return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * (done - WARM_UP) / (1 - WARM_UP)))
+    steps = recipe.epochs * per_epoch
+    return one_cycle(max(epoch * per_epoch + step, 0.25) / steps, recipe.learning_rate)
+
+
+def one_cycle(done: float, peak: float, warm_up: float = WARM_UP) -> float:
+    """The rate when a share `done` of the steps is behind us: up in a line, then down along a cosine to zero."""
+    if done < warm_up:
+        return peak * done / warm_up
+    return peak * 0.5 * (1 + math.cos(math.pi * (done - warm_up) / (1 - warm_up)))
 
 
 def make_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
     """SGD or AdamW; weights decay, biases and batch normalisation do not."""
-    parameters = list(model.parameters())
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
+    groups = decay_groups(model, recipe.weight_decay)
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum)
     return torch.optim.AdamW(groups, lr=recipe.learning_rate)
+
+
+def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Parameter groups for an optimizer: weights decay, biases and batch normalisation do not."""
+    parameters = list(model.parameters())
+    return [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
 
 
 def class_weights(recipe: Recipe, labels: npt.NDArray[np.int64]) -> Tensor:
@@ -76,12 +86,12 @@ class WeightAverage:
         model: the averaged network, in evaluation mode.
     """
 
-    def __init__(self, classifier: CropClassifier, decay: float) -> None:
+    def __init__(self, classifier: nn.Module, decay: float) -> None:
         self.model = copy.deepcopy(classifier).eval()
         self._decay = decay
 
     @torch.no_grad()
-    def update(self, classifier: CropClassifier, step: int) -> None:
+    def update(self, classifier: nn.Module, step: int) -> None:
         """Take in the weights after one step."""
         decay = min(self._decay, (1 + step) / (10 + step))
         for mine, new in zip(self.model.state_dict().values(), classifier.state_dict().values(), strict=True):

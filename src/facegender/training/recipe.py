@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_type_hints
+from typing import Any, Literal, TypeAlias
 
 from facegender.errors import RecipeError
 from facegender.faces.types import CROP_SIZE
 from facegender.networks.registry import NAMES, network
+from facegender.training.settings import build_settings, check_ranges, read_settings
 
-T = TypeVar("T")
+#: Lightning Fabric's words for full precision, and for bfloat16 where it is safe.
+Precision: TypeAlias = Literal["32-true", "bf16-mixed"]
 
 
 #: Least and greatest value of each number in a recipe.
@@ -55,7 +55,7 @@ class Augmentation:
 
     def __post_init__(self) -> None:
         limits = {"rotate": 180.0, "scale": 2.0, "shift": 1.0, "colour": 1.0, "erase": 1.0}
-        _check_ranges(self, {key: (0.0, high) for key, high in limits.items()})
+        check_ranges(self, {key: (0.0, high) for key, high in limits.items()})
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Recipe:
     class_balance: float = 0.0
     ema: float = 0.0
     population_statistics: bool = True
-    precision: Literal["32-true", "bf16-mixed"] = "bf16-mixed"
+    precision: Precision = "bf16-mixed"
     seed: int = 2020
     augmentation: Augmentation = field(default_factory=Augmentation)
 
@@ -113,7 +113,7 @@ class Recipe:
         needed = network(self.network).input_size
         if needed != CROP_SIZE:
             raise RecipeError(f"{self.network} takes {needed}x{needed} pixels, and crops have {CROP_SIZE}x{CROP_SIZE}")
-        _check_ranges(self, _RANGES)
+        check_ranges(self, _RANGES)
 
     @property
     def channels(self) -> int:
@@ -123,11 +123,6 @@ class Recipe:
     def to_dict(self) -> dict[str, Any]:
         """The settings as plain values, as TOML holds them."""
         return asdict(self)
-
-
-def recipe_names() -> list[str]:
-    """The recipes in the package."""
-    return sorted(p.name.removesuffix(".toml") for p in _folder().iterdir() if p.name.endswith(".toml"))
 
 
 def load_recipe(source: str | Path, **changes: Any) -> Recipe:
@@ -140,21 +135,7 @@ def load_recipe(source: str | Path, **changes: Any) -> Recipe:
     Raises:
         RecipeError: no such recipe, a setting that does not exist, or a value of the wrong kind.
     """
-    if str(source) in recipe_names():
-        text = (_folder() / f"{source}.toml").read_text(encoding="utf-8")
-    elif Path(source).suffix == ".toml" and Path(source).is_file():
-        text = Path(source).read_text(encoding="utf-8", errors="replace")
-    else:
-        raise RecipeError(
-            f"there is no recipe {str(source)!r}",
-            remedy=f"a .toml file, or one of {', '.join(recipe_names())}",
-        )
-    try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"{source} is not valid TOML: {error}") from error
-    values.update({key: value for key, value in changes.items() if value is not None})
-    return recipe_from_dict(values, where=str(source))
+    return read_settings(Recipe, source, _folder(), changes)
 
 
 def recipe_from_dict(values: dict[str, Any], where: str = "recipe") -> Recipe:
@@ -163,39 +144,7 @@ def recipe_from_dict(values: dict[str, Any], where: str = "recipe") -> Recipe:
     Raises:
         RecipeError: a setting that does not exist, or a value of the wrong kind.
     """
-    return _build(Recipe, values, where)
-
-
-def _build(kind: type[T], values: dict[str, Any], where: str) -> T:
-    hints = get_type_hints(kind)
-    arguments: dict[str, Any] = {}
-    for key, value in values.items():
-        if key not in hints:
-            known = ", ".join(f.name for f in fields(kind))  # type: ignore[arg-type]
-            raise RecipeError(f"{where}: unknown setting {key!r}", remedy=f"known: {known}")
-        wanted = hints[key]
-        choices = get_args(wanted)
-        if wanted is Augmentation and isinstance(value, dict):
-            arguments[key] = _build(Augmentation, value, f"{where}.{key}")
-        elif choices and value in choices:
-            arguments[key] = value
-        elif wanted is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-            arguments[key] = float(value)
-        elif not choices and type(value) is wanted:
-            arguments[key] = value
-        else:
-            expected = ", ".join(map(repr, choices)) or getattr(wanted, "__name__", str(wanted))
-            raise RecipeError(f"{where}: {key} = {value!r} is not {expected}")
-    try:
-        return kind(**arguments)
-    except RecipeError as error:
-        raise RecipeError(f"{where}: {error}") from error
-
-
-def _check_ranges(settings: object, ranges: Mapping[str, tuple[float, float]]) -> None:
-    for key, (low, high) in ranges.items():
-        if not low <= (value := getattr(settings, key)) <= high:
-            raise RecipeError(f"{key} must lie between {low:g} and {high:g}, not {value}")
+    return build_settings(Recipe, values, where)
 
 
 def _folder() -> Any:

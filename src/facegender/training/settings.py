@@ -1,0 +1,89 @@
+"""From a TOML file to a checked dataclass: how every recipe is read."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_type_hints
+
+from facegender.errors import RecipeError
+
+T = TypeVar("T")
+
+
+def recipe_names(folder: Any) -> list[str]:
+    """The recipes in a folder of the package."""
+    return sorted(p.name.removesuffix(".toml") for p in folder.iterdir() if p.name.endswith(".toml"))
+
+
+def read_settings(kind: type[T], source: str | Path, folder: Any, changes: Mapping[str, Any]) -> T:
+    """Read a dataclass of settings by its name in the package or from a TOML file.
+
+    Args:
+        kind: the dataclass; its annotations say what each setting may be.
+        source: a name in `folder`, or a path that ends in ``.toml``.
+        folder: of the package's own recipes.
+        changes: settings that replace those of the file; None leaves the file's.
+
+    Raises:
+        RecipeError: no such recipe, a setting that does not exist, or a value of the wrong kind.
+    """
+    if str(source) in recipe_names(folder):
+        text = (folder / f"{source}.toml").read_text(encoding="utf-8")
+    elif Path(source).suffix == ".toml" and Path(source).is_file():
+        text = Path(source).read_text(encoding="utf-8", errors="replace")
+    else:
+        raise RecipeError(
+            f"there is no recipe {str(source)!r}",
+            remedy=f"a .toml file, or one of {', '.join(recipe_names(folder))}",
+        )
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{source} is not valid TOML: {error}") from error
+    values.update({key: value for key, value in changes.items() if value is not None})
+    return build_settings(kind, values, where=str(source))
+
+
+def build_settings(kind: type[T], values: dict[str, Any], where: str) -> T:
+    """Build a dataclass of settings, and the dataclasses within it, from plain values.
+
+    Raises:
+        RecipeError: a setting that does not exist, or a value of the wrong kind.
+    """
+    hints = get_type_hints(kind)
+    arguments: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in hints:
+            known = ", ".join(f.name for f in fields(kind))  # type: ignore[arg-type]
+            raise RecipeError(f"{where}: unknown setting {key!r}", remedy=f"known: {known}")
+        wanted = hints[key]
+        choices = get_args(wanted)
+        if isinstance(wanted, type) and is_dataclass(wanted) and isinstance(value, dict):
+            arguments[key] = build_settings(wanted, value, f"{where}.{key}")
+        elif choices and value in choices:
+            arguments[key] = value
+        elif wanted is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+            arguments[key] = float(value)
+        elif not choices and type(value) is wanted:
+            arguments[key] = value
+        else:
+            expected = ", ".join(map(repr, choices)) or getattr(wanted, "__name__", str(wanted))
+            raise RecipeError(f"{where}: {key} = {value!r} is not {expected}")
+    try:
+        return kind(**arguments)
+    except RecipeError as error:
+        raise RecipeError(f"{where}: {error}") from error
+
+
+def check_ranges(settings: object, ranges: Mapping[str, tuple[float, float]]) -> None:
+    """Compare each number with its least and greatest value.
+
+    Raises:
+        RecipeError: one lies outside.
+    """
+    for key, (low, high) in ranges.items():
+        if not low <= (value := getattr(settings, key)) <= high:
+            raise RecipeError(f"{key} must lie between {low:g} and {high:g}, not {value}")
