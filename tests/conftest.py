@@ -1,4 +1,4 @@
-"""What several tests need: a tiny network with its card, and a photo of a face."""
+"""What several tests need: a tiny classifier and a tiny detector with their cards, and a photo of a face."""
 
 import hashlib
 import importlib.util
@@ -9,17 +9,30 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import numpy as np
+import onnx
 import PIL.Image
 import pytest
-from onnx import TensorProto, checker, helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from facegender.datasets.splits import random_folds
 from facegender.datasets.store import Store, create_store, open_store
-from facegender.faces.align import HOG_TEMPLATE
-from facegender.faces.types import Image
+from facegender.faces.align import DEFAULT_TEMPLATE
+from facegender.faces.types import Face, Image
 
 # The tests' tensors are tiny: a second thread gains nothing, and waits long where the machine is busy.
 os.environ["OMP_NUM_THREADS"] = "1"
+
+
+def _write(folder: Path, graph: onnx.GraphProto, card: dict[str, object]) -> Path:
+    """Write a network and its card."""
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model)
+    content = model.SerializeToString()
+    path = folder / f"{graph.name}.onnx"
+    path.write_bytes(content)
+    card = {"sha256": hashlib.sha256(content).hexdigest(), **card}
+    path.with_suffix(".json").write_text(json.dumps(card))
+    return path
 
 
 def _write_model(folder: Path, name: str = "tiny", **card_changes: object) -> Path:
@@ -42,11 +55,6 @@ def _write_model(folder: Path, name: str = "tiny", **card_changes: object) -> Pa
             numpy_helper.from_array(np.array([0, -8], np.float32), "bias"),
         ],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    checker.check_model(model)
-    content = model.SerializeToString()
-    path = folder / f"{name}.onnx"
-    path.write_bytes(content)
     card = {
         "name": name,
         "network": "tiny",
@@ -55,18 +63,116 @@ def _write_model(folder: Path, name: str = "tiny", **card_changes: object) -> Pa
         "colour_order": "RGB",
         "mean": [128.0, 128.0, 128.0],
         "std": [16.0, 16.0, 16.0],
-        "template": HOG_TEMPLATE.to_dict(),
+        "template": DEFAULT_TEMPLATE.to_dict(),
         "temperature": 2.0,
         "min_confidence": 0.6,
         "training_data": "none",
         "licence": "MIT",
-        "sha256": hashlib.sha256(content).hexdigest(),
         "command": "pytest",
         "parameters": 8,
         "accuracy": {},
     }
-    path.with_suffix(".json").write_text(json.dumps({**card, **card_changes}))
-    return path
+    return _write(folder, graph, card | card_changes)
+
+
+#: The landmarks that the tiny detector gives, from the centre of a block in its sides; no two are alike.
+BLOCK_LANDMARKS = ((-0.25, -0.2), (0.2, -0.25), (0.05, 0.1), (-0.2, 0.3), (0.15, 0.35))
+#: Its boxes are so much higher than wide.
+BLOCK_HEIGHT = 1.25
+
+
+def _write_detector(folder: Path, name: str = "blocks", **card_changes: object) -> Path:
+    """Write a network that takes red squares for faces, and its card.
+
+    A cell of stride s weighs the red in a window of 6 s around its centre. Where that is a square of 1.5 s to 3.3 s
+    whose middle lies in the cell or just outside, it is a face: centre and side come from the red's centroid and
+    mass, its spread tells that it is one piece, and the score is 1 in the cell's middle and less towards its border.
+    """
+    nodes = [
+        helper.make_node("Cast", ["images"], ["pixels"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["pixels"], ["planes"], perm=[0, 3, 1, 2]),
+        helper.make_node("Conv", ["planes", "redness"], ["red"]),
+        helper.make_node("Clip", ["red", "zero", "one"], ["mass"]),
+    ]
+    values = {
+        "redness": np.array([1, -1, 0], np.float32).reshape(1, 3, 1, 1) / 255,
+        "zero": np.float32(0),
+        "one": np.float32(1),
+        "few": np.float32(1e-3),
+        "lowest": np.float32(1.5),
+        "highest": np.float32(3.3),
+        "reach": np.float32(0.7),
+        "fall": np.float32(0.3),
+        "higher": np.float32(np.log(BLOCK_HEIGHT)),
+        "flat": np.array([0, 15, -1]),
+        "from0": np.array([0]),
+        "from1": np.array([1]),
+        "from3": np.array([3]),
+        "from4": np.array([4]),
+        "compact": np.float32(1.1 / 6),  # a square's spread is a sixth of its area
+        "plan": np.array(BLOCK_LANDMARKS, np.float32).reshape(1, 10, 1, 1),
+    }
+
+    def add(kind: str, inputs: str, output: str, **attributes: object) -> None:
+        names = [value if value in values or value == "mass" else f"{value}{s}" for value in inputs.split()]
+        nodes.append(helper.make_node(kind, names, [f"{output}{s}"], **attributes))
+
+    for s in (8, 16, 32):
+        along = ((np.arange(6 * s) + 0.5) / s - 3).astype(np.float32)
+        x, y = np.meshgrid(along, along)
+        kernels = np.stack([np.ones_like(x), x, y, x * x + y * y])
+        values[f"kernels{s}"] = kernels[:, None].astype(np.float32) / s**2
+        add("Conv", "mass kernels", "sums", strides=[s, s], pads=[s * 5 // 2] * 4)
+        add("Slice", "sums from0 from1 from1", "area")
+        add("Slice", "sums from1 from3 from1", "moment")
+        add("Slice", "sums from3 from4 from1", "square")
+        add("Max", "area few", "some")
+        add("Div", "moment some", "centre")
+        add("Div", "square some", "reached")
+        add("ReduceSumSquare", "centre", "moved", axes=[1], keepdims=1)
+        add("Sub", "reached moved", "spread")
+        add("Mul", "some compact", "bound")
+        add("LessOrEqual", "spread bound", "whole")
+        add("Sqrt", "some", "side")
+        add("Log", "side", "width")
+        add("Add", "width higher", "height")
+        add("Mul", "side plan", "shape")
+        add("Concat", "centre centre centre centre centre", "middles", axis=1)
+        add("Add", "middles shape", "points")
+        add("Abs", "centre", "off")
+        add("ReduceMax", "off", "far", axes=[1], keepdims=1)
+        add("GreaterOrEqual", "side lowest", "large")
+        add("Less", "side highest", "small")
+        add("Less", "far reach", "near")
+        add("And", "large small", "sized")
+        add("And", "sized near", "placed")
+        add("And", "placed whole", "face")
+        add("Mul", "far fall", "loss")
+        add("Sub", "one loss", "sure")
+        add("Where", "face sure zero", "score")
+        add("Concat", "score centre width height points", "maps", axis=1)
+        add("Reshape", "maps flat", "cells")
+    nodes.append(helper.make_node("Concat", ["cells8", "cells16", "cells32"], ["cells"], axis=2))
+    graph = helper.make_graph(
+        nodes,
+        name,
+        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["N", "H", "W", 3])],
+        [helper.make_tensor_value_info("cells", TensorProto.FLOAT, ["N", 15, "C"])],
+        [numpy_helper.from_array(np.asarray(value), key) for key, value in values.items()],
+    )
+    card = {
+        "name": name,
+        "network": "blocks",
+        "parameters": 0,
+        "min_score": 0.5,
+        "smallest_face": 16,
+        "colour_order": "RGB",
+        "training_data": "none",
+        "licence": "MIT",
+        "command": "pytest",
+        "accuracy": {},
+    }
+    return _write(folder, graph, card | card_changes)
 
 
 @pytest.fixture(scope="session")
@@ -79,6 +185,30 @@ def write_model() -> Callable[..., Path]:
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The path of a tiny ONNX network with its card beside it."""
     return _write_model(tmp_path_factory.mktemp("weights"))
+
+
+@pytest.fixture(scope="session")
+def write_detector() -> Callable[..., Path]:
+    """Write the tiny detector into a folder, with changes to its card."""
+    return _write_detector
+
+
+@pytest.fixture(scope="session")
+def tiny_detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The path of a detector that takes red squares for faces, with its card beside it."""
+    return _write_detector(tmp_path_factory.mktemp("detectors"))
+
+
+@pytest.fixture(scope="session")
+def block_face() -> Callable[..., Face]:
+    """The face that the tiny detector sees in a red square: ``block_face(centre_x, centre_y, side)``."""
+
+    def face(x: float, y: float, side: float) -> Face:
+        height = side * BLOCK_HEIGHT
+        one, two, three, four, five = ((x + a * side, y + b * side) for a, b in BLOCK_LANDMARKS)
+        return Face((x - side / 2, y - height / 2, side, height), (one, two, three, four, five), 1.0)
+
+    return face
 
 
 @pytest.fixture(scope="session")
@@ -133,7 +263,7 @@ def store_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             [f"person{p:02d}" for p in people],
             labels,
             {"random": random_folds(labels, 4), "identity": people // 3 % 3 + 1},
-            {"method": "drawn", "template": HOG_TEMPLATE.to_dict()},
+            {"method": "drawn", "template": DEFAULT_TEMPLATE.to_dict()},
             {},
         )
     return folder

@@ -33,11 +33,24 @@ def test_every_shipped_network_loads_and_is_small():
         assert GenderClassifier(name).predict(np.zeros((1, 64, 64, 3), np.uint8))
 
 
+def test_the_shipped_detector_is_what_its_card_says():
+    card = weights.load_detector_card()  # checks the sha256
+    assert card.name == weights.detector_path().stem
+    assert weights.detector_path().stat().st_size < 2_000_000
+
+
 def test_the_astronaut(astronaut):
     result = FaceAnalyzer().analyze(astronaut)
     assert result.error is None
     largest = result.faces[0]
     assert largest.prediction.label == "female"
+    x, y, width, height = largest.face.box
+    assert 60 < width < 120
+    right_eye, left_eye, nose, right_mouth, left_mouth = largest.face.landmarks
+    assert x < right_eye[0] < nose[0] < left_eye[0] < x + width
+    assert y < left_eye[1] < nose[1] < left_mouth[1] < y + height
+    assert right_mouth[0] < left_mouth[0]
+    assert largest.face.quality > 0.8
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ from facegender.errors import (
     WeightsError,
 )
 from facegender.faces.decode import decode
-from facegender.faces.detect import FaceDetector, HogDetector
-from facegender.faces.types import Face, FaceResult, PhotoError, PhotoResult, Prediction
+from facegender.faces.detect import FaceDetector, OnnxDetector, YuNetDetector
+from facegender.faces.types import Face, FaceResult, PhotoError, PhotoResult, Picture, Prediction
 from facegender.inference.annotate import annotate
 from facegender.inference.classifier import GenderClassifier
 from facegender.inference.pipeline import FaceAnalyzer
@@ -27,20 +27,22 @@ __all__ = [
     "FaceResult",
     "FacegenderError",
     "GenderClassifier",
-    "HogDetector",
     "InputError",
     "MissingExtraError",
     "NotAnImageError",
+    "OnnxDetector",
     "OutputError",
     "PhotoError",
     "PhotoNotFoundError",
     "PhotoPermissionError",
     "PhotoReadError",
     "PhotoResult",
+    "Picture",
     "PixelLimitError",
     "Prediction",
     "TruncatedImageError",
     "WeightsError",
+    "YuNetDetector",
     "annotate",
     "decode",
 ]

@@ -20,29 +20,38 @@ FACE_X, FACE_Y = 92, 97  # the face's centre in the fixture `photo`
 
 
 @pytest.fixture
-def photo(save, astronaut):
-    """A picture of 200 x 220 pixels with one face."""
-    return save("photos/astronaut.png", astronaut[30:250, 130:330])
+def photo(save):
+    """A picture of 200 x 220 pixels with one face, as the tiny detector sees it: a red square in gray noise."""
+    image = np.repeat(np.random.default_rng(2).integers(0, 256, (220, 200, 1), dtype=np.uint8), 3, axis=2)
+    image[FACE_Y - 25 : FACE_Y + 25, FACE_X - 25 : FACE_X + 25] = (255, 0, 0)
+    return save("photos/square.png", image)
 
 
 @pytest.fixture
-def run(tiny_model):
+def networks(tiny_model, tiny_detector):
+    return ["--model", str(tiny_model), "--detector-model", str(tiny_detector)]
+
+
+@pytest.fixture
+def run(networks):
     def invoke(*args, stdin=None):
-        command = ["predict", "--model", str(tiny_model), *map(str, args)]
-        return CliRunner().invoke(app, command, input=stdin)
+        return CliRunner().invoke(app, ["predict", *networks, *map(str, args)], input=stdin)
 
     return invoke
 
 
-def spawn(*args, **options):
-    return subprocess.Popen(
-        [sys.executable, "-m", "facegender", "predict", *map(str, args)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        **options,
-    )
+@pytest.fixture
+def spawn(networks):
+    def start(*args):
+        return subprocess.Popen(
+            [sys.executable, "-m", "facegender", "predict", *networks, *map(str, args)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return start
 
 
 def records(format_, text):
@@ -101,7 +110,34 @@ def test_format_from_the_suffix(format_, photo, run, tmp_path):
 
 def test_options_reach_the_analysis(photo, run):
     assert "uncertain" in run(photo, "--min-confidence", "1", "--format", "csv").stdout
+    assert "1 face" in run(photo, "--min-face", "40").stdout
     assert "no face found" in run(photo, "--min-face", "150").stdout
+    assert "no face found" in run(photo, "--min-score", "0.99").stdout
+
+
+def test_faces_of_low_quality_are_kept_and_marked(run, save):
+    image = np.full((100, 100, 3), 60, np.uint8)
+    image[40:54, 40:54] = (255, 0, 0)
+    small = save("small.png", image)
+    assert re.search(r"0\.3\d low", run(small).stdout)
+    [face] = json.loads(run(small, "--format", "jsonl").stdout)["faces"]
+    assert 0.3 < face["quality"] < 0.4
+    assert len(face["landmarks"]) == 5
+
+
+def test_a_detector_that_cannot_be_used(run, photo, tmp_path):
+    for detector in ("builtin", "yunet"):
+        options = ["--detector", detector, "--detector-model", tmp_path / "absent.onnx", "-o", tmp_path / "out.csv"]
+        error = run(photo, *options).exception
+        assert isinstance(error, WeightsError)
+        assert "absent.onnx" in str(error)
+    assert not list(tmp_path.glob("out.csv*"))
+
+
+def test_yunet_needs_its_file(photo):
+    result = CliRunner().invoke(app, ["predict", str(photo), "--detector", "yunet"])
+    assert result.exit_code == 2
+    assert "--detector-model" in result.stderr
 
 
 def test_some_photos_fail(photo, run, tmp_path):
@@ -161,7 +197,7 @@ def test_empty_list(run):
 
 def test_folders_are_sorted_and_hold_photos_only(run, photo, tmp_path):
     folder = tmp_path / "many"
-    for name in ("b.png", "a.PNG", "sub/c.png", "note.txt", ".hidden.png", ".git/d.png"):
+    for name in ("b.png", "a.PNG", "c.heic", "sub/c.png", "note.txt", ".hidden.png", ".git/d.png"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(photo.read_bytes())
 
@@ -169,8 +205,8 @@ def test_folders_are_sorted_and_hold_photos_only(run, photo, tmp_path):
         lines = run(folder, *args, "--format", "jsonl").stdout.splitlines()
         return [str(Path(json.loads(line)["path"]).relative_to(folder)) for line in lines]
 
-    assert names() == ["a.PNG", "b.png"]
-    assert names("--recursive") == ["a.PNG", "b.png", "sub/c.png"]
+    assert names() == ["a.PNG", "b.png", "c.heic"]
+    assert names("--recursive") == ["a.PNG", "b.png", "c.heic", "sub/c.png"]
 
 
 def test_names_that_are_not_utf8(run, photo, tmp_path):
@@ -185,12 +221,12 @@ def test_names_that_are_not_utf8(run, photo, tmp_path):
 
 
 def test_annotate(run, photo, save, tmp_path):
-    other = save("other/astronaut.jpg", np.zeros((50, 60, 3), np.uint8))
+    other = save("other/square.jpg", np.zeros((50, 60, 3), np.uint8))
     folder = tmp_path / "new" / "drawn"
     result = run(photo, other, tmp_path / "absent.png", "--annotate", folder)
     assert result.exit_code == 3
-    assert sorted(p.name for p in folder.iterdir()) == ["astronaut-2.faces.jpg", "astronaut.faces.jpg"]
-    with PIL.Image.open(folder / "astronaut.faces.jpg") as drawn, PIL.Image.open(photo) as plain:
+    assert sorted(p.name for p in folder.iterdir()) == ["square-2.faces.jpg", "square.faces.jpg"]
+    with PIL.Image.open(folder / "square.faces.jpg") as drawn, PIL.Image.open(photo) as plain:
         assert drawn.size == plain.size
         assert np.abs(np.array(drawn).astype(int) - np.array(plain)).max() > 100
 
@@ -208,8 +244,9 @@ def test_annotating_into_the_folder_of_the_photos(run, photo, tmp_path):
     assert "a-2.faces.jpg" in drawn
 
 
-def test_a_folder_that_cannot_be_listed_does_not_end_the_run(run, tiny_model, photo, unprivileged):
-    tiny_model.parent.chmod(0o755)
+def test_a_folder_that_cannot_be_listed_does_not_end_the_run(run, tiny_model, tiny_detector, photo, unprivileged):
+    for network in (tiny_model, tiny_detector):
+        network.parent.chmod(0o755)
     album = photo.parent
     (album / "locked").mkdir()
     (album / "locked" / "b.png").write_bytes(photo.read_bytes())
@@ -241,9 +278,8 @@ def test_output_that_is_a_folder(run, photo, tmp_path):
         assert "it is a folder" in str(result.exception)
 
 
-def test_nothing_is_left_behind_when_the_model_is_unknown(photo, tmp_path):
-    command = ["predict", str(photo), "--model", "nobody", "-o", str(tmp_path / "out.csv")]
-    result = CliRunner().invoke(app, command)
+def test_nothing_is_left_behind_when_the_model_is_unknown(run, photo, tmp_path):
+    result = run(photo, "--model", "nobody", "-o", tmp_path / "out.csv")
     assert isinstance(result.exception, WeightsError)
     assert [p.name for p in tmp_path.iterdir()] == ["photos"]
 
@@ -258,7 +294,9 @@ def test_nothing_is_left_behind_when_the_model_is_unknown(photo, tmp_path):
         ["-o", "."],
         ["--format", "xml"],
         ["--device", "tpu"],
+        ["--detector", "dlib"],
         ["--min-face", "0"],
+        ["--min-score", "0"],
         ["--min-confidence", "0.2"],
         ["--max-pixels", "many"],
     ],
@@ -272,8 +310,8 @@ def test_no_path_is_a_usage_error(run):
     assert run().exit_code == 2
 
 
-def test_from_the_shell(tiny_model, tmp_path):
-    with spawn(tmp_path, "--model", tiny_model) as process:
+def test_from_the_shell(spawn, tmp_path):
+    with spawn(tmp_path) as process:
         stdout, stderr = process.communicate()
     assert process.returncode == 1
     assert stdout == ""
@@ -282,9 +320,9 @@ def test_from_the_shell(tiny_model, tmp_path):
 
 
 @pytest.mark.parametrize("format_", ["jsonl", "table"])
-def test_closed_pipe(format_, tiny_model, save):
+def test_closed_pipe(format_, spawn, save):
     dot = save("dot.png", np.zeros((1, 1, 3), np.uint8))
-    with spawn("-", "--model", tiny_model, "--format", format_) as process:
+    with spawn("-", "--format", format_) as process:
         process.stdin.write(f"{dot}\n" * 3000)
         process.stdin.close()
         if format_ == "jsonl":
@@ -294,10 +332,10 @@ def test_closed_pipe(format_, tiny_model, save):
     assert process.returncode == 0
 
 
-def test_interrupted(tiny_model, save, tmp_path):
+def test_interrupted(spawn, save, tmp_path):
     dot = save("dot.png", np.zeros((1, 1, 3), np.uint8))
     out = tmp_path / "out.jsonl"
-    with spawn("-", "--model", tiny_model, "-o", out) as process:
+    with spawn("-", "-o", out) as process:
         process.stdin.write("absent.jpg\n" + f"{dot}\n" * 60_000)
         process.stdin.close()
         assert "absent.jpg" in process.stderr.readline()  # the run is under way
@@ -317,7 +355,7 @@ def test_interrupted(tiny_model, save, tmp_path):
 def test_importing_the_package_is_light():
     code = (
         "import sys, facegender, facegender.cli.predict; "
-        "print({'torch', 'pyarrow', 'skimage', 'matplotlib', 'dlib', 'onnx'} & sys.modules.keys())"
+        "print({'torch', 'pyarrow', 'skimage', 'matplotlib', 'pillow_heif', 'onnx'} & sys.modules.keys())"
     )
     out = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
     assert (out.stdout.strip(), out.stderr) == ("set()", "")

@@ -1,10 +1,15 @@
+import json
 import math
 
+import cv2
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
-from facegender.faces.align import HOG_TEMPLATE, BoxTemplate, crop_face, crop_faces, warp
-from facegender.faces.types import Face
+from facegender.faces.align import DEFAULT_TEMPLATE, MEAN_SHAPE, LandmarkTemplate, crop_face, crop_faces, warp
+from facegender.faces.types import Face, Picture
 
 
 def scale_and_shift(zoom, x, y):
@@ -102,30 +107,110 @@ def test_matrix_without_inverse(matrix, random_image):
         warp(random_image, matrix)
 
 
-def test_template_puts_the_shifted_centre_in_the_middle():
-    matrix = BoxTemplate(scale=2.0, shift=(0.1, -0.2)).matrix((100, 200, 40, 90))
-    side = 60
-    np.testing.assert_allclose(matrix @ [120 + 0.1 * side, 245 - 0.2 * side, 1], [32, 32])
-    np.testing.assert_allclose(matrix[:, :2], np.eye(2) * 64 / 120)
+def face_at(x, y, eyes, angle=0.0, **changes):
+    """A face of the mean shape, turned clockwise: its middle between the eyes, and their distance."""
+    turn = eyes * np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    points = tuple((float(px), float(py)) for px, py in np.array(MEAN_SHAPE) @ turn.T + (x, y))
+    return Face((x - eyes, y - eyes, 2 * eyes, 2 * eyes), changes.get("landmarks", points), 1.0)
+
+
+def moved(matrix, points):
+    return np.array(points) @ matrix[:, :2].T + matrix[:, 2]
+
+
+def test_the_frame_lies_as_asked():
+    template = LandmarkTemplate.framed(side=3.2, drop=0.5)
+    points = np.array(template.points)
+    assert points[1, 0] - points[0, 0] == pytest.approx(1 / 3.2)
+    assert points[:2, 0].mean() == pytest.approx(0.5)
+    assert points[:2, 1].mean() == pytest.approx(0.5 - 0.5 / 3.2)
+    matrix = template.matrix(face_at(200, 100, 40).landmarks)
+    np.testing.assert_allclose(moved(matrix, [(200, 100 + 0.5 * 40)]), [[32, 32]], atol=1e-9)
+    np.testing.assert_allclose(matrix[:, :2], np.eye(2) * 64 / (3.2 * 40), atol=1e-12)
+
+
+@pytest.mark.parametrize("angle", [0, 0.3, -1.2, math.pi])
+@pytest.mark.parametrize("size", [64, 112])
+def test_the_mean_face_lands_on_the_template(angle, size):
+    matrix = DEFAULT_TEMPLATE.matrix(face_at(90, 700, 31, angle).landmarks, size)
+    landed = moved(matrix, face_at(90, 700, 31, angle).landmarks)
+    np.testing.assert_allclose(landed, np.array(DEFAULT_TEMPLATE.points) * size, atol=1e-9)
+
+
+@given(
+    hnp.arrays(np.float64, (5, 2), elements=st.floats(-500, 500)),
+    hnp.arrays(np.float64, 4, elements=st.floats(-0.1, 0.1)),
+)
+def test_no_other_similarity_comes_nearer(landmarks, change):
+    assume(np.ptp(landmarks) > 1)
+    points = tuple(map(tuple, landmarks.tolist()))
+    matrix = DEFAULT_TEMPLATE.matrix(points)
+    (a, minus_b), (b, also_a) = matrix[:, :2].tolist()
+    assert (a, b) == (also_a, -minus_b)  # turn and scale, no reflection
+    target = np.array(DEFAULT_TEMPLATE.points) * 64
+    other = np.array([[a + change[0], -b - change[1], 0], [b + change[1], a + change[0], 0]])
+    other[:, 2] = matrix[:, 2] + change[2:]
+    best, worse = (((moved(m, points) - target) ** 2).sum() for m in (matrix, other))
+    assert best <= worse + 1e-6
+
+
+def test_a_mirrored_face_is_not_mirrored_back():
+    mirrored = face_at(
+        100, 100, 30, landmarks=tuple((200 - x, y + 0.01 * x) for x, y in face_at(100, 100, 30).landmarks)
+    )
+    assert np.linalg.det(DEFAULT_TEMPLATE.matrix(mirrored.landmarks)[:, :2]) > 0
+
+
+def test_landmarks_in_one_point():
+    with pytest.raises(ValueError, match="all one point"):
+        DEFAULT_TEMPLATE.matrix(((3.0, 4.0),) * 5)
 
 
 def test_template_round_trip():
-    assert BoxTemplate.from_dict(HOG_TEMPLATE.to_dict()) == HOG_TEMPLATE
+    record = json.loads(json.dumps(DEFAULT_TEMPLATE.to_dict()))
+    assert LandmarkTemplate.from_dict(record) == DEFAULT_TEMPLATE
 
 
-@pytest.mark.parametrize("scale", [0.0, -1.0, math.nan, math.inf])
-def test_template_needs_a_positive_scale(scale):
-    with pytest.raises(ValueError, match="positive scale"):
-        BoxTemplate(scale, (0.0, 0.0))
+@pytest.mark.parametrize(
+    "points", [DEFAULT_TEMPLATE.points[:4], ((0.5, 0.5),) * 5, (*DEFAULT_TEMPLATE.points[:4], (math.nan, 0.0))]
+)
+def test_templates_that_cannot_be(points):
+    with pytest.raises(ValueError, match="five finite points"):
+        LandmarkTemplate(points)
+
+
+@pytest.mark.parametrize(
+    "record", [{}, {"scale": 1.2, "shift": [0, 0]}, {"points": None}, {"points": [[0, 1]] * 4}, {"points": [[1]] * 5}]
+)
+def test_records_that_are_no_template(record):
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        LandmarkTemplate.from_dict(record)
+
+
+@pytest.mark.parametrize("side", [0.0, -1.0, math.nan, math.inf])
+def test_a_frame_needs_a_positive_side(side):
+    with pytest.raises(ValueError, match="must be positive"):
+        LandmarkTemplate.framed(side, 0.4)
 
 
 def test_crops_of_several_faces(astronaut):
-    faces = [Face((179, 83, 88, 88), 1.0), Face((-20, -20, 60, 60), 0.1)]
-    crops = crop_faces(astronaut, faces, HOG_TEMPLATE)
+    faces = [face_at(222, 110, 42, 0.1), face_at(-20, -20, 30)]
+    crops = crop_faces(Picture.of(astronaut), faces, DEFAULT_TEMPLATE)
     assert crops.shape == (2, 64, 64, 3)
     assert crops.dtype == np.uint8
-    np.testing.assert_array_equal(crops[1], crop_face(astronaut, faces[1], HOG_TEMPLATE))
+    np.testing.assert_array_equal(crops[1], crop_face(Picture.of(astronaut), faces[1], DEFAULT_TEMPLATE))
+
+
+def test_a_reduced_picture_gives_the_same_crop(astronaut):
+    # 511 x 509 halves to 256 x 255: the scales of x and y differ.
+    image = astronaut[:509, :511]
+    reduced = Picture(cv2.resize(image, (256, 255), interpolation=cv2.INTER_AREA), 511, 509)
+    face = face_at(222, 110, 60, 0.2)
+    whole, half = (crop_face(p, face, DEFAULT_TEMPLATE).astype(int) for p in (Picture.of(image), reduced))
+    assert np.abs(whole - half).mean() < 3
+    other = crop_face(reduced, face_at(223.5, 110, 60, 0.2), DEFAULT_TEMPLATE).astype(int)
+    assert np.abs(whole - half).mean() < np.abs(whole - other).mean()
 
 
 def test_no_faces(astronaut):
-    assert crop_faces(astronaut, [], HOG_TEMPLATE).shape == (0, 64, 64, 3)
+    assert crop_faces(Picture.of(astronaut), [], DEFAULT_TEMPLATE).shape == (0, 64, 64, 3)

@@ -19,7 +19,7 @@ from facegender.errors import (
     PixelLimitError,
     TruncatedImageError,
 )
-from facegender.faces.decode import decode
+from facegender.faces.decode import decode, decode_reduced
 
 UPRIGHT = {
     1: lambda a: a,
@@ -54,6 +54,13 @@ def test_lossless_formats_come_out_as_they_were(kind, noise):
     assert image.dtype == np.uint8
     assert image.flags.writeable
     np.testing.assert_array_equal(image, noise)
+
+
+def heic(image, **options):
+    pillow_heif = pytest.importorskip("pillow_heif")
+    buffer = io.BytesIO()
+    pillow_heif.from_pillow(image).save(buffer, quality=90, **options)
+    return buffer.getvalue()
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "WEBP", "JPEG2000", "AVIF"])
@@ -187,9 +194,11 @@ def test_profiles_that_are_srgb_or_broken_or_misplaced_change_nothing():
         assert np.abs(out[0, 0].astype(int) - [10, 120, 230]).max() <= 1
 
 
-def test_another_profile_is_converted_to_srgb():
+@pytest.fixture(scope="module")
+def swapped_profile():
+    """sRGB in which red looks green."""
     profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
-    # Point the tag of the red primary at the green one: red then looks green.
+    # Point the tag of the red primary at the green one, and the other way round.
     count = struct.unpack_from(">I", profile, 128)[0]
     places = {bytes(profile[132 + 12 * i : 136 + 12 * i]): 132 + 12 * i for i in range(count)}
     red, green = places[b"rXYZ"], places[b"gXYZ"]
@@ -197,8 +206,118 @@ def test_another_profile_is_converted_to_srgb():
         profile[green + 4 : green + 12],
         profile[red + 4 : red + 12],
     )
-    out = decode(encoded(PIL.Image.new("RGB", (4, 4), "red"), "PNG", icc_profile=bytes(profile)))
+    return bytes(profile)
+
+
+def test_another_profile_is_converted_to_srgb(swapped_profile):
+    out = decode(encoded(PIL.Image.new("RGB", (4, 4), "red"), "PNG", icc_profile=swapped_profile))
     assert np.abs(out[0, 0].astype(int) - [0, 255, 0]).max() <= 2
+
+
+def test_heic(noise):
+    opened = dict(PIL.Image.OPEN)
+    image = PIL.Image.fromarray(noise)
+    plain = decode(heic(image))
+    assert np.abs(plain.astype(int) - noise).mean() < 8
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6
+    turned = decode_reduced(heic(image, exif=exif.tobytes()), half)
+    assert (turned.width, turned.height) == (48, 64)
+    assert np.abs(turned.pixels.astype(int) - np.rot90(noise, -1)).mean() < 8
+    assert "HEIF" not in PIL.Image.OPEN.keys() - opened.keys()
+
+
+@pytest.mark.parametrize("kept", [0.02, 0.1, 0.6, 0.9])
+def test_truncated_heic(kept, noise):
+    data = heic(PIL.Image.fromarray(noise))
+    with pytest.raises(TruncatedImageError, match=r"cut short|damaged"):
+        decode(data[: int(len(data) * kept)])
+
+
+def test_heic_without_its_package(noise, monkeypatch, tmp_path):
+    path = tmp_path / "phone.heic"
+    path.write_bytes(heic(PIL.Image.fromarray(noise)))
+    monkeypatch.setattr("facegender.faces.decode._HAS_HEIF", False)
+    with pytest.raises(NotAnImageError, match=r"phone\.heic.*pip install 'facegender\[heif\]'"):
+        decode(path)
+
+
+def half(width, height):
+    return 0.5
+
+
+@pytest.fixture(scope="module")
+def large():
+    """Smooth noise, 645 x 483."""
+    small = np.random.default_rng(5).integers(0, 256, (9, 11, 3), dtype=np.uint8)
+    return PIL.Image.fromarray(small).resize((645, 483), PIL.Image.Resampling.BICUBIC)
+
+
+@pytest.mark.parametrize(
+    ("scale", "part"), [(2, 1), (1, 1), (0.51, 1), (0.5, 2), (0.3, 2), (0.25, 4), (0.13, 4), (0.001, 8)]
+)
+def test_a_jpeg_is_decoded_at_the_smallest_scale_that_will_do(scale, part, large):
+    asked = []
+    picture = decode_reduced(encoded(large, "JPEG"), lambda *size: asked.append(size) or scale)
+    assert asked == [(645, 483)]
+    assert (picture.width, picture.height) == (645, 483)
+    assert picture.pixels.shape == (-(-483 // part), -(-645 // part), 3)
+    assert picture.pixels.flags.writeable
+    reference = np.asarray(large.resize(picture.pixels.shape[1::-1], PIL.Image.Resampling.BOX))
+    assert np.abs(picture.pixels.astype(int) - reference).mean() < 5
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
+def test_other_formats_are_decoded_in_full(kind, large):
+    picture = decode_reduced(encoded(large, kind), half)
+    assert picture.pixels.shape == (483, 645, 3)
+    assert picture.scale == 1
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation_of_a_reduced_jpeg(orientation, large):
+    exif = PIL.Image.Exif()
+    exif[0x0112] = orientation
+    asked = []
+    picture = decode_reduced(encoded(large, "JPEG", exif=exif), lambda *size: asked.append(size) or 0.5)
+    plain = decode_reduced(encoded(large, "JPEG"), half)
+    size = (483, 645) if orientation >= 5 else (645, 483)
+    assert asked == [size]
+    assert (picture.width, picture.height) == size
+    np.testing.assert_array_equal(picture.pixels, UPRIGHT[orientation](plain.pixels))
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK"])
+@pytest.mark.parametrize("options", [{}, {"progressive": True}], ids=str)
+def test_colours_of_a_reduced_jpeg(mode, options, large):
+    data = encoded(large.convert(mode), "JPEG", **options)
+    full, reduced = decode(data), decode_reduced(data, half).pixels
+    assert reduced.shape == (242, 323, 3)
+    reference = np.asarray(PIL.Image.fromarray(full).resize((323, 242), PIL.Image.Resampling.BOX))
+    assert np.abs(reduced.astype(int) - reference).mean() < 4
+
+
+def test_profile_of_a_reduced_jpeg(swapped_profile):
+    data = encoded(PIL.Image.new("RGB", (400, 300), "red"), "JPEG", icc_profile=swapped_profile)
+    assert np.abs(decode_reduced(data, half).pixels[99, 99].astype(int) - [0, 255, 0]).max() <= 4
+
+
+def test_a_reduced_jpeg_that_is_cut_short(large):
+    data = encoded(large, "JPEG")
+    with pytest.raises(TruncatedImageError):
+        decode_reduced(data[: len(data) * 2 // 3], half)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 900), (7, 7), (9, 3)])
+def test_tiny_jpegs_at_the_smallest_scale(size):
+    picture = decode_reduced(encoded(PIL.Image.new("RGB", size, "white"), "JPEG"), lambda width, height: 0.01)
+    assert (picture.width, picture.height) == size
+    assert picture.pixels.min() == 255
+
+
+def test_the_pixel_limit_is_of_the_full_photo(large):
+    with pytest.raises(PixelLimitError, match="645 x 483"):
+        decode_reduced(encoded(large, "JPEG"), half, max_pixels=645 * 483 - 1)
 
 
 def test_missing_path(tmp_path):

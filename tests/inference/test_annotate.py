@@ -9,8 +9,15 @@ from facegender.inference.annotate import annotate, save_annotated
 FEMALE = Prediction(0.03, "female")
 
 
-def result(*boxes, path="photo.jpg", prediction=FEMALE):
-    return PhotoResult(path, faces=tuple(FaceResult(Face(box, 1.0), prediction) for box in boxes))
+def landmarks(box, nose=0.5):
+    x, y, width, height = box
+    places = ((0.3, 0.4), (0.7, 0.4), (nose, 0.6), (0.35, 0.8), (0.65, 0.8))
+    return tuple((x + a * width, y + b * height) for a, b in places)
+
+
+def result(*boxes, path="photo.jpg", prediction=FEMALE, nose=0.5):
+    faces = (FaceResult(Face(box, landmarks(box, nose), 1.0), prediction) for box in boxes)
+    return PhotoResult(path, faces=tuple(faces))
 
 
 def changed(before, after):
@@ -22,14 +29,17 @@ def changed(before, after):
 @pytest.mark.parametrize("shade", [0, 128, 255])
 def test_box_and_label_are_drawn_into_a_copy(shade):
     image = np.full((300, 400, 3), shade, np.uint8)
-    drawn = annotate(image, result((150, 120, 80, 90)))
+    box = (150, 120, 80, 90)
+    drawn = annotate(image, result(box))
     assert (image == shade).all()
     left, top, right, bottom = changed(image, drawn)
     assert left in range(145, 151)
     assert top < 115
     assert bottom in range(209, 216)
     assert right > 225
-    assert (drawn[140:190, 160:220] == shade).all()
+    inside = (drawn[130:200, 160:220] != shade).any(axis=2)
+    assert all(inside[int(y) - 130, int(x) - 160] for x, y in landmarks(box))
+    assert inside.sum() < 5 * 25
 
 
 @pytest.mark.parametrize("box", [(0, 0, 50, 50), (350, 250, 90, 90), (-30, -30, 60, 60), (0, 0, 400, 300)])
@@ -56,6 +66,13 @@ def test_the_three_answers_differ():
     predictions = (Prediction(0.1, "female"), Prediction(0.9, "male"), Prediction(0.45, "uncertain"))
     drawn = [annotate(image, result((50, 40, 40, 40), prediction=p)).tobytes() for p in predictions]
     assert len(set(drawn)) == 3
+
+
+def test_a_face_of_low_quality_has_a_thin_box():
+    image = np.full((1000, 1000, 3), 255, np.uint8)
+    frontal, turned = (annotate(image, result((300, 300, 300, 300), nose=nose)) for nose in (0.5, 0.75))
+    left_edge = [(drawn[450, 250:330] != 255).any(axis=1).sum() for drawn in (frontal, turned)]
+    assert left_edge[0] >= 2 * left_edge[1] > 0
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 200), (200, 3)])

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from facegender.errors import InputError
+from facegender.faces.detect import OnnxDetector
 from facegender.faces.types import Face
 from facegender.inference.pipeline import CHUNK_PHOTOS, FaceAnalyzer
 
@@ -14,12 +15,21 @@ class Halves:
     def __init__(self):
         self.batches = []
 
-    def detect(self, images):
-        self.batches.append(len(images))
+    def detect(self, pictures):
+        self.batches.append(len(pictures))
         return [
-            [Face((0, 0, w / 3, h), 2.0), Face((w * 3 / 4, 0, w / 4, h), 1.0)] if w > 30 else []
-            for h, w in (image.shape[:2] for image in images)
+            [self.face(0, p.width / 3, p.height), self.face(p.width * 3 / 4, p.width / 4, p.height)]
+            if p.width > 30
+            else []
+            for p in pictures
         ]
+
+    def face(self, x, width, height):
+        points = ((x + a * width, b * height) for a, b in ((0.3, 0.4), (0.7, 0.4), (0.5, 0.6), (0.3, 0.8), (0.7, 0.8)))
+        return Face((x, 0, width, height), tuple(points), 1.0)
+
+    def smallest_face(self, width, height):
+        return 16 * max(1, max(width, height) / 1280)
 
 
 @pytest.fixture
@@ -136,8 +146,40 @@ def test_one_path_for_many(analyzer):
         list(analyzer.analyze_many("photo.jpg"))
 
 
-def test_a_real_face_with_the_built_in_detector(tiny_model, astronaut):
-    result = FaceAnalyzer(tiny_model).analyze(astronaut)
-    x, y, width, height = result.faces[0].face.box
-    assert x < 222 < x + width
-    assert y < 122 < y + height
+def red_square(width, height, x, y, side):
+    image = np.full((height, width, 3), 60, np.uint8)
+    image[y - side // 2 : y + side // 2, x - side // 2 : x + side // 2] = (255, 0, 0)
+    return image
+
+
+@pytest.mark.parametrize(
+    ("name", "min_face", "scale"), [("a.png", None, 1), ("a.jpg", None, 1), ("a.jpg", 100, 0.5), ("a.jpg", 300, 0.125)]
+)
+def test_large_jpegs_are_decoded_small_and_answered_in_full_pixels(
+    name, min_face, scale, tiny_model, tiny_detector, save, block_face
+):
+    detector = OnnxDetector(tiny_detector, min_face=min_face)
+    seen = []
+
+    class Watched:
+        smallest_face = detector.smallest_face
+
+        def detect(self, pictures):
+            seen.extend(picture.scale for picture in pictures)
+            return detector.detect(pictures)
+
+    result = FaceAnalyzer(tiny_model, Watched()).analyze(save(name, red_square(4000, 3000, 2500, 1000, 400)))
+    assert seen == [scale]
+    assert (result.width, result.height) == (4000, 3000)
+    [found] = result.faces
+    assert np.abs(np.subtract(found.face.box, block_face(2500, 1000, 400).box)).max() < 12
+    assert found.prediction.label == "male"
+
+
+def test_options_of_the_built_in_detector(tiny_model, tiny_detector, monkeypatch):
+    monkeypatch.setattr("facegender.weights._FOLDER", tiny_detector.parent)
+    monkeypatch.setattr("facegender.weights._DETECTOR", tiny_detector.stem)
+    detector = FaceAnalyzer(tiny_model).detector
+    assert (detector.min_face, detector.min_score) == (None, 0.5)
+    detector = FaceAnalyzer(tiny_model, min_face=40, min_score=0.7).detector
+    assert (detector.min_face, detector.min_score) == (40, 0.7)

@@ -5,14 +5,14 @@ import pytest
 
 from facegender import weights
 from facegender.errors import WeightsError
-from facegender.faces.align import HOG_TEMPLATE
-from facegender.weights import Card, load_card
+from facegender.faces.align import DEFAULT_TEMPLATE
+from facegender.weights import Card, DetectorCard, load_card, load_detector_card
 
 
 def test_card_beside_a_path(tiny_model):
     card = load_card(tiny_model)
     assert card == load_card(str(tiny_model))
-    assert card.template == HOG_TEMPLATE
+    assert card.template == DEFAULT_TEMPLATE
     assert card.temperature == 2.0
     assert card.mean == (128.0, 128.0, 128.0)
 
@@ -64,7 +64,7 @@ def test_missing_card(tmp_path, write_model):
         {"temperature": 0},
         {"temperature": "warm"},
         {"min_confidence": 0.4},
-        {"template": {"scale": -1, "shift": [0, 0]}},
+        {"template": {"scale": 1.2, "shift": [0, 0]}},
         {"template": None},
         {"mean": 3},
     ],
@@ -81,3 +81,45 @@ def test_card_that_is_no_card(tmp_path: Path, text: str, write_model):
     path.with_suffix(".json").write_bytes(text.encode("utf-8", "surrogatepass"))
     with pytest.raises(WeightsError, match=r"tiny\.json"):
         load_card(path)
+
+
+def test_detector_card(tiny_detector):
+    card = load_detector_card(tiny_detector)
+    assert card == load_detector_card(str(tiny_detector))
+    assert (card.min_score, card.smallest_face) == (0.5, 16)
+    assert DetectorCard.from_dict(json.loads(json.dumps(card.to_dict()))) == card
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"colour_order": "BGR"},
+        {"min_score": 1.5},
+        {"min_score": None},
+        {"smallest_face": 0},
+        {"smallest_face": "small"},
+    ],
+    ids=str,
+)
+def test_detector_card_with_a_fault(tmp_path, changes, write_detector):
+    with pytest.raises(WeightsError, match=r"blocks\.json cannot be used"):
+        load_detector_card(write_detector(tmp_path, **changes))
+
+
+def test_detectors_are_no_classifiers(tiny_detector, tiny_model):
+    assert "face-detector" not in weights.names()
+    with pytest.raises(WeightsError, match="unknown model 'face-detector'"):
+        load_card("face-detector")
+    with pytest.raises(WeightsError, match="it lacks input_size"):
+        load_card(tiny_detector)
+    with pytest.raises(WeightsError, match="it lacks min_score"):
+        load_detector_card(tiny_model)
+    with pytest.raises(WeightsError, match=r"no such weight file: .*absent\.onnx"):
+        load_detector_card("absent.onnx")
+
+
+def test_damaged_detector(tmp_path, write_detector):
+    path = write_detector(tmp_path)
+    path.write_bytes(path.read_bytes() + b"\0")
+    with pytest.raises(WeightsError, match=r"blocks\.onnx is damaged"):
+        load_detector_card(path)

@@ -18,13 +18,16 @@ from facegender.inference.writers import (
     TableSink,
 )
 
+FRONTAL = ((30.04, 50.0), (70.0, 50.0), (50.02, 75.0), (35.0, 95.0), (65.0, 95.0))
+TURNED = ((0.0, 10.0), (20.0, 10.0), (24.0, 20.0), (5.0, 30.0), (18.0, 30.0))
+
 TWO_FACES = PhotoResult(
     'odd, "name"\n.jpg',
     640,
     480,
     (
-        FaceResult(Face((10.04, 20, 100, 110), 1.23456), Prediction(0.98765, "male")),
-        FaceResult(Face((-5, 0, 40, 44), 0.5), Prediction(0.45, "uncertain")),
+        FaceResult(Face((10.04, 20, 100, 110), FRONTAL, 0.876543), Prediction(0.98765, "male")),
+        FaceResult(Face((-5, 0, 40, 44), TURNED, 0.5), Prediction(0.45, "uncertain")),
     ),
 )
 NO_FACE = PhotoResult("[red]é.png", 3, 2)
@@ -60,12 +63,24 @@ def test_json_lines(tmp_path):
     assert [json.loads(line) for line in path.read_text("utf-8").splitlines()] == [r.to_dict() for r in ALL]
 
 
+def test_a_face_in_json():
+    face = TWO_FACES.to_dict()["faces"][0]
+    assert face == {
+        "box": [10.0, 20, 100, 110],
+        "score": 0.8765,
+        "quality": 1.0,
+        "landmarks": [[30.0, 50.0], [70.0, 50.0], [50.0, 75.0], [35.0, 95.0], [65.0, 95.0]],
+        "p_male": 0.9877,
+        "label": "male",
+    }
+
+
 EXPECTED_ROWS = [
-    ['odd, "name"\n.jpg', 640, 480, 0, 10.0, 20, 100, 110, 1.2346, 0.9877, "male", None, None],
-    ['odd, "name"\n.jpg', 640, 480, 1, -5, 0, 40, 44, 0.5, 0.45, "uncertain", None, None],
-    ["[red]é.png", 3, 2, *[None] * 10],
-    ["c.jpg", *[None] * 10, "truncated", "c.jpg is cut short"],
-    ["\\udcff.jpg", 1, 1, *[None] * 10],
+    ['odd, "name"\n.jpg', 640, 480, 0, 10.0, 20, 100, 110, 0.8765, 1.0, 0.9877, "male", None, None],
+    ['odd, "name"\n.jpg', 640, 480, 1, -5, 0, 40, 44, 0.5, 0.424, 0.45, "uncertain", None, None],
+    ["[red]é.png", 3, 2, *[None] * 11],
+    ["c.jpg", *[None] * 11, "truncated", "c.jpg is cut short"],
+    ["\\udcff.jpg", 1, 1, *[None] * 11],
 ]
 
 

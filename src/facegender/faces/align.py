@@ -1,4 +1,4 @@
-"""From a face in an image to a 64x64 crop. Training and inference both go through here.
+"""From a face in a photo to a 64x64 crop. Training and inference both go through here.
 
 Coordinates are continuous: pixel (0, 0) covers [0, 1) x [0, 1) and has its centre at (0.5, 0.5), so a
 box (x, y, width, height) ends at x + width, and a crop spans [0, 64].
@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facegender.faces.types import CROP_SIZE, Crops, Face, Image
+from facegender.faces.types import CROP_SIZE, Crops, Face, Image, Landmarks, Picture
 
 Matrix = npt.NDArray[np.float64]
 
@@ -23,44 +23,81 @@ Matrix = npt.NDArray[np.float64]
 _MARGIN = 2
 
 
+#: The landmarks of a frontal face in inter-eye distances: origin midway between the eyes, x right, y down. Mean of
+#: 3,257 faces of LFW and FairFace, made symmetric.
+MEAN_SHAPE: Landmarks = ((-0.5, 0.0), (0.5, 0.0), (0.0, 0.57), (-0.436, 0.987), (0.436, 0.987))
+
+
 @dataclass(frozen=True, slots=True)
-class BoxTemplate:
-    """Where the crop lies relative to a face box. The side of a box is sqrt(width * height).
+class LandmarkTemplate:
+    """Where the five landmarks of a face belong in its crop.
 
     Attributes:
-        scale: side of the crop / side of the box.
-        shift: x and y offset of the crop's centre from the box's centre, in sides of the box.
+        points: x and y of each landmark as fractions of the crop's side, in the order of `Face.landmarks`.
+
+    Raises:
+        ValueError: not five finite points, or all five in one place.
     """
 
-    scale: float
-    shift: tuple[float, float]
+    points: Landmarks
 
     def __post_init__(self) -> None:
-        if not math.isfinite(self.scale) or self.scale <= 0 or not all(map(math.isfinite, self.shift)):
-            raise ValueError(f"a box template needs a positive scale and a finite shift, not {self}")
-
-    def matrix(self, box: tuple[float, float, float, float], size: int = CROP_SIZE) -> Matrix:
-        """The 2x3 similarity that takes image coordinates to crop coordinates."""
-        x, y, width, height = box
-        side = math.sqrt(width * height)
-        zoom = size / (self.scale * side)
-        centre_x = x + width / 2 + self.shift[0] * side
-        centre_y = y + height / 2 + self.shift[1] * side
-        return np.array([[zoom, 0.0, size / 2 - zoom * centre_x], [0.0, zoom, size / 2 - zoom * centre_y]])
-
-    def to_dict(self) -> dict[str, Any]:
-        """For a weight card: ``{"scale": float, "shift": [x, y]}``."""
-        return {**asdict(self), "shift": list(self.shift)}
+        five = len(self.points) == 5 and all(math.isfinite(v) for point in self.points for v in point)
+        if not five or len(set(self.points)) == 1:
+            raise ValueError(f"a landmark template needs five finite points that differ, not {self.points}")
 
     @classmethod
-    def from_dict(cls, record: dict[str, Any]) -> BoxTemplate:
+    def framed(cls, side: float, drop: float) -> LandmarkTemplate:
+        """The mean face in a crop of a given width.
+
+        Args:
+            side: of the crop, in inter-eye distances.
+            drop: how far below the middle between the eyes the crop's centre lies, in inter-eye distances.
+
+        Raises:
+            ValueError: ``side`` is not positive, or a number is not finite.
+        """
+        if not (side > 0 and math.isfinite(side)):
+            raise ValueError(f"the side of a crop must be positive, not {side}")
+        one, two, three, four, five = ((x / side + 0.5, (y - drop) / side + 0.5) for x, y in MEAN_SHAPE)
+        return cls((one, two, three, four, five))
+
+    def matrix(self, landmarks: Landmarks, size: int = CROP_SIZE) -> Matrix:
+        """The similarity that takes a face's landmarks nearest, in least squares, to the template's.
+
+        Turn, scale and shift, but no reflection: S. Umeyama, "Least-squares estimation of transformation
+        parameters between two point patterns", TPAMI 13(4), 1991. In the plane, with points as complex
+        numbers, its solution is a single quotient.
+
+        Returns:
+            float64, 2x3, from the landmarks' pixels to those of a ``size`` x ``size`` crop.
+
+        Raises:
+            ValueError: the landmarks are all one point.
+        """
+        here, there = (np.array(points, dtype=np.float64) @ [1, 1j] for points in (landmarks, self.points))
+        there *= size
+        here_mean, there_mean = here.mean(), there.mean()
+        spread = float((np.abs(here - here_mean) ** 2).sum())
+        if spread == 0:
+            raise ValueError(f"the landmarks are all one point: {landmarks}")
+        factor = np.vdot(here - here_mean, there - there_mean) / spread
+        shift = there_mean - factor * here_mean
+        return np.array([[factor.real, -factor.imag, shift.real], [factor.imag, factor.real, shift.imag]])
+
+    def to_dict(self) -> dict[str, Any]:
+        """For a weight card: ``{"points": [[x, y], ...]}``."""
+        return {"points": [list(point) for point in self.points]}
+
+    @classmethod
+    def from_dict(cls, record: dict[str, Any]) -> LandmarkTemplate:
         """Read what `to_dict` wrote; KeyError, TypeError or ValueError where it is something else."""
-        shift_x, shift_y = record["shift"]
-        return cls(scale=float(record["scale"]), shift=(float(shift_x), float(shift_y)))
+        one, two, three, four, five = ((float(x), float(y)) for x, y in record["points"])
+        return cls((one, two, three, four, five))
 
 
-#: For boxes of dlib's frontal detector, which lie a little left of the face (results/framing.csv).
-HOG_TEMPLATE = BoxTemplate(scale=1.22, shift=(0.015, -0.05))
+#: How faces are cropped for the networks that are trained from now on; a network's card says how its own were.
+DEFAULT_TEMPLATE = LandmarkTemplate.framed(side=3.0, drop=0.45)
 
 
 def warp(image: Image, matrix: Matrix, size: int = CROP_SIZE) -> Image:
@@ -118,14 +155,17 @@ def _clip_span(edges: npt.NDArray[np.float64], length: int) -> tuple[int, int]:
     return first, last
 
 
-def crop_face(image: Image, face: Face, template: BoxTemplate) -> Image:
-    """Cut one face out: uint8, 64 x 64 x 3."""
-    return warp(image, template.matrix(face.box))
+def crop_face(picture: Picture, face: Face, template: LandmarkTemplate) -> Image:
+    """Cut one face out: uint8, 64 x 64 x 3. ValueError where its landmarks are all one point."""
+    matrix = template.matrix(face.landmarks)
+    # The matrix starts from the full photo, the pixels may be fewer.
+    matrix[:, :2] /= [picture.scale, picture.scale_y]
+    return warp(picture.pixels, matrix)
 
 
-def crop_faces(image: Image, faces: Sequence[Face], template: BoxTemplate) -> Crops:
-    """Cut several faces out of one image: uint8, N x 64 x 64 x 3; N may be 0."""
+def crop_faces(picture: Picture, faces: Sequence[Face], template: LandmarkTemplate) -> Crops:
+    """Cut several faces out of one picture: uint8, N x 64 x 64 x 3; N may be 0. Errors as for `crop_face`."""
     crops: Crops = np.empty((len(faces), CROP_SIZE, CROP_SIZE, 3), dtype=np.uint8)
     for crop, face in zip(crops, faces, strict=True):
-        crop[:] = crop_face(image, face, template)
+        crop[:] = crop_face(picture, face, template)
     return crops

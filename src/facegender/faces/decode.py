@@ -1,21 +1,22 @@
-"""From a photo file of any common kind to an RGB array, or to an error that says what is wrong with it."""
+"""From a photo file of any common kind to its pixels, or to an error that says what is wrong with it."""
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import os
 import stat
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-import numpy.typing as npt
 import PIL.Image
-from PIL import ImageCms, UnidentifiedImageError
+from PIL import UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 
 from facegender.errors import (
     NotAnImageError,
@@ -25,7 +26,8 @@ from facegender.errors import (
     PixelLimitError,
     TruncatedImageError,
 )
-from facegender.faces.types import Image
+from facegender.faces.colour import to_rgb
+from facegender.faces.types import Image, Picture
 
 DEFAULT_MAX_PIXELS = 120_000_000
 
@@ -41,8 +43,15 @@ _SIGNATURES = (
     (0, b"MM\x00*", "TIFF"),
     (4, b"jP  \r\n\x87\n", "JPEG 2000"),
     (4, b"ftypavi", "AVIF"),
+    (4, b"ftyphei", "HEIC"),
+    (4, b"ftyphev", "HEIC"),
     (8, b"WEBP", "WebP"),
 )
+
+#: What the first box of a HEIC file names; the last two are general, and AVIF may use them too.
+_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
+
+_HAS_HEIF = importlib.util.find_spec("pillow_heif") is not None
 
 #: Rows that are handed from Pillow to NumPy at a time.
 _STRIP = 256
@@ -57,12 +66,12 @@ _UPRIGHT = {
     7: PIL.Image.Transpose.TRANSVERSE,
     8: PIL.Image.Transpose.ROTATE_90,
 }
-
-_SRGB_COLOURS = {"RGB ": "RGB", "CMYK": "CMYK", "GRAY": "L"}
+#: Orientations in which the stored rows are columns of the photo.
+_SIDEWAYS = (5, 6, 7, 8)
 
 
 def decode(source: str | Path | bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Image:
-    """Read one photo as a ``uint8`` array, H x W x 3, sRGB, with the EXIF orientation applied.
+    """Read one photo in full as a ``uint8`` array, H x W x 3, sRGB, with the EXIF orientation applied.
 
     Transparent parts become white, of an animation the first frame is taken, 16-bit and float gray
     is scaled to 8 bits, and an embedded colour profile is converted to sRGB.
@@ -79,10 +88,30 @@ def decode(source: str | Path | bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) 
         PixelLimitError: width x height is above ``max_pixels``.
         PhotoReadError: the disk failed or memory ran out.
     """
+    return decode_reduced(source, lambda width, height: 1.0, max_pixels=max_pixels).pixels
+
+
+def decode_reduced(
+    source: str | Path | bytes,
+    scale_for: Callable[[int, int], float],
+    *,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+) -> Picture:
+    """Read one photo as `decode` does, but a JPEG with no more pixels than are wanted.
+
+    Args:
+        source: a path, or the bytes of a file.
+        scale_for: given width and height of the full, oriented photo, the least scale that will do. A JPEG is
+            decoded at 1/2, 1/4 or 1/8, whichever is the smallest that is not below it; other formats in full.
+        max_pixels: of the full photo.
+
+    Raises:
+        PhotoReadError: its subclasses as for `decode`.
+    """
     name = "the image given as bytes" if isinstance(source, bytes) else str(source)
     try:
         with _opened(source) as file, _quiet():
-            return _decode(file, name, max_pixels)
+            return _decode(file, name, max_pixels, scale_for)
     except PhotoReadError:
         raise
     except FileNotFoundError as error:
@@ -111,13 +140,13 @@ def _opened(source: str | Path | bytes) -> IO[bytes]:
     return path.open("rb")
 
 
-def _decode(file: IO[bytes], name: str, max_pixels: int) -> Image:
+def _decode(file: IO[bytes], name: str, max_pixels: int, scale_for: Callable[[int, int], float]) -> Picture:
     head = file.read(16)
     if not head:
         raise NotAnImageError(f"{name} is empty (0 bytes)")
     try:
         with _pillow_limit_off() as pillow_limit:
-            image: PIL.Image.Image = PIL.Image.open(file, formats=FORMATS)
+            image = _identified(file, head)
     except MemoryError:
         raise
     except Exception as error:  # plugins raise whatever hostile bytes lead them to
@@ -135,6 +164,7 @@ def _decode(file: IO[bytes], name: str, max_pixels: int) -> Image:
     over_pillow_limit = pillow_limit is not None and width * height > pillow_limit
     try:
         with _pillow_limit_off() if over_pillow_limit else nullcontext():
+            _reduce(image, scale_for)
             image.load()
     except MemoryError:
         raise
@@ -143,13 +173,49 @@ def _decode(file: IO[bytes], name: str, max_pixels: int) -> Image:
         raise TruncatedImageError(f"{name} is cut short or damaged: {error}") from error
 
     mode = image.mode
+    orientation = _orientation(image)
     try:
-        image = _to_rgb(_upright(image))
+        if orientation in _UPRIGHT:
+            image = image.transpose(_UPRIGHT[orientation])
+        image = to_rgb(image)
     except MemoryError:
         raise
     except Exception as error:
         raise NotAnImageError(f"{name} has an unsupported pixel layout ({mode}): {error}") from error
-    return _as_array(image)
+    if orientation in _SIDEWAYS:
+        width, height = height, width
+    return Picture(_as_array(image), width, height)
+
+
+def _identified(file: IO[bytes], head: bytes) -> PIL.Image.Image:
+    """The image with its header read; an exception of whatever kind where it is none that we read."""
+    try:
+        return PIL.Image.open(file, formats=FORMATS)
+    except Exception:
+        if not _is_heic(head) or not _HAS_HEIF:
+            raise
+    from pillow_heif import HeifImageFile
+
+    # Its class by itself: registering the format would change Pillow for the caller's whole program.
+    file.seek(0)
+    image: PIL.Image.Image = HeifImageFile(file)
+    return image
+
+
+def _is_heic(head: bytes) -> bool:
+    return head[4:8] == b"ftyp" and head[8:12] in _HEIC_BRANDS
+
+
+def _reduce(image: PIL.Image.Image, scale_for: Callable[[int, int], float]) -> None:
+    """Tell Pillow to decode a JPEG at the smallest of its scales that will do."""
+    if not isinstance(image, JpegImageFile):
+        return
+    width, height = image.size
+    wanted = scale_for(height, width) if _orientation(image) in _SIDEWAYS else scale_for(width, height)
+    for part in (8, 4, 2):
+        if 1 / part >= wanted:
+            image.draft(None, (max(1, width // part), max(1, height // part)))
+            return
 
 
 def _as_array(image: PIL.Image.Image) -> Image:
@@ -169,6 +235,11 @@ def _raise_if_disk_failed(error: Exception) -> None:
 
 
 def _unidentified(head: bytes, name: str, error: Exception) -> PhotoReadError:
+    if _is_heic(head) and not _HAS_HEIF:
+        return NotAnImageError(
+            f"{name} is a HEIC photo, and the package pillow-heif is not installed",
+            remedy="pip install 'facegender[heif]'",
+        )
     for offset, signature, kind in _SIGNATURES:
         if head.startswith(signature, offset):
             reason = "" if isinstance(error, UnidentifiedImageError) else f": {error}"
@@ -176,67 +247,15 @@ def _unidentified(head: bytes, name: str, error: Exception) -> PhotoReadError:
                 f"{name} starts like {kind} but is cut short, damaged or of an unsupported kind{reason}"
             )
     return NotAnImageError(
-        f"{name} is not an image", remedy="can be read: JPEG, PNG, WebP, GIF, TIFF, BMP, PPM, JPEG 2000, AVIF"
+        f"{name} is not an image", remedy="can be read: JPEG, PNG, WebP, GIF, TIFF, BMP, PPM, JPEG 2000, AVIF, HEIC"
     )
 
 
-def _upright(image: PIL.Image.Image) -> PIL.Image.Image:
+def _orientation(image: PIL.Image.Image) -> Any:
     try:
-        orientation = image.getexif().get(_ORIENTATION_TAG, 1)
+        return image.getexif().get(_ORIENTATION_TAG, 1)
     except Exception:  # a broken EXIF block is no reason to lose the photo
-        return image
-    turn = _UPRIGHT.get(orientation)
-    return image if turn is None else image.transpose(turn)
-
-
-def _to_rgb(image: PIL.Image.Image) -> PIL.Image.Image:
-    if image.mode.startswith(("I", "F")):
-        image = _eight_bit_gray(image)
-    profile = image.info.get("icc_profile")
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        white = PIL.Image.new("RGB", rgba.size, "white")
-        white.paste(_to_srgb(rgba.convert("RGB"), profile), mask=rgba.getchannel("A"))
-        return white
-    if image.mode in ("1", "P"):
-        image = image.convert("RGB")
-    return _to_srgb(image, profile)
-
-
-def _to_srgb(image: PIL.Image.Image, profile: Any) -> PIL.Image.Image:
-    """Convert to RGB, through the embedded profile where it is sound and fits the pixels."""
-    if isinstance(profile, bytes) and profile:
-        try:
-            embedded = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            fits = _SRGB_COLOURS.get(embedded.profile.xcolor_space) == image.mode
-            if fits and not ImageCms.getProfileDescription(embedded).startswith("sRGB IEC61966"):
-                srgb = ImageCms.createProfile("sRGB")
-                converted = ImageCms.profileToProfile(image, embedded, srgb, outputMode="RGB")
-                if converted is not None:
-                    return converted
-        except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-            pass
-    return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def _eight_bit_gray(image: PIL.Image.Image) -> PIL.Image.Image:
-    """Scale 16-bit, 32-bit and float gray to mode ``L``.
-
-    16-bit images keep their high byte. The others do not state their range, so it is taken to be the
-    smallest usual one (1 for floats, 8, 16 or 32 bits) that holds the brightest pixel.
-    """
-    pixels: npt.NDArray[Any] = np.asarray(image)
-    if image.mode.startswith("I;16"):
-        return PIL.Image.fromarray((pixels >> 8).astype(np.uint8))
-    values = np.nan_to_num(pixels.astype(np.float32), posinf=0.0, neginf=0.0)
-    low, high = min(float(values.min()), 0.0), float(values.max())
-    if low < 0:
-        values -= low
-        full = high - low
-    else:
-        ranges = ((1.0,) if image.mode == "F" else ()) + (255.0, 65535.0, 4294967295.0)
-        full = next((top for top in ranges if high <= top), high)
-    return PIL.Image.fromarray(np.rint(values * (255.0 / full)).astype(np.uint8))
+        return 1
 
 
 _limit_lock = threading.RLock()

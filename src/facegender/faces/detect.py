@@ -2,72 +2,242 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Protocol
 
 import cv2
+import numpy as np
 
-from facegender.errors import InputError
-from facegender.faces.types import Face, Image
+from facegender.errors import InputError, WeightsError
+from facegender.faces.cells import MULTIPLE, FaceRows, overlaps, read_cells
+from facegender.faces.pyramid import Tile, tiles
+from facegender.faces.types import Face, Image, Landmarks, Picture
+from facegender.inference.runtime import Session
+from facegender.weights import detector_path, load_detector_card
+
+#: Unless a smallest face is asked for, larger photos are shrunk to this many pixels on their longest side.
+LONGEST_SIDE = 1280
+#: Unless a smallest face is asked for, smaller photos are enlarged this much: small faces are found better so, and a
+#: small photo still takes milliseconds (results/detector.csv).
+USUAL_SCALE = 1.5
+#: Photos are enlarged at most this much: beyond, faces have nothing to be found by.
+LARGEST_SCALE = 2.0
+
+#: Of two boxes that overlap more (intersection over union), the one with the lower score goes.
+_SAME_FACE = 0.4
+#: The places of boxes that overlap at least this much are averaged.
+_BLENDED = 0.5
+#: Images go through the network together up to this many pixels.
+_BATCH_PIXELS = 2_000_000
+_BATCH_IMAGES = 16
 
 
 class FaceDetector(Protocol):
-    """Anything that finds faces in a batch of images."""
+    """Anything that finds faces in photos."""
 
-    def detect(self, images: Sequence[Image]) -> list[list[Face]]:
-        """Find the faces of each image, largest first; boxes in pixels of that image."""
+    def detect(self, pictures: Sequence[Picture]) -> list[list[Face]]:
+        """Find the faces of each photo, largest first, in pixels of the full photo."""
+        ...
+
+    def smallest_face(self, width: int, height: int) -> float:
+        """Side in pixels of the smallest face that is looked for in a photo of this size."""
         ...
 
 
-class HogDetector:
-    """dlib's frontal face detector (histogram of oriented gradients); finds upright faces only.
+class PyramidDetector(ABC):
+    """The way around any network that finds faces of a limited range of sizes: scale, pyramid, tiles, merging.
 
     Args:
-        min_face: side in pixels of the smallest face to be found. Smaller takes longer: the image is
-            enlarged, up to 1600 pixels on its longest side. A larger image is shrunk to that, and the
-            smallest face found grows with it: 160 pixels at 3200.
+        reliable: side in pixels from which the network finds faces reliably.
+        min_face: side in pixels of the photo of the smallest face to be found. None: the photo is
+            enlarged to `USUAL_SCALE`, but to no more than `LONGEST_SIDE`, and shrunk to that if it is larger.
+        min_score: faces scored below it are dropped.
 
     Raises:
-        InputError: ``min_face`` is below 1.
+        InputError: a number out of range.
     """
 
-    #: The detector's window: it finds faces from this many pixels on.
-    WINDOW = 80
-    LONGEST_SIDE = 1600
-    #: Of dlib's margin; below it are mostly folds of cloth. It keeps all of 442 centre faces of LFW.
-    MIN_SCORE = 0.2
-
-    def __init__(self, min_face: int = 40) -> None:
-        if min_face < 1:
+    def __init__(self, reliable: float, min_face: int | None, min_score: float) -> None:
+        if min_face is not None and min_face < 1:
             raise InputError(f"the smallest face must be at least 1 pixel, not {min_face}")
-        self.min_face = min_face
-        self._detector: Any = None
+        if not 0 < min_score <= 1:
+            raise InputError(f"the least score must lie in (0, 1], not {min_score}")
+        self.reliable, self.min_face, self.min_score = reliable, min_face, min_score
 
-    def detect(self, images: Sequence[Image]) -> list[list[Face]]:
-        """Find the faces of each image, largest first, no landmarks; the score is dlib's margin, above 0."""
-        return [self._detect_one(image) for image in images]
+    def detect(self, pictures: Sequence[Picture]) -> list[list[Face]]:
+        """Find the faces of each photo, largest first, in pixels of the full photo."""
+        found: list[list[FaceRows]] = [[] for _ in pictures]
+        every = (
+            tile
+            for number, picture in enumerate(pictures)
+            for tile in tiles(number, picture, self._scale(picture.width, picture.height))
+        )
+        for batch in _batches(every):
+            for tile, rows in zip(batch, self.look([tile.image for tile in batch]), strict=True):
+                found[tile.picture].append(tile.to_photo(rows))
+        return [_faces(np.concatenate(rows)) for rows in found]
 
-    def _detect_one(self, image: Image) -> list[Face]:
-        if self._detector is None:
-            import dlib
+    def smallest_face(self, width: int, height: int) -> float:
+        """Side in pixels of the smallest face that is found reliably in a photo of this size."""
+        return self.reliable / self._scale(width, height)
 
-            self._detector = dlib.get_frontal_face_detector()
-        height, width = image.shape[:2]
-        scale = min(self.WINDOW / self.min_face, self.LONGEST_SIDE / max(height, width))
-        size = max(1, round(width * scale)), max(1, round(height * scale))
-        working = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-        back_x, back_y = width / size[0], height / size[1]
-        boxes, scores, _ = self._detector.run(working, 0, self.MIN_SCORE)
-        faces = [
-            Face(
-                box=(
-                    box.left() * back_x,
-                    box.top() * back_y,
-                    box.width() * back_x,
-                    box.height() * back_y,
-                ),
-                score=float(score),
+    @abstractmethod
+    def look(self, images: Sequence[Image]) -> list[FaceRows]:
+        """What the network finds in images as they are, `min_score` and above; one face may come several times.
+
+        Args:
+            images: uint8, H x W x 3, RGB, all of sizes that `padded` takes to the same.
+        """
+
+    def _scale(self, width: int, height: int) -> float:
+        if self.min_face is None:
+            return min(USUAL_SCALE, LONGEST_SIDE / max(width, height))
+        return min(self.reliable / self.min_face, LARGEST_SCALE)
+
+
+class OnnxDetector(PyramidDetector):
+    """The detector in the package, or another that speaks the same way (`facegender.faces.cells`).
+
+    Args:
+        model: an ``.onnx`` file with its card beside it; None takes the package's.
+        min_face, min_score: as for `PyramidDetector`; None takes the card's score.
+        device: ``cpu``, ``cuda`` or ``auto``.
+        threads: CPU threads; None takes all cores.
+
+    Raises:
+        WeightsError: a file that is no such detector, or not what its card says.
+        InputError: no such device, or a number out of range.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | None = None,
+        *,
+        min_face: int | None = None,
+        min_score: float | None = None,
+        device: str = "cpu",
+        threads: int | None = None,
+    ) -> None:
+        self.card = load_detector_card(model)
+        super().__init__(self.card.smallest_face, min_face, self.card.min_score if min_score is None else min_score)
+        path = detector_path(model)
+        self._path, self._session = path, Session(path, device, threads)
+        kind, shape, outputs = self._session.signature
+        if kind != "tensor(uint8)" or len(shape) != 4 or shape[3] != 3 or outputs != 1:
+            raise WeightsError(
+                f"{path} takes {kind} {shape} and gives {outputs} outputs: no detector of uint8 N x H x W x 3 images"
             )
-            for box, score in zip(boxes, scores, strict=True)
-        ]
-        return sorted(faces, key=lambda face: (face.box[2] * face.box[3], face.score), reverse=True)
+
+    def look(self, images: Sequence[Image]) -> list[FaceRows]:
+        """What the network finds in images of one padded size; WeightsError where its answer makes no sense."""
+        width, height = padded(images[0])
+        batch = np.zeros((len(images), height, width, 3), np.uint8)
+        for place, image in zip(batch, images, strict=True):
+            place[: image.shape[0], : image.shape[1]] = image
+        try:
+            return [read_cells(cells, height, width, self.min_score) for cells in self._session.run(batch)]
+        except ValueError as error:
+            raise WeightsError(f"{self._path} gives no faces but {error}") from error
+
+
+class YuNetDetector(PyramidDetector):
+    """YuNet through OpenCV, for those who have its ONNX file.
+
+    W. Wu, H. Peng, S. Yu, "YuNet: A Tiny Millisecond-level Face Detector", Machine Intelligence Research 20, 2023.
+
+    Args:
+        model: the ONNX file.
+        min_face, min_score: as for `PyramidDetector`; None takes `MIN_SCORE`.
+
+    Raises:
+        WeightsError: the file is absent or not YuNet.
+        InputError: a number out of range.
+    """
+
+    #: Side in pixels from which it finds faces reliably.
+    SMALLEST_FACE = 16
+    MIN_SCORE = 0.6
+
+    def __init__(self, model: str | Path, *, min_face: int | None = None, min_score: float | None = None) -> None:
+        super().__init__(self.SMALLEST_FACE, min_face, self.MIN_SCORE if min_score is None else min_score)
+        path = Path(model)
+        if not path.is_file():
+            raise WeightsError(f"no such weight file: {path}", remedy="YuNet's ONNX file is in OpenCV's model zoo")
+        try:
+            with _opencv_silent():
+                self._net: Any = cv2.FaceDetectorYN.create(str(path), "", (320, 320), self.min_score, _SAME_FACE, 5000)
+                self._net.detect(np.zeros((320, 320, 3), np.uint8))  # other networks fail only now
+        except cv2.error as error:
+            raise WeightsError(f"{path} cannot be loaded as YuNet: {error}") from error
+
+    def look(self, images: Sequence[Image]) -> list[FaceRows]:
+        """What YuNet finds in each image."""
+        return [self._look_at(image) for image in images]
+
+    def _look_at(self, image: Image) -> FaceRows:
+        self._net.setInputSize((image.shape[1], image.shape[0]))
+        _, rows = self._net.detect(np.ascontiguousarray(image[:, :, ::-1]))
+        return np.zeros((0, 15), np.float32) if rows is None else rows.astype(np.float32)
+
+
+@contextmanager
+def _opencv_silent() -> Iterator[None]:
+    """Keep OpenCV from writing to standard error: its exceptions say all, and it remarks on a backend nobody chose."""
+    logging = cv2.utils.logging
+    before = logging.getLogLevel()
+    logging.setLogLevel(logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        logging.setLogLevel(before)
+
+
+def padded(image: Image) -> tuple[int, int]:
+    """Width and height of an image once it is filled up for the network."""
+    height, width = (-(-side // MULTIPLE) * MULTIPLE for side in image.shape[:2])
+    return width, height
+
+
+def _batches(every: Iterator[Tile]) -> Iterator[list[Tile]]:
+    """Tiles of one padded size together, as many as there should be at once."""
+    waiting: dict[tuple[int, int], list[Tile]] = {}
+    for tile in every:
+        size = padded(tile.image)
+        batch = waiting.setdefault(size, [])
+        batch.append(tile)
+        if len(batch) == _BATCH_IMAGES or (len(batch) + 1) * size[0] * size[1] > _BATCH_PIXELS:
+            yield waiting.pop(size)
+    yield from waiting.values()
+
+
+def _faces(rows: FaceRows) -> list[Face]:
+    """Each face once, largest first."""
+    points = rows[:, 4:14].reshape(-1, 5, 2)
+    # A crop cannot be cut where the landmarks are all one point.
+    sound = np.isfinite(rows).all(1) & (rows[:, 2:4] > 0).all(1) & (np.ptp(points, axis=1) > 0).any(1)
+    rows = rows[sound]
+    # The least score has been passed already.
+    kept = cv2.dnn.NMSBoxes(rows[:, :4].tolist(), rows[:, 14].tolist(), 0.0, _SAME_FACE) if len(rows) else []
+    faces = [
+        Face(box=(x, y, width, height), landmarks=_points(places), score=min(max(score, 0.0), 1.0))
+        for x, y, width, height, *places, score in (_blended(rows[index], rows).tolist() for index in kept)
+    ]
+    return sorted(faces, key=lambda face: (face.box[2] * face.box[3], face.score), reverse=True)
+
+
+def _blended(row: FaceRows, rows: FaceRows) -> FaceRows:
+    """A row with place and landmarks averaged over all that speak of the same face; steadier than any one of them.
+
+    V. Bazarevsky et al., "BlazeFace", arXiv:1907.05047, 2019, section 3.4.
+    """
+    same = rows[overlaps(row[:4], rows[:, :4]) >= _BLENDED]
+    weights = same[:, 14:] ** 2
+    return np.append((same[:, :14] * weights).sum(0) / weights.sum(), row[14])
+
+
+def _points(values: list[float]) -> Landmarks:
+    one, two, three, four, five = zip(values[::2], values[1::2], strict=True)
+    return one, two, three, four, five

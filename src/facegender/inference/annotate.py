@@ -9,7 +9,7 @@ import numpy as np
 import PIL.Image
 from PIL import ImageDraw, ImageFont
 
-from facegender.faces.types import FaceResult, Image, PhotoResult
+from facegender.faces.types import LOW_QUALITY, FaceResult, Image, PhotoResult
 from facegender.files import atomic_file
 
 #: From the palette of Okabe and Ito, which colour-blind people can tell apart; black reads well on all three.
@@ -20,12 +20,17 @@ ANNOTATED_SUFFIX = ".faces.jpg"
 
 _SMALLEST_FONT = 7
 
+#: Radii of a landmark's dot in the side of a face.
+_SIDES_PER_DOT = 60
+
 #: Pixels a side that a JPEG file can have; larger pictures are shrunk to it.
 _JPEG_LIMIT = 65_500
 
 
 def annotate(image: Image, result: PhotoResult) -> Image:
-    """Draw the boxes and answers of a result into a copy of its image.
+    """Draw the boxes, landmarks and answers of a result into a copy of its image.
+
+    A face of low quality has a thin box.
 
     Args:
         image: uint8, H x W x 3, RGB; the image that the result belongs to.
@@ -39,7 +44,8 @@ def annotate(image: Image, result: PhotoResult) -> Image:
     line = max(1, round(max(canvas.size) / 250))
     # The largest face last, so that its box is not hidden by those of smaller ones; labels above all boxes.
     for found in reversed(result.faces):
-        _draw_box(draw, found, line)
+        low = found.face.quality < LOW_QUALITY
+        _draw_box(draw, found, max(1, line // 3) if low else line)
     for found in reversed(result.faces):
         _draw_label(draw, found, canvas.size, line)
     return np.array(canvas)
@@ -47,13 +53,15 @@ def annotate(image: Image, result: PhotoResult) -> Image:
 
 def _draw_box(draw: ImageDraw.ImageDraw, found: FaceResult, line: int) -> None:
     x, y, width, height = found.face.box
+    colour = COLOURS[found.prediction.label]
     # A dark rim on both sides keeps the colour apart from a background of its own shade.
     rim = max(1, line // 2)
-    for grow, colour, thickness in (
-        (rim, "black", line + 2 * rim),
-        (0, COLOURS[found.prediction.label], line),
-    ):
-        draw.rectangle((x - grow, y - grow, x + width + grow, y + height + grow), None, colour, thickness)
+    for grow, shade, thickness in ((rim, "black", line + 2 * rim), (0, colour, line)):
+        draw.rectangle((x - grow, y - grow, x + width + grow, y + height + grow), None, shade, thickness)
+    radius = math.sqrt(width * height) / _SIDES_PER_DOT
+    if radius >= 1:  # smaller ones would hide the face
+        for point_x, point_y in found.face.landmarks:
+            draw.circle((point_x, point_y), radius, colour)
 
 
 def _draw_label(draw: ImageDraw.ImageDraw, found: FaceResult, size: tuple[int, int], line: int) -> None:

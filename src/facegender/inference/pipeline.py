@@ -10,9 +10,9 @@ import numpy as np
 
 from facegender.errors import InputError, PhotoReadError
 from facegender.faces.align import crop_faces
-from facegender.faces.decode import DEFAULT_MAX_PIXELS, decode
-from facegender.faces.detect import FaceDetector, HogDetector
-from facegender.faces.types import FaceResult, Image, PhotoError, PhotoResult
+from facegender.faces.decode import DEFAULT_MAX_PIXELS, decode_reduced
+from facegender.faces.detect import FaceDetector, OnnxDetector
+from facegender.faces.types import FaceResult, Image, PhotoError, PhotoResult, Picture
 from facegender.inference.classifier import GenderClassifier
 
 #: A path, the bytes of a file, or an image: uint8, H x W x 3, RGB.
@@ -22,15 +22,20 @@ Photo: TypeAlias = str | Path | bytes | Image
 CHUNK_PHOTOS = 8
 CHUNK_PIXELS = 24_000_000
 
+#: Photos are decoded at a size at which the smallest face that is looked for keeps this many pixels a side.
+KEPT_FACE = 32
+
 
 class FaceAnalyzer:
     """Finds the faces of photos and estimates how each is likely to be perceived.
 
     Args:
         model: a name from `facegender.weights.names()`, or the path of an ``.onnx`` file with its card.
-        detector: None takes the built-in one.
+        detector: None takes the built-in one, for which `min_face` and `min_score` are meant.
         device: ``cpu``, ``cuda`` or ``auto``.
-        min_face: side in pixels of the smallest face that the built-in detector looks for.
+        min_face: side in pixels of the smallest face to look for; smaller takes longer. None: 11 pixels in
+            photos of up to 850 pixels on the longest side, and in larger ones in proportion, 50 at 4000.
+        min_score: faces that the detector is less sure of are left out; None takes the detector's own value.
         max_pixels: larger photos become errors instead of filling the memory.
         min_confidence: in [0.5, 1]; answers below it are ``uncertain``. None takes the card's value.
         threads: CPU threads; None takes all cores.
@@ -46,13 +51,18 @@ class FaceAnalyzer:
         detector: FaceDetector | None = None,
         *,
         device: str = "cpu",
-        min_face: int = 40,
+        min_face: int | None = None,
+        min_score: float | None = None,
         max_pixels: int = DEFAULT_MAX_PIXELS,
         min_confidence: float | None = None,
         threads: int | None = None,
     ) -> None:
         self.classifier = GenderClassifier(model, device, threads, min_confidence)
-        self.detector = HogDetector(min_face) if detector is None else detector
+        self.detector: FaceDetector = (
+            OnnxDetector(min_face=min_face, min_score=min_score, device=device, threads=threads)
+            if detector is None
+            else detector
+        )
         self.max_pixels = max_pixels
 
     def analyze(self, photo: Photo) -> PhotoResult:
@@ -69,42 +79,45 @@ class FaceAnalyzer:
         """Analyse photos in order, a small chunk at a time; results come as `analyze` gives them."""
         if isinstance(photos, (str, bytes, Path)):
             raise InputError("analyze_many takes several photos; for one there is analyze")
-        chunk: list[tuple[str, Image | PhotoError]] = []
+        chunk: list[tuple[str, Picture | PhotoError]] = []
         pixels = 0
         for photo in photos:
             path = "" if isinstance(photo, (bytes, np.ndarray)) else str(photo)
-            image = self._read(photo)
-            chunk.append((path, image))
-            if isinstance(image, np.ndarray):
-                pixels += image.shape[0] * image.shape[1]
+            picture = self._read(photo)
+            chunk.append((path, picture))
+            if isinstance(picture, Picture):
+                pixels += picture.pixels.shape[0] * picture.pixels.shape[1]
             if len(chunk) == CHUNK_PHOTOS or pixels >= CHUNK_PIXELS:
                 yield from self._analyze_chunk(chunk)
                 chunk, pixels = [], 0
         yield from self._analyze_chunk(chunk)
 
-    def _read(self, photo: Photo) -> Image | PhotoError:
+    def _read(self, photo: Photo) -> Picture | PhotoError:
         if isinstance(photo, np.ndarray):
             if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3 or photo.size == 0:
                 raise InputError(f"an image must be uint8, H x W x 3, not {photo.dtype}, {photo.shape}")
-            return photo
+            return Picture.of(photo)
         try:
-            return decode(photo, max_pixels=self.max_pixels)
+            return decode_reduced(photo, self._scale, max_pixels=self.max_pixels)
         except PhotoReadError as error:
             return PhotoError(error.kind, str(error))
 
-    def _analyze_chunk(self, chunk: list[tuple[str, Image | PhotoError]]) -> list[PhotoResult]:
-        images = [image for _, image in chunk if isinstance(image, np.ndarray)]
-        faces = self.detector.detect(images)
+    def _scale(self, width: int, height: int) -> float:
+        return KEPT_FACE / self.detector.smallest_face(width, height)
+
+    def _analyze_chunk(self, chunk: list[tuple[str, Picture | PhotoError]]) -> list[PhotoResult]:
+        pictures = [picture for _, picture in chunk if isinstance(picture, Picture)]
+        faces = self.detector.detect(pictures)
         template = self.classifier.card.template
-        crops = [crop_faces(image, found, template) for image, found in zip(images, faces, strict=True)]
+        crops = [crop_faces(picture, found, template) for picture, found in zip(pictures, faces, strict=True)]
         predictions = iter(self.classifier.predict(np.concatenate(crops)) if crops else [])
 
         results = []
         found_in = iter(faces)
-        for path, image in chunk:
-            if isinstance(image, PhotoError):
-                results.append(PhotoResult(path, error=image))
+        for path, picture in chunk:
+            if isinstance(picture, PhotoError):
+                results.append(PhotoResult(path, error=picture))
             else:
                 answers = tuple(FaceResult(face, next(predictions)) for face in next(found_in))
-                results.append(PhotoResult(path, image.shape[1], image.shape[0], answers))
+                results.append(PhotoResult(path, picture.width, picture.height, answers))
         return results

@@ -21,7 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from facegender.errors import MissingExtraError, OutputError
-from facegender.faces.types import FaceResult, PhotoResult
+from facegender.faces.types import LOW_QUALITY, FaceResult, PhotoResult
 
 #: Of CSV and Parquet: one row a face; a photo without faces, or with an error, has one row too.
 COLUMNS = (
@@ -34,6 +34,7 @@ COLUMNS = (
     "w",
     "h",
     "score",
+    "quality",
     "p_male",
     "label",
     "error_kind",
@@ -76,7 +77,7 @@ def rows(result: PhotoResult) -> Iterator[dict[str, Any]]:
     empty = dict.fromkeys(COLUMNS)
     for index, face in enumerate(record["faces"]):
         box = dict(zip("xywh", face["box"], strict=True))
-        answer = {name: face[name] for name in ("score", "p_male", "label")}
+        answer = {name: face[name] for name in ("score", "quality", "p_male", "label")}
         yield {**empty, **photo, "face": index, **box, **answer}
     if not record["faces"]:
         yield {**empty, **photo}
@@ -213,7 +214,7 @@ class ParquetSink:
             raise MissingExtraError("pyarrow", "parquet") from error
         self._arrow: Any = pyarrow
         types = {"width": "int32", "height": "int32", "face": "int32"}
-        types |= dict.fromkeys(("x", "y", "w", "h", "score", "p_male"), "float64")
+        types |= dict.fromkeys(("x", "y", "w", "h", "score", "quality", "p_male"), "float64")
         self._schema = pyarrow.schema([(name, getattr(pyarrow, types.get(name, "string"))()) for name in COLUMNS])
         self._file = PartialFile(path)
         self._rows: list[dict[str, Any]] = []
@@ -267,6 +268,7 @@ class TableSink:
         self._table.add_column("photo", overflow="fold")
         self._table.add_column("face box", no_wrap=True)
         self._table.add_column("score", justify="right", no_wrap=True)
+        self._table.add_column("quality", justify="right", no_wrap=True)
         self._table.add_column("p_male", justify="right", no_wrap=True)
         self._table.add_column("answer", no_wrap=True)
 
@@ -279,9 +281,9 @@ class TableSink:
         self._counts["photos"] += 1
         if result.error is not None:
             self._counts["unreadable"] += 1
-            self._table.add_row(photo, "", "", "", Text(f"cannot be read: {result.error.kind}", style="red"))
+            self._table.add_row(photo, "", "", "", "", Text(f"cannot be read: {result.error.kind}", style="red"))
         elif not result.faces:
-            self._table.add_row(photo, "", "", "", Text("no face found", style="dim"))
+            self._table.add_row(photo, "", "", "", "", Text("no face found", style="dim"))
         for found in result.faces:
             self._counts["faces"] += 1
             self._counts[found.prediction.label] += 1
@@ -309,12 +311,14 @@ class TableSink:
             self._console.print(PERCEPTION_NOTE)
 
 
-def _cells(found: FaceResult) -> tuple[str, str, str, str]:
+def _cells(found: FaceResult) -> tuple[str, str, str | Text, str, str]:
     x, y, width, height = found.face.box
     prediction = found.prediction
+    quality = f"{found.face.quality:.2f}"
     return (
         f"{x:.0f},{y:.0f} {width:.0f}x{height:.0f}",
         f"{found.face.score:.2f}",
+        quality if found.face.quality >= LOW_QUALITY else Text(f"{quality} low", style="yellow"),
         f"{prediction.p_male:.3f}",
         prediction.label,
     )

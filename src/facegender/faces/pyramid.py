@@ -1,0 +1,123 @@
+"""One photo as the images a detector looks at: at the sizes that its faces need, in pieces that fit into memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from facegender.faces.cells import FaceRows
+from facegender.faces.types import Image, Picture
+
+#: Each level of a pyramid is this much smaller than the one before; a detector finds faces over a wider range.
+_STEP = 4
+#: A level whose longest side is at most this needs no smaller one: no face in it is too large.
+_LAST_LEVEL = 640
+#: Larger levels are cut in tiles of about this side.
+TILE = 1280
+#: What a tile has beyond its own part on every side: faces of up to 192 pixels are whole in the tile that answers
+#: for them, and from 64 pixels on the next level finds them too.
+_MARGIN = 128
+#: How far a tile answers for its neighbour's part: two tiles may see one face's centre a little apart.
+_SHARED = 32
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A piece of one level of one photo.
+
+    Attributes:
+        picture: number of the photo.
+        image: uint8, H x W x 3, RGB.
+        corner: x and y of its first pixel's corner in the full photo.
+        zoom: x and y, pixels of the full photo per pixel of the image.
+        core: left, top, right, bottom in the full photo: the tile answers for the faces with their centre within.
+            The cores of a level cover the photo and share a seam.
+    """
+
+    picture: int
+    image: Image
+    corner: tuple[float, float]
+    zoom: tuple[float, float]
+    core: tuple[float, float, float, float]
+
+    def to_photo(self, rows: FaceRows) -> FaceRows:
+        """The tile's own faces, in pixels of the full photo."""
+        faces = rows.copy()
+        faces[:, :14] *= np.array(self.zoom * 7, np.float32)
+        faces[:, :2] += self.corner
+        faces[:, 4:14] += np.array(self.corner * 5, np.float32)
+        centres = faces[:, :2] + faces[:, 2:4] / 2
+        left, top, right, bottom = self.core
+        own = (centres >= (left, top)).all(1) & (centres < (right, bottom)).all(1)
+        return faces[own]
+
+
+def tiles(number: int, picture: Picture, scale: float) -> Iterator[Tile]:
+    """All tiles of all levels of a photo.
+
+    Args:
+        number: of the photo, to be noted in the tiles.
+        picture: the photo.
+        scale: of its largest level, in pixels per pixel of the full photo.
+    """
+    pixels = picture.pixels
+    while True:
+        width, height = (max(1, round(side * scale)) for side in (picture.width, picture.height))
+        for y in _spans(pixels.shape[0], height):
+            for x in _spans(pixels.shape[1], width):
+                image = _resized(pixels[y.begin : y.end, x.begin : x.end], x.length, y.length)
+                yield Tile(
+                    number,
+                    image,
+                    corner=(x.begin / picture.scale, y.begin / picture.scale_y),
+                    zoom=((x.end - x.begin) / x.length / picture.scale, (y.end - y.begin) / y.length / picture.scale_y),
+                    core=(
+                        x.core_begin / picture.scale,
+                        y.core_begin / picture.scale_y,
+                        x.core_end / picture.scale,
+                        y.core_end / picture.scale_y,
+                    ),
+                )
+        if max(width, height) <= _LAST_LEVEL:
+            return
+        scale /= _STEP
+
+
+@dataclass(frozen=True)
+class _Span:
+    """A tile along one side of a photo, in decoded pixels; ``length`` in pixels of its level."""
+
+    begin: int
+    end: int
+    length: int
+    core_begin: float
+    core_end: float
+
+
+def _spans(side: int, level: int) -> list[_Span]:
+    """The tiles along a side of so many decoded pixels that are to become the pixels of a level."""
+    if level <= TILE:
+        return [_Span(0, side, level, 0.0, side)]
+    # Cut before it is resized: an enlarged photo is never there as a whole.
+    zoom = side / level
+    count = math.ceil(level / (TILE - 2 * _MARGIN))
+    own = level / count
+    spans = []
+    for start, stop in ((i * own, (i + 1) * own) for i in range(count)):
+        begin = max(0, math.floor((start - _MARGIN) * zoom))
+        end = min(side, math.ceil((stop + _MARGIN) * zoom))
+        core = max(0.0, (start - _SHARED) * zoom), min(float(side), (stop + _SHARED) * zoom)
+        spans.append(_Span(begin, end, max(1, round((end - begin) / zoom)), *core))
+    return spans
+
+
+def _resized(image: Image, width: int, height: int) -> Image:
+    if image.shape[:2] == (height, width):
+        return image
+    shrinks = width < image.shape[1]
+    out: Image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return out
