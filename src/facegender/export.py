@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
+from torch import Tensor, nn
 
 from facegender.datasets.store import Store
 from facegender.errors import CheckpointError, WeightsError
@@ -41,17 +42,33 @@ MAX_ERROR = 0.01
 def to_onnx(classifier: CropClassifier) -> bytes:
     """The classifier as an ONNX model: uint8 ``crops`` N x 64 x 64 x 3 in, float32 ``logits`` N x 2 out."""
     example = torch.zeros(2, CROP_SIZE, CROP_SIZE, 3, dtype=torch.uint8)
+    return onnx_bytes(classifier, example, "crops", "logits", {0: torch.export.Dim("faces")})
+
+
+def onnx_bytes(module: nn.Module, example: Tensor, takes: str, gives: str, dynamic: dict[int, Any]) -> bytes:
+    """A module with one input and one output as an ONNX model.
+
+    Args:
+        module: put into evaluation mode.
+        example: an input.
+        takes: name of the input.
+        gives: name of the output.
+        dynamic: which dimensions of the input may change, and their names or formulas.
+
+    Raises:
+        WeightsError: PyTorch gave no program.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own deprecations
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         program = torch.onnx.export(
-            classifier.eval(),
+            module.eval(),
             (example,),
             dynamo=True,
             opset_version=OPSET,
-            input_names=["crops"],
-            output_names=["logits"],
-            dynamic_shapes={"crops": {0: torch.export.Dim("faces")}},
+            input_names=[takes],
+            output_names=[gives],
+            dynamic_shapes=(dynamic,),
             verbose=False,
         )
     if program is None:

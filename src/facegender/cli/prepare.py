@@ -22,7 +22,7 @@ def _prepare() -> None:
 
 @prepare.command("lfw")
 def prepare_lfw(
-    source: Annotated[Path, typer.Argument(help="The tar archive or the unpacked folder, 250x250 images.")],
+    source: Annotated[Path, typer.Argument(help="Tar archive or folder: original, funneled or deep-funneled.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the store.")] = Path("stores/lfw"),
     lists: Annotated[
         Path | None,
@@ -60,10 +60,12 @@ def prepare_lfw(
         ("in neither list, left out", report.unlabelled),
         ("listed without .jpg, mended", report.mended),
         ("listed but absent", report.absent),
+        ("without a face found in the middle, cut out where faces usually are", report.fallbacks),
     ):
         if names:
             shown = ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
-            console.print(f"{len(names)} {text}: {shown}", highlight=False)
+            share = f" ({len(names) / (report.female + report.male):.2%})" if names is report.fallbacks else ""
+            console.print(f"{len(names)}{share} {text}: {shown}", highlight=False)
 
 
 def _counts(female: int, male: int) -> tuple[str, str, str]:

@@ -1,0 +1,71 @@
+"""``facegender train-detector``: from folders of photos and a teacher to the face detector of the package."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from facegender.cli.root import app
+from facegender.cli.training import AcceleratorOption, PrecisionOption, SeedOption, require_training
+
+
+@app.command("train-detector")
+def train_detector(
+    sources: Annotated[
+        list[Path],
+        typer.Argument(help="Folders of photos, split into training, validation and test by the first word of a name."),
+    ],
+    teacher: Annotated[Path, typer.Option(help="YuNet's ONNX file, which labels the photos.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run; an interrupted one goes on.")],
+    train_only: Annotated[
+        list[Path] | None,
+        typer.Option("--train-only", help="A folder whose photos are all for training; repeatable."),
+    ] = None,
+    recipe: Annotated[str, typer.Option("--recipe", "-r", help="detector, or a TOML file.")] = "detector",
+    licence: Annotated[str, typer.Option(help="Of the photos, for the card.")] = "unstated",
+    steps: Annotated[int | None, typer.Option(help="Optimizer steps, instead of the recipe's.")] = None,
+    seed: SeedOption = None,
+    precision: PrecisionOption = None,
+    accelerator: AcceleratorOption = "auto",
+) -> None:
+    """Train the face detector on what a teacher sees in your photos, and export it with its card.
+
+    The photos are labelled first (seen at several sizes and mirrored), then the network is trained, its threshold
+    is chosen on the validation photos, and it is compared with its teacher on the test photos. Each part goes on
+    where it was interrupted.
+    """
+    require_training()
+    from facegender.detection.export import NAME, export_detector
+    from facegender.detection.loop import train_detector as run
+    from facegender.detection.photos import label_photos, open_photos
+    from facegender.detection.recipe import load_detector_recipe
+    from facegender.detection.teacher import Teacher
+    from facegender.training.loop import Hardware
+
+    settings = load_detector_recipe(recipe, steps=steps, seed=seed, precision=precision)
+    yunet = Teacher(teacher)
+    photos = output / "photos"
+    label_photos(yunet, sources, train_only or [], settings.per_source, photos)
+    train, validation = open_photos(photos, "train"), open_photos(photos, "validation")
+    network = run(settings, train, validation, output, Hardware(accelerator))
+    card = export_detector(
+        network,
+        settings,
+        validation,
+        yunet,
+        sources,
+        output,
+        training_data=f"{len(train)} photos, labelled by YuNet: "
+        + ", ".join(folder.name for folder in (*sources, *(train_only or []))),
+        licence=licence,
+        command=shlex.join(["facegender", *sys.argv[1:]]),
+    )
+    console = Console(highlight=False)
+    console.print(f"{output / NAME}.onnx, faces from score {card['min_score']}", soft_wrap=True)
+    for name, figures in card["accuracy"].items():
+        console.print(f"{name}: " + ", ".join(f"{key} {value}" for key, value in figures.items()), soft_wrap=True)

@@ -1,0 +1,112 @@
+"""The face detector: single shot, anchor free, five landmarks, in the spirit of YuNet.
+
+Separable convolutions (Howard et al., "MobileNets", 2017) in residual blocks, a top-down feature pyramid
+(Lin et al., "Feature Pyramid Networks", CVPR 2017), and on each level one prediction a cell, as in FCOS
+(Tian et al., ICCV 2019).
+
+What it gives for each cell is documented in `facegender.faces.cells`, which reads it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from facegender.faces.cells import STRIDES, VALUES
+
+#: Share of cells that hold a face when training begins, so that the first steps are not all about the background.
+_PRIOR = 0.01
+
+
+class Widths(NamedTuple):
+    """Channels after the stem, at strides 4, 8, 16, 32, and in the pyramid."""
+
+    stem: int = 16
+    stride4: int = 32
+    stride8: int = 64
+    stride16: int = 80
+    stride32: int = 80
+    pyramid: int = 64
+
+
+class FaceDetectorNetwork(nn.Module):
+    """uint8 images, N x H x W x 3 RGB with H and W multiples of 32, to float32 cells, N x 15 x C.
+
+    C counts the cells of the three strides, one after another, row by row; the score is a logit.
+    """
+
+    def __init__(self, widths: Widths = Widths()) -> None:  # noqa: B008  # a tuple does not change
+        super().__init__()
+        stem, c4, c8, c16, c32, pyramid = widths
+        self.stem = _convolution(3, stem)
+        self.stride4 = nn.Sequential(_convolution(stem, c4), Separable(c4, c4))
+        self.stride8 = _stage(c4, c8)
+        self.stride16 = _stage(c8, c16)
+        self.stride32 = _stage(c16, c32)
+        self.lateral = nn.ModuleList([nn.Conv2d(c, pyramid, 1) for c in (c8, c16, c32)])
+        self.heads = nn.ModuleList([_head(pyramid) for _ in STRIDES])
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Cells of a batch of images."""
+        # The permuted view of N x H x W x C bytes already is PyTorch's channels_last: nothing is copied.
+        x = images.permute(0, 3, 1, 2).float() / 64 - 2
+        fine = self.stride8(self.stride4(self.stem(x)))
+        middle = self.stride16(fine)
+        coarse = self.lateral[2](self.stride32(middle))
+        middle = self.lateral[1](middle) + F.interpolate(coarse, scale_factor=2.0)
+        fine = self.lateral[0](fine) + F.interpolate(middle, scale_factor=2.0)
+        levels = [head(x).flatten(2) for head, x in zip(self.heads, (fine, middle, coarse), strict=True)]
+        return torch.cat(levels, dim=2).float()
+
+
+class Deployed(nn.Module):
+    """The detector as it is exported: the score is a probability."""
+
+    def __init__(self, network: FaceDetectorNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Cells of a batch of images, score in [0, 1]."""
+        cells = self.network(images)
+        return torch.cat([torch.sigmoid(cells[:, :1]), cells[:, 1:]], dim=1)
+
+
+class Separable(nn.Module):
+    """A 3x3 convolution within each channel, then a 1x1 across them; residual where the shape stays."""
+
+    def __init__(self, channels: int, out: int, stride: int = 1) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, stride, 1, groups=channels, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.Conv2d(channels, out, 1, bias=False),
+            nn.BatchNorm2d(out),
+        )
+        self.residual = stride == 1 and channels == out
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features of the same or half the height and width."""
+        y = self.body(x)
+        return F.relu(x + y if self.residual else y)
+
+
+def _convolution(channels: int, out: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(channels, out, 3, 2, 1, bias=False), nn.BatchNorm2d(out), nn.ReLU())
+
+
+def _stage(channels: int, out: int) -> nn.Sequential:
+    return nn.Sequential(Separable(channels, out, stride=2), *[Separable(out, out) for _ in range(3)])
+
+
+def _head(channels: int) -> nn.Sequential:
+    last = nn.Conv2d(channels, VALUES, 1)
+    nn.init.normal_(last.weight, std=0.01)
+    bias = torch.zeros(VALUES)
+    bias[0] = -math.log((1 - _PRIOR) / _PRIOR)
+    last.bias = nn.Parameter(bias)
+    return nn.Sequential(Separable(channels, channels), Separable(channels, channels), last)
