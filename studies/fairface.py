@@ -18,6 +18,7 @@ from pathlib import Path
 from machine import machine
 
 from facegender import FaceAnalyzer
+from facegender.datasets.centre import middle_face
 from facegender.datasets.source import image_names, read_images
 from facegender.evaluation.metrics import wilson_interval
 from facegender.faces.decode import decode
@@ -64,17 +65,15 @@ def main() -> None:
             ]
             command = "python studies/fairface.py VAL.tar fairface_label_val.csv"
             row_out = [race, gender, len(answers), *(f"{value:.4f}" for value in figures)]
-            writer.writerow([*row_out, analyzer.classifier.card.name, command, machine("onnxruntime", "dlib-bin")])
+            writer.writerow([*row_out, analyzer.classifier.card.name, command, machine("onnxruntime")])
             print(f"{race:16s} {gender:7s} {len(answers):5d} found {figures[0]:.3f} accuracy {figures[1]:.3f}")
 
 
 def _central(result: PhotoResult) -> Prediction | None:
-    """The answer to the face that covers the middle of the photo."""
-    for found in result.faces:
-        x, y, width, height = found.face.box
-        if x < (result.width or 0) / 2 < x + width and y < (result.height or 0) / 2 < y + height:
-            return found.prediction
-    return None
+    """The answer to the face in the middle of the photo."""
+    answers = {id(found.face): found.prediction for found in result.faces}
+    face = middle_face(result.width or 0, result.height or 0, [found.face for found in result.faces])
+    return None if face is None else answers[id(face)]
 
 
 def _with_totals(

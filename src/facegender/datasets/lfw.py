@@ -8,25 +8,31 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from facegender.datasets.centre import CentreCropper
 from facegender.datasets.source import fingerprint, image_names, read_images
 from facegender.datasets.splits import identity_folds, random_folds
 from facegender.datasets.store import create_store, read_manifest
 from facegender.errors import DatasetError, PhotoReadError, StoreError
-from facegender.faces.align import HOG_TEMPLATE, crop_face
+from facegender.faces.align import DEFAULT_TEMPLATE, LandmarkTemplate
 from facegender.faces.decode import decode
-from facegender.faces.types import Face
+from facegender.faces.detect import OnnxDetector
+from facegender.faces.types import Face, Image
 
-#: LFW is centred, so it needs no detector: this is the mean box that `HogDetector` finds on its images
-#: (results/framing.csv), and the crop then goes the way of every detected face.
-NOMINAL_FACE = Face(box=(70.8, 80.6, 105.4, 105.4), score=1.0)
+#: Every image of LFW has a face in its middle. Where it lies on average, as shares of the image's side.
+USUAL_FACE = Face(
+    box=(0.315, 0.251, 0.376, 0.517),
+    landmarks=((0.416, 0.452), (0.587, 0.45), (0.503, 0.55), (0.43, 0.631), (0.579, 0.629)),
+    score=0.0,
+)
 
-IMAGE_SIZE = 250
+#: Images that are cropped together.
+_BATCH = 16
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,7 @@ class LfwReport:
         female, male: crops in the store.
         lines: lines in the female and the male list, to stand beside Table 2.
         in_both, unlabelled, absent, mended: the exceptions, by name.
+        fallbacks: crops whose face was not found and that were cut out where faces usually are.
         reused: the store was already there, whole, and made from the same inputs.
     """
 
@@ -70,6 +77,7 @@ class LfwReport:
     unlabelled: tuple[str, ...]
     absent: tuple[str, ...]
     mended: tuple[str, ...]
+    fallbacks: tuple[str, ...] = ()
     reused: bool = False
 
 
@@ -128,15 +136,17 @@ def prepare_lfw(
     lists: Path | None = None,
     *,
     allow_missing: bool = False,
+    template: LandmarkTemplate = DEFAULT_TEMPLATE,
     on_image: Callable[[int], None] = lambda total: None,
 ) -> LfwReport:
-    """Crop every labelled LFW face to 64x64 and write a prepared store.
+    """Find and crop every labelled LFW face to 64x64 and write a prepared store.
 
     Args:
-        source: the tar archive or the unpacked folder (original, funneled or deep-funneled, 250x250).
+        source: the tar archive or the unpacked folder (original, funneled or deep-funneled).
         output: folder of the store; an equal store that is already there is left as it is.
         lists: folder with female_names.txt, male_names.txt and people.txt; beside `source` unless given.
         allow_missing: go on where the lists name images that the source lacks.
+        template: where the landmarks go in a crop.
         on_image: called after each image with their total number.
 
     Raises:
@@ -171,42 +181,55 @@ def prepare_lfw(
         absent=absent,
         mended=named.mended,
     )
-    alignment = {"method": "nominal box", "box": list(NOMINAL_FACE.box), "template": HOG_TEMPLATE.to_dict()}
+    cropper = CentreCropper(OnnxDetector(), template, USUAL_FACE)
     inputs = {
         "source": fingerprint(source),
         "lists": named.sha256,
         "people": hashlib.sha256(_read(lists / "people.txt")).hexdigest(),
         "images": len(images),
     }
-    if _already_prepared(output, inputs, alignment):
-        return LfwReport(**{**asdict(report), "reused": True})
+    before = _prepared(output, inputs, cropper.alignment)
+    if before is not None:
+        return replace(report, fallbacks=tuple(before["report"]["fallbacks"]), reused=True)
 
     with create_store(output, len(images)) as writer:
         index = {name: i for i, name in enumerate(images)}
+        fallbacks: list[str] = []
+        waiting: list[tuple[str, Image]] = []
+
+        def crop() -> None:
+            crops, found = cropper.crop([image for _, image in waiting])
+            for (name, _), one, sure in zip(waiting, crops, found, strict=True):
+                writer.put(index[name], one)
+                if not sure:
+                    fallbacks.append(name)
+                on_image(len(images))
+            waiting.clear()
+
         for name, data in read_images(source, index):
             try:
                 image = decode(data)
             except PhotoReadError as error:
                 raise DatasetError(f"{name} in {source}: {error}", remedy="fetch the archive again") from error
-            if image.shape[:2] != (IMAGE_SIZE, IMAGE_SIZE):
-                size = f"{image.shape[1]}x{image.shape[0]}"
-                raise DatasetError(
-                    f"{name} in {source} has {size} pixels, not {IMAGE_SIZE}x{IMAGE_SIZE}",
-                    remedy="take LFW as its authors ship it: the crop relies on where its faces are",
-                )
-            writer.put(index[name], crop_face(image, NOMINAL_FACE, HOG_TEMPLATE))
-            on_image(len(images))
+            waiting.append((name, image))
+            if len(waiting) == _BATCH:
+                crop()
+        crop()
+        report = replace(report, fallbacks=tuple(sorted(fallbacks)))
         counts = {k: v for k, v in asdict(report).items() if k != "reused"}
-        writer.finish("lfw", images, identities, labels, folds, alignment, {"inputs": inputs, "report": counts})
+        details = {"inputs": inputs, "report": counts}
+        writer.finish("lfw", images, identities, labels, folds, cropper.alignment, details)
     return report
 
 
-def _already_prepared(output: Path, inputs: dict[str, Any], alignment: dict[str, Any]) -> bool:
+def _prepared(output: Path, inputs: dict[str, Any], alignment: dict[str, Any]) -> dict[str, Any] | None:
+    """The manifest of a whole store of the same inputs and alignment, if there is one."""
     try:
         manifest = read_manifest(output)
-        return bool(manifest["inputs"] == inputs and manifest["alignment"] == alignment)
+        same = manifest["inputs"] == inputs and manifest["alignment"] == alignment
     except (StoreError, KeyError):
-        return False
+        return None
+    return manifest if same else None
 
 
 def _read(path: Path) -> bytes:
