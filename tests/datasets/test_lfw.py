@@ -1,5 +1,6 @@
 """A small LFW with all the traps of the real one, as folder and as tar."""
 
+import hashlib
 import io
 import tarfile
 
@@ -8,13 +9,39 @@ import pytest
 from PIL import Image as PillowImage
 from typer.testing import CliRunner
 
+from facegender import weights
 from facegender.cli import app
+from facegender.datasets import lfw as module
 from facegender.datasets.lfw import prepare_lfw, read_people
-from facegender.datasets.store import open_store
+from facegender.datasets.store import open_store, read_manifest
 from facegender.errors import DatasetError, FacegenderError, OutputError, StoreError
+from facegender.faces.align import DEFAULT_TEMPLATE, LandmarkTemplate
+from facegender.faces.detect import OnnxDetector
 
 PEOPLE = {"Ann_One": 2, "Bob_Two": 3, "Cat_Three": 1, "Dan_Four": 2, "Both_Lists": 1, "No_Label": 1}
 FOLDS = {"Ann_One": 1, "Bob_Two": 1, "Cat_Three": 2, "Dan_Four": 2, "Both_Lists": 2, "No_Label": 1}
+#: Photos with nothing that the tiny detector takes for a face, and with one in a corner only.
+FACELESS, CORNER = "Dan_Four_0002.jpg", "Cat_Three_0001.jpg"
+
+
+@pytest.fixture(scope="module")
+def detector(tiny_detector):
+    return OnnxDetector(tiny_detector, threads=1)
+
+
+@pytest.fixture(autouse=True)
+def _red_squares_are_faces(monkeypatch, detector):
+    monkeypatch.setattr(module, "OnnxDetector", lambda: detector)
+
+
+def draw(rng, place, side=250):
+    """Gray noise with a red square, its centre given in shares of the side."""
+    gray = PillowImage.fromarray(rng.integers(0, 256, (25, 25), dtype=np.uint8)).resize((side, side))
+    pixels = np.array(gray.convert("RGB"))
+    if place is not None:
+        x, y, half = (round(side * share) for share in (*place, 0.12))
+        pixels[y - half : y + half, x - half : x + half] = (255, 0, 0)
+    return PillowImage.fromarray(pixels)
 
 
 @pytest.fixture
@@ -24,8 +51,9 @@ def lfw(tmp_path):
     for person, count in PEOPLE.items():
         (source / person).mkdir(parents=True)
         for n in range(1, count + 1):
-            pixels = rng.integers(0, 256, (25, 25, 3), dtype=np.uint8)
-            PillowImage.fromarray(pixels).resize((250, 250)).save(source / person / f"{person}_{n:04d}.jpg")
+            name = f"{person}_{n:04d}.jpg"
+            place = {FACELESS: None, CORNER: (0.2, 0.2)}.get(name, tuple(rng.uniform(0.45, 0.55, 2)))
+            draw(rng, place).save(source / person / name)
     lists = source.parent
     female = ["Ann_One_0001.jpg", "Ann_One_0002.jpg", "Cat_Three_0001", "Both_Lists_0001.jpg"]
     male = [f"Bob_Two_{n:04d}.jpg" for n in (1, 2, 3)] + ["Dan_Four_0001.jpg", "Dan_Four_0002.jpg"]
@@ -61,6 +89,60 @@ def test_the_traps_are_mended_and_counted(lfw, tmp_path):
     assert sorted(set(store.fold("random").tolist())) == list(range(1, 10))
 
 
+def test_faces_not_found_are_cut_out_where_they_usually_are_and_counted(lfw, tmp_path):
+    report = prepare_lfw(lfw, tmp_path / "store")
+    assert report.fallbacks == (CORNER, FACELESS)
+    store = open_store(tmp_path / "store")
+    red = {
+        name: crop[..., 0].mean() - crop[..., 1].mean() for name, crop in zip(store.images, store.crops, strict=True)
+    }
+    assert red[FACELESS] == pytest.approx(0, abs=3)
+    assert all(value > 80 for name, value in red.items() if name not in report.fallbacks)
+
+
+def test_the_store_says_how_it_was_aligned(lfw, tmp_path, tiny_detector):
+    template = LandmarkTemplate.framed(side=2.5, drop=0.3)
+    prepare_lfw(lfw, tmp_path / "store", template=template)
+    alignment = read_manifest(tmp_path / "store")["alignment"]
+    assert open_store(tmp_path / "store").alignment == alignment
+    assert alignment["detector"] == "blocks"
+    assert alignment["detector_sha256"] == hashlib.sha256(tiny_detector.read_bytes()).hexdigest()
+    assert alignment["template"] == template.to_dict()
+
+
+def test_the_shipped_detector_is_the_one_that_is_used(lfw, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "OnnxDetector", OnnxDetector)
+    report = prepare_lfw(lfw, tmp_path / "store")
+    assert FACELESS in report.fallbacks
+    alignment = open_store(tmp_path / "store").alignment
+    assert alignment["detector_sha256"] == weights.load_detector_card().sha256
+    assert alignment["template"] == DEFAULT_TEMPLATE.to_dict()
+
+
+@pytest.mark.parametrize("changed", ["detector", "template"])
+def test_another_alignment_is_prepared_anew(lfw, tmp_path, monkeypatch, write_detector, changed):
+    prepare_lfw(lfw, tmp_path / "store")
+    before = np.array(open_store(tmp_path / "store").crops)
+    template = DEFAULT_TEMPLATE
+    if changed == "detector":
+        strict = write_detector(tmp_path, min_score=1.0)
+        monkeypatch.setattr(module, "OnnxDetector", lambda: OnnxDetector(strict, threads=1))
+    else:
+        template = LandmarkTemplate.framed(side=2.5, drop=0.3)
+    assert not prepare_lfw(lfw, tmp_path / "store", template=template).reused
+    assert not np.array_equal(open_store(tmp_path / "store").crops, before)
+    assert prepare_lfw(lfw, tmp_path / "store", template=template).reused
+
+
+def test_crops_do_not_depend_on_how_many_are_made_together(lfw, tmp_path, monkeypatch):
+    together = prepare_lfw(lfw, tmp_path / "together")
+    monkeypatch.setattr(module, "_BATCH", 2)
+    total = []
+    assert prepare_lfw(lfw, tmp_path / "few", on_image=total.append) == together
+    assert total == [9] * 9
+    assert np.array_equal(open_store(tmp_path / "few").crops, open_store(tmp_path / "together").crops)
+
+
 def test_tar_and_folder_give_the_same_store(lfw, tmp_path):
     archive = tmp_path / "data" / "lfw.tar"
     with tarfile.open(archive, "w") as tar:
@@ -72,13 +154,16 @@ def test_tar_and_folder_give_the_same_store(lfw, tmp_path):
     a, b = open_store(tmp_path / "a"), open_store(tmp_path / "b")
     assert np.array_equal(a.crops, b.crops)
     assert a.images == b.images
+    assert prepare_lfw(lfw, tmp_path / "a").fallbacks == prepare_lfw(archive, tmp_path / "b").fallbacks
 
 
 def test_a_second_run_reuses_the_store_and_a_changed_list_does_not(lfw, tmp_path):
     store = tmp_path / "store"
     prepare_lfw(lfw, store)
     before = (store / "crops.npy").stat().st_mtime_ns
-    assert prepare_lfw(lfw, store).reused
+    again = prepare_lfw(lfw, store)
+    assert again.reused
+    assert again.fallbacks == (CORNER, FACELESS)
     assert (store / "crops.npy").stat().st_mtime_ns == before
 
     (lfw.parent / "male_names.txt").write_text("Bob_Two_0001.jpg\nDan_Four_0001.jpg\n")
@@ -112,10 +197,16 @@ def test_changed_inputs_are_prepared_anew(lfw, tmp_path, changed):
     assert np.array_equal(after.fold("identity"), folds) == (changed != "people.txt")
 
 
-def test_images_of_another_size_are_refused(lfw, tmp_path):
-    PillowImage.new("RGB", (64, 64)).save(lfw / "Ann_One" / "Ann_One_0001.jpg")
-    with pytest.raises(DatasetError, match=r"Ann_One_0001\.jpg.*64x64 pixels"):
-        prepare_lfw(lfw, tmp_path / "store")
+@pytest.mark.parametrize("side", [125, 200])
+def test_photos_of_any_size(lfw, tmp_path, side):
+    # The same picture larger or smaller gives about the same crop.
+    for directory, size in (("as-it-is", 250), ("resized", side)):
+        draw(np.random.default_rng(1), (0.5, 0.5), size).save(lfw / "Ann_One" / "Ann_One_0001.png")
+        (lfw / "Ann_One" / "Ann_One_0001.png").replace(lfw / "Ann_One" / "Ann_One_0001.jpg")
+        report = prepare_lfw(lfw, tmp_path / directory)
+        assert report.fallbacks == (CORNER, FACELESS)
+    one, other = (open_store(tmp_path / directory).crops[0].astype(int) for directory in ("as-it-is", "resized"))
+    assert np.abs(one - other).mean() < 8
 
 
 def test_two_images_of_one_name(lfw, tmp_path):
@@ -224,6 +315,8 @@ def test_the_command_prints_both_counts(lfw, tmp_path):
     assert result.exit_code == 0, result.output
     assert "10,268" in result.output
     assert "Both_Lists_0001.jpg" in result.output
+    assert "2 (22.22%) without a face found in the middle" in " ".join(result.output.split())
+    assert f"{CORNER}, {FACELESS}" in " ".join(result.output.split())
 
 
 def test_no_store():

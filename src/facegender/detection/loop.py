@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import logging
 import time
 from collections import deque
@@ -81,6 +82,7 @@ def train_detector(
         the averaged network, in evaluation mode, on the CPU.
 
     Raises:
+        DatasetError: no face in the photos of either kind.
         CheckpointError: `output` holds another run, or a checkpoint that is cut short.
         InputError: no such hardware here.
         OutputError: `output` cannot be written.
@@ -98,7 +100,7 @@ def train_detector(
             stop.add_note(f"{done} of {recipe.steps} steps are in {output}; the same command goes on from there")
             raise
         run.finish()
-    saved = _load_same_run(output / MODEL, recipe)
+    saved = _load_same_run(output / MODEL, recipe, photos)
     network = FaceDetectorNetwork()
     network.load_state_dict(dict(saved.tensors))
     return network.eval()
@@ -116,7 +118,7 @@ class _Run:
         hardware: Hardware,
     ) -> None:
         torch.manual_seed(recipe.seed)
-        self.recipe, self.output, self.step = recipe, output, 0
+        self.recipe, self.photos, self.output, self.step = recipe, photos, output, 0
         self.history: list[RoundRecord] = []
         self.fabric = start_fabric(recipe.precision, hardware)
         self.maker, self.watched = SceneMaker(photos, recipe.scenes), SceneMaker(validation, recipe.scenes)
@@ -191,7 +193,7 @@ class _Run:
         (self.output / CHECKPOINT).unlink(missing_ok=True)
 
     def _restore(self) -> None:
-        saved = _load_same_run(self.output / CHECKPOINT, self.recipe)
+        saved = _load_same_run(self.output / CHECKPOINT, self.recipe, self.photos)
         self.network.load_state_dict(saved.part("model."))
         restore_optimizer(self.optimizer, saved.part("optimizer."))
         self.average.model.load_state_dict(saved.part("average."))
@@ -199,7 +201,11 @@ class _Run:
         self.step = self.history[-1].step
 
     def _details(self) -> dict[str, Any]:
-        return {"recipe": self.recipe.to_dict(), "history": [asdict(record) for record in self.history]}
+        return {
+            "recipe": self.recipe.to_dict(),
+            "photos": _fingerprint(self.photos),
+            "history": [asdict(record) for record in self.history],
+        }
 
 
 def _batches(maker: SceneMaker, recipe: DetectorRecipe, steps: range) -> Iterator[tuple[Tensor, Tensor]]:
@@ -222,8 +228,18 @@ def _batches(maker: SceneMaker, recipe: DetectorRecipe, steps: range) -> Iterato
             yield waiting.popleft().result()
 
 
-def _load_same_run(path: Path, recipe: DetectorRecipe) -> Checkpoint:
+def _fingerprint(photos: Sequence[LabelledPhoto]) -> str:
+    """Tells runs on other photos or labels apart."""
+    digest = hashlib.sha256()
+    for photo in photos:
+        digest.update(f"{photo.source}\0{photo.file}\0".encode() + photo.faces.tobytes())
+    return digest.hexdigest()
+
+
+def _load_same_run(path: Path, recipe: DetectorRecipe, photos: Sequence[LabelledPhoto]) -> Checkpoint:
     saved = load_checkpoint(path)
-    if saved.details.get("recipe") != recipe.to_dict():
-        raise CheckpointError(f"{path} belongs to a run with another recipe", remedy="choose another --output")
+    if saved.details.get("recipe") != recipe.to_dict() or saved.details.get("photos") != _fingerprint(photos):
+        raise CheckpointError(
+            f"{path} belongs to a run with another recipe or other photos", remedy="choose another --output"
+        )
     return saved

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facegender.detection.teacher import Teacher
-from facegender.errors import DatasetError, PhotoReadError
+from facegender.errors import DatasetError, OutputError, PhotoReadError
 from facegender.faces.cells import VALUES, FaceRows
 from facegender.faces.decode import decode
 from facegender.faces.types import Image
@@ -94,8 +94,12 @@ def label_photos(
 
     Raises:
         DatasetError: a source without photos.
+        OutputError: `output` cannot be written.
     """
-    output.mkdir(parents=True, exist_ok=True)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot write {output}: {error.strerror}", remedy="choose another --output") from error
     _cut_half_line(output / _PHOTOS)
     wanted = [(folder, path) for folder in (*sources, *train_only) for path in _evenly(folder, per_source)]
     done = {(row["source"], row["file"]) for row in _rows(output)}

@@ -60,7 +60,9 @@ class SceneMaker:
         self._sources = list(sources.values())
         self._empty = [photo for photo in photos if not len(photo.faces) and not len(photo.unsure)]
         if not any(len(photo.faces) for photo in photos):
-            raise DatasetError("the teacher found no face in any training photo")
+            raise DatasetError(
+                f"the teacher found no face in any of {len(photos)} photos", remedy="training and validation need faces"
+            )
 
     def scene(self, random: Random) -> Scene:
         """One scene; the generator alone decides which."""
@@ -110,7 +112,7 @@ class SceneMaker:
         unsure = _moved(photo.unsure, matrix, scale)
         seen = _visible(faces, width, height)
         sure = (seen >= _VISIBLE) & (np.sqrt(faces[:, 2] * faces[:, 3]) >= 0.9 * settings.smallest_face)
-        unsure = np.concatenate([unsure, faces[~sure & (seen > 0.05)]])
+        unsure = np.concatenate([unsure[_visible(unsure, width, height) > 0.05], faces[~sure & (seen > 0.05)]])
         return Scene(image, faces[sure], unsure)
 
     def _background(self, random: Random, width: int, height: int) -> Image:

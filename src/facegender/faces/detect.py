@@ -126,7 +126,8 @@ class OnnxDetector(PyramidDetector):
         path = detector_path(model)
         self._path, self._session = path, Session(path, device, threads)
         kind, shape, outputs = self._session.signature
-        if kind != "tensor(uint8)" or len(shape) != 4 or shape[3] != 3 or outputs != 1:
+        any_size = len(shape) == 4 and shape[3] == 3 and not any(isinstance(side, int) for side in shape[:3])
+        if kind != "tensor(uint8)" or not any_size or outputs != 1:
             raise WeightsError(
                 f"{path} takes {kind} {shape} and gives {outputs} outputs: no detector of uint8 N x H x W x 3 images"
             )

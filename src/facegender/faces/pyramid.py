@@ -15,7 +15,7 @@ from facegender.faces.types import Image, Picture
 #: Each level of a pyramid is this much smaller than the one before; a detector finds faces over a wider range.
 _STEP = 4
 #: A level whose longest side is at most this needs no smaller one: no face in it is too large.
-_LAST_LEVEL = 640
+_LAST_LEVEL = 256
 #: Larger levels are cut in tiles of about this side.
 TILE = 1280
 #: What a tile has beyond its own part on every side: faces of up to 192 pixels are whole in the tile that answers
