@@ -60,12 +60,19 @@ def prepare_lfw(
         ("in neither list, left out", report.unlabelled),
         ("listed without .jpg, mended", report.mended),
         ("listed but absent", report.absent),
-        ("without a face found in the middle, cut out where faces usually are", report.fallbacks),
     ):
         if names:
-            shown = ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
-            share = f" ({len(names) / (report.female + report.male):.2%})" if names is report.fallbacks else ""
-            console.print(f"{len(names)}{share} {text}: {shown}", highlight=False)
+            console.print(f"{len(names)} {text}: {_shown(names)}", highlight=False)
+    fallbacks = report.fallbacks
+    share = f"{len(fallbacks)} ({len(fallbacks) / (report.female + report.male):.2%})"
+    which = f": {_shown(fallbacks)}" if fallbacks else ""
+    console.print(
+        f"{share} without a face found in the middle, cut out where faces usually are{which}", highlight=False
+    )
+
+
+def _shown(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
 
 
 def _counts(female: int, male: int) -> tuple[str, str, str]:
