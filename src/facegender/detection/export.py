@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +111,7 @@ def export_detector(
     return card
 
 
-def compare(detector: FaceDetector, teacher: Teacher, pictures: Any) -> Comparison:
+def compare(detector: FaceDetector, teacher: Teacher, pictures: Iterable[Picture]) -> Comparison:
     """Count what a detector finds in pictures against what its teacher sees."""
     comparison = Comparison()
     for picture in track(pictures, "comparing"):
@@ -130,7 +130,7 @@ def choose_score(comparison: Comparison) -> float:
     return round(float(score), 2)
 
 
-def _readable(files: Sequence[Path]) -> Any:
+def _readable(files: Sequence[Path]) -> Iterator[Picture]:
     for path in files:
         try:
             yield Picture.of(decode(path))
