@@ -9,7 +9,6 @@ import tomli_w
 from facegender.detection.recipe import (
     DetectorRecipe,
     SceneSettings,
-    detector_recipe_from_dict,
     load_detector_recipe,
 )
 from facegender.errors import RecipeError
@@ -24,7 +23,7 @@ def test_it_survives_writing(tmp_path):
     recipe = DetectorRecipe(steps=7, scenes=SceneSettings(canvas=96, gray=0.5))
     (tmp_path / "copy.toml").write_text(tomli_w.dumps(recipe.to_dict()))
     assert load_detector_recipe(tmp_path / "copy.toml") == recipe
-    assert detector_recipe_from_dict(recipe.to_dict()) == recipe
+    assert build_settings(DetectorRecipe, recipe.to_dict(), "recipe") == recipe
 
 
 def test_options_replace_settings():
@@ -51,7 +50,7 @@ def test_options_replace_settings():
 )
 def test_a_wrong_setting_is_named(values, told):
     with pytest.raises(RecipeError, match=told):
-        detector_recipe_from_dict(values)
+        build_settings(DetectorRecipe, values, "recipe")
 
 
 def test_no_such_recipe(tmp_path):

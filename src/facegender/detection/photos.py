@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -25,6 +24,7 @@ from facegender.detection.teacher import Teacher
 from facegender.errors import DatasetError, OutputError, PhotoReadError
 from facegender.faces.cells import VALUES, FaceRows
 from facegender.faces.decode import decode
+from facegender.faces.pyramid import resized
 from facegender.faces.types import Image
 from facegender.progress import track
 
@@ -179,9 +179,5 @@ def _evenly(folder: Path, count: int) -> list[Path]:
 
 
 def _at_most(image: Image, longest: int) -> Image:
-    scale = longest / max(image.shape[:2])
-    if scale >= 1:
-        return image
-    size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
-    out: Image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    return out
+    scale = min(1.0, longest / max(image.shape[:2]))
+    return resized(image, max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))

@@ -9,7 +9,7 @@ from typing import Any
 
 from facegender.errors import RecipeError
 from facegender.training.recipe import Precision
-from facegender.training.settings import build_settings, check_ranges, read_settings
+from facegender.training.settings import check_ranges, read_settings
 
 _RANGES = {
     "steps": (1, 100_000_000),
@@ -103,12 +103,3 @@ def load_detector_recipe(source: str | Path, **changes: Any) -> DetectorRecipe:
         RecipeError: no such recipe, a setting that does not exist, or a value of the wrong kind.
     """
     return read_settings(DetectorRecipe, source, resources.files("facegender.detection"), changes)
-
-
-def detector_recipe_from_dict(values: dict[str, Any], where: str = "recipe") -> DetectorRecipe:
-    """Build a recipe from plain values.
-
-    Raises:
-        RecipeError: a setting that does not exist, or a value of the wrong kind.
-    """
-    return build_settings(DetectorRecipe, values, where)

@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from facegender.faces.cells import VALUES, FaceRows, overlaps
 from facegender.faces.detect import YuNetDetector
+from facegender.faces.pyramid import resized
 from facegender.faces.types import Image
 
 #: The same five landmarks seen in a mirror.
@@ -62,7 +62,7 @@ class Teacher:
         height, width = image.shape[:2]
         seen = [np.zeros((0, VALUES + 1), np.float32)]  # the smallest photos have no view
         for view, (scale, mirrored) in enumerate(_VIEWS):
-            looked = image if scale == 1 else _resized(image, scale)
+            looked = resized(image, max(1, round(width * scale)), max(1, round(height * scale)))
             if min(looked.shape[:2]) < 16:
                 continue
             faces = self.look(looked[:, ::-1] if mirrored else looked)
@@ -100,9 +100,3 @@ def _agree(seen: FaceRows) -> Labels:
     return Labels(
         np.stack(faces).astype(np.float32) if faces else empty, np.stack(unsure).astype(np.float32) if unsure else empty
     )
-
-
-def _resized(image: Image, scale: float) -> Image:
-    size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
-    out: Image = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    return out

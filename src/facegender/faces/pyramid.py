@@ -69,7 +69,7 @@ def tiles(number: int, picture: Picture, scale: float) -> Iterator[Tile]:
         width, height = (max(1, round(side * scale)) for side in (picture.width, picture.height))
         for y in _spans(pixels.shape[0], height):
             for x in _spans(pixels.shape[1], width):
-                image = _resized(pixels[y.begin : y.end, x.begin : x.end], x.length, y.length)
+                image = resized(pixels[y.begin : y.end, x.begin : x.end], x.length, y.length)
                 yield Tile(
                     number,
                     image,
@@ -115,7 +115,8 @@ def _spans(side: int, level: int) -> list[_Span]:
     return spans
 
 
-def _resized(image: Image, width: int, height: int) -> Image:
+def resized(image: Image, width: int, height: int) -> Image:
+    """The image at another size, averaged where it shrinks: uint8, height x width x 3."""
     if image.shape[:2] == (height, width):
         return image
     shrinks = width < image.shape[1]
