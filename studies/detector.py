@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 from machine import machine
 
-from facegender.datasets.centre import middle_face
+from facegender.datasets.cropping import middle_face
 from facegender.detection.measure import CONFIDENT, Comparison, as_rows, landmark_error
 from facegender.detection.photos import photos_below, split_of
 from facegender.detection.teacher import Teacher

@@ -18,7 +18,7 @@ from pathlib import Path
 from machine import machine
 
 from facegender import FaceAnalyzer
-from facegender.datasets.centre import middle_face
+from facegender.datasets.cropping import middle_face
 from facegender.datasets.source import image_names, read_images
 from facegender.evaluation.metrics import wilson_interval
 from facegender.faces.decode import decode

@@ -20,8 +20,9 @@ import numpy as np
 import numpy.typing as npt
 from machine import machine
 
-from facegender.datasets.centre import CentreCropper
-from facegender.datasets.lfw import USUAL_FACE, prepare_lfw
+from facegender.datasets.cropping import FaceCropper
+from facegender.datasets.lfw import USUAL_FACE, list_lfw
+from facegender.datasets.listing import prepare
 from facegender.datasets.store import Store, open_store
 from facegender.evaluation.metrics import measure, p_male_from_logits
 from facegender.faces.align import LandmarkTemplate
@@ -58,7 +59,7 @@ def main() -> None:
     for side, drop in TEMPLATES:
         template = LandmarkTemplate.framed(side, drop)
         with tempfile.TemporaryDirectory() as folder:
-            prepare_lfw(arguments.lfw, Path(folder, "lfw"), template=template)
+            prepare(list_lfw(arguments.lfw), Path(folder, "lfw"), template=template)
             lfw = open_store(Path(folder, "lfw"))
             crops, found = _fairface_crops(files, template)
             store, parts = _together(lfw, crops, genders, judged)
@@ -82,13 +83,13 @@ def main() -> None:
 
 
 def _fairface_crops(files: list[Path], template: LandmarkTemplate) -> tuple[Crops, float]:
-    cropper = CentreCropper(OnnxDetector(), template, USUAL_FACE)
+    cropper = FaceCropper(OnnxDetector(), template, USUAL_FACE)
     crops, found = [], []
     for batch in track(list(_batches(files)), "FairFace"):
         some, sure = cropper.crop([decode(path) for path in batch])
-        crops.append(some)
+        crops += some
         found += sure
-    return np.concatenate(crops), float(np.mean(found))
+    return np.stack(crops), float(np.mean(found))
 
 
 def _batches(files: list[Path], size: int = 16) -> Iterator[list[Path]]:
@@ -114,7 +115,9 @@ def _together(
         images=names,
         identities=names,
         labels=np.concatenate([lfw.labels, labels]),
+        splits=["train"] * len(names),
         folds={},
+        attributes={},
     )
     return store, parts
 

@@ -15,7 +15,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from facegender.datasets.splits import random_folds
-from facegender.datasets.store import Store, create_store, open_store
+from facegender.datasets.store import Store, Table, create_store, open_store
 from facegender.faces.align import DEFAULT_TEMPLATE
 from facegender.faces.types import Face, Image
 
@@ -257,15 +257,16 @@ def store_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             lit = light[::-1] if label else light
             crop = rng.normal(lit, 12, (64, 64, 3)) + rng.normal(0, 20, 3)
             writer.put(i, crop.clip(0, 255).astype(np.uint8))
-        writer.finish(
-            "made",
-            [f"person{p:02d}_{i:03d}.jpg" for i, p in enumerate(people)],
-            [f"person{p:02d}" for p in people],
-            labels,
-            {"random": random_folds(labels, 4), "identity": people // 3 % 3 + 1},
-            {"method": "drawn", "template": DEFAULT_TEMPLATE.to_dict()},
-            {},
+        table = Table(
+            images=[f"person{p:02d}_{i:03d}.jpg" for i, p in enumerate(people)],
+            identities=[f"person{p:02d}" for p in people],
+            labels=labels,
+            splits=[("train", "validation", "test")[p // 3 % 3] for p in people],
+            folds={"random": random_folds(labels, 4), "identity": people // 3 % 3 + 1},
+            attributes={"race": ["East" if p % 2 else "West" for p in people], "found": ["yes"] * len(labels)},
+            rows=np.arange(len(labels)),
         )
+        writer.finish("made", table, {"method": "drawn", "template": DEFAULT_TEMPLATE.to_dict()}, {})
     return folder
 
 

@@ -11,8 +11,9 @@ from typer.testing import CliRunner
 
 from facegender import weights
 from facegender.cli import app
-from facegender.datasets import lfw as module
-from facegender.datasets.lfw import prepare_lfw, read_people
+from facegender.datasets import listing as module
+from facegender.datasets.lfw import list_lfw, read_people
+from facegender.datasets.listing import prepare
 from facegender.datasets.store import open_store, read_manifest
 from facegender.errors import DatasetError, FacegenderError, OutputError, StoreError
 from facegender.faces.align import DEFAULT_TEMPLATE, LandmarkTemplate
@@ -22,6 +23,15 @@ PEOPLE = {"Ann_One": 2, "Bob_Two": 3, "Cat_Three": 1, "Dan_Four": 2, "Both_Lists
 FOLDS = {"Ann_One": 1, "Bob_Two": 1, "Cat_Three": 2, "Dan_Four": 2, "Both_Lists": 2, "No_Label": 1}
 #: Photos with nothing that the tiny detector takes for a face, and with one in a corner only.
 FACELESS, CORNER = "Dan_Four_0002.jpg", "Cat_Three_0001.jpg"
+
+
+#: What a preparation says of the traps.
+BOTH, UNLABELLED = "in both lists, counted once, as female", "in neither list, left out"
+MENDED, ABSENT = "listed without .jpg, mended", "listed but absent"
+
+
+def prepare_lfw(source, output, *, allow_missing=False, **options):
+    return prepare(list_lfw(source, allow_missing=allow_missing), output, **options)
 
 
 @pytest.fixture(scope="module")
@@ -74,11 +84,13 @@ def write_people(path, folds=FOLDS):
 def test_the_traps_are_mended_and_counted(lfw, tmp_path):
     report = prepare_lfw(lfw, tmp_path / "store")
 
-    assert (report.images, report.people) == (10, 5)
-    assert (report.female, report.male, report.lines) == (4, 5, (4, 6))
-    assert report.in_both == ("Both_Lists_0001.jpg",)
-    assert report.mended == ("Cat_Three_0001.jpg",)
-    assert report.unlabelled == ("No_Label_0001.jpg",)
+    assert (report.female, report.male, report.people) == (4, 5, 5)
+    assert ("lines in the label lists", 4, 6) in report.counts
+    assert report.findings == {
+        BOTH: ("Both_Lists_0001.jpg",),
+        MENDED: ("Cat_Three_0001.jpg",),
+        UNLABELLED: ("No_Label_0001.jpg",),
+    }
     store = open_store(tmp_path / "store")
     assert store.crops.shape == (9, 64, 64, 3)
     assert store.crops.dtype == np.uint8
@@ -179,7 +191,7 @@ def test_a_label_that_names_no_image(lfw, tmp_path):
         prepare_lfw(lfw, tmp_path / "store")
     assert not (tmp_path / "store").exists()
     report = prepare_lfw(lfw, tmp_path / "store", allow_missing=True)
-    assert report.absent == ("Nobody_Here_0001.jpg",)
+    assert report.findings[ABSENT] == ("Nobody_Here_0001.jpg",)
 
 
 @pytest.mark.parametrize("changed", ["a photo", "people.txt"])
@@ -315,7 +327,7 @@ def test_the_command_prints_both_counts(lfw, tmp_path):
     assert result.exit_code == 0, result.output
     assert "10,268" in result.output
     assert "Both_Lists_0001.jpg" in result.output
-    assert "2 (22.22%) without a face found in the middle" in " ".join(result.output.split())
+    assert "2 (22.22%) whose face was not found" in " ".join(result.output.split())
     assert f"{CORNER}, {FACELESS}" in " ".join(result.output.split())
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from facegender.cli.root import app
+
+if TYPE_CHECKING:
+    from facegender.datasets.listing import Listing, Preparation
 
 prepare = typer.Typer(no_args_is_help=True)
 app.add_typer(prepare, name="prepare", help="Crop a dataset's faces to 64x64 and write a prepared store.")
@@ -22,7 +26,7 @@ def _prepare() -> None:
 
 @prepare.command("lfw")
 def prepare_lfw(
-    source: Annotated[Path, typer.Argument(help="Tar archive or folder: original, funneled or deep-funneled.")],
+    source: Annotated[Path, typer.Argument(help="Archive or folder: original, funneled or deep-funneled.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the store.")] = Path("stores/lfw"),
     lists: Annotated[
         Path | None,
@@ -33,45 +37,47 @@ def prepare_lfw(
     ] = False,
 ) -> None:
     """Labeled Faces in the Wild, with the gender labels of Afifi and Abdelhamed."""
-    from facegender.datasets.lfw import prepare_lfw as run
-    from facegender.paper.published import table2
+    from facegender.datasets.lfw import list_lfw
+
+    _prepare_and_print(list_lfw(source, lists, allow_missing=allow_missing), output, "LFW")
+
+
+def _prepare_and_print(listing: Listing, output: Path, *table2_names: str) -> None:
+    """Write the store; print its counts below those of the paper's Table 2, where that has the dataset."""
+    from facegender.datasets.listing import prepare as run
     from facegender.progress import Bar
 
     with Bar("cropping") as bar:
-        report = run(
-            source,
-            output,
-            lists,
-            allow_missing=allow_missing,
-            on_image=lambda total: bar.step(total=total),
-        )
-    printed = next(row for row in table2() if row.dataset == "LFW")
-    table = Table(title=f"LFW in {output}" + (" (already prepared)" if report.reused else ""), title_justify="left")
+        report = run(listing, output, on_image=lambda total: bar.step(total=total))
+    _print_report(report, output, table2_names)
+
+
+def _print_report(report: Preparation, output: Path, table2_names: Sequence[str]) -> None:
+    from facegender.datasets.listing import IN_STORE
+    from facegender.paper.published import table2
+
+    done = " (already prepared)" if report.reused else ""
+    table = Table(title=f"{report.name} in {output}{done}", title_justify="left")
     for column in ("", "female", "male", "together"):
         table.add_column(column, justify="left" if not column else "right")
-    table.add_row("Table 2, as printed", *_counts(printed.female, printed.male))
-    table.add_row("lines in the label lists", *_counts(*report.lines))
-    table.add_row("crops in the store", *_counts(report.female, report.male), style="bold")
-    console = Console()
+    for printed in table2():
+        if printed.dataset in table2_names:
+            table.add_row("Table 2, as printed", *_counts(printed.female, printed.male))
+    for text, female, male in report.counts:
+        table.add_row(text, *_counts(female, male), style="bold" if text == IN_STORE else None)
+    console = Console(highlight=False)
     console.print(table)
-    console.print(f"{report.images:,} images in the source, {report.people:,} people among the crops.")
-    for text, names in (
-        ("in both lists, counted once, as female", report.in_both),
-        ("in neither list, left out", report.unlabelled),
-        ("listed without .jpg, mended", report.mended),
-        ("listed but absent", report.absent),
-    ):
-        if names:
-            console.print(f"{len(names)} {text}: {_shown(names)}", highlight=False)
+    if report.people:
+        console.print(f"{report.people:,} people among the crops.")
+    for text, names in report.findings.items():
+        console.print(f"{len(names):,} {text}: {_shown(names)}")
     fallbacks = report.fallbacks
-    share = f"{len(fallbacks)} ({len(fallbacks) / (report.female + report.male):.2%})"
+    share = f"{len(fallbacks):,} ({len(fallbacks) / (report.female + report.male):.2%})"
     which = f": {_shown(fallbacks)}" if fallbacks else ""
-    console.print(
-        f"{share} without a face found in the middle, cut out where faces usually are{which}", highlight=False
-    )
+    console.print(f"{share} whose face was not found, cut out where it usually is{which}")
 
 
-def _shown(names: tuple[str, ...]) -> str:
+def _shown(names: Sequence[str]) -> str:
     return ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
 
 

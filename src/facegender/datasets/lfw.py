@@ -7,22 +7,20 @@ M. Afifi, A. Abdelhamed, "AFIF4", JVCIR 62, 2019 (male_names.txt, female_names.t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from facegender.datasets.centre import CentreCropper
-from facegender.datasets.source import fingerprint, image_names, read_images
+from facegender.datasets.listing import Entry, Listing, Source
+from facegender.datasets.source import paths_by_name
 from facegender.datasets.splits import identity_folds, random_folds
-from facegender.datasets.store import create_store, read_manifest
-from facegender.errors import DatasetError, PhotoReadError, StoreError
-from facegender.faces.align import DEFAULT_TEMPLATE, LandmarkTemplate
-from facegender.faces.decode import decode
-from facegender.faces.detect import OnnxDetector
-from facegender.faces.types import Face, Image
+from facegender.datasets.store import Split
+from facegender.errors import DatasetError
+from facegender.faces.types import Face
+
+#: The identity folds that are not for training: the recipes were chosen on 9, the shipped network is tested on 10.
+VALIDATION_FOLD, TEST_FOLD = 9, 10
 
 #: Every image of LFW has a face in its middle. Where it lies on average, as shares of the image's side.
 USUAL_FACE = Face(
@@ -30,9 +28,6 @@ USUAL_FACE = Face(
     landmarks=((0.416, 0.452), (0.587, 0.45), (0.503, 0.55), (0.43, 0.631), (0.579, 0.629)),
     score=0.0,
 )
-
-#: Images that are cropped together.
-_BATCH = 16
 
 
 @dataclass(frozen=True)
@@ -52,33 +47,6 @@ class LabelLists:
     in_both: tuple[str, ...]
     mended: tuple[str, ...]
     sha256: str
-
-
-@dataclass(frozen=True)
-class LfwReport:
-    """What `prepare_lfw` found.
-
-    Attributes:
-        images: images in the source.
-        people: people among the crops.
-        female, male: crops in the store.
-        lines: lines in the female and the male list, to stand beside Table 2.
-        in_both, unlabelled, absent, mended: the exceptions, by name.
-        fallbacks: crops whose face was not found and that were cut out where faces usually are.
-        reused: the store was already there, whole, and made from the same inputs.
-    """
-
-    images: int
-    people: int
-    female: int
-    male: int
-    lines: tuple[int, int]
-    in_both: tuple[str, ...]
-    unlabelled: tuple[str, ...]
-    absent: tuple[str, ...]
-    mended: tuple[str, ...]
-    fallbacks: tuple[str, ...] = ()
-    reused: bool = False
 
 
 def read_label_lists(folder: Path) -> LabelLists:
@@ -130,106 +98,55 @@ def read_people(path: Path) -> dict[str, int]:
     return folds
 
 
-def prepare_lfw(
-    source: Path,
-    output: Path,
-    lists: Path | None = None,
-    *,
-    allow_missing: bool = False,
-    template: LandmarkTemplate = DEFAULT_TEMPLATE,
-    on_image: Callable[[int], None] = lambda total: None,
-) -> LfwReport:
-    """Find and crop every labelled LFW face to 64x64 and write a prepared store.
+def list_lfw(source: Path, lists: Path | None = None, *, allow_missing: bool = False) -> Listing:
+    """Every labelled photo of LFW, with the paper's random folds and the official ones by identity.
+
+    Identity folds 1 to 8 are for training, 9 for validation, 10 for the test.
 
     Args:
         source: the tar archive or the unpacked folder (original, funneled or deep-funneled).
-        output: folder of the store; an equal store that is already there is left as it is.
         lists: folder with female_names.txt, male_names.txt and people.txt; beside `source` unless given.
         allow_missing: go on where the lists name images that the source lacks.
-        template: where the landmarks go in a crop.
-        on_image: called after each image with their total number.
 
     Raises:
-        DatasetError: source or lists are not what they should be, or an image cannot be read.
-        OutputError: the store cannot be written.
+        DatasetError: source or lists are not what they should be.
     """
     lists = lists or source.parent
-    found = image_names(source)
+    paths = paths_by_name(source)
     named = read_label_lists(lists)
     people = read_people(lists / "people.txt")
-    present = set(found)
-    absent = tuple(sorted(set(named.labels) - present))
+    absent = tuple(sorted(set(named.labels) - set(paths)))
     if absent and not allow_missing:
         raise DatasetError(
             f"the lists in {lists} name {len(absent)} images that {source} lacks, the first is {absent[0]}",
             remedy="complete the source, or pass --allow-missing",
         )
-    images = sorted(present & set(named.labels))
+    images = sorted(set(paths) & set(named.labels))
     if not images:
         raise DatasetError(f"{source} holds none of the images that the lists in {lists} name")
     identities = [name.rpartition("_")[0] for name in images]
     labels = np.array([named.labels[name] for name in images], dtype=np.int64)
-    folds = {"random": random_folds(labels), "identity": identity_folds(identities, people)}
-    report = LfwReport(
-        images=len(found),
-        people=len(set(identities)),
-        female=int((labels == 0).sum()),
-        male=int((labels == 1).sum()),
-        lines=named.lines,
-        in_both=named.in_both,
-        unlabelled=tuple(sorted(present - set(named.labels))),
-        absent=absent,
-        mended=named.mended,
+    identity = identity_folds(identities, people)
+    splits: dict[int, Split] = {VALIDATION_FOLD: "validation", TEST_FOLD: "test"}
+    return Listing(
+        name="lfw",
+        sources=[Source(source)],
+        entries=[
+            Entry(name, paths[name], named.labels[name], splits.get(fold, "train"), person)
+            for name, person, fold in zip(images, identities, identity.tolist(), strict=True)
+        ],
+        folds={"random": random_folds(labels), "identity": identity},
+        counts=[("lines in the label lists", *named.lines)],
+        findings={
+            "in both lists, counted once, as female": named.in_both,
+            "in neither list, left out": sorted(set(paths) - set(named.labels)),
+            "listed without .jpg, mended": named.mended,
+            "listed but absent": absent,
+        },
+        usual=USUAL_FACE,
+        complete=True,
+        labels_sha256=hashlib.sha256(named.sha256.encode() + _read(lists / "people.txt")).hexdigest(),
     )
-    cropper = CentreCropper(OnnxDetector(), template, USUAL_FACE)
-    inputs = {
-        "source": fingerprint(source),
-        "lists": named.sha256,
-        "people": hashlib.sha256(_read(lists / "people.txt")).hexdigest(),
-        "images": len(images),
-    }
-    before = _prepared(output, inputs, cropper.alignment)
-    if before is not None:
-        return replace(report, fallbacks=tuple(before["report"]["fallbacks"]), reused=True)
-
-    with create_store(output, len(images)) as writer:
-        index = {name: i for i, name in enumerate(images)}
-        fallbacks: list[str] = []
-        waiting: list[tuple[str, Image]] = []
-
-        def crop() -> None:
-            crops, found = cropper.crop([image for _, image in waiting])
-            for (name, _), one, sure in zip(waiting, crops, found, strict=True):
-                writer.put(index[name], one)
-                if not sure:
-                    fallbacks.append(name)
-                on_image(len(images))
-            waiting.clear()
-
-        for name, data in read_images(source, index):
-            try:
-                image = decode(data)
-            except PhotoReadError as error:
-                raise DatasetError(f"{name} in {source}: {error}", remedy="fetch the archive again") from error
-            waiting.append((name, image))
-            if len(waiting) == _BATCH:
-                crop()
-        crop()
-        report = replace(report, fallbacks=tuple(sorted(fallbacks)))
-        counts = {k: v for k, v in asdict(report).items() if k != "reused"}
-        details = {"inputs": inputs, "report": counts}
-        writer.finish("lfw", images, identities, labels, folds, cropper.alignment, details)
-    return report
-
-
-def _prepared(output: Path, inputs: dict[str, Any], alignment: dict[str, Any]) -> dict[str, Any] | None:
-    """The manifest of a whole store of the same inputs and alignment, if there is one."""
-    try:
-        manifest = read_manifest(output)
-        same = manifest["inputs"] == inputs and manifest["alignment"] == alignment
-    except (StoreError, KeyError):
-        return None
-    return manifest if same else None
 
 
 def _read(path: Path) -> bytes:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import tarfile
-from collections.abc import Collection, Iterator
-from itertools import pairwise
+import zipfile
+import zlib
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from facegender.errors import DatasetError
@@ -14,24 +16,53 @@ _SUFFIXES = {".jpg", ".jpeg", ".png"}
 
 
 def image_names(source: Path) -> list[str]:
-    """File names (without folders) of all images in a tar archive or below a folder.
+    """File names (without folders) of all images in an archive or below a folder; errors as for `paths_by_name`."""
+    return sorted(paths_by_name(source))
+
+
+def paths_by_name(source: Path) -> dict[str, str]:
+    """File name (without folders) to path in the source, for all images in a tar or zip archive or below a folder.
 
     Raises:
         DatasetError: there is nothing at `source`, it is no readable archive or folder, or a name occurs twice.
     """
+    paths: dict[str, str] = {}
+    for path in image_paths(source):
+        if paths.setdefault(name := base_name(path), path) != path:
+            raise DatasetError(f"{source} holds more than one image named {name}", remedy="keep one of them")
+    return paths
+
+
+def image_paths(source: Path) -> list[str]:
+    """Paths of all images, with ``/`` between folders, as the archive has them or from the folder on; sorted.
+
+    Raises:
+        DatasetError: there is nothing at `source`, or it is no readable archive or folder.
+    """
     if source.is_dir():
-        return _unique(source, [path.name for path in _images_below(source)])
-    with _open_tar(source) as archive:
-        try:
-            members = archive.getmembers()
-        except (tarfile.TarError, EOFError, OSError) as error:
-            raise _damaged(source) from error
-    names = [PurePosixPath(member.name) for member in members if member.isfile()]
-    return _unique(source, [name.name for name in names if name.suffix.lower() in _SUFFIXES])
+        return sorted(path.relative_to(source).as_posix() for path in _images_below(source))
+    with _opened(source) as archive:
+        if isinstance(archive, zipfile.ZipFile):
+            names = [info.filename for info in archive.infolist() if not info.is_dir()]
+        else:
+            names = [member.name for member in archive.getmembers() if member.isfile()]
+    return sorted(name for name in names if PurePosixPath(name).suffix.lower() in _SUFFIXES)
 
 
-def read_images(source: Path, wanted: Collection[str]) -> Iterator[tuple[str, bytes]]:
-    """Yield (file name, bytes) of each wanted image once, in the order of the archive or by name in a folder.
+def base_name(path: str) -> str:
+    """The last part of a path in an archive."""
+    return PurePosixPath(path).name
+
+
+def read_images(
+    source: Path, wanted: Collection[str], key: Callable[[str], str] = base_name
+) -> Iterator[tuple[str, bytes]]:
+    """Yield (name, bytes) of each wanted image once, in the order of the archive or by path in a folder.
+
+    Args:
+        source: archive or folder.
+        wanted: the names to read.
+        key: a path in the source to the name it goes by.
 
     Raises:
         DatasetError: the archive is damaged.
@@ -39,21 +70,24 @@ def read_images(source: Path, wanted: Collection[str]) -> Iterator[tuple[str, by
     left = frozenset(wanted)
     if source.is_dir():
         for path in _images_below(source):
-            if path.name in left:
+            name = key(path.relative_to(source).as_posix())
+            if name in left:
                 try:
-                    yield path.name, path.read_bytes()
+                    yield name, path.read_bytes()
                 except OSError as error:
                     raise DatasetError(f"cannot read {path}: {error.strerror}") from error
         return
-    with _open_tar(source) as archive:
-        try:
+    with _opened(source) as archive:
+        if isinstance(archive, zipfile.ZipFile):
+            for info in archive.infolist():
+                if (name := key(info.filename)) in left:
+                    yield name, archive.read(info)
+        else:
             for member in archive:
-                name = PurePosixPath(member.name).name
+                name = key(member.name)
                 file = archive.extractfile(member) if member.isfile() and name in left else None
                 if file is not None:
                     yield name, file.read()
-        except (tarfile.TarError, EOFError, OSError) as error:
-            raise _damaged(source) from error
 
 
 def fingerprint(source: Path) -> str:
@@ -70,24 +104,17 @@ def _images_below(folder: Path) -> list[Path]:
     return sorted(p for p in folder.rglob("*") if p.suffix.lower() in _SUFFIXES and p.is_file())
 
 
-def _unique(source: Path, names: list[str]) -> list[str]:
-    names.sort()
-    for name, following in pairwise(names):
-        if name == following:
-            raise DatasetError(f"{source} holds more than one image named {name}", remedy="keep one of them")
-    return names
-
-
-def _open_tar(source: Path) -> tarfile.TarFile:
+@contextmanager
+def _opened(source: Path) -> Iterator[tarfile.TarFile | zipfile.ZipFile]:
+    """The archive at `source`; what goes wrong with it, at once or later, is a DatasetError."""
     try:
-        return tarfile.open(source)
+        with zipfile.ZipFile(source) if zipfile.is_zipfile(source) else tarfile.open(source) as archive:
+            yield archive
     except FileNotFoundError as error:
         raise DatasetError(f"there is nothing at {source}", remedy="give the archive or the unpacked folder") from error
     except PermissionError as error:
         raise DatasetError(f"no permission to read {source}") from error
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise _damaged(source) from error
-
-
-def _damaged(source: Path) -> DatasetError:
-    return DatasetError(f"{source} is not a whole tar archive", remedy="fetch it again, or give the unpacked folder")
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+        raise DatasetError(
+            f"{source} is not a whole tar or zip archive", remedy="fetch it again, or give the unpacked folder"
+        ) from error

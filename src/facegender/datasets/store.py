@@ -3,7 +3,7 @@
 A store is a folder::
 
     crops.npy     uint8, N x 64 x 64 x 3, RGB; opened memory-mapped
-    table.csv     one row a crop: image, identity, label, then one column a fold assignment
+    table.csv     one row a crop: image, identity, label, split, a column a fold assignment, a column an attribute
     store.json    name, number of crops, alignment, counts, byte sizes; its absence marks a half-written store
 
 It is written into a temporary folder and renamed, so it is either whole or not there.
@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -27,8 +27,12 @@ from facegender.errors import InputError, OutputError, StoreError
 from facegender.faces.types import CROP_SIZE, Crops
 from facegender.files import atomic_folder
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 LABELS = ("female", "male")
+
+#: What a crop may be used for. Nobody, as far as a dataset tells people apart, is in two of them.
+Split: TypeAlias = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
 
 _LABEL_NUMBERS = {name: number for number, name in enumerate(LABELS)}
 
@@ -45,7 +49,9 @@ class Store:
         images: N names, unique.
         identities: N person names ("" where unknown).
         labels: int64, N; 0 female, 1 male.
+        splits: N of `SPLITS`.
         folds: fold number per crop for each named assignment, int64, N, counted from 1.
+        attributes: what else is known of each crop, such as ``race`` or ``age``: N words by name, "" where unknown.
         alignment: how the faces were cropped; its ``template`` goes into the cards of networks trained on them.
         digest: SHA-256 of crops and table.
     """
@@ -55,7 +61,9 @@ class Store:
     images: Sequence[str]
     identities: Sequence[str]
     labels: npt.NDArray[np.int64]
+    splits: Sequence[str]
     folds: Mapping[str, npt.NDArray[np.int64]]
+    attributes: Mapping[str, Sequence[str]]
     alignment: Mapping[str, Any]
     digest: str
 
@@ -72,6 +80,10 @@ class Store:
             known = ", ".join(self.folds) or "none"
             raise InputError(f"store {self.name} has no folds named {assignment!r}", remedy=f"it has: {known}")
         return self.folds[assignment]
+
+    def split(self, name: Split) -> npt.NDArray[np.int64]:
+        """The indices of the crops of one split; int64, ascending, perhaps none."""
+        return np.flatnonzero([split == name for split in self.splits])
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -110,16 +122,25 @@ def open_store(folder: str | Path) -> Store:
             rows = list(csv.DictReader(file))
         if crops.dtype != np.uint8 or crops.shape != (len(rows), CROP_SIZE, CROP_SIZE, 3) or not rows:
             raise ValueError(f"{len(rows)} rows, but crops of {crops.dtype} {crops.shape}")
+        if bad := {r["split"] for r in rows} - set(SPLITS):
+            raise ValueError(f"unknown split {bad.pop()!r}")
+        known = {"image", "identity", "label", "split"}
         return Store(
             name=manifest["name"],
             crops=crops,
             images=[r["image"] for r in rows],
             identities=[r["identity"] for r in rows],
             labels=np.array([_LABEL_NUMBERS[r["label"]] for r in rows], dtype=np.int64),
+            splits=[r["split"] for r in rows],
             folds={
                 column.removeprefix("fold_"): np.array([int(r[column]) for r in rows], dtype=np.int64)
                 for column in rows[0]
                 if column.startswith("fold_")
+            },
+            attributes={
+                column: [r[column] for r in rows]
+                for column in rows[0]
+                if column not in known and not column.startswith("fold_")
             },
             alignment=manifest["alignment"],
             digest=manifest["sha256"],
@@ -132,36 +153,49 @@ def _again(folder: Path) -> str:
     return f"delete {folder} and run facegender prepare again"
 
 
+@dataclass(frozen=True)
+class Table:
+    """What is known of each crop; the columns of `Store`, and which of the crops written so far they belong to.
+
+    Attributes:
+        images, identities, labels, splits, folds, attributes: as in `Store`; none is named like another column.
+        rows: int64, N, ascending; the crops that are kept.
+    """
+
+    images: Sequence[str]
+    identities: Sequence[str]
+    labels: npt.NDArray[np.int64]
+    splits: Sequence[Split]
+    folds: Mapping[str, npt.NDArray[np.int64]]
+    attributes: Mapping[str, Sequence[str]]
+    rows: npt.NDArray[np.int64]
+
+
 class StoreWriter:
     """Fills a store of known length; made by `create_store`."""
 
-    def __init__(self, folder: Path, length: int) -> None:
+    def __init__(self, folder: Path, length: int, name: str = _CROPS) -> None:
         self._folder = folder
         self._crops = np.lib.format.open_memmap(
-            folder / _CROPS, mode="w+", dtype=np.uint8, shape=(length, CROP_SIZE, CROP_SIZE, 3)
+            folder / name, mode="w+", dtype=np.uint8, shape=(length, CROP_SIZE, CROP_SIZE, 3)
         )
 
     def put(self, index: int, crop: Crops) -> None:
         """Store one crop, uint8 64 x 64 x 3 RGB."""
         self._crops[index] = crop
 
-    def finish(
-        self,
-        name: str,
-        images: Sequence[str],
-        identities: Sequence[str],
-        labels: npt.NDArray[np.int64],
-        folds: Mapping[str, npt.NDArray[np.int64]],
-        alignment: Mapping[str, Any],
-        details: Mapping[str, Any],
-    ) -> None:
-        """Write the table, then the manifest that makes the store whole; `details` are for people to read."""
-        self._crops.flush()
-        columns = [f"fold_{key}" for key in folds]
+    def finish(self, name: str, table: Table, alignment: Mapping[str, Any], details: Mapping[str, Any]) -> None:
+        """Write the table, then the manifest that makes the store whole; `details` are for people to read.
+
+        Where the table is shorter than the store, its `Table.rows` say which crops are kept.
+        """
+        self._keep(table.rows)
+        header = ["image", "identity", "label", "split", *(f"fold_{key}" for key in table.folds), *table.attributes]
+        columns = (table.images, table.identities, table.labels, table.splits)
         with (self._folder / _TABLE).open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["image", "identity", "label", *columns])
-            for row in zip(images, identities, labels, *folds.values(), strict=True):
+            writer.writerow(header)
+            for row in zip(*columns, *table.folds.values(), *table.attributes.values(), strict=True):
                 writer.writerow([row[0], row[1], LABELS[row[2]], *row[3:]])
         digest = hashlib.sha256()
         for name_ in (_CROPS, _TABLE):
@@ -171,13 +205,23 @@ class StoreWriter:
         manifest = {
             "format": FORMAT_VERSION,
             "name": name,
-            "crops": len(images),
+            "crops": len(table.images),
             "alignment": dict(alignment),
             "sha256": digest.hexdigest(),
             **details,
             "bytes": {file: (self._folder / file).stat().st_size for file in (_CROPS, _TABLE)},
         }
         (self._folder / _MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+
+    def _keep(self, rows: npt.NDArray[np.int64]) -> None:
+        self._crops.flush()
+        if len(rows) == len(self._crops):
+            return
+        shorter = StoreWriter(self._folder, len(rows), _CROPS + ".shorter")
+        for start in range(0, len(rows), 1000):
+            shorter._crops[start : start + 1000] = self._crops[rows[start : start + 1000]]
+        shorter._crops.flush()
+        (self._folder / (_CROPS + ".shorter")).replace(self._folder / _CROPS)
 
 
 @contextmanager

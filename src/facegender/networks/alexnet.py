@@ -15,8 +15,11 @@ _LRN = LRN(size=5, alpha=5e-4, beta=0.75, k=2.0)
 _POOL = MaxPool(kernel=3, stride=2)
 
 
-def alexnet(channels: int = 3, classes: int = 2, dropout: float = 0.5) -> Network:
-    """AlexNet for 227 x 227 x `channels`: 62,378,344 parameters (RGB) at 1000 classes, 58,289,538 at 2."""
+def alexnet(channels: int = 3, classes: int = 2, dropout: float = 0.5, input_size: int = 227) -> Network:
+    """AlexNet for 227 x 227 x `channels`: 62,378,344 parameters (RGB) at 1000 classes, 58,289,538 at 2.
+
+    Another `input_size` changes only how many values fc_6 reads.
+    """
     layers = (
         *(Conv("conv_1", 96, kernel=11, stride=4), ReLU(), _LRN, _POOL),
         *(Conv("conv_2", 256, kernel=5, padding=2), ReLU(), _LRN, _POOL),
@@ -27,4 +30,4 @@ def alexnet(channels: int = 3, classes: int = 2, dropout: float = 0.5) -> Networ
         *(Dropout(dropout), Linear("fc_7", 4096), ReLU()),
         Linear("fc_8", classes),
     )
-    return Network("alexnet", 227, channels, classes, layers, mini_batch=30)
+    return Network("alexnet", input_size, channels, classes, layers, mini_batch=30)

@@ -41,6 +41,15 @@ def build(network: Network) -> nn.Module:
     return _sequential(network.layers, network.input_shape)
 
 
+def initialize_he(module: nn.Module) -> None:
+    """Draw all weights anew: normal with variance 2 / fan in, biases zero (K. He et al., ICCV 2015)."""
+    for layer in module.modules():
+        if isinstance(layer, (nn.Conv2d, nn.Linear)):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
 class _Branches(nn.Module):
     """Runs the branches on the same input and joins them on the channel axis."""
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+
+from facegender.faces.types import CROP_SIZE
 
 #: ITU-R BT.601 luma, as cameras and OpenCV compute gray.
 LUMA = (0.299, 0.587, 0.114)
@@ -14,18 +17,22 @@ LUMA = (0.299, 0.587, 0.114)
 class CropClassifier(nn.Module):
     """uint8 crops, N x 64 x 64 x 3 RGB, to float32 logits, N x 2 (female, male).
 
+    Crops of the network's own size, where that is another, are taken as they are.
+
     Args:
-        body: maps normalised float32 N x C x 64 x 64 to logits.
+        body: maps normalised float32 N x C x S x S to logits.
         mean, std: per channel of the body's input, in units of the 0-255 scale.
+        size: S; crops of another size are enlarged to it.
     """
 
     mean: Tensor
     std: Tensor
     luma: Tensor
 
-    def __init__(self, body: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
+    def __init__(self, body: nn.Module, mean: Sequence[float], std: Sequence[float], size: int = CROP_SIZE) -> None:
         super().__init__()
         self.body = body
+        self.size = size
         self.gray = len(mean) == 1
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(1, -1, 1, 1), persistent=False)
@@ -37,5 +44,8 @@ class CropClassifier(nn.Module):
         x = crops.permute(0, 3, 1, 2).float()
         if self.gray:
             x = (x * self.luma).sum(dim=1, keepdim=True)
-        logits: Tensor = self.body((x - self.mean) / self.std)
+        x = (x - self.mean) / self.std
+        if x.shape[-1] != self.size:
+            x = F.interpolate(x, size=(self.size, self.size), mode="bilinear")
+        logits: Tensor = self.body(x)
         return logits

@@ -18,6 +18,8 @@ from facegender.networks.layers import (
     MaxPool,
     Network,
     ReLU,
+    Shape,
+    trace,
 )
 
 _LRN = LRN(size=5, alpha=1e-4, beta=0.75, k=1.0)
@@ -37,18 +39,22 @@ _INCEPTION = {
 }
 
 
-def googlenet(channels: int = 3, classes: int = 2, dropout: float = 0.4) -> Network:
-    """GoogLeNet for 224 x 224 x `channels`: 6,998,552 parameters (RGB) at 1000 classes, 5,975,602 at 2."""
-    layers = (
+def googlenet(channels: int = 3, classes: int = 2, dropout: float = 0.4, input_size: int = 224) -> Network:
+    """GoogLeNet for 224 x 224 x `channels`: 6,998,552 parameters (RGB) at 1000 classes, 5,975,602 at 2.
+
+    The last pool averages the whole feature map, 7 x 7 at 224, whatever the `input_size`.
+    """
+    features: tuple[Layer, ...] = (
         *(Conv("conv_1", 64, kernel=7, stride=2, padding=3), ReLU(), _POOL, _LRN),
         *(Conv("conv_2_reduce", 64, kernel=1), ReLU()),
         *(Conv("conv_2", 192, kernel=3, padding=1), ReLU(), _LRN, _POOL),
         *(_inception("3a"), _inception("3b"), _POOL),
         *(_inception("4a"), _inception("4b"), _inception("4c"), _inception("4d"), _inception("4e"), _POOL),
-        *(_inception("5a"), _inception("5b"), AvgPool(kernel=7, stride=1)),
-        *(Dropout(dropout), Linear("fc", classes)),
+        *(_inception("5a"), _inception("5b")),
     )
-    return Network("googlenet", 224, channels, classes, layers, mini_batch=30)
+    last = [after for _, _, after in trace(features, Shape(channels, input_size))][-1]
+    layers = (*features, AvgPool(kernel=last.size or 1, stride=1), Dropout(dropout), Linear("fc", classes))
+    return Network("googlenet", input_size, channels, classes, layers, mini_batch=30)
 
 
 def _inception(key: str) -> Layer:

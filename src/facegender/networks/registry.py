@@ -2,31 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from facegender.errors import RecipeError
 from facegender.networks.alexnet import alexnet
 from facegender.networks.custom_cnn import custom_cnn
 from facegender.networks.googlenet import googlenet
-from facegender.networks.layers import Network
+from facegender.networks.layers import Network, trace
 
-NAMES = ("custom-cnn-table1", "custom-cnn-table3", "alexnet", "googlenet")
+_NETWORKS: dict[str, Callable[..., Network]] = {
+    "custom-cnn-table1": partial(custom_cnn, "table1"),
+    "custom-cnn-table3": partial(custom_cnn, "table3"),
+    "alexnet": alexnet,
+    "googlenet": googlenet,
+}
+NAMES = tuple(_NETWORKS)
+_ANY_SIZE = ("alexnet", "googlenet")
 
 
-def network(name: str, *, channels: int = 3, classes: int = 2, dropout: float | None = None) -> Network:
-    """The network called `name`, one of `NAMES`; `dropout` None keeps the network's own.
+def network(
+    name: str, *, channels: int = 3, classes: int = 2, dropout: float | None = None, input_size: int | None = None
+) -> Network:
+    """The network called `name`, one of `NAMES`.
 
-    Raises RecipeError for an unknown name, channels or classes below 1, or a dropout outside [0, 1).
+    Args:
+        name: of the network.
+        channels: of the input.
+        classes: logits.
+        dropout: of all dropout layers; None keeps the network's own.
+        input_size: side of the input; None keeps the network's own, and only AlexNet and GoogLeNet take others.
+
+    Raises:
+        RecipeError: an unknown name, channels or classes below 1, a dropout outside [0, 1), or an impossible size.
     """
     if channels < 1 or classes < 1:
         raise RecipeError(f"a network needs at least one channel and one class, not {channels} and {classes}")
     if dropout is not None and not 0 <= dropout < 1:
         raise RecipeError(f"dropout must be in [0, 1), not {dropout}")
-    match name:
-        case "custom-cnn-table1":
-            return custom_cnn("table1", channels, classes, 0.5 if dropout is None else dropout)
-        case "custom-cnn-table3":
-            return custom_cnn("table3", channels, classes, 0.5 if dropout is None else dropout)
-        case "alexnet":
-            return alexnet(channels, classes, 0.5 if dropout is None else dropout)
-        case "googlenet":
-            return googlenet(channels, classes, 0.4 if dropout is None else dropout)
-    raise RecipeError(f"unknown network {name!r}", remedy=f"one of {', '.join(NAMES)}")
+    if name not in NAMES:
+        raise RecipeError(f"unknown network {name!r}", remedy=f"one of {', '.join(NAMES)}")
+    if input_size is not None and name not in _ANY_SIZE:
+        raise RecipeError(f"{name} cannot take an input of {input_size} pixels", remedy="leave the size out")
+    options = {"dropout": dropout, "input_size": input_size}
+    try:
+        built = _NETWORKS[name](
+            channels, classes, **{key: value for key, value in options.items() if value is not None}
+        )
+        for _ in trace(built.layers, built.input_shape):
+            pass
+    except ValueError as error:
+        raise RecipeError(f"{name} cannot take an input of {input_size} pixels: {error}") from error
+    return built

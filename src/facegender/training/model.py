@@ -14,9 +14,8 @@ from torch import nn
 
 from facegender.errors import CheckpointError
 from facegender.faces.types import Crops
-from facegender.networks.build import build
+from facegender.networks.build import build, initialize_he
 from facegender.networks.classifier import LUMA, CropClassifier
-from facegender.networks.registry import network
 from facegender.training.checkpoint import load_checkpoint
 from facegender.training.recipe import Recipe, recipe_from_dict
 
@@ -62,8 +61,12 @@ class TrainedModel:
 
 def classifier_from_recipe(recipe: Recipe, mean: Sequence[float], std: Sequence[float]) -> CropClassifier:
     """The recipe's network, freshly initialised, behind its preprocessing."""
-    body = build(network(recipe.network, channels=recipe.channels, dropout=recipe.dropout))
-    return CropClassifier(body.to(memory_format=torch.channels_last), mean, std)  # type: ignore[call-overload]  # torch leaves it out of the stub
+    described = recipe.describe()
+    body = build(described)
+    if recipe.initialization == "he":
+        initialize_he(body)
+    body = body.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch leaves it out of the stub
+    return CropClassifier(body, mean, std, described.input_size)
 
 
 def load_model(path: Path) -> TrainedModel:

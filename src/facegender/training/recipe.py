@@ -7,9 +7,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from facegender.errors import RecipeError
-from facegender.faces.types import CROP_SIZE
-from facegender.networks.registry import NAMES, network
+from facegender.networks.layers import Network
+from facegender.networks.registry import network
 from facegender.training.settings import build_settings, check_ranges, read_settings
 
 #: Lightning Fabric's words for full precision, and for bfloat16 where it is safe.
@@ -18,6 +17,7 @@ Precision: TypeAlias = Literal["32-true", "bf16-mixed"]
 
 #: Least and greatest value of each number in a recipe.
 _RANGES = {
+    "input_size": (0, 1024),
     "epochs": (1, 100_000),
     "batch_size": (2, 1_000_000),
     "learning_rate": (1e-9, 1e3),
@@ -66,6 +66,9 @@ class Recipe:
         name: of the recipe.
         network: a name of `facegender.networks.registry.NAMES`.
         colour: ``rgb`` or ``gray``.
+        input_size: side of the network's input, to which crops are enlarged; 0 takes the network's own.
+        initialization: ``pytorch``, uniform in +-1/sqrt(fan in), or ``he``, normal with variance 2 / fan in, without
+            which deep networks that have no batch normalisation do not learn.
         epochs: passes over the training crops.
         batch_size: crops per step.
         optimizer: ``sgd`` (with `momentum`) or ``adamw``.
@@ -89,6 +92,8 @@ class Recipe:
     name: str = "paper"
     network: str = "custom-cnn-table1"
     colour: Literal["rgb", "gray"] = "rgb"
+    input_size: int = 0
+    initialization: Literal["pytorch", "he"] = "pytorch"
     epochs: int = 20
     batch_size: int = 500
     optimizer: Literal["sgd", "adamw"] = "sgd"
@@ -108,17 +113,17 @@ class Recipe:
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
-        if self.network not in NAMES:
-            raise RecipeError(f"network {self.network!r} is unknown", remedy=f"one of {', '.join(NAMES)}")
-        needed = network(self.network).input_size
-        if needed != CROP_SIZE:
-            raise RecipeError(f"{self.network} takes {needed}x{needed} pixels, and crops have {CROP_SIZE}x{CROP_SIZE}")
         check_ranges(self, _RANGES)
+        self.describe()  # refuses what the network cannot be
 
-    @property
-    def channels(self) -> int:
-        """Input channels of the network: 3 or 1."""
-        return 3 if self.colour == "rgb" else 1
+    def describe(self) -> Network:
+        """The network that the recipe trains.
+
+        Raises:
+            RecipeError: no such network, or not with that input.
+        """
+        channels = 3 if self.colour == "rgb" else 1
+        return network(self.network, channels=channels, dropout=self.dropout, input_size=self.input_size or None)
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as plain values, as TOML holds them."""

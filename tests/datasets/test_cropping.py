@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from facegender import weights
-from facegender.datasets.centre import CentreCropper, middle_face
+from facegender.datasets.cropping import FaceCropper, middle_face
 from facegender.datasets.lfw import USUAL_FACE
 from facegender.faces.align import DEFAULT_TEMPLATE, LandmarkTemplate, crop_face
 from facegender.faces.detect import OnnxDetector
@@ -30,7 +30,7 @@ def at(x, y, width, height):
 
 @pytest.fixture(scope="module")
 def cropper(tiny_detector):
-    return CentreCropper(OnnxDetector(tiny_detector, threads=1), TEMPLATE, USUAL_FACE)
+    return FaceCropper(OnnxDetector(tiny_detector, threads=1), TEMPLATE, USUAL_FACE)
 
 
 def test_the_face_nearest_the_middle():
@@ -59,7 +59,7 @@ def test_crops_follow_the_landmarks(cropper, block_face):
     photos = [red(250, 250, square) for square in squares] + [red(320, 200, (150, 105, 50), (40, 40, 50))]
     crops, found = cropper.crop(photos)
     assert found == [True] * 4
-    assert (crops.shape, crops.dtype) == ((4, 64, 64, 3), np.uint8)
+    assert {(crop.shape, crop.dtype) for crop in crops} == {((64, 64, 3), np.dtype(np.uint8))}
     for crop, photo, square in zip(crops, photos, [*squares, (150, 105, 50)], strict=True):
         wanted = crop_face(Picture.of(photo), block_face(*square), TEMPLATE)
         assert np.abs(crop.astype(int) - wanted).mean() < 3
@@ -83,10 +83,28 @@ def test_the_usual_face_is_in_the_middle():
     assert right_mouth[0] < nose[0] < left_mouth[0]
 
 
+def test_without_a_usual_place_the_largest_face_is_taken(cropper, block_face):
+    anywhere = FaceCropper(cropper.detector, TEMPLATE)
+    photo = red(320, 200, (150, 105, 40), (50, 50, 60))
+    (crop, none), found = anywhere.crop([photo, red(250, 250)])
+    assert found == [True, False]
+    assert none is None
+    wanted = crop_face(Picture.of(photo), block_face(50, 50, 60), TEMPLATE)
+    assert np.abs(crop.astype(int) - wanted).mean() < 3
+
+
+def test_a_box_says_which_face_is_meant(cropper, block_face):
+    photo = red(320, 200, (150, 105, 50), (50, 50, 50))
+    there, empty = block_face(50, 50, 50).box, (220, 80, 60, 70)
+    (crop, stand_in), found = cropper.crop([photo, photo], [there, empty])
+    assert found == [True, False]
+    wanted = crop_face(Picture.of(photo), block_face(50, 50, 50), TEMPLATE)
+    assert np.abs(crop.astype(int) - wanted).mean() < 3
+    assert stand_in[..., 0].astype(int).max() - stand_in[..., 1].max() < 10  # the gray that the box speaks of
+
+
 def test_no_photos(cropper):
-    crops, found = cropper.crop([])
-    assert crops.shape == (0, 64, 64, 3)
-    assert found == []
+    assert cropper.crop([]) == ([], [])
 
 
 def test_the_alignment_names_detector_and_template(cropper, tiny_detector):
@@ -100,6 +118,6 @@ def test_the_alignment_names_detector_and_template(cropper, tiny_detector):
 
 def test_the_shipped_detector_finds_a_portrait(astronaut):
     # Her face is near (222, 127): a square about it, and one beside it.
-    cropper = CentreCropper(OnnxDetector(threads=1), DEFAULT_TEMPLATE, USUAL_FACE)
+    cropper = FaceCropper(OnnxDetector(threads=1), DEFAULT_TEMPLATE, USUAL_FACE)
     _, found = cropper.crop([astronaut[2:252, 97:347], astronaut[262:512, 262:512]])
     assert found == [True, False]
