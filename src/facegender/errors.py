@@ -15,6 +15,7 @@
     ├── DatasetError                kind "dataset": a source or a label list that is not what it should be
     │   └── StoreError              kind "store": a prepared store that is absent, cut short or of another version
     ├── RecipeError                 kind "recipe": a training recipe with an unknown or impossible setting
+    ├── DivergedError               kind "diverged": a training run whose loss is no finite number any more
     ├── CheckpointError             kind "checkpoint": a checkpoint that is cut short or belongs to another run
     └── MissingExtraError           kind "missing_extra": an optional dependency is not installed
 """
@@ -105,6 +106,12 @@ class RecipeError(FacegenderError):
     """A training recipe has an unknown or impossible setting."""
 
     kind = "recipe"
+
+
+class DivergedError(FacegenderError):
+    """A training run's loss is no finite number any more."""
+
+    kind = "diverged"
 
 
 class CheckpointError(FacegenderError):

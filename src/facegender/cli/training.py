@@ -18,7 +18,7 @@ NetworkOption = Annotated[str | None, typer.Option(help="Network, instead of the
 ColourOption = Annotated[str | None, typer.Option(help="rgb or gray, instead of the recipe's.")]
 EpochsOption = Annotated[int | None, typer.Option(help="Epochs, instead of the recipe's.")]
 SeedOption = Annotated[int | None, typer.Option(help="Seed, instead of the recipe's.")]
-PrecisionOption = Annotated[str | None, typer.Option(help="32-true or bf16-mixed, instead of the recipe's.")]
+PrecisionOption = Annotated[str | None, typer.Option(help="auto, 32-true or bf16-mixed, instead of the recipe's.")]
 AcceleratorOption = Annotated[str, typer.Option(help="auto, cpu, cuda, ... (Lightning Fabric).")]
 DevicesOption = Annotated[int, typer.Option(help="Processes or accelerators.", min=1)]
 

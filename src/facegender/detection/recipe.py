@@ -80,7 +80,7 @@ class DetectorRecipe:
     weight_decay: float = 0.01
     ema: float = 0.999
     per_source: int = 6_000
-    precision: Precision = "bf16-mixed"
+    precision: Precision = "auto"
     seed: int = 2020
     scenes: SceneSettings = field(default_factory=SceneSettings)
 

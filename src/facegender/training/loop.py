@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
@@ -20,7 +21,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from facegender.datasets.store import Store
-from facegender.errors import CheckpointError, InputError
+from facegender.errors import CheckpointError, DivergedError, InputError
 from facegender.files import atomic_file
 from facegender.progress import Bar
 from facegender.training.batches import epoch_batches, steps_per_epoch
@@ -105,6 +106,7 @@ def train(recipe: Recipe, examples: Examples, output: Path, hardware: Hardware |
 
     Raises:
         CheckpointError: `output` holds another run, or a checkpoint that is cut short.
+        DivergedError: the loss is no finite number any more.
         InputError: no such hardware here.
         OutputError: `output` cannot be written.
     """
@@ -144,6 +146,10 @@ def start_fabric(precision: Precision, hardware: Hardware) -> Fabric:
     Raises:
         InputError: no such hardware here.
     """
+    on_cpu = hardware.accelerator == "cpu" or (hardware.accelerator == "auto" and not torch.accelerator.is_available())
+    if precision == "auto":
+        slow = on_cpu and "AVX512" not in torch.backends.cpu.get_cpu_capability()
+        precision = "32-true" if slow else "bf16-mixed"
     try:
         fabric = Fabric(
             accelerator=hardware.accelerator,
@@ -215,6 +221,11 @@ class _Run:
         seconds = time.perf_counter() - started
         total = fabric.all_reduce(sums.float().to(fabric.device), reduce_op="sum")
         loss_sum, right_sum, images = torch.as_tensor(total).tolist()
+        if not math.isfinite(loss_sum):
+            raise DivergedError(
+                f"{recipe.name}, {recipe.network}: the loss is {loss_sum / images} after epoch {number + 1}",
+                remedy="lower learning_rate",
+            )
         heldout = None
         if self.examples.heldout is not None:
             answers = predict_logits(self.best, store.crops, self.examples.heldout).argmax(1)

@@ -11,8 +11,9 @@ from facegender.networks.layers import Network
 from facegender.networks.registry import network
 from facegender.training.settings import build_settings, check_ranges, read_settings
 
-#: Lightning Fabric's words for full precision, and for bfloat16 where it is safe.
-Precision: TypeAlias = Literal["32-true", "bf16-mixed"]
+#: Lightning Fabric's words for full precision, and for bfloat16 where it is safe; ``auto`` is the latter where the
+#: processor has the arithmetic for it, and the former where it would take ten times as long.
+Precision: TypeAlias = Literal["auto", "32-true", "bf16-mixed"]
 
 
 #: Least and greatest value of each number in a recipe.
@@ -84,7 +85,7 @@ class Recipe:
         population_statistics: after the last epoch, measure batch normalisation's mean and variance over all
             training crops instead of keeping the moving averages; MATLAB's default, in which the paper's layers
             are named.
-        precision: ``32-true`` or ``bf16-mixed``, as Lightning Fabric names them.
+        precision: ``32-true`` or ``bf16-mixed``, as Lightning Fabric names them, or ``auto``.
         seed: the one source of randomness.
         augmentation: see `Augmentation`.
     """
@@ -108,7 +109,7 @@ class Recipe:
     class_balance: float = 0.0
     ema: float = 0.0
     population_statistics: bool = True
-    precision: Precision = "bf16-mixed"
+    precision: Precision = "auto"
     seed: int = 2020
     augmentation: Augmentation = field(default_factory=Augmentation)
 
