@@ -49,7 +49,7 @@ def test_a_wrong_setting_is_named(values, told):
 
 
 def test_no_such_recipe(tmp_path):
-    with pytest.raises(RecipeError, match="paper, tuned"):
+    with pytest.raises(RecipeError, match="paper, paper-baseline, tuned"):
         load_recipe("papper")
     (tmp_path / "broken.toml").write_bytes(b"epochs = \xff")
     with pytest.raises(RecipeError, match=r"broken\.toml"):
