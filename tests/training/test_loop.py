@@ -13,9 +13,9 @@ import torch
 from typer.testing import CliRunner
 
 from facegender.cli import app
-from facegender.errors import CheckpointError, InputError, OutputError
+from facegender.errors import CheckpointError, DivergedError, InputError, OutputError
 from facegender.training.loop import CHECKPOINT, Examples, Hardware, train
-from facegender.training.model import MODEL, channel_statistics, load_model
+from facegender.training.model import MODEL, channel_statistics, classifier_from_recipe, load_model
 from facegender.training.optimization import class_weights, learning_rate
 from facegender.training.recipe import Augmentation, Recipe
 
@@ -63,6 +63,22 @@ def test_a_finished_run_is_read_not_repeated(store, tmp_path):
         run(store, tmp_path / "run", replace(QUICK, seed=1))
     with pytest.raises(CheckpointError, match="other data"):
         train(QUICK, Examples(store, np.arange(60)), tmp_path / "run")
+
+
+def test_a_loss_without_end_is_told_at_once(store, tmp_path):
+    with pytest.raises(DivergedError, match=r"step \d+ of epoch 1.*lower learning_rate"):
+        run(store, tmp_path / "run", replace(QUICK, optimizer="sgd", learning_rate=1e3, schedule="step"))
+
+
+def test_enlarged_crops_and_another_start(store, tmp_path):
+    recipe = replace(QUICK, network="alexnet", input_size=64, initialization="he", epochs=1, batch_size=8)
+    trained = run(store, tmp_path / "run", recipe)
+    assert trained.classifier.size == 64
+    large = replace(recipe, input_size=96)
+    with torch.inference_mode():
+        assert classifier_from_recipe(large, (128.0,) * 3, (60.0,) * 3)(
+            torch.zeros(2, 64, 64, 3, dtype=torch.uint8)
+        ).shape == (2, 2)
 
 
 def test_killed_and_resumed_is_the_same_as_uninterrupted(store_folder, tmp_path):

@@ -215,17 +215,17 @@ class _Run:
             loss, logits = training_step(fabric, self.model, self.optimizer, crops, target, recipe, self.loss_weights)
             if self.average:
                 self.average.update(self.classifier, number * self.steps + step)
+            if not math.isfinite(loss):
+                raise DivergedError(
+                    f"{recipe.name}, {recipe.network}: the loss is {float(loss)} at step {step + 1} of epoch {number + 1}",
+                    remedy="lower learning_rate",
+                )
             right = (logits.argmax(1) == target).sum()
             sums += torch.tensor([float(loss) * len(target), float(right), len(target)], dtype=torch.float64)
             on_step(f"epoch {number + 1} loss {sums[0] / sums[2]:.3f} accuracy {sums[1] / sums[2]:.3f}")
         seconds = time.perf_counter() - started
         total = fabric.all_reduce(sums.float().to(fabric.device), reduce_op="sum")
         loss_sum, right_sum, images = torch.as_tensor(total).tolist()
-        if not math.isfinite(loss_sum):
-            raise DivergedError(
-                f"{recipe.name}, {recipe.network}: the loss is {loss_sum / images} after epoch {number + 1}",
-                remedy="lower learning_rate",
-            )
         heldout = None
         if self.examples.heldout is not None:
             answers = predict_logits(self.best, store.crops, self.examples.heldout).argmax(1)
