@@ -216,10 +216,8 @@ class _Run:
             if self.average:
                 self.average.update(self.classifier, number * self.steps + step)
             if not math.isfinite(loss):
-                raise DivergedError(
-                    f"{recipe.name}, {recipe.network}: the loss is {float(loss)} at step {step + 1} of epoch {number + 1}",
-                    remedy="lower learning_rate",
-                )
+                where = f"{recipe.name}, {recipe.network}: step {step + 1} of epoch {number + 1}"
+                raise DivergedError(f"{where}: the loss is {float(loss)}", remedy="lower learning_rate")
             right = (logits.argmax(1) == target).sum()
             sums += torch.tensor([float(loss) * len(target), float(right), len(target)], dtype=torch.float64)
             on_step(f"epoch {number + 1} loss {sums[0] / sums[2]:.3f} accuracy {sums[1] / sums[2]:.3f}")
