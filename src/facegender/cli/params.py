@@ -13,28 +13,10 @@ from rich.console import Console
 from rich.table import Table
 
 from facegender.cli.root import app
-from facegender.networks.accounting import Row, account, as_table3, parameters, total, weight_bytes
+from facegender.networks.accounting import Row, account, total, weight_bytes
 from facegender.networks.layers import Network
 from facegender.networks.registry import NAMES, network
-from facegender.paper import published
-
-#: Table 4's names for the networks, and ours.
-_TABLE4 = {
-    "custom CNN": ("custom-cnn-table3", "custom-cnn-table1"),
-    "GoogLeNet": ("googlenet",),
-    "AlexNet": ("alexnet",),
-}
-
-_NOTES = (
-    "Table 3 rounds pooled sizes half up, so FC-1 reads 3x3x512 values. Table 1's layers with pools that "
-    "round down, as frameworks do, give 2x2x512. Both are here: custom-cnn-table3 and custom-cnn-table1. "
-    "The 256,000 parameters between them are all in FC-1 and only ever multiply the last pool's padding.",
-    "Table 1 has one input channel, Table 3 three. The counts above are for three; one channel takes 144 "
-    "parameters off Conv-1.",
-    "Table 4 gives AlexNet (ungrouped) with its 1000 ImageNet classes, the custom CNN with two. No GoogLeNet "
-    "has 6,799,700 parameters: that is a sum of rounded figures. Without auxiliary heads it has 6,998,552 at "
-    "1000 classes, of which 6,990,272 are weights.",
-)
+from facegender.paper.comparison import NOTES, compare_table3, compare_table4
 
 
 class Format(StrEnum):
@@ -100,9 +82,9 @@ def _one(net: Network, form: Format, console: Console) -> None:
 
 
 def _paper(form: Format, console: Console) -> None:
-    table3, table4 = _table3(), _table4()
+    table3, table4 = compare_table3(), compare_table4()
     if form is Format.json:
-        typer.echo(json.dumps({"table3": table3, "table4": table4, "notes": _NOTES}, indent=2))
+        typer.echo(json.dumps({"table3": table3, "table4": table4, "notes": NOTES}, indent=2))
     elif form is Format.csv:
         _write_csv(_long("table3", "layer", table3) + _long("table4", "network", table4))
     else:
@@ -112,45 +94,8 @@ def _paper(form: Format, console: Console) -> None:
         console.print()
         console.print(_comparison("Table 4, published and counted at 1000 and at 2 classes", table4))
         console.print("\nWhy they differ")
-        for note in _NOTES:
+        for note in NOTES:
             console.print(f"- {note}")
-
-
-def _table3() -> list[dict[str, Any]]:
-    """Table 3's rows with the sizes and parameters published, and counted for both custom CNNs."""
-    counted = {}
-    for key in ("table3", "table1"):
-        rows = as_table3(account(network(f"custom-cnn-{key}")))
-        counted[key] = [*rows, total(rows)]
-    return [
-        {
-            "layer": printed.layer,
-            "published size": printed.feature_size,
-            "table3 size": ours3.feature_size,
-            "table1 size": ours1.feature_size,
-            "published": printed.parameters,
-            "table3": ours3.parameters,
-            "table1": ours1.parameters,
-        }
-        for printed, ours3, ours1 in zip(published.table3(), counted["table3"], counted["table1"], strict=True)
-    ]
-
-
-def _table4() -> list[dict[str, Any]]:
-    """Table 4's rows, the custom CNN once for each of its variants, with counts at 1000 and 2 classes."""
-    return [
-        {
-            "network": name,
-            "input": printed.input,
-            "mini-batch": printed.mini_batch,
-            "main layers": printed.main_layers,
-            "published": printed.parameters,
-            "1000 classes": parameters(network(name, classes=1000)),
-            "2 classes": parameters(network(name, classes=2)),
-        }
-        for printed in published.table4()
-        for name in _TABLE4[printed.network]
-    ]
 
 
 def _comparison(title: str, records: list[dict[str, Any]]) -> Table:
