@@ -19,6 +19,9 @@ prepare = typer.Typer(no_args_is_help=True)
 app.add_typer(prepare, name="prepare", help="Crop a dataset's faces to 64x64 and write a prepared store.")
 
 
+OutputOption = Annotated[Path, typer.Option("--output", "-o", help="Folder of the store.")]
+
+
 @prepare.callback()
 def _prepare() -> None:
     """Crop a dataset's faces to 64x64 and write a prepared store."""
@@ -27,7 +30,7 @@ def _prepare() -> None:
 @prepare.command("lfw")
 def prepare_lfw(
     source: Annotated[Path, typer.Argument(help="Archive or folder: original, funneled or deep-funneled.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the store.")] = Path("stores/lfw"),
+    output: OutputOption = Path("stores/lfw"),
     lists: Annotated[
         Path | None,
         typer.Option(help="Folder with female_names.txt, male_names.txt, people.txt.  [default: beside SOURCE]"),
@@ -40,6 +43,17 @@ def prepare_lfw(
     from facegender.datasets.lfw import list_lfw
 
     _prepare_and_print(list_lfw(source, lists, allow_missing=allow_missing), output, "LFW")
+
+
+@prepare.command("utkface")
+def prepare_utkface(
+    source: Annotated[Path, typer.Argument(help="Archive or folder of the aligned and cropped faces.")],
+    output: OutputOption = Path("stores/utkface"),
+) -> None:
+    """UTKFace: age, gender and race from the file names; copies left out, contradicting ones altogether."""
+    from facegender.datasets.utkface import list_utkface
+
+    _prepare_and_print(list_utkface(source), output)
 
 
 def _prepare_and_print(listing: Listing, output: Path, *table2_names: str) -> None:
@@ -69,8 +83,8 @@ def _print_report(report: Preparation, output: Path, table2_names: Sequence[str]
     console.print(table)
     if report.people:
         console.print(f"{report.people:,} people among the crops.")
-    for text, names in report.findings.items():
-        console.print(f"{len(names):,} {text}: {_shown(names)}")
+    for text, found in report.findings.items():
+        console.print(f"{found:,} {text}" if isinstance(found, int) else f"{len(found):,} {text}: {_shown(found)}")
     fallbacks = report.fallbacks
     share = f"{len(fallbacks):,} ({len(fallbacks) / (report.female + report.male):.2%})"
     which = f": {_shown(fallbacks)}" if fallbacks else ""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import cv2
 import numpy as np
@@ -25,6 +25,9 @@ from facegender.faces.detect import OnnxDetector
 from facegender.faces.types import Face, Image
 
 T = TypeVar("T")
+
+#: The names of what was found; or, where there may be very many, only their number.
+Finding: TypeAlias = Sequence[str] | int
 
 #: Images that are cropped together.
 _BATCH = 16
@@ -78,7 +81,7 @@ class Listing:
         entries: one a photo, in the order of the store.
         folds: fold number of each entry for each named assignment, int64, N, counted from 1.
         counts: (text, female, male) for the report: what the labels say before anything was left out.
-        findings: what was mended or left out: text to the names concerned.
+        findings: what was mended or left out: text to the names concerned, or to their number.
         usual: where faces usually are (`FaceCropper.usual`).
         complete: a photo that cannot be read is an error; else it is left out and counted.
         labels_sha256: of the files that the labels came from.
@@ -89,7 +92,7 @@ class Listing:
     entries: Sequence[Entry]
     folds: Mapping[str, npt.NDArray[np.int64]] = field(default_factory=dict)
     counts: Sequence[tuple[str, int, int]] = ()
-    findings: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    findings: Mapping[str, Finding] = field(default_factory=dict)
     usual: Face | None = None
     complete: bool = False
     labels_sha256: str = ""
@@ -111,7 +114,7 @@ class Preparation:
     name: str
     counts: Sequence[tuple[str, int, int]]
     people: int
-    findings: Mapping[str, Sequence[str]]
+    findings: Mapping[str, Finding]
     fallbacks: Sequence[str]
     reused: bool = False
 
@@ -184,7 +187,7 @@ def prepare(
         rows = np.flatnonzero(kept)
         faceless = sorted({e.name for e in entries} - {entries[i].name for i in rows.tolist()} - set(unreadable))
         findings = {
-            **{text: tuple(names) for text, names in listing.findings.items()},
+            **_settled(listing.findings),
             UNREADABLE: tuple(sorted(unreadable)),
             FACELESS: tuple(faceless),
         }
@@ -193,7 +196,7 @@ def prepare(
             name=listing.name,
             counts=(*listing.counts, *_counts(table)),
             people=len({person for person in table.identities if person}),
-            findings={text: names for text, names in findings.items() if names},
+            findings={text: finding for text, finding in findings.items() if finding},
             fallbacks=tuple(sorted(entries[i].name for i in rows.tolist() if not found[i])),
         )
         details = {"inputs": inputs, "report": {k: v for k, v in asdict(report).items() if k != "reused"}}
@@ -255,6 +258,10 @@ def _fingerprint(listing: Listing) -> str:
     return digest.hexdigest()
 
 
+def _settled(findings: Mapping[str, Finding]) -> dict[str, Finding]:
+    return {text: found if isinstance(found, int) else tuple(found) for text, found in findings.items()}
+
+
 def _prepared(output: Path, inputs: dict[str, Any], alignment: dict[str, Any]) -> dict[str, Any] | None:
     """The manifest of a whole store of the same inputs and alignment, if there is one."""
     try:
@@ -270,7 +277,7 @@ def _from_report(report: dict[str, Any]) -> Preparation:
         name=report["name"],
         counts=tuple((text, female, male) for text, female, male in report["counts"]),
         people=report["people"],
-        findings={text: tuple(names) for text, names in report["findings"].items()},
+        findings=_settled(report["findings"]),
         fallbacks=tuple(report["fallbacks"]),
         reused=True,
     )

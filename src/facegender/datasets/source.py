@@ -6,7 +6,7 @@ import hashlib
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
@@ -20,15 +20,29 @@ def image_names(source: Path) -> list[str]:
     return sorted(paths_by_name(source))
 
 
-def paths_by_name(source: Path) -> dict[str, str]:
-    """File name (without folders) to path in the source, for all images in a tar or zip archive or below a folder.
+def base_name(path: str) -> str:
+    """The last part of a path in an archive."""
+    return PurePosixPath(path).name
+
+
+def last_two(path: str) -> str:
+    """The last two parts of a path in an archive: ``train/1.jpg`` of ``fair_face/train/1.jpg``."""
+    return "/".join(PurePosixPath(path).parts[-2:])
+
+
+def paths_by_name(source: Path, key: Callable[[str], str] = base_name) -> dict[str, str]:
+    """The name that each image goes by to its path, for all in a tar or zip archive or below a folder.
+
+    Args:
+        source: archive or folder.
+        key: a path in the source to the name it goes by; file names without folders unless given.
 
     Raises:
         DatasetError: there is nothing at `source`, it is no readable archive or folder, or a name occurs twice.
     """
     paths: dict[str, str] = {}
     for path in image_paths(source):
-        if paths.setdefault(name := base_name(path), path) != path:
+        if paths.setdefault(name := key(path), path) != path:
             raise DatasetError(f"{source} holds more than one image named {name}", remedy="keep one of them")
     return paths
 
@@ -49,9 +63,17 @@ def image_paths(source: Path) -> list[str]:
     return sorted(name for name in names if PurePosixPath(name).suffix.lower() in _SUFFIXES)
 
 
-def base_name(path: str) -> str:
-    """The last part of a path in an archive."""
-    return PurePosixPath(path).name
+def places_by_name(sources: Iterable[Path], key: Callable[[str], str] = base_name) -> dict[str, tuple[int, str]]:
+    """The name of each image to the number of its source, from 0, and its path there; the first source that has it.
+
+    Raises:
+        DatasetError: as for `paths_by_name`.
+    """
+    places: dict[str, tuple[int, str]] = {}
+    for number, source in enumerate(sources):
+        for name, path in paths_by_name(source, key).items():
+            places.setdefault(name, (number, path))
+    return places
 
 
 def read_images(

@@ -1,13 +1,32 @@
-"""Fold assignments: at random, and by identity."""
+"""Fold assignments: at random, and by identity; and splits that do not change when photos are added."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
 
 import numpy as np
 import numpy.typing as npt
 
+from facegender.datasets.store import SPLITS, Split
 from facegender.errors import DatasetError
+
+#: The shares of train, validation and test where a dataset's authors fixed none.
+SHARES = (0.8, 0.1, 0.1)
+
+
+def hashed_splits(keys: Iterable[str], shares: tuple[float, float, float] = SHARES) -> list[Split]:
+    """The split of each key, by its SHA-256 alone: neither order nor number of the others matter.
+
+    Args:
+        keys: what belongs together has the same key: a person's name, say, or a photo's own digest.
+        shares: of train, validation and test; they sum to 1.
+    """
+    bounds = list(accumulate(shares))[:-1]
+    places = (int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) / 2**64 for key in keys)
+    return [SPLITS[bisect_right(bounds, place)] for place in places]
 
 
 def random_folds(labels: npt.NDArray[np.int64], folds: int = 10, seed: int = 2020) -> npt.NDArray[np.int64]:
