@@ -56,6 +56,22 @@ def prepare_utkface(
     _prepare_and_print(list_utkface(source), output)
 
 
+@prepare.command("fairface")
+def prepare_fairface(
+    sources: Annotated[
+        list[Path], typer.Argument(metavar="SOURCE...", help="Archives or folders with train/1.jpg, val/1.jpg ...")
+    ],
+    labels: Annotated[
+        list[Path], typer.Option("--labels", help="fairface_label_train.csv, fairface_label_val.csv; may be .gz.")
+    ],
+    output: OutputOption = Path("stores/fairface"),
+) -> None:
+    """FairFace (padding 0.25), with age group and race; the authors' validation photos are the test split."""
+    from facegender.datasets.fairface import list_fairface
+
+    _prepare_and_print(list_fairface(sources, labels), output)
+
+
 def _prepare_and_print(listing: Listing, output: Path, *table2_names: str) -> None:
     """Write the store; print its counts below those of the paper's Table 2, where that has the dataset."""
     from facegender.datasets.listing import prepare as run

@@ -1,0 +1,66 @@
+"""Reading the CSV files that labels come in."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import io
+import zlib
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from facegender.errors import DatasetError
+
+_GZIP = b"\x1f\x8b"
+
+
+def read_text(path: Path) -> str:
+    """The text of a file, perhaps compressed with gzip: UTF-8, any line ends, no byte order mark.
+
+    Raises:
+        DatasetError: the file is absent, unreadable, cut short or no such text.
+    """
+    try:
+        data = path.read_bytes()
+        if data.startswith(_GZIP):
+            data = gzip.decompress(data)
+        return data.decode("utf-8-sig")
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DatasetError(f"{path} is cut short or damaged", remedy="fetch it again") from error
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{path} is no text in UTF-8", remedy="save it as UTF-8") from error
+    except OSError as error:
+        raise DatasetError(f"cannot read {path}: {error.strerror}") from error
+
+
+def read_table(path: Path, needed: Collection[str]) -> list[dict[str, str]]:
+    """The rows of a CSV file with a header, each by column, stripped of blanks; compressed or not.
+
+    Args:
+        path: the file.
+        needed: columns that must be there.
+
+    Raises:
+        DatasetError: as for `read_text`; or a column is absent, or a row has more or fewer cells than the header.
+    """
+    reader = csv.DictReader(io.StringIO(read_text(path), newline=""), restkey="\0", restval="\0")
+    columns = reader.fieldnames or []
+    if absent := [column for column in needed if column not in columns]:
+        raise DatasetError(
+            f"{path} has no column named {absent[0]}", remedy=f"its first line has: {', '.join(columns) or 'nothing'}"
+        )
+    rows = []
+    for row in reader:
+        if "\0" in row or "\0" in row.values():
+            raise DatasetError(f"line {reader.line_num} of {path} has not {len(columns)} cells", remedy="mend it")
+        rows.append({column: cell.strip() for column, cell in row.items()})
+    return rows
+
+
+def digest(paths: Iterable[Path]) -> str:
+    """SHA-256 over the bytes of label files that have been read before, in their order."""
+    whole = hashlib.sha256()
+    for path in paths:
+        whole.update(hashlib.sha256(path.read_bytes()).digest())
+    return whole.hexdigest()
