@@ -126,6 +126,6 @@ def test_the_real_half():
     listing = list_fairface([REAL / "val_odd.tar"], [REAL / "fairface_label_val.csv"])
     assert listing.counts == [("rows in the label files", 2_367, 2_633)]
     assert len(listing.entries) == 2_500
-    assert list(listing.findings.values()) == [592, 2_500, 0]
+    assert list(listing.findings.values()) == [592, 2_500, 0, 0]
     ages = {"0-2", "3-9", "10-19", "20-29", "30-39", "40-49", "50-59", "60-69", "more than 70"}
     assert {e.attributes["age"] for e in listing.entries} == ages

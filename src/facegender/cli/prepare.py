@@ -45,6 +45,31 @@ def prepare_lfw(
     _prepare_and_print(list_lfw(source, lists, allow_missing=allow_missing), output, "LFW")
 
 
+@prepare.command("celeba")
+def prepare_celeba(
+    attributes: Annotated[Path, typer.Option(help="list_attr_celeba.txt, or a CSV with Male; may be .gz.")],
+    sources: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="SOURCE", help="Archives or folders of aligned images, whole or partial."),
+    ] = None,
+    partition: Annotated[
+        Path | None,
+        typer.Option(help="list_eval_partition.txt; not needed where the attributes have a column Partition."),
+    ] = None,
+    identities: Annotated[Path | None, typer.Option(help="identity_CelebA.txt, if you have it.")] = None,
+    squeezed: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="SOURCE", help="A further source, its images squeezed, say to 64x64; repeatable."),
+    ] = None,
+    output: OutputOption = Path("stores/celeba"),
+) -> None:
+    """CelebA's aligned images in the official splits; an image in several sources is taken from the first."""
+    from facegender.datasets.celeba import list_celeba
+
+    listing = list_celeba(sources or [], attributes, partition, identities=identities, squeezed=squeezed or [])
+    _prepare_and_print(listing, output, "CelebA")
+
+
 @prepare.command("utkface")
 def prepare_utkface(
     source: Annotated[Path, typer.Argument(help="Archive or folder of the aligned and cropped faces.")],
@@ -59,7 +84,7 @@ def prepare_utkface(
 @prepare.command("fairface")
 def prepare_fairface(
     sources: Annotated[
-        list[Path], typer.Argument(metavar="SOURCE...", help="Archives or folders with train/1.jpg, val/1.jpg ...")
+        list[Path], typer.Argument(metavar="SOURCE", help="Archives or folders with train/1.jpg, val/1.jpg ...")
     ],
     labels: Annotated[
         list[Path], typer.Option("--labels", help="fairface_label_train.csv, fairface_label_val.csv; may be .gz.")

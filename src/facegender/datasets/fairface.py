@@ -46,7 +46,7 @@ def list_fairface(sources: Sequence[Path], labels: Sequence[Path]) -> Listing:
         DatasetError: a source or a label file is not what it should be, or the two have nothing in common.
     """
     rows = _read_labels(labels)
-    places = places_by_name(sources, last_two)
+    places, copies = places_by_name(sources, last_two)
     names = [name for name in rows if name in places]
     if not names:
         raise DatasetError(
@@ -77,6 +77,7 @@ def list_fairface(sources: Sequence[Path], labels: Sequence[Path]) -> Listing:
             "ages that a spreadsheet took for days, mended": mended,
             "rows without a photo": len(rows) - len(names),
             "photos without a row, left out": len(places) - len(names),
+            "photos in several sources, taken from the first": copies,
         },
         usual=USUAL_FACE,
         labels_sha256=digest(labels),

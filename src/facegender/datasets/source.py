@@ -63,17 +63,23 @@ def image_paths(source: Path) -> list[str]:
     return sorted(name for name in names if PurePosixPath(name).suffix.lower() in _SUFFIXES)
 
 
-def places_by_name(sources: Iterable[Path], key: Callable[[str], str] = base_name) -> dict[str, tuple[int, str]]:
-    """The name of each image to the number of its source, from 0, and its path there; the first source that has it.
+def places_by_name(
+    sources: Iterable[Path], key: Callable[[str], str] = base_name
+) -> tuple[dict[str, tuple[int, str]], int]:
+    """Where each image is: the name it goes by to the number of its source, from 0, and its path there.
+
+    An image that is in several sources is taken from the first; how many there are comes second.
 
     Raises:
         DatasetError: as for `paths_by_name`.
     """
     places: dict[str, tuple[int, str]] = {}
+    again: set[str] = set()
     for number, source in enumerate(sources):
-        for name, path in paths_by_name(source, key).items():
-            places.setdefault(name, (number, path))
-    return places
+        found = paths_by_name(source, key)
+        again |= places.keys() & found.keys()
+        places = {name: (number, path) for name, path in found.items()} | places
+    return places, len(again)
 
 
 def read_images(
