@@ -17,12 +17,14 @@ _STYLE = """
 :root { color-scheme: light dark; }
 body { font: 16px/1.55 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { line-height: 1.2; } h2 { margin-top: 2.5rem; border-bottom: 1px solid #8884; padding-bottom: .2rem; }
-table { border-collapse: collapse; display: block; overflow-x: auto; margin: 1rem 0; font-variant-numeric: tabular-nums; }
+table { border-collapse: collapse; display: block; overflow-x: auto; margin: 1rem 0; }
+table { font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .7rem; border-bottom: 1px solid #8883; text-align: left; vertical-align: top; }
 th { border-bottom: 2px solid #8888; }
 img { max-width: 100%; height: auto; background: white; border-radius: 4px; }
 code { font-size: .9em; background: #8882; padding: .1em .3em; border-radius: 3px; overflow-wrap: anywhere; }
-pre { background: #8882; padding: .7rem; overflow-x: auto; border-radius: 4px; } pre code { background: none; padding: 0; }
+pre { background: #8882; padding: .7rem; overflow-x: auto; border-radius: 4px; }
+pre code { background: none; padding: 0; }
 """
 
 _IMAGE = re.compile(r'<img src="([^":]+\.png)"')
@@ -75,7 +77,7 @@ def write_report(folder: Path, name: str, title: str, introduction: Sequence[str
     text = "\n\n".join(parts) + "\n"
     with atomic_file(folder / f"{name}.md") as path:
         path.write_text(text, encoding="utf-8")
-    body = MarkdownIt("commonmark").enable("table").render(text)
+    body = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
     body = _IMAGE.sub(lambda match: f'<img src="{_data_url(folder / html.unescape(match[1]))}"', body)
     page = (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'

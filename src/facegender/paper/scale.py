@@ -88,8 +88,8 @@ def standard() -> Scale:
     """The custom CNN as it should be, the baselines as far as two cores take them."""
     return Scale(
         "standard",
-        "one fold; the custom CNN with its full number of epochs on LFW and 15 across datasets, the baselines at half of "
-        "their input and for two epochs, which is as far as two processor cores take them in an hour",
+        "one fold; the custom CNN with its full number of epochs on LFW and 15 across datasets, the baselines at half "
+        "of their input and for two epochs, which is as far as two processor cores take them in an hour",
         (
             FoldRun("paper-custom-rgb", "custom CNN", load_recipe("paper"), (10,)),
             FoldRun("paper-custom-gray", "custom CNN", load_recipe("paper", colour="gray"), (10,)),
