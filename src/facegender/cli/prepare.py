@@ -70,6 +70,33 @@ def prepare_celeba(
     _prepare_and_print(listing, output, "CelebA")
 
 
+@prepare.command("imdb-wiki")
+def prepare_imdb_wiki(
+    sources: Annotated[list[Path], typer.Argument(metavar="SOURCE", help="Archives or folders with 00/, 01/ ...")],
+    labels: Annotated[Path, typer.Option(help="imdb.mat or wiki.mat.")],
+    max_second_score: Annotated[
+        float, typer.Option(help="Leave out photos with a second face scored higher: the paper's filter.")
+    ] = 0.0,
+    min_face_score: Annotated[float, typer.Option(help="Leave out photos whose face is scored lower.")] = 1.0,
+    crops: Annotated[
+        bool, typer.Option("--crops", help="SOURCE holds the authors' face crops (imdb_crop, wiki_crop).")
+    ] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder of the store.  [default: stores/imdb or stores/wiki]")
+    ] = None,
+) -> None:
+    """IMDB or WIKI: photos of celebrities that show one face, in splits by person.
+
+    Neither the set's authors nor the paper tell their thresholds; the defaults are those of most who use the set.
+    """
+    from facegender.datasets.imdb_wiki import list_imdb_wiki
+
+    listing = list_imdb_wiki(
+        sources, labels, max_second_score=max_second_score, min_face_score=min_face_score, crops=crops
+    )
+    _prepare_and_print(listing, output or Path("stores") / listing.name, listing.name.upper())
+
+
 @prepare.command("utkface")
 def prepare_utkface(
     source: Annotated[Path, typer.Argument(help="Archive or folder of the aligned and cropped faces.")],

@@ -78,11 +78,11 @@ class FaceCropper:
 
     def _stand_in(self, picture: Picture, box: Box | None) -> Face | None:
         if box is not None:
-            return _in_box(box)
+            return face_in_box(box)
         return None if self.usual is None else _scaled(self.usual, picture.width, picture.height)
 
 
-def _in_box(box: Box) -> Face:
+def face_in_box(box: Box) -> Face:
     """The mean face in a tight box from brow to chin; eyes are about 0.42 of its width apart."""
     x, y, width, height = box
     apart, middle_x, eyes_y = 0.42 * width, x + width / 2, y + 0.35 * height
