@@ -67,7 +67,7 @@ def test_half_of_the_photos_will_do(made):
     assert "1 ages that a spreadsheet took for days, mended" in printed
     assert "1 rows without a photo" in printed
     assert "1 photos without a row, left out" in printed
-    assert "1 (50.00%) whose face was not found, cut out where it usually is: val/3.jpg" in printed
+    assert "1 (50.00%) whose face was not found, cut out where it usually is or the dataset says: val/3.jpg" in printed
     assert list(open_store(made / "store").attributes["found"]) == ["yes", "no"]
 
 

@@ -20,6 +20,10 @@ app.add_typer(prepare, name="prepare", help="Crop a dataset's faces to 64x64 and
 
 
 OutputOption = Annotated[Path, typer.Option("--output", "-o", help="Folder of the store.")]
+NameOption = Annotated[str | None, typer.Option(help="What the dataset is called.  [default: as SOURCE is]")]
+NamedOutputOption = Annotated[
+    Path | None, typer.Option("--output", "-o", help="Folder of the store.  [default: stores/NAME]")
+]
 
 
 @prepare.callback()
@@ -124,6 +128,35 @@ def prepare_fairface(
     _prepare_and_print(list_fairface(sources, labels), output)
 
 
+@prepare.command("folder")
+def prepare_folder(
+    source: Annotated[Path, typer.Argument(help="Folder or archive with photos below female/ and male/.")],
+    name: NameOption = None,
+    output: NamedOutputOption = None,
+) -> None:
+    """Photos of your own in folders female and male, perhaps below train, validation and test."""
+    from facegender.datasets.folder import list_folder
+
+    listing = list_folder(source, name or source.resolve().name.split(".")[0])
+    _prepare_and_print(listing, output or Path("stores") / listing.name)
+
+
+@prepare.command("manifest")
+def prepare_manifest(
+    source: Annotated[Path, typer.Argument(help="CSV: path, label, perhaps identity, split and any attributes.")],
+    root: Annotated[
+        Path | None, typer.Option(help="Folder or archive that the paths start from.  [default: that of SOURCE]")
+    ] = None,
+    name: NameOption = None,
+    output: NamedOutputOption = None,
+) -> None:
+    """Photos of your own, described by a CSV file."""
+    from facegender.datasets.manifest import list_manifest
+
+    listing = list_manifest(source, name or source.resolve().name.split(".")[0], root)
+    _prepare_and_print(listing, output or Path("stores") / listing.name)
+
+
 def _prepare_and_print(listing: Listing, output: Path, *table2_names: str) -> None:
     """Write the store; print its counts below those of the paper's Table 2, where that has the dataset."""
     from facegender.datasets.listing import prepare as run
@@ -155,8 +188,8 @@ def _print_report(report: Preparation, output: Path, table2_names: Sequence[str]
         console.print(f"{found:,} {text}" if isinstance(found, int) else f"{len(found):,} {text}: {_shown(found)}")
     fallbacks = report.fallbacks
     share = f"{len(fallbacks):,} ({len(fallbacks) / (report.female + report.male):.2%})"
-    which = f": {_shown(fallbacks)}" if fallbacks else ""
-    console.print(f"{share} whose face was not found, cut out where it usually is{which}")
+    which = f", cut out where it usually is or the dataset says: {_shown(fallbacks)}" if fallbacks else ""
+    console.print(f"{share} whose face was not found{which}")
 
 
 def _shown(names: Sequence[str]) -> str:

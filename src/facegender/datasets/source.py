@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from facegender.errors import DatasetError
 
-_SUFFIXES = {".jpg", ".jpeg", ".png"}
+_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 
 
 def image_names(source: Path) -> list[str]:

@@ -25,7 +25,8 @@ def hashed_splits(keys: Iterable[str], shares: tuple[float, float, float] = SHAR
         shares: of train, validation and test; they sum to 1.
     """
     bounds = list(accumulate(shares))[:-1]
-    places = (int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) / 2**64 for key in keys)
+    # As many bits as a float has, so that none is rounded up to 1.
+    places = ((int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) >> 11) / 2**53 for key in keys)
     return [SPLITS[bisect_right(bounds, place)] for place in places]
 
 

@@ -42,14 +42,17 @@ def read_table(path: Path, needed: Collection[str]) -> list[dict[str, str]]:
         needed: columns that must be there.
 
     Raises:
-        DatasetError: as for `read_text`; or a column is absent, or a row has more or fewer cells than the header.
+        DatasetError: as for `read_text`; or a column is absent or there twice, or a row has more or fewer cells than
+            the header.
     """
     reader = csv.DictReader(io.StringIO(read_text(path), newline=""), restkey="\0", restval="\0")
-    columns = reader.fieldnames or []
+    columns = reader.fieldnames = [column.strip() for column in reader.fieldnames or []]
     if absent := [column for column in needed if column not in columns]:
         raise DatasetError(
             f"{path} has no column named {absent[0]}", remedy=f"its first line has: {', '.join(columns) or 'nothing'}"
         )
+    if len(set(columns)) < len(columns):
+        raise DatasetError(f"{path} has two columns of one name", remedy="rename one of them")
     rows = []
     for row in reader:
         if "\0" in row or "\0" in row.values():
