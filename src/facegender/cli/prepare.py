@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from facegender.cli.root import app
+from facegender.datasets.imdb_wiki import MAX_SECOND_SCORE, MIN_FACE_SCORE
 
 if TYPE_CHECKING:
     from facegender.datasets.listing import Listing, Preparation
@@ -80,8 +81,10 @@ def prepare_imdb_wiki(
     labels: Annotated[Path, typer.Option(help="imdb.mat or wiki.mat.")],
     max_second_score: Annotated[
         float, typer.Option(help="Leave out photos with a second face scored higher: the paper's filter.")
-    ] = 0.0,
-    min_face_score: Annotated[float, typer.Option(help="Leave out photos whose face is scored lower.")] = 1.0,
+    ] = MAX_SECOND_SCORE,
+    min_face_score: Annotated[
+        float, typer.Option(help="Leave out photos whose face is scored lower.")
+    ] = MIN_FACE_SCORE,
     crops: Annotated[
         bool, typer.Option("--crops", help="SOURCE holds the authors' face crops (imdb_crop, wiki_crop).")
     ] = False,

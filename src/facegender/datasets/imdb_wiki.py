@@ -23,6 +23,10 @@ from facegender.datasets.splits import hashed_splits
 from facegender.datasets.tables import digest
 from facegender.errors import DatasetError, MissingExtraError
 
+#: Neither the set's authors nor the paper tell their thresholds. A second face of positive score is a detection, and
+#: 1.0 is what most users of the set ask of the first.
+MAX_SECOND_SCORE, MIN_FACE_SCORE = 0.0, 1.0
+
 #: The authors' crops have 40 % of the face's size on each side of it.
 _CROP_MARGIN = 0.4
 
@@ -112,8 +116,8 @@ def list_imdb_wiki(
     sources: Sequence[Path],
     labels: Path,
     *,
-    max_second_score: float,
-    min_face_score: float,
+    max_second_score: float = MAX_SECOND_SCORE,
+    min_face_score: float = MIN_FACE_SCORE,
     crops: bool = False,
 ) -> Listing:
     """The photos that show one face, with its gender, in splits by person: 80, 10 and 10 per cent.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from facegender.datasets.celeba import list_celeba
 from facegender.datasets.fairface import list_fairface
+from facegender.datasets.imdb_wiki import list_imdb_wiki
 from facegender.datasets.lfw import list_lfw
 from facegender.datasets.listing import Listing
 from facegender.datasets.utkface import list_utkface
@@ -25,6 +26,8 @@ def find_datasets(folder: Path) -> dict[str, Callable[[], Listing]]:
         celeba/     archives or folders; list_attr_celeba.txt and list_eval_partition.txt, or a CSV with both
         utkface/    an archive or folder
         fairface/   archives or folders; fairface_label_train.csv, fairface_label_val.csv
+        imdb/       archives or folders; imdb.mat
+        wiki/       archives or folders; wiki.mat
 
     Raises:
         InputError: there is no such folder, or none of the datasets in it.
@@ -34,6 +37,8 @@ def find_datasets(folder: Path) -> dict[str, Callable[[], Listing]]:
         "celeba": _celeba,
         "utkface": _utkface,
         "fairface": _fairface,
+        "imdb": partial(_imdb_wiki, "imdb.mat"),
+        "wiki": partial(_imdb_wiki, "wiki.mat"),
     }
     remedy = f"it should hold {', '.join(f'{name}/' for name in finders)}, as docs/datasets says"
     if not folder.is_dir():
@@ -68,6 +73,11 @@ def _fairface(folder: Path) -> Callable[[], Listing] | None:
     sources = _sources(folder)
     labels = [path for path in sorted(folder.glob("fairface_label_*")) if path.name.endswith((".csv", ".csv.gz"))]
     return partial(list_fairface, sources, labels) if sources and labels else None
+
+
+def _imdb_wiki(labels: str, folder: Path) -> Callable[[], Listing] | None:
+    sources = _sources(folder)
+    return partial(list_imdb_wiki, sources, folder / labels) if sources and (folder / labels).exists() else None
 
 
 def _sources(folder: Path) -> list[Path]:
