@@ -21,7 +21,7 @@ app.add_typer(prepare, name="prepare", help="Crop a dataset's faces to 64x64 and
 
 
 OutputOption = Annotated[Path, typer.Option("--output", "-o", help="Folder of the store.")]
-NameOption = Annotated[str | None, typer.Option(help="What the dataset is called.  [default: as SOURCE is]")]
+NameOption = Annotated[str | None, typer.Option(help="What the dataset is called.  [default: as the folder or file]")]
 NamedOutputOption = Annotated[
     Path | None, typer.Option("--output", "-o", help="Folder of the store.  [default: stores/NAME]")
 ]
@@ -146,9 +146,11 @@ def prepare_folder(
 
 @prepare.command("manifest")
 def prepare_manifest(
-    source: Annotated[Path, typer.Argument(help="CSV: path, label, perhaps identity, split and any attributes.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="CSV", help="Columns path, label, perhaps identity, split, attributes.")
+    ],
     root: Annotated[
-        Path | None, typer.Option(help="Folder or archive that the paths start from.  [default: that of SOURCE]")
+        Path | None, typer.Option(help="Folder or archive that the paths start from.  [default: that of CSV]")
     ] = None,
     name: NameOption = None,
     output: NamedOutputOption = None,
