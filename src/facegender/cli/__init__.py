@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import sys
 
-from facegender.cli import crossval, export, params, predict, prepare, train, train_detector  # noqa: F401  (each registers its verb)
+from facegender.cli import (  # noqa: F401  (each registers its verb)
+    crossdataset,
+    crossval,
+    errors,
+    evaluate,
+    export,
+    leaks,
+    params,
+    predict,
+    prepare,
+    train,
+    train_detector,
+)
 from facegender.cli.root import app, stderr
 from facegender.errors import FacegenderError
 

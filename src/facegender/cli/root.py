@@ -24,7 +24,10 @@ class _Verbs(TyperGroup):
     """Lists the verbs in the order in which people need them; says what an interrupted one leaves."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        order = ("predict", "params", "prepare", "train", "crossval", "export", "train-detector")
+        order = (
+            *("predict", "params", "prepare", "train", "crossval", "crossdataset", "evaluate", "errors", "leaks"),
+            *("export", "train-detector"),
+        )
         return sorted(super().list_commands(ctx), key=order.index)
 
     def invoke(self, ctx: Any) -> Any:

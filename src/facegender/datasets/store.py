@@ -149,6 +149,22 @@ def open_store(folder: str | Path) -> Store:
         raise StoreError(f"{folder} cannot be read: {error}", remedy=_again(folder)) from error
 
 
+def open_stores(folders: Sequence[str | Path]) -> dict[str, Store]:
+    """Open several stores, by their names.
+
+    Raises:
+        StoreError: as for `open_store`.
+        InputError: two have the same name.
+    """
+    stores: dict[str, Store] = {}
+    for folder in folders:
+        store = open_store(folder)
+        if store.name in stores:
+            raise InputError(f"two of the stores are named {store.name}", remedy="give each dataset once")
+        stores[store.name] = store
+    return stores
+
+
 def _again(folder: Path) -> str:
     return f"delete {folder} and run facegender prepare again"
 

@@ -13,16 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from facegender.datasets.store import LABELS, Store
+from facegender.datasets.store import Store
 from facegender.errors import InputError
-from facegender.evaluation.metrics import (
-    FloatArray,
-    IntArray,
-    Metrics,
-    measure,
-    p_male_from_logits,
-    wilson_interval,
-)
+from facegender.evaluation.metrics import FloatArray, IntArray, Metrics, measure, p_male_from_logits, wilson_interval
+from facegender.evaluation.predictions import Predictions, write_predictions
 from facegender.files import atomic_file
 from facegender.training.loop import Examples, Hardware, is_main_process, train
 from facegender.training.model import predict_logits
@@ -105,7 +99,7 @@ def cross_validate(
         logits.append(predict_logits(trained.classifier, store.crops, test, mirror=mirror))
         per_fold[number] = measure(labels[-1], p_male_from_logits(logits[-1]))
         if is_main_process():
-            _write_predictions(folder / "predictions.csv", store, test, logits[-1])
+            write_predictions(folder / "predictions.csv", Predictions.of(store, test, logits[-1]))
             on_fold(number, per_fold[number])
     result = CrossValidation(recipe.name, assignment, mirror, per_fold, np.concatenate(labels), np.concatenate(logits))
     if chosen == numbers and is_main_process():
@@ -128,14 +122,6 @@ def fold_examples(store: Store, assignment: str, number: int) -> Examples:
 def fold_folder(output: Path, number: int) -> Path:
     """The folder of one fold's run."""
     return output / f"fold-{number:02d}"
-
-
-def _write_predictions(path: Path, store: Store, index: IntArray, logits: FloatArray) -> None:
-    with atomic_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["image", "label", "logit_female", "logit_male"])
-        for i, (female, male) in zip(index, logits, strict=True):
-            writer.writerow([store.images[i], LABELS[store.labels[i]], f"{female:.5f}", f"{male:.5f}"])
 
 
 def _write_results(output: Path, recipe: Recipe, result: CrossValidation) -> None:

@@ -1,0 +1,114 @@
+"""``facegender crossdataset``: train on each dataset, test on every other."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from facegender.cli.evaluation import StoresArgument
+from facegender.cli.root import app, stderr
+from facegender.cli.training import (
+    AcceleratorOption,
+    ColourOption,
+    DevicesOption,
+    EpochsOption,
+    NetworkOption,
+    PrecisionOption,
+    RecipeOption,
+    SeedOption,
+    require_training,
+)
+
+if TYPE_CHECKING:
+    from facegender.evaluation.crossdataset import Cell, CrossDataset
+
+
+@app.command()
+def crossdataset(
+    stores: StoresArgument,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder of the runs and results; done runs are not repeated.")
+    ],
+    only_train: Annotated[
+        list[str] | None, typer.Option("--only-train", metavar="NAME", help="Train on this store only; repeatable.")
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model",
+            help="Train nothing and test this network: a shipped one, an .onnx file, or a finished run; repeatable.",
+        ),
+    ] = None,
+    recipe: RecipeOption = "tuned",
+    network: NetworkOption = None,
+    colour: ColourOption = None,
+    epochs: EpochsOption = None,
+    seed: SeedOption = None,
+    precision: PrecisionOption = None,
+    accelerator: AcceleratorOption = "auto",
+    devices: DevicesOption = 1,
+) -> None:
+    """Train on the train split of each store, test on the test split of every store.
+
+    The results are a matrix (CSV, PNG, SVG), the same by subgroup, every answer, and the faces that leak from a
+    train split into a test split, with the accuracy without them.
+    """
+    from facegender.datasets.store import open_stores
+
+    require_training()
+    from facegender.evaluation.crossdataset import cross_dataset, cross_test
+    from facegender.evaluation.models import open_models
+    from facegender.training.loop import Hardware
+    from facegender.training.recipe import load_recipe
+
+    opened = open_stores(stores)
+    if model:
+        result = cross_test(open_models(model), opened, output, on_cell=_told)
+    else:
+        settings = load_recipe(recipe, network=network, colour=colour, epochs=epochs, seed=seed, precision=precision)
+        hardware = Hardware(accelerator, devices)
+        result = cross_dataset(settings, opened, output, only_train=only_train or (), hardware=hardware, on_cell=_told)
+    if result.cells:  # otherwise another process prints
+        _print(result, output)
+
+
+def _told(cell: Cell) -> None:
+    low, high = cell.interval
+    stderr.print(
+        f"{cell.trained_on} -> {cell.tested_on}: {100 * cell.metrics.accuracy:.2f} % of {cell.metrics.count:,} faces "
+        f"({100 * low:.2f} to {100 * high:.2f})"
+    )
+
+
+def _print(result: CrossDataset, output: Path) -> None:
+    table = Table(title="Accuracy in % (women / men)", title_justify="left")
+    table.add_column("trained on \\ tested on", no_wrap=True)
+    columns = list(dict.fromkeys(cell.tested_on for cell in result.cells))
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    for start in range(0, len(result.cells), len(columns)):
+        row = result.cells[start : start + len(columns)]
+        shown = [
+            f"{100 * c.metrics.accuracy:.2f} ({100 * c.metrics.female_accuracy:.1f} / {100 * c.metrics.tpr:.1f})"
+            for c in row
+        ]
+        table.add_row(row[0].trained_on, *shown)
+    # In a pipe there is no right width: let every row be one line.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+    console.print(table)
+    for cell in result.cells:
+        if kept := cell.without_leaks:
+            leaked = cell.metrics.count - kept[0]
+            without = f"; without them {100 * kept[1] / kept[0]:.2f} %" if kept[0] else ""
+            console.print(
+                f"{cell.trained_on} -> {cell.tested_on}: {leaked:,} test faces were trained on as photo or person"
+                f"{without}",
+                soft_wrap=True,
+            )
+    for name in ("matrix.csv", "subgroups.csv", "matrix.png", "leaks.csv"):
+        console.print(str(output / name), soft_wrap=True)

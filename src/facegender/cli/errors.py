@@ -1,0 +1,43 @@
+"""``facegender errors``: a picture of the misclassified faces (Figure 8)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from facegender.cli.evaluation import ModelArgument, SplitOption
+from facegender.cli.root import app
+from facegender.cli.training import StoreArgument, require_training
+
+
+@app.command()
+def errors(
+    store: StoreArgument,
+    model: ModelArgument,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for errors.png and errors.csv.")],
+    split: SplitOption = "test",
+    limit: Annotated[int, typer.Option(min=1, help="Most faces shown of each gender; the CSV lists all.")] = 40,
+) -> None:
+    """Draw the misclassified faces, the most confident mistakes first, women above and men below.
+
+    The picture shows people of a research dataset: it is made for you, on this machine. Do not publish or commit it
+    unless the dataset's terms allow that.
+    """
+    from facegender.datasets.store import open_store
+
+    require_training()
+    from facegender.evaluation.gallery import mistakes, write_gallery
+    from facegender.evaluation.models import open_model
+    from facegender.evaluation.predictions import chosen_split
+
+    data, network = open_store(store), open_model(model)
+    index = chosen_split(data, split)
+    found = mistakes(data, index, network.logits(data.crops, index), network.temperature)
+    title = f"{network.name} on {data.name}, {split}: {len(found):,} of {len(index):,} faces misclassified"
+    write_gallery(output, data, found, limit, title)
+    Console(highlight=False).print(
+        f"{title} ({len(found) / len(index):.2%})\n{output / 'errors.csv'}\n{output / 'errors.png'}", soft_wrap=True
+    )

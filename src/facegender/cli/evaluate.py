@@ -1,0 +1,90 @@
+"""``facegender evaluate``: one network on one prepared store."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from facegender.cli.evaluation import ModelArgument, SplitOption
+from facegender.cli.params import Format
+from facegender.cli.root import app
+from facegender.cli.training import StoreArgument, require_training
+
+if TYPE_CHECKING:
+    from facegender.evaluation.subgroups import Subgroup
+
+
+@app.command()
+def evaluate(
+    store: StoreArgument,
+    model: ModelArgument,
+    split: SplitOption = "test",
+    by: Annotated[
+        str | None, typer.Option(metavar="ATTRIBUTE", help="Also by this column of the store, such as race or age.")
+    ] = None,
+    form: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.table,
+) -> None:
+    """Measure a network: accuracy with its 95 % Wilson interval, by gender and by one attribute more."""
+    from facegender.datasets.store import open_store
+
+    require_training()
+    from facegender.evaluation.models import open_model
+    from facegender.evaluation.predictions import chosen_split
+    from facegender.evaluation.subgroups import subgroups
+
+    data, network = open_store(store), open_model(model)
+    index = chosen_split(data, split)
+    predictions = network.predict(data, index)
+    metrics = predictions.measure()
+    groups = subgroups(data, index, predictions.right)
+    groups += subgroups(data, index, predictions.right, by) if by else []
+    if form is Format.json:
+        record = {"model": network.name, "store": data.name, "split": split, "metrics": metrics.to_dict()}
+        typer.echo(json.dumps({**record, "groups": [_record(group) for group in groups]}, indent=2))
+    elif form is Format.csv:
+        writer = csv.DictWriter(sys.stdout, list(_record(groups[0])), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(_record(group) for group in groups)
+    else:
+        console = Console(highlight=False)
+        console.print(_table(f"{network.name} on {data.name}, {split}", groups))
+        console.print(
+            f"TPR {100 * metrics.tpr:.2f} %, FPR {100 * metrics.fpr:.2f} %, precision {100 * metrics.precision:.2f} %, "
+            f"balanced accuracy {100 * metrics.balanced_accuracy:.2f} %, AUC {metrics.auc:.4f}; male is positive.",
+            soft_wrap=True,
+        )
+
+
+def _record(group: Subgroup) -> dict[str, Any]:
+    low, high = group.interval
+    return {
+        "attribute": group.attribute,
+        "value": group.value,
+        "gender": group.gender,
+        "count": group.count,
+        "accuracy": round(group.accuracy, 5),
+        "accuracy_low": round(low, 5),
+        "accuracy_high": round(high, 5),
+    }
+
+
+def _table(title: str, groups: list[Subgroup]) -> Table:
+    from facegender.evaluation.subgroups import EVERYONE
+
+    table = Table(title=title, title_justify="left")
+    for heading in ("", "gender", "faces", "accuracy %", "95 % interval"):
+        table.add_column(heading, justify="left" if heading in ("", "gender") else "right")
+    for number, group in enumerate(groups):
+        if number and groups[number - 1].value != group.value:
+            table.add_section()
+        low, high = group.interval
+        interval = f"{100 * low:.2f} to {100 * high:.2f}"
+        name = group.value if group.attribute == EVERYONE else f"{group.attribute}: {group.value}"
+        table.add_row(name, group.gender, f"{group.count:,}", f"{100 * group.accuracy:.2f}", interval)
+    return table

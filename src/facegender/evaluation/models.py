@@ -1,0 +1,86 @@
+"""Any network that can be evaluated behind one face: shipped, an ONNX file, or a finished training run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from facegender.datasets.store import Store
+from facegender.errors import InputError
+from facegender.evaluation.metrics import FloatArray, IntArray
+from facegender.evaluation.predictions import Predictions
+from facegender.faces.types import Crops
+from facegender.inference.classifier import BATCH, GenderClassifier
+from facegender.training.model import MODEL, TrainedModel, load_model, predict_logits
+
+
+@dataclass(frozen=True)
+class EvaluatedModel:
+    """A network and what is known of it.
+
+    Attributes:
+        name: of its weights, or of the data that it was trained on.
+        network: its name in the registry.
+        temperature: divides the logits before the softmax; 1 where it was not calibrated.
+        logits: crops (uint8, N x 64 x 64 x 3) and indices to float logits (female, male), one row an index.
+        examples: fingerprint of its training crops (`facegender.training.loop.Examples.fingerprint`), "" where unknown.
+    """
+
+    name: str
+    network: str
+    temperature: float
+    logits: Callable[[Crops, IntArray], FloatArray]
+    examples: str = ""
+
+    @classmethod
+    def of(cls, trained: TrainedModel) -> EvaluatedModel:
+        """A finished run's network, named after its training data."""
+        answer = partial(predict_logits, trained.classifier)
+        return cls(trained.store, trained.recipe.network, 1.0, answer, trained.examples)
+
+    def predict(self, store: Store, index: IntArray) -> Predictions:
+        """Its answers to the crops `index` of a store."""
+        return Predictions.of(store, index, self.logits(store.crops, index))
+
+
+def open_model(word: str | Path) -> EvaluatedModel:
+    """Find a network by what a user calls it.
+
+    Args:
+        word: a shipped name, an ``.onnx`` file with its card, or a finished run's folder or ``model.safetensors``.
+
+    Raises:
+        WeightsError: no such name, or an ONNX file that is not what its card says.
+        CheckpointError: no finished run there.
+    """
+    path = Path(word)
+    if path.is_dir() or path.suffix == ".safetensors":
+        return EvaluatedModel.of(load_model(path / MODEL if path.is_dir() else path))
+    classifier = GenderClassifier(word)
+
+    def answer(crops: Crops, index: IntArray) -> FloatArray:
+        starts = range(0, len(index), BATCH)
+        return np.concatenate([classifier.logits(crops[index[start : start + BATCH]]) for start in starts])
+
+    card = classifier.card
+    return EvaluatedModel(card.name, card.network, card.temperature, answer)
+
+
+def open_models(words: Sequence[str | Path]) -> dict[str, EvaluatedModel]:
+    """Several networks by name; those of finished runs are named after their training data.
+
+    Raises:
+        WeightsError, CheckpointError: as for `open_model`.
+        InputError: two have the same name.
+    """
+    models: dict[str, EvaluatedModel] = {}
+    for word in words:
+        model = open_model(word)
+        if model.name in models:
+            raise InputError(f"two of the networks are named {model.name}", remedy="give one at a time")
+        models[model.name] = model
+    return models

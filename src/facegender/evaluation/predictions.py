@@ -1,0 +1,101 @@
+"""What a network answered to labelled crops, in memory and as CSV."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from facegender.datasets.store import LABELS, Store
+from facegender.errors import InputError
+from facegender.evaluation.metrics import FloatArray, IntArray, Metrics, measure, p_male_from_logits
+from facegender.files import atomic_file
+
+_HEADER = ["image", "label", "logit_female", "logit_male"]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Answers beside what they should be.
+
+    Attributes:
+        images: N names.
+        labels: int64, N; 0 female, 1 male.
+        logits: float, N x 2 (female, male), not calibrated.
+    """
+
+    images: Sequence[str]
+    labels: IntArray
+    logits: FloatArray
+
+    @property
+    def right(self) -> npt.NDArray[np.bool_]:
+        """N; whether the likelier answer is the label."""
+        right: npt.NDArray[np.bool_] = (self.logits[:, 1] >= self.logits[:, 0]) == (self.labels == 1)
+        return right
+
+    def measure(self) -> Metrics:
+        """Compare the answers with the labels.
+
+        Raises:
+            InputError: there are not both labels.
+        """
+        if len(set(self.labels.tolist())) < 2:
+            raise InputError(f"the {len(self.labels)} tested faces are not of both labels", remedy="test on others")
+        return measure(self.labels, p_male_from_logits(self.logits))
+
+    @classmethod
+    def of(cls, store: Store, index: IntArray, logits: FloatArray) -> Predictions:
+        """The answers to the crops `index` of a store."""
+        return cls([store.images[i] for i in index.tolist()], store.labels[index], logits)
+
+
+def chosen_split(store: Store, name: str) -> IntArray:
+    """The crops of one split of a store, or of ``all``.
+
+    Raises:
+        InputError: no such split, or no crops in it.
+    """
+    index = np.arange(len(store)) if name == "all" else np.flatnonzero([split == name for split in store.splits])
+    if not len(index):
+        there = ", ".join(sorted(set(store.splits)))
+        raise InputError(f"store {store.name} has no crops in the split {name!r}", remedy=f"it has: {there}, all")
+    return index
+
+
+def write_predictions(path: Path, predictions: Predictions) -> None:
+    """One line a crop: image, label, logit_female, logit_male.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    with atomic_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(_HEADER)
+        rows = zip(predictions.images, predictions.labels.tolist(), predictions.logits.tolist(), strict=True)
+        writer.writerows(
+            [image, LABELS[label], f"{female:.5f}", f"{male:.5f}"] for image, label, (female, male) in rows
+        )
+
+
+def read_predictions(path: Path) -> Predictions:
+    """What `write_predictions` wrote.
+
+    Raises:
+        InputError: the file is absent, or is something else.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        return Predictions(
+            [row["image"] for row in rows],
+            np.array([LABELS.index(row["label"]) for row in rows], dtype=np.int64),
+            np.array([[float(row[name]) for name in _HEADER[2:]] for row in rows], dtype=np.float64).reshape(-1, 2),
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        columns = ", ".join(_HEADER)
+        raise InputError(f"{path} is no file of predictions: {error}", remedy=f"its columns: {columns}") from error
