@@ -50,6 +50,8 @@ def test_the_exported_file_answers_as_pytorch_does(colour, store, store_folder, 
 
     model = onnx.load(tmp_path / "out" / "made.onnx")
     assert str(tmp_path).encode() not in model.SerializeToString()
+    for weights in model.graph.initializer:
+        weights.ClearField("raw_data")  # any three bytes occur among millions
     assert b".py" not in model.SerializeToString()
 
 
