@@ -1,0 +1,56 @@
+"""``facegender reproduce``: the paper's experiments, as far as the data at hand allow, and a report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from facegender.cli.root import app, say
+from facegender.cli.training import AcceleratorOption, DevicesOption, require_training
+
+
+@app.command()
+def reproduce(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of runs and report; done parts are kept.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder with lfw/, celeba/, utkface/, fairface/ as their authors ship them (docs/datasets)."),
+    ] = None,
+    stores: Annotated[
+        Path | None,
+        typer.Option(help="Folder of prepared stores, which go before DATA.  [default: OUTPUT/stores]"),
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="One fold and a few epochs: a quarter of an hour.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Ten folds of everything: for a GPU.")] = False,
+    accelerator: AcceleratorOption = "auto",
+    devices: DevicesOption = 1,
+) -> None:
+    """Run the paper's experiments and write report.html and report.md, published beside measured.
+
+    Without --quick or --full: one fold, the custom CNN with all its epochs, the baselines at half their input for
+    two. An interrupted run goes on where it was.
+    """
+    if quick and full:
+        raise typer.BadParameter("--quick and --full exclude each other.")
+    require_training()
+    from facegender.paper import scale as scales
+    from facegender.paper.reproduce import reproduce as run
+    from facegender.progress import Bar
+    from facegender.training.loop import Hardware, is_main_process
+
+    scale = scales.quick() if quick else scales.full() if full else scales.standard()
+    with Bar("cropping") as bar:
+        report = run(
+            scale,
+            output,
+            data=data,
+            stores=stores,
+            hardware=Hardware(accelerator, devices),
+            on_part=say,
+            on_image=lambda total: bar.step(total=total),
+        )
+    if is_main_process():
+        Console(highlight=False).print(str(report), soft_wrap=True)
