@@ -47,7 +47,7 @@ def done(scale, store_folder, tmp_path_factory):
 
 
 def test_the_report_holds_every_part(done):
-    output, page, _ = done
+    _, page, _ = done
     text = page.read_text()
     for title in ("Tables 1, 3 and 4", "Table 2", "Figure 3", "Figures 4 to 6", "Figure 7", "Figure 8", "Table 5"):
         assert f"<h2>{title}" in text
@@ -74,7 +74,7 @@ def test_figures_and_tables_lie_beside_the_markdown(done):
 
 def test_what_is_done_is_read(done, scale):
     output, page, parts = done
-    models = sorted(output.rglob("model.safetensors")) + [output / "benchmark" / "benchmark.json"]
+    models = [*sorted(output.rglob("model.safetensors")), output / "benchmark" / "benchmark.json"]
     before = [path.stat().st_mtime_ns for path in models]
     first = page.read_text()
     assert reproduce(scale, output, hardware=CPU).read_text() == first

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from facegender.benchmark import BATCHES, PRECISIONS, Benchmark, benchmark, read_benchmark, registered
 from facegender.datasets.listing import prepare
 from facegender.datasets.store import Store, open_store, read_manifest
 from facegender.errors import InputError, StoreError
@@ -118,7 +119,7 @@ def _stores(
     names = [name for name in sections.NAMES if name in ready | set(listings)]
     if not names:
         raise InputError(f"no prepared dataset in {folder}", remedy="give --data FOLDER, or --stores FOLDER")
-    counts = {}
+    counts: dict[str, Sequence[tuple[str, int, int]]] = {}
     for name in names:
         report: Mapping[str, Any] = read_manifest(folder / name)["report"]
         counts[name] = [(text, female, male) for text, female, male in report["counts"]]

@@ -139,7 +139,7 @@ def folds(outcomes: Sequence[FoldOutcome], output: Path) -> Section:
     header = ["network", "recipe", *MEASURES.values(), "published accuracy / TPR", "difference of accuracy"]
     blocks = [
         "LFW, the paper's random folds: the same person may stand on both sides. Percent; `male` is the positive "
-        "class; ± is the standard deviation over folds. The paper says that gray is about one point lower for all networks.",
+        "class; ± is the standard deviation over folds. The paper says that gray is about one point lower for all.",
         table(header, rows),
     ]
     if panels:
@@ -195,8 +195,8 @@ def errors(store: Store, index: np.ndarray, predictions: Predictions, output: Pa
         "Figure 8: the misclassified",
         [
             f"{len(found):,} of {len(index):,} faces; the most confident mistakes first. The paper names angular or "
-            "round features, pose, sunglasses and microphones as reasons. The photos are those of the dataset: do not pass "
-            "this figure on without looking at its terms.",
+            "round features, pose, sunglasses and microphones as reasons. The photos are those of the dataset: do not "
+            "pass this figure on without looking at its terms.",
             picture(f"{FIGURES}/figure8/errors.png", f"Figure 8: {which}"),
             command("facegender errors STORE MODEL --output DIR"),
         ],
