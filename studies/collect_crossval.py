@@ -10,9 +10,8 @@ import csv
 import json
 from pathlib import Path
 
-from machine import machine
-
 from facegender.files import atomic_file
+from facegender.machine import machine
 
 MEASURES = ("accuracy", "tpr", "fpr", "precision", "female_accuracy", "balanced_accuracy", "auc")
 

@@ -20,7 +20,6 @@ from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
-from machine import machine
 
 from facegender.datasets.cropping import middle_face
 from facegender.detection.measure import CONFIDENT, Comparison, as_rows, landmark_error
@@ -33,6 +32,7 @@ from facegender.faces.detect import OnnxDetector
 from facegender.faces.types import Face, Image, Picture
 from facegender.files import atomic_file
 from facegender.inference.classifier import GenderClassifier
+from facegender.machine import machine
 from facegender.progress import track
 from facegender.weights import detector_path
 

@@ -15,8 +15,6 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from machine import machine
-
 from facegender import FaceAnalyzer
 from facegender.datasets.cropping import middle_face
 from facegender.datasets.source import image_names, read_images
@@ -24,6 +22,7 @@ from facegender.evaluation.metrics import wilson_interval
 from facegender.faces.decode import decode
 from facegender.faces.types import PhotoResult, Prediction
 from facegender.files import atomic_file
+from facegender.machine import machine
 from facegender.progress import track
 
 _COLUMNS = (

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import PIL.Image
 import skimage.data
-from machine import machine
 
 from facegender.files import atomic_file
+from facegender.machine import machine
 
 
 def main() -> None:

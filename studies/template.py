@@ -18,7 +18,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from machine import machine
 
 from facegender.datasets.cropping import FaceCropper
 from facegender.datasets.lfw import USUAL_FACE, list_lfw
@@ -30,6 +29,7 @@ from facegender.faces.decode import decode
 from facegender.faces.detect import OnnxDetector
 from facegender.faces.types import Crops
 from facegender.files import atomic_file
+from facegender.machine import machine
 from facegender.progress import track
 from facegender.training.loop import Examples, train
 from facegender.training.model import predict_logits

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from machine import machine
 
 from facegender.datasets.store import open_store
 from facegender.files import atomic_file
+from facegender.machine import machine
 from facegender.training.batches import epoch_batches, steps_per_epoch
 from facegender.training.loop import training_step
 from facegender.training.model import channel_statistics, classifier_from_recipe
