@@ -29,6 +29,7 @@ from facegender.faces.types import CROP_SIZE
 from facegender.files import atomic_file
 from facegender.inference.runtime import Session
 from facegender.networks.classifier import CropClassifier
+from facegender.networks.deploy import deployable
 from facegender.training.loop import Examples
 from facegender.training.model import MODEL, TrainedModel, load_model, predict_logits
 
@@ -39,10 +40,10 @@ PARITY = 1e-4
 MAX_ERROR = 0.01
 
 
-def to_onnx(classifier: CropClassifier) -> bytes:
-    """The classifier as an ONNX model: uint8 ``crops`` N x 64 x 64 x 3 in, float32 ``logits`` N x 2 out."""
-    example = torch.zeros(2, CROP_SIZE, CROP_SIZE, 3, dtype=torch.uint8)
-    return onnx_bytes(classifier, example, "crops", "logits", {0: torch.export.Dim("faces")})
+def to_onnx(classifier: CropClassifier, size: int = CROP_SIZE) -> bytes:
+    """The classifier as an ONNX model: uint8 ``crops`` N x `size` x `size` x 3 in, float32 ``logits`` N x 2 out."""
+    example = torch.zeros(2, size, size, 3, dtype=torch.uint8)
+    return onnx_bytes(deployable(classifier, size), example, "crops", "logits", {0: torch.export.Dim("faces")})
 
 
 def onnx_bytes(module: nn.Module, example: Tensor, takes: str, gives: str, dynamic: dict[int, Any]) -> bytes:
