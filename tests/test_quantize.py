@@ -1,0 +1,83 @@
+"""The 8-bit form of a network: integers inside, the same answers outside."""
+
+import numpy as np
+import onnx
+import pytest
+
+from facegender.errors import WeightsError
+from facegender.export import to_onnx
+from facegender.inference.runtime import Session
+from facegender.networks.build import build
+from facegender.networks.classifier import CropClassifier
+from facegender.networks.layers import LRN, Conv, Linear, Network, ReLU
+from facegender.quantize import quantize
+from facegender.weights import DEFAULT, onnx_path
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return onnx_path(DEFAULT).read_bytes()
+
+
+@pytest.fixture(scope="module")
+def crops(store, astronaut):
+    """Drawn ones and windows of a photo, many of them on the face: every other one calibrates."""
+    places = [(y, x) for y in range(20, 120, 10) for x in range(120, 220, 10)]
+    windows = np.stack([astronaut[y : y + 128 : 2, x : x + 128 : 2] for y, x in places])
+    return np.concatenate([store.crops, windows])
+
+
+@pytest.fixture(scope="module")
+def quantized(shipped, crops):
+    return quantize(shipped, crops[::2])
+
+
+def test_weights_are_stored_in_8_bits(shipped, quantized):
+    graph = onnx.load_from_string(quantized).graph
+    constants = {constant.name: onnx.numpy_helper.to_array(constant) for constant in graph.initializer}
+    dequantized = {node.output[0]: node.input for node in graph.node if node.op_type == "DequantizeLinear"}
+    layers = [node for node in graph.node if node.op_type in ("Conv", "Gemm")]
+    assert len(layers) == 10
+    for layer in layers:
+        weights, scales = (constants[name] for name in dequantized[layer.input[1]][:2])
+        assert weights.dtype == np.int8
+        assert np.abs(weights.astype(int)).max() <= 64  # 7 bits
+        assert scales.shape == (weights.shape[0],)  # one an output channel
+        assert layer.input[0] in dequantized  # activations too
+    assert len(quantized) < len(shipped) / 3.5
+
+
+def test_onnx_runtime_computes_in_integers(quantized, tmp_path):
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    onnxruntime.InferenceSession(quantized, options, providers=["CPUExecutionProvider"])
+    kinds = [node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node]
+    assert kinds.count("QLinearConv") == 7
+    assert kinds.count("QGemm") == 3
+    assert "Conv" not in kinds
+
+
+def test_it_agrees_with_float32(shipped, quantized, crops):
+    ours = Session(shipped, threads=1).run(crops[1::2])
+    theirs = Session(quantized, threads=1).run(crops[1::2])
+    assert (ours.argmax(1) == theirs.argmax(1)).mean() >= 0.95
+    assert np.abs(ours - theirs).mean() < 0.1 * ours.std()
+
+
+def test_local_response_normalization_keeps_its_sums_in_float():
+    lrn = LRN(size=5, alpha=1e-4, beta=0.75, k=1.0)
+    layers = (Conv("conv_1", 8, kernel=3, stride=4), ReLU(), lrn, Conv("conv_2", 4, kernel=3), Linear("fc_1", 2))
+    classifier = CropClassifier(build(Network("small", 32, 3, 2, layers, 1)), (127.5,) * 3, (64.0,) * 3, 32)
+    crops = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
+    graph = onnx.load_from_string(quantize(to_onnx(classifier, 32), crops)).graph
+    constants = {constant.name for constant in graph.initializer}
+    convolutions = [node for node in graph.node if node.op_type == "Conv"]
+    assert [node.input[1] in constants for node in convolutions] == [False, True, False]  # float32 weights
+
+
+def test_what_is_no_network():
+    with pytest.raises(WeightsError, match="cannot be quantised"):
+        quantize(b"no network", np.zeros((1, 64, 64, 3), np.uint8))
