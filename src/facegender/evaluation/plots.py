@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -59,5 +60,6 @@ def save_figure(figure: Figure, path: Path) -> None:
         OutputError: the folder cannot be written.
     """
     kind = path.suffix.removeprefix(".")
-    with atomic_file(path) as temporary:
+    # Without a salt of ours, an SVG's names are drawn anew every time.
+    with atomic_file(path) as temporary, rc_context({"svg.hashsalt": "facegender"}):
         figure.savefig(temporary, dpi=150, format=kind, metadata={"Date": None} if kind == "svg" else None)
