@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from facegender.cli import (  # noqa: F401  (each registers its verb)
+    benchmark,
     crossdataset,
     crossval,
     errors,
@@ -14,6 +15,7 @@ from facegender.cli import (  # noqa: F401  (each registers its verb)
     params,
     predict,
     prepare,
+    reproduce,
     train,
     train_detector,
 )

@@ -25,7 +25,6 @@ from facegender.errors import InputError, StoreError
 from facegender.evaluation.crossdataset import Cell, CrossDataset, cross_dataset
 from facegender.evaluation.predictions import Predictions
 from facegender.machine import machine
-from facegender.networks.registry import NAMES
 from facegender.paper import sections
 from facegender.paper.data import find_datasets
 from facegender.paper.experiments import FoldOutcome, run_folds
@@ -121,8 +120,8 @@ def _stores(
         raise InputError(f"no prepared dataset in {folder}", remedy="give --data FOLDER, or --stores FOLDER")
     counts: dict[str, Sequence[tuple[str, int, int]]] = {}
     for name in names:
-        report: Mapping[str, Any] = read_manifest(folder / name)["report"]
-        counts[name] = [(text, female, male) for text, female, male in report["counts"]]
+        report: Mapping[str, Any] = read_manifest(folder / name).get("report", {})
+        counts[name] = [(text, female, male) for text, female, male in report.get("counts", ())]
     return {name: open_store(folder / name) for name in names}, counts
 
 
@@ -140,7 +139,7 @@ def _benchmark(scale: Scale, store: Store | None, folder: Path) -> Benchmark:
     if done.exists():
         return read_benchmark(done)
     result = benchmark(
-        [registered(name) for name in NAMES],
+        [registered(name) for name in scale.benchmark_networks],
         store,
         precisions=("fp32",) if scale.name == "quick" else PRECISIONS,
         batches=(1, 64) if scale.name == "quick" else BATCHES,

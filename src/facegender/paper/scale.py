@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from facegender.networks.registry import NAMES
 from facegender.training.recipe import Recipe, load_recipe
 
 ALL_FOLDS = tuple(range(1, 11))
@@ -45,6 +46,7 @@ class Scale:
         fold_runs: on LFW's random folds: figures 4 to 6 and LFW's half of table 5 and figure 7.
         cross: recipes of the cross-dataset runs, by the network's printed name; the first is the custom CNN's.
         benchmark_seconds: time for one cell of the benchmark.
+        benchmark_networks: whose inference time is measured, by registry name; the first is what ratios are against.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Scale:
     fold_runs: tuple[FoldRun, ...]
     cross: tuple[tuple[str, Recipe], ...]
     benchmark_seconds: float
+    benchmark_networks: tuple[str, ...] = NAMES
 
 
 _BASELINES = (("AlexNet", "alexnet"), ("GoogLeNet", "googlenet"))

@@ -1,0 +1,195 @@
+"""``facegender benchmark``: how fast the networks are here, in every runtime."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from facegender.cli.root import app, say
+from facegender.cli.training import require_training
+from facegender.networks.registry import NAMES
+
+if TYPE_CHECKING:
+    from facegender.benchmark import Benchmark, Timing
+
+
+class Format(StrEnum):
+    """How the numbers are printed."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+
+
+@app.command()
+def benchmark(
+    store: Annotated[
+        Path | None, typer.Argument(help="A prepared store whose crops are classified; none: seeded noise.")
+    ] = None,
+    *,
+    network: Annotated[
+        list[str] | None,
+        typer.Option("--network", "-n", help=f"{', '.join(NAMES)}, weights as initialised; may be given again."),
+    ] = None,
+    model: Annotated[list[Path] | None, typer.Option(help="A run's model.safetensors; may be given again.")] = None,
+    onnx: Annotated[
+        list[str] | None, typer.Option(help="An ONNX file, or a shipped network; may be given again.")
+    ] = None,
+    runtime: Annotated[
+        list[str] | None, typer.Option(help="onnxruntime, openvino or torch; may be given again. Default: all.")
+    ] = None,
+    device: Annotated[
+        list[str] | None,
+        typer.Option(help="cpu, cuda, gpu, npu or auto (OpenVINO's choice); may be given again. Default: all."),
+    ] = None,
+    precision: Annotated[
+        list[str] | None, typer.Option(help="fp32, bf16, fp16 or int8; may be given again. Default: all.")
+    ] = None,
+    batches: Annotated[str, typer.Option(help="Crops a call.", metavar="N,N,...")] = "1,8,32,64,128,256",
+    streams: Annotated[
+        str | None,
+        typer.Option(
+            help="Calls at the same time, which share the threads. Default: 1, and one a thread.", metavar="N,N,..."
+        ),
+    ] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads. Default: all usable cores.", min=1)] = None,
+    seconds: Annotated[float, typer.Option(help="For each cell: a network, a way to run it, a batch.")] = 2.0,
+    rounds: Annotated[int, typer.Option(help="Every cell is timed once in each.", min=1)] = 10,
+    crops: Annotated[int, typer.Option(help="How many crops to classify.", min=1)] = 1200,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder for benchmark.json, benchmark.csv, figure3.png and figure3.svg."),
+    ] = None,
+    form: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.table,
+) -> None:
+    """Time networks at batch 1 and at the best batch, in every runtime and precision that this machine has.
+
+    Without --network, --model and --onnx: the paper's three, the custom CNN in both variants. Ratios are against the
+    first of --model, then --network, then --onnx.
+    """
+    from facegender.datasets.store import open_store
+
+    require_training()
+    from facegender.benchmark import PRECISIONS, Interrupted, exported, registered, trained
+    from facegender.benchmark import benchmark as run
+
+    if not (network or model or onnx):
+        network = list(NAMES)
+    subjects = [
+        *(trained(path) for path in model or ()),
+        *(registered(name) for name in network or ()),
+        *(exported(name) for name in onnx or ()),
+    ]
+    try:
+        result = run(
+            subjects,
+            None if store is None else open_store(store),
+            crops=crops,
+            runtimes=runtime,
+            only_devices=device,
+            precisions=precision or PRECISIONS,
+            batches=_numbers(batches, "--batches"),
+            streams=None if streams is None else _numbers(streams, "--streams"),
+            threads=threads,
+            seconds=seconds,
+            rounds=rounds,
+            command=shlex.join(["facegender", *sys.argv[1:]]),
+        )
+    except Interrupted as stop:
+        _give(stop.partial, output, form)
+        stop.add_note("what was measured until now is above")
+        raise
+    _give(result, output, form)
+
+
+def _numbers(text: str, option: str) -> list[int]:
+    try:
+        return sorted({int(number) for number in text.split(",")})
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a list of whole numbers", param_hint=option) from None
+
+
+def _give(result: Benchmark, output: Path | None, form: Format) -> None:
+    from facegender.benchmark import save_figure3
+
+    if form is Format.csv:
+        typer.echo(result.to_csv(), nl=False)
+    elif form is Format.json:
+        typer.echo(result.to_json(), nl=False)
+    else:
+        _tables(result)
+    if output is not None:
+        result.write(output)
+        for path in (output / "benchmark.json", output / "benchmark.csv", *save_figure3(result, output)):
+            say(str(path))
+
+
+def _tables(result: Benchmark) -> None:
+    # Piped text gets room for every column.
+    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    single = result.find(batch=1, streams=1)
+    if single:
+        table = _table("One crop at a time, milliseconds", ("mean", "median", "p10-p90", "ratio", "of matmul"))
+        for t, name in _by_way(single, table):
+            ratio = "-" if t.ratio is None else f"{t.ratio:.3g} ({t.ratio_p10:.3g}-{t.ratio_p90:.3g})"
+            spread = f"{t.p10_ms:.3g}-{t.p90_ms:.3g}"
+            table.add_row(name, t.network, f"{t.image_ms:.3g}", f"{t.median_ms:.3g}", spread, ratio, _share(t))
+        console.print(table)
+    table = _table("Crops a second, where they are most", ("batch", "streams", "a second", "of matmul"))
+    for t, name in _by_way(result.fastest(), table):
+        table.add_row(name, t.network, str(t.batch), str(t.streams), f"{t.images_per_second:,.0f}", _share(t))
+    console.print(table)
+    low, middle, high = (f"{rate / 1e9:.1f}" for rate in result.ceiling)
+    for line in (
+        f"{result.crops}; {result.machine}, {result.threads} threads; "
+        + ", ".join(f"{name} {number}" for name, number in result.versions.items()),
+        "ratio: mean time over the first network's in the same round, median (p10-p90) of the rounds.",
+        "of matmul: multiply-accumulates a second over those of a float32 matrix product, "
+        f"{middle} (p10-p90 {low}-{high}) thousand million.",
+    ):
+        console.print(line, soft_wrap=True)
+    for way, what in _skips(result).items():
+        console.print(f"not timed: {way} ({'; '.join(what)})", soft_wrap=True)
+
+
+def _table(title: str, numbers: tuple[str, ...]) -> Table:
+    table = Table("runtime", "network", title=title, title_justify="left")
+    for heading in numbers:
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table
+
+
+def _by_way(timings: list[Timing], table: Table) -> Iterator[tuple[Timing, str]]:
+    """Each timing with the way in which it ran, named once; a line in the table between two ways."""
+    last = ""
+    for timing in timings:
+        way = f"{timing.runtime} {timing.device} {timing.precision}"
+        if way != last and last:
+            table.add_section()
+        yield timing, "" if way == last else way
+        last = way
+
+
+def _share(timing: Timing) -> str:
+    return "-" if timing.ceiling_share is None else f"{timing.ceiling_share:.0%}"
+
+
+def _skips(result: Benchmark) -> dict[str, list[str]]:
+    """By way to run and reason, which networks and batches were not timed."""
+    skips: dict[str, list[str]] = defaultdict(list)
+    batches: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for skip in result.skipped:
+        way = " ".join(part for part in (skip.runtime, skip.device, skip.precision) if part)
+        batches[f"{way}: {skip.reason}", skip.network].append("" if skip.batch is None else str(skip.batch))
+    for (way, network), numbers in batches.items():
+        skips[way].append(f"{network or 'all networks'}{' at batch ' if numbers[0] else ''}{', '.join(numbers)}")
+    return skips
