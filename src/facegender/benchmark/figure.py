@@ -37,7 +37,7 @@ def draw_figure3(result: Benchmark) -> Figure:
         title = f"{_RUNTIMES[runtime]}\n{device.upper()}, {precision}"
         groups.append((title, {names[t.network]: t.image_ms for t in same}))
     widths = [_BAR * len(bars) + 0.35 for _, bars in groups]
-    figure = new_figure(max(7.0, 1.5 + 1.45 * sum(widths)), 4.6)
+    figure = new_figure(max(7.0, 1.3 + 1.15 * sum(widths)), 4.6)
     axes = figure.add_subplot()
     drawn: set[str] = set()
     centres, left = [], 0.0
@@ -58,7 +58,7 @@ def draw_figure3(result: Benchmark) -> Figure:
                 label=None if label in drawn else label,
             )
             drawn.add(label)
-            axes.annotate(f"{value:.3g}", (x, value), (0, 2), textcoords="offset points", ha="center", fontsize=7)
+            axes.annotate(_short(value), (x, value), (0, 2), textcoords="offset points", ha="center", fontsize=7)
         centres.append(centre)
         left += width
     border = sum(widths[:count_published])
@@ -93,13 +93,18 @@ def save_figure3(result: Benchmark, folder: Path) -> list[Path]:
     return paths
 
 
+def _short(value: float) -> str:
+    """Three figures, no exponent."""
+    return f"{value:.0f}" if value >= 1000 else f"{value:.3g}"
+
+
 def _series(timings: Sequence[Timing]) -> dict[str, Timing | None]:
     """Labels in the order of their bars, the paper's networks first, each with a timing of it where there is one."""
     series: dict[str, Timing | None] = {row.network: None for row in published.figure3()}
     for timing in {t.network: t for t in timings}.values():
         label = PRINTED_NAMES.get(timing.architecture, timing.network)
         if series.get(label) is not None:
-            label = f"{label}, {timing.network}"
+            label = f"{label} ({timing.network})"
         series[label] = timing
     return series
 

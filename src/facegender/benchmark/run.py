@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 
 from facegender.benchmark.results import Benchmark, Skipped, summarise
-from facegender.benchmark.runtimes import PRECISIONS, RUNTIMES, Engine, Unavailable, devices, installed, start
+from facegender.benchmark.runtimes import PRECISIONS, RUNTIMES, Engine, Unavailable, devices_of, installed, start
 from facegender.benchmark.subjects import Subject, take_crops
 from facegender.benchmark.timing import Batches, Cell, matmul_rate, time_round, warm_up
 from facegender.datasets.store import Store
@@ -47,7 +47,7 @@ def benchmark(
     *,
     crops: int = CROPS,
     runtimes: Sequence[str] | None = None,
-    only_devices: Sequence[str] | None = None,
+    devices: Sequence[str] | None = None,
     precisions: Sequence[str] = PRECISIONS,
     batches: Sequence[int] = BATCHES,
     streams: Sequence[int] | None = None,
@@ -63,7 +63,7 @@ def benchmark(
         store: whose crops are classified; None takes seeded noise.
         crops: how many.
         runtimes: of `RUNTIMES`; None takes all that are installed.
-        only_devices: ``cpu``, ``cuda``, ``gpu``, ``npu`` or ``auto``; None takes all that the runtimes find.
+        devices: ``cpu``, ``cuda``, ``gpu``, ``npu`` or ``auto``; None takes all that the runtimes find.
         precisions: of `PRECISIONS`.
         batches: crops a call.
         streams: calls at the same time, with an equal share of the threads each; None takes 1 and `threads`. PyTorch
@@ -92,7 +92,7 @@ def benchmark(
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        places = _places(runtimes, only_devices, skipped)
+        places = _places(runtimes, devices, skipped)
         plan = _Plan(taken, places, precisions, sorted(batches), streams, threads, seconds, skipped)
         with Bar("preparing", len(subjects) * len(places) * len(precisions)) as bar:
             cells = [cell for subject in subjects for cell in plan.cells(subject, bar)]
@@ -235,7 +235,7 @@ def _places(
                 raise MissingExtraError(runtime, extra)
             skipped.append(Skipped("", runtime, "", "", None, str(MissingExtraError(runtime, extra))))
             continue
-        found = devices(runtime)
+        found = devices_of(runtime)
         if only is not None and "auto" in only and runtime == "openvino" and "auto" not in found:
             found.append("auto")  # with one device it has no choice, but it can be asked for
         present.update(found)

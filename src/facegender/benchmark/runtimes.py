@@ -51,7 +51,7 @@ def installed(runtime: str) -> bool:
     return find_spec(runtime) is not None
 
 
-def devices(runtime: str) -> list[str]:
+def devices_of(runtime: str) -> list[str]:
     """What an installed runtime finds here, in lower case; OpenVINO's ``auto`` where it has a choice."""
     if runtime == "torch":
         return ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
@@ -79,7 +79,7 @@ def start(
     Args:
         runtime: of `RUNTIMES`, installed.
         subject: the network.
-        device: of `devices(runtime)`, or ``auto`` in OpenVINO.
+        device: of `devices_of(runtime)`, or ``auto`` in OpenVINO.
         precision: of `PRECISIONS`.
         streams: how many calls will run at once.
         threads: CPU threads that all streams share.

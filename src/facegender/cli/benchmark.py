@@ -95,7 +95,7 @@ def benchmark(
             None if store is None else open_store(store),
             crops=crops,
             runtimes=runtime,
-            only_devices=device,
+            devices=device,
             precisions=precision or PRECISIONS,
             batches=_numbers(batches, "--batches"),
             streams=None if streams is None else _numbers(streams, "--streams"),
@@ -106,7 +106,7 @@ def benchmark(
         )
     except Interrupted as stop:
         _give(stop.partial, output, form)
-        stop.add_note("what was measured until now is above")
+        stop.add_note(f"what was measured until now is {'above' if output is None else f'in {output}'}")
         raise
     _give(result, output, form)
 

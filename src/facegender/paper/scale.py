@@ -109,7 +109,7 @@ def standard() -> Scale:
             ),
         ),
         (("custom CNN", load_recipe("tuned", epochs=15)),),
-        benchmark_seconds=2.0,
+        benchmark_seconds=1.0,
     )
 
 
