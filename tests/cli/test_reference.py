@@ -17,14 +17,10 @@ def test_the_reference_is_up_to_date(tmp_path):
 
 
 def test_every_verb_says_what_it_does():
-<<<<<<< HEAD
     root = subprocess.run([sys.executable, "-m", "facegender", "--help"], check=True, capture_output=True, text=True)
     verbs = ("predict", "params", "prepare", "train", "crossval", "crossdataset", "evaluate", "errors", "leaks")
     for verb in (*verbs, "export", "train-detector"):
         assert verb in root.stdout
-=======
-    for verb in ("predict", "params", "prepare", "train", "crossval", "export", "benchmark", "train-detector"):
->>>>>>> 48f18fd (docs/benchmark.md; the chart's labels; a test of exported files no longer meets weights that spell .py)
         shown = subprocess.run(
             [sys.executable, "-m", "facegender", verb, "--help"], check=True, capture_output=True, text=True
         )
