@@ -130,6 +130,13 @@ def test_stores_of_one_use(stores, tmp_path):
     assert "heldout_accuracy" in (tmp_path / "train-made" / "history.csv").read_text()
 
 
+def test_a_name_does_not_lead_out_of_the_folder(stores, tiny_model, tmp_path):
+    odd = {"../made": replace(stores["made"], name="../made")}
+    cross_test(open_models([tiny_model]), odd, tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert rows(tmp_path / "out" / "matrix.csv")[0]["tested_on"] == "../made"
+
+
 def test_what_cannot_be_done_is_said_before_training(stores, tmp_path):
     def refused(match, changed, **options):
         with pytest.raises(InputError, match=match):

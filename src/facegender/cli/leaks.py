@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -33,7 +34,8 @@ def leaks(
     found = find_leaks(opened)
     counts = count_leaks(opened, found)
     write_leaks(output, counts, found)
-    console = Console(highlight=False)
+    # In a pipe there is no right width: let every row be one line.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
     if any(count.leaked for count in counts):
         console.print(leak_table(counts))
     else:

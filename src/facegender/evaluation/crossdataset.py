@@ -7,6 +7,7 @@ validation split is only looked at.
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,7 +150,7 @@ def cross_test(
         for column, index in tests.items():
             store = stores[column]
             predictions = model.predict(store, index)
-            write_predictions(output / "predictions" / row / f"{column}.csv", predictions)
+            write_predictions(output / "predictions" / _file_name(row) / f"{_file_name(column)}.csv", predictions)
             cell = Cell(
                 row,
                 column,
@@ -170,7 +171,12 @@ def cross_test(
 
 def run_folder(output: Path, name: str) -> Path:
     """The folder of the run on one store."""
-    return output / f"train-{name}"
+    return output / f"train-{_file_name(name)}"
+
+
+def _file_name(name: str) -> str:
+    """A store may be called anything, also what would lead out of the folder."""
+    return re.sub(r"[^\w-]", "_", name)
 
 
 def _examples(stores: Mapping[str, Store]) -> Iterator[tuple[str, Examples]]:
