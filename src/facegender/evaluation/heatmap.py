@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from matplotlib import colormaps
+from matplotlib.colors import ListedColormap
 from matplotlib.patches import Rectangle
 
 from facegender.evaluation.plots import new_figure, save_figure
@@ -14,8 +16,8 @@ from facegender.evaluation.subgroups import FEW
 
 #: Accuracies from chance to perfect share the shades, so that two matrices can be compared.
 _LOWEST, _HIGHEST = 50.0, 100.0
-#: Above this accuracy the shade is so dark that the text is white.
-_DARK = 87.0
+#: Light enough for black print everywhere.
+_SHADES = ListedColormap(colormaps["Blues"](np.linspace(0.0, 0.55, 256)))
 
 
 @dataclass(frozen=True)
@@ -56,11 +58,10 @@ def draw_heatmap(path: Path, squares: Sequence[Square], title: str = "") -> None
         shades[rows.index(square.trained_on), columns.index(square.tested_on)] = 100 * square.accuracy
     figure = new_figure(2.9 + 1.35 * len(columns), 1.5 + 0.95 * len(rows))
     axes = figure.subplots()
-    picture = axes.imshow(shades, cmap="Blues", vmin=_LOWEST, vmax=_HIGHEST, aspect="auto")
+    picture = axes.imshow(shades, cmap=_SHADES, vmin=_LOWEST, vmax=_HIGHEST, aspect="auto")
     for square in squares:
         x, y = columns.index(square.tested_on), rows.index(square.trained_on)
         few = square.count < FEW
-        colour = "white" if 100 * square.accuracy > _DARK and not few else "black"
         if few:
             frame = Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor="white", edgecolor="0.8", hatch="//", linewidth=0)
             axes.add_patch(frame)
@@ -68,7 +69,7 @@ def draw_heatmap(path: Path, squares: Sequence[Square], title: str = "") -> None
         note = f"only {square.count} faces" if few else below
         for text, drop, size in ((f"{100 * square.accuracy:.1f}", -0.14, 13.0), (note, 0.23, 7.5)):
             box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5} if few else None
-            axes.text(x, y + drop, text, color=colour, fontsize=size, ha="center", va="center", bbox=box)
+            axes.text(x, y + drop, text, fontsize=size, ha="center", va="center", bbox=box)
     axes.set_xticks(range(len(columns)), columns)
     axes.set_yticks(range(len(rows)), rows)
     axes.set(xlabel="tested on", ylabel="trained on", title=title)
