@@ -19,7 +19,7 @@ def test_the_reference_is_up_to_date(tmp_path):
 def test_every_verb_says_what_it_does():
     root = subprocess.run([sys.executable, "-m", "facegender", "--help"], check=True, capture_output=True, text=True)
     verbs = ("predict", "params", "prepare", "train", "crossval", "crossdataset", "evaluate", "errors", "leaks")
-    for verb in (*verbs, "export", "train-detector"):
+    for verb in (*verbs, "export", "benchmark", "reproduce", "train-detector"):
         assert verb in root.stdout
         shown = subprocess.run(
             [sys.executable, "-m", "facegender", verb, "--help"], check=True, capture_output=True, text=True

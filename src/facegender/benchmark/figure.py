@@ -58,7 +58,7 @@ def draw_figure3(result: Benchmark) -> Figure:
                 label=None if label in drawn else label,
             )
             drawn.add(label)
-            axes.annotate(_short(value), (x, value), (0, 2), textcoords="offset points", ha="center", fontsize=7, zorder=5)
+            axes.text(x, 1.03 * value, _short(value), fontsize=7, zorder=5, ha="center", va="bottom")
         centres.append(centre)
         left += width
     border = sum(widths[:count_published])

@@ -6,7 +6,6 @@ import shlex
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,20 +13,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from facegender.cli.params import Format
 from facegender.cli.root import app, say
 from facegender.cli.training import require_training
 from facegender.networks.registry import NAMES
 
 if TYPE_CHECKING:
     from facegender.benchmark import Benchmark, Timing
-
-
-class Format(StrEnum):
-    """How the numbers are printed."""
-
-    table = "table"
-    csv = "csv"
-    json = "json"
 
 
 @app.command()
