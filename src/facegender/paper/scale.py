@@ -33,7 +33,8 @@ class FoldRun:
         whose = "the paper's" if recipe.name.startswith("paper") else "ours"
         size = recipe.describe().input_size
         folds = "10 folds" if self.folds == ALL_FOLDS else f"fold {', '.join(map(str, self.folds))}"
-        return f"{whose}, {recipe.colour}, input {size}, {recipe.epochs} epochs, {folds}"
+        epochs = f"{recipe.epochs} epoch{'s' if recipe.epochs > 1 else ''}"
+        return f"{whose}, {recipe.colour}, input {size}, {epochs}, {folds}"
 
 
 @dataclass(frozen=True)
