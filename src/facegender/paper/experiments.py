@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,15 +58,3 @@ def run_folds(
         else:
             outcomes.append(FoldOutcome(run, result))
     return outcomes
-
-
-def write_rows(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
-    """A CSV whose columns are the keys of the first row.
-
-    Raises:
-        OutputError: the folder cannot be written.
-    """
-    with atomic_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -335,9 +335,9 @@ def _answers(outcome: FoldOutcome) -> Predictions:
     return Predictions([""] * len(result.labels), result.labels, result.logits)
 
 
-def _both(output: Path, name: str, draw: object) -> None:
+def _both(output: Path, name: str, draw: Callable[[Path], None]) -> None:
     for suffix in ("png", "svg"):
-        draw(output / FIGURES / f"{name}.{suffix}")  # type: ignore[operator]
+        draw(output / FIGURES / f"{name}.{suffix}")
 
 
 def _count(value: object) -> str:
