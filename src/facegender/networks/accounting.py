@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from facegender.networks.layers import BatchNorm, Branches, Conv, Layer, Linear, Network, Shape, trace
+from facegender.networks.layers import BatchNorm, Branches, Conv, Layer, Linear, Network, Residual, Shape, trace
 
 #: Bytes that one stored weight takes.
 PRECISIONS = {"fp32": 4, "fp16": 2, "int8": 1}
@@ -92,3 +92,5 @@ def _rows(layers: tuple[Layer, ...], shape: Shape, prefix: str) -> Iterator[Row]
             case Branches():
                 for number, branch in enumerate(layer.branches, start=1):
                     yield from _rows(branch, before, f"{prefix}{layer.name}.branch_{number}.")
+            case Residual():
+                yield from _rows(layer.layers, before, f"{prefix}{layer.name}.")

@@ -14,11 +14,13 @@ from facegender.networks.layers import (
     Branches,
     Conv,
     Dropout,
+    GlobalAvgPool,
     Layer,
     Linear,
     MaxPool,
     Network,
     ReLU,
+    Residual,
     Shape,
     extra_padding,
     trace,
@@ -60,6 +62,14 @@ class _Branches(nn.Module):
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         return torch.cat([branch(features) for branch in self.children()], dim=1)
+
+
+class _Residual(nn.Sequential):
+    """Adds what its layers make of the input to the input."""
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        changed: torch.Tensor = super().forward(features)
+        return features + changed
 
 
 def _sequential(layers: tuple[Layer, ...], shape: Shape) -> nn.Sequential:
@@ -107,3 +117,7 @@ def _module(layer: Layer, shape: Shape, first: bool) -> nn.Module:  # noqa: PLR0
             return nn.Linear(shape.values, features)
         case Branches(_, branches):
             return _Branches(branches, shape)
+        case GlobalAvgPool():
+            return nn.AdaptiveAvgPool2d(1)
+        case Residual(_, layers):
+            return _Residual(OrderedDict(_sequential(layers, shape).named_children()))

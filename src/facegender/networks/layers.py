@@ -114,7 +114,20 @@ class Branches:
     branches: tuple[tuple[Layer, ...], ...]
 
 
-Layer = Conv | BatchNorm | ReLU | LRN | MaxPool | AvgPool | Dropout | Linear | Branches
+@dataclass(frozen=True)
+class GlobalAvgPool:
+    """Mean over the whole map, whatever its size: one value a channel."""
+
+
+@dataclass(frozen=True)
+class Residual:
+    """x + layers(x), for layers that keep the shape (K. He et al., CVPR 2016)."""
+
+    name: str
+    layers: tuple[Layer, ...]
+
+
+Layer = Conv | BatchNorm | ReLU | LRN | MaxPool | AvgPool | GlobalAvgPool | Dropout | Linear | Branches | Residual
 
 
 @dataclass(frozen=True)
@@ -171,11 +184,12 @@ def extra_padding(size: int, pool: MaxPool) -> int:
     return max(0, (output - 1) * pool.stride + pool.kernel - (size + 2 * pool.padding))
 
 
-def output_shape(layer: Layer, shape: Shape) -> Shape:
+def output_shape(layer: Layer, shape: Shape) -> Shape:  # noqa: PLR0911 (one return a layer)
     """The shape that `layer` makes of `shape`.
 
     Raises ValueError where the layer cannot take it: a kernel too large, a convolution or pool
-    after the features were flattened, branches that give maps of different sizes.
+    after the features were flattened, branches that give maps of different sizes, a residual
+    block that changes the shape.
     """
     match layer:
         case Conv():
@@ -192,6 +206,12 @@ def output_shape(layer: Layer, shape: Shape) -> Shape:
             if len({end.size for end in ends}) != 1:
                 raise ValueError(f"the branches of {layer.name} give different sizes: {', '.join(map(str, ends))}")
             return Shape(sum(end.channels for end in ends), ends[0].size)
+        case GlobalAvgPool():
+            return Shape(shape.channels, 1)
+        case Residual():
+            if (end := _end(layer.layers, shape)) != shape:
+                raise ValueError(f"{layer.name} adds {end} to {shape}")
+            return shape
         case _:
             return shape
 

@@ -10,15 +10,18 @@ from facegender.networks.alexnet import alexnet
 from facegender.networks.custom_cnn import custom_cnn
 from facegender.networks.googlenet import googlenet
 from facegender.networks.layers import Network, trace
+from facegender.networks.residual import residual
 
 _NETWORKS: dict[str, Callable[..., Network]] = {
     "custom-cnn-table1": partial(custom_cnn, "table1"),
     "custom-cnn-table3": partial(custom_cnn, "table3"),
     "alexnet": alexnet,
     "googlenet": googlenet,
+    "residual": partial(residual, 16, (32, 64, 128), (1, 2, 2), "residual"),
+    "residual-nano": partial(residual, 8, (16, 32, 80), (1, 1, 1), "residual-nano"),
 }
 NAMES = tuple(_NETWORKS)
-_ANY_SIZE = ("alexnet", "googlenet")
+_ANY_SIZE = ("alexnet", "googlenet", "residual", "residual-nano")
 
 
 def network(
@@ -31,7 +34,7 @@ def network(
         channels: of the input.
         classes: logits.
         dropout: of all dropout layers; None keeps the network's own.
-        input_size: side of the input; None keeps the network's own, and only AlexNet and GoogLeNet take others.
+        input_size: side of the input; None keeps the network's own, and the custom CNN takes no other.
 
     Raises:
         RecipeError: an unknown name, channels or classes below 1, a dropout outside [0, 1), or an impossible size.
@@ -47,7 +50,7 @@ def network(
     options = {"dropout": dropout, "input_size": input_size}
     try:
         built = _NETWORKS[name](
-            channels, classes, **{key: value for key, value in options.items() if value is not None}
+            channels=channels, classes=classes, **{key: value for key, value in options.items() if value is not None}
         )
         for _ in trace(built.layers, built.input_shape):
             pass
