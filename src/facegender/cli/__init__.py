@@ -11,6 +11,7 @@ from facegender.cli import (  # noqa: F401  (each registers its verb)
     errors,
     evaluate,
     export,
+    join,
     leaks,
     params,
     predict,

@@ -25,7 +25,18 @@ class _Verbs(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         order = (
-            *("predict", "params", "prepare", "train", "crossval", "crossdataset", "evaluate", "errors", "leaks"),
+            *(
+                "predict",
+                "params",
+                "prepare",
+                "join",
+                "train",
+                "crossval",
+                "crossdataset",
+                "evaluate",
+                "errors",
+                "leaks",
+            ),
             *("export", "benchmark", "reproduce", "train-detector"),
         )
         return sorted(super().list_commands(ctx), key=order.index)

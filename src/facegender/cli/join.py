@@ -1,0 +1,41 @@
+"""``facegender join``: several prepared stores as one to train on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from facegender.cli.evaluation import StoresArgument
+from facegender.cli.root import app
+from facegender.cli.training import require_training
+
+
+@app.command()
+def join(
+    stores: StoresArgument,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the joined store.")],
+    test: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="STORE", help="A store that is a test as a whole; nothing of it is taken. Repeatable."),
+    ] = None,
+) -> None:
+    """Join the train and validation crops of several stores, without copies and people that a test asks for.
+
+    Faces that stand in two splits or stores are looked for as `facegender leaks` does.
+    """
+    from facegender.datasets.join import join_stores
+    from facegender.datasets.store import open_stores
+
+    require_training()
+    from facegender.evaluation.leaks import find_leaks
+
+    opened = open_stores([*stores, *(test or [])])
+    tests = list(opened)[len(stores) :]
+    counts = join_stores(opened, tests, find_leaks(opened), output)
+    console = Console(highlight=False)
+    for name, count in counts.items():
+        console.print(f"{name}: " + ", ".join(f"{number:,} {what}" for what, number in count.items()))
+    console.print(str(output), soft_wrap=True)
