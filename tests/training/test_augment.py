@@ -37,3 +37,18 @@ def test_the_seed_alone_decides(crops):
     assert np.array_equal(first, augment(crops, settings, np.random.default_rng(7)))
     assert not np.array_equal(first, augment(crops, settings, np.random.default_rng(8)))
     assert first.shape == crops.shape
+
+
+def test_smaller_crops_are_the_same_crops_scaled():
+    ramp = np.broadcast_to(np.arange(64, dtype=np.uint8)[None, :, None] * 4, (3, 64, 64, 3))
+    small = augment(np.ascontiguousarray(ramp), Augmentation(), np.random.default_rng(1), 32)
+    assert small.shape == (3, 32, 32, 3)
+    # The centre of pixel x at half size lies between pixels 2x and 2x + 1.
+    assert np.abs(small[0, 5, 1:-1, 0].astype(int) - (np.arange(1, 31) * 8 + 2)).max() <= 1
+
+
+def test_blur_takes_details_not_brightness(crops):
+    blurred = augment(crops, Augmentation(blur=1.0), np.random.default_rng(1))
+    assert (np.abs(np.diff(blurred.astype(int), axis=2)).mean((1, 2, 3)) < 80).all()
+    assert np.abs(np.diff(crops.astype(int), axis=2)).mean() > 80
+    assert np.allclose(blurred.mean((1, 2, 3)), crops.mean((1, 2, 3)), atol=3)

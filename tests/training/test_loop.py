@@ -86,7 +86,8 @@ def test_killed_and_resumed_is_the_same_as_uninterrupted(store_folder, tmp_path)
     recipe = tmp_path / "slow.toml"
     recipe.write_text(
         'optimizer = "adamw"\nlearning_rate = 0.003\nschedule = "one-cycle"\nema = 0.9\n'
-        'epochs = 6\nbatch_size = 20\nprecision = "32-true"\n[augmentation]\nflip = true\nrotate = 5.0\n'
+        'epochs = 6\nbatch_size = 20\nprecision = "32-true"\npruning = 0.5\n'
+        "first_size = 48\n[augmentation]\nflip = true\nrotate = 5.0\n"
     )
 
     def command(output):
@@ -110,6 +111,23 @@ def test_killed_and_resumed_is_the_same_as_uninterrupted(store_folder, tmp_path)
     assert len(resumed.history) == 6
     for a, b in zip(resumed.classifier.state_dict().values(), whole.classifier.state_dict().values(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_a_residual_network_with_growing_crops_and_orthogonal_steps(store, tmp_path):
+    recipe = replace(
+        QUICK,
+        network="residual-nano",
+        optimizer="muon",
+        learning_rate=0.1,
+        momentum=0.9,
+        first_size=32,
+        pruning=0.3,
+        epochs=6,
+        population_statistics=False,
+    )
+    trained = run(store, tmp_path / "run", recipe)
+    assert trained.history[-1].heldout_accuracy > 0.9
+    assert trained.classifier.size == 64
 
 
 def test_a_checkpoint_cut_short_is_named(store, tmp_path):

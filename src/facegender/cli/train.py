@@ -30,7 +30,10 @@ def train(
     recipe: RecipeOption = "paper",
     holdout: Annotated[
         str | None,
-        typer.Option(help="Fold kept out of training and watched, as ASSIGNMENT:NUMBER, such as identity:10."),
+        typer.Option(
+            help="Kept out of training and watched: a fold as ASSIGNMENT:NUMBER, such as identity:10, or validation, "
+            "which also leaves the test split alone."
+        ),
     ] = None,
     network: NetworkOption = None,
     colour: ColourOption = None,
@@ -57,10 +60,14 @@ def train(
     settings = load_recipe(recipe, network=network, colour=colour, epochs=epochs, seed=seed, precision=precision)
     data = open_store(store)
     examples = Examples(data, np.arange(len(data)))
-    if holdout is not None:
+    if holdout == "validation":
+        examples = Examples(data, data.split("train"), data.split("validation"))
+    elif holdout is not None:
         assignment, _, number = holdout.partition(":")
         if not number.isdigit():
-            raise InputError(f"--holdout {holdout!r} is not ASSIGNMENT:NUMBER", remedy="such as identity:10")
+            raise InputError(
+                f"--holdout {holdout!r} is not ASSIGNMENT:NUMBER", remedy="such as identity:10, or validation"
+            )
         examples = fold_examples(data, assignment, int(number))
     trained = run(settings, examples, output, Hardware(accelerator, devices))
     if not is_main_process():

@@ -24,7 +24,7 @@ from facegender.datasets.store import Store
 from facegender.errors import CheckpointError, DivergedError, InputError
 from facegender.files import atomic_file
 from facegender.progress import Bar
-from facegender.training.batches import epoch_batches, steps_per_epoch
+from facegender.training.batches import Batch, epoch_batches, select, steps_per_epoch
 from facegender.training.checkpoint import (
     Checkpoint,
     load_checkpoint,
@@ -125,7 +125,7 @@ def train(recipe: Recipe, examples: Examples, output: Path, hardware: Hardware |
         with Bar("training", recipe.epochs * run.steps) as bar:
             bar.step(len(run.history) * run.steps)
             while len(run.history) < recipe.epochs:
-                run.epoch(lambda note: bar.step(note=note))
+                run.epoch(lambda note, steps=1: bar.step(steps, note=note))
                 run.save()
     except KeyboardInterrupt as stop:
         stop.add_note(
@@ -178,8 +178,10 @@ class _Run:
         self.mean, self.std = channel_statistics(store.crops, examples.train, gray=recipe.colour == "gray")
         self.details = {**details, "mean": self.mean, "std": self.std}
         self.classifier = classifier_from_recipe(recipe, self.mean, self.std)
+        self.full_size = self.classifier.size
         self.average = WeightAverage(self.classifier, recipe.ema) if recipe.ema else None
         self.history: list[EpochRecord] = []
+        self.losses = np.full(len(examples.train), np.inf, np.float32)
         self.model, self.optimizer = fabric.setup(self.classifier, make_optimizer(recipe, self.classifier))
         if self.average:
             self.average.model.to(fabric.device)
@@ -195,7 +197,7 @@ class _Run:
         """The weights that are evaluated: the average where there is one."""
         return self.average.model if self.average else self.classifier
 
-    def epoch(self, on_step: Callable[[str], None]) -> None:
+    def epoch(self, on_step: Callable[..., None]) -> None:
         """One pass over the training crops, and one look at those held out."""
         fabric, recipe, store = self.fabric, self.recipe, self.examples.store
         number = len(self.history)
@@ -204,24 +206,36 @@ class _Run:
         self.model.train()
         started, rate = time.perf_counter(), 0.0
         sums = torch.zeros(3, dtype=torch.float64)  # loss, right answers, images
+        selection = select(recipe, self.examples.train, self.losses, number)
+        steps = steps_per_epoch(recipe, len(selection.index))
         batches = epoch_batches(
-            recipe, store.crops, store.labels, self.examples.train, number, fabric.global_rank, fabric.world_size
+            recipe, store.crops, store.labels, selection, number, fabric.global_rank, fabric.world_size
         )
+        losses = np.full(len(self.losses), -1.0, np.float32)
+        self.classifier.size = recipe.crop_size(number, self.full_size)
         for step, batch in enumerate(batches):
-            rate = learning_rate(recipe, number, step, self.steps)
+            rate = learning_rate(recipe, number, step, steps)
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
-            crops, target = fabric.to_device(batch)
-            loss, logits = training_step(fabric, self.model, self.optimizer, crops, target, recipe, self.loss_weights)
+            loss, each, right = training_step(fabric, self.model, self.optimizer, batch, recipe, self.loss_weights)
             if self.average:
                 self.average.update(self.classifier, number * self.steps + step)
             if not math.isfinite(loss):
                 where = f"{recipe.name}, {recipe.network}: step {step + 1} of epoch {number + 1}"
                 raise DivergedError(f"{where}: the loss is {float(loss)}", remedy="lower learning_rate")
-            right = (logits.argmax(1) == target).sum()
-            sums += torch.tensor([float(loss) * len(target), float(right), len(target)], dtype=torch.float64)
+            losses[np.searchsorted(self.examples.train, batch.index)] = each.cpu().numpy()
+            images = len(batch.labels)
+            sums += torch.tensor([float(loss) * images, float(right), images], dtype=torch.float64)
             on_step(f"epoch {number + 1} loss {sums[0] / sums[2]:.3f} accuracy {sums[1] / sums[2]:.3f}")
+        on_step(f"epoch {number + 1}", self.steps - steps)
+        self.classifier.size = self.full_size
         seconds = time.perf_counter() - started
+        losses = (
+            torch.as_tensor(fabric.all_reduce(torch.from_numpy(losses).to(fabric.device), reduce_op="max"))
+            .cpu()
+            .numpy()
+        )
+        self.losses = np.where(losses >= 0, losses, self.losses)
         total = fabric.all_reduce(sums.float().to(fabric.device), reduce_op="sum")
         loss_sum, right_sum, images = torch.as_tensor(total).tolist()
         heldout = None
@@ -243,7 +257,7 @@ class _Run:
         """Write the checkpoint that a later start goes on from."""
         if self.fabric.is_global_zero:
             tensors = {f"model.{k}": v for k, v in self.classifier.state_dict().items()}
-            tensors |= optimizer_tensors(self.optimizer)
+            tensors |= optimizer_tensors(self.optimizer) | {"losses": torch.from_numpy(self.losses)}
             if self.average:
                 tensors |= {f"average.{k}": v for k, v in self.average.model.state_dict().items()}
             save_checkpoint(self.output / CHECKPOINT, tensors, self._details())
@@ -267,6 +281,7 @@ class _Run:
         saved = _load_same_run(self.output / CHECKPOINT, self.details)
         self.classifier.load_state_dict(saved.part("model."))
         restore_optimizer(self.optimizer, saved.part("optimizer."))
+        self.losses = saved.tensors["losses"].numpy()
         if self.average:
             self.average.model.load_state_dict(saved.part("average."))
         self.history = [EpochRecord(**record) for record in saved.details["history"]]
@@ -279,22 +294,24 @@ def training_step(
     fabric: Fabric,
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
-    crops: Tensor,
-    target: Tensor,
+    batch: Batch,
     recipe: Recipe,
     loss_weights: Tensor,
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor]:
     """One forward and backward pass and the optimizer's step.
 
     Returns:
-        the loss (a scalar) and the logits, float32, N x 2.
+        the loss of the batch (a scalar), that of each crop (float32, N), and how many were right.
     """
+    crops, target, weights = fabric.to_device((batch.crops, batch.labels, batch.weights))
     logits = model(crops).float()
-    loss = F.cross_entropy(logits, target, weight=loss_weights, label_smoothing=recipe.label_smoothing)
+    each = F.cross_entropy(logits, target, reduction="none", label_smoothing=recipe.label_smoothing)
+    weights = weights * loss_weights[target]
+    loss = (each * weights).sum() / loss_weights[target].sum()
     optimizer.zero_grad()
     fabric.backward(loss)
     optimizer.step()
-    return loss.detach(), logits.detach()
+    return loss.detach(), each.detach(), (logits.argmax(1) == target).sum()
 
 
 def write_history(path: Path, history: list[EpochRecord]) -> None:

@@ -16,9 +16,13 @@ from facegender.training.settings import build_settings, check_ranges, read_sett
 Precision: TypeAlias = Literal["auto", "32-true", "bf16-mixed"]
 
 
+#: Share of the epochs over which crops grow from `Recipe.first_size` to their full size.
+GROWTH = 0.7
+
 #: Least and greatest value of each number in a recipe.
 _RANGES = {
     "input_size": (0, 1024),
+    "first_size": (0, 1024),
     "epochs": (1, 100_000),
     "batch_size": (2, 1_000_000),
     "learning_rate": (1e-9, 1e3),
@@ -30,6 +34,7 @@ _RANGES = {
     "label_smoothing": (0.0, 0.99),
     "class_balance": (0.0, 1.0),
     "ema": (0.0, 0.99999),
+    "pruning": (0.0, 0.95),
     "seed": (0, 2**31 - 1),
 }
 
@@ -45,6 +50,8 @@ class Augmentation:
         shift: largest shift, share of the crop's width.
         colour: largest relative change of brightness and contrast; saturation changes 1.5 times as much.
         erase: probability of covering a random rectangle.
+        blur: probability of losing detail, as small, distant, shaken or much compressed faces have: down-scaled to
+            as little as a quarter and up again, or blurred with a sigma of up to 2 pixels.
     """
 
     flip: bool = False
@@ -53,9 +60,10 @@ class Augmentation:
     shift: float = 0.0
     colour: float = 0.0
     erase: float = 0.0
+    blur: float = 0.0
 
     def __post_init__(self) -> None:
-        limits = {"rotate": 180.0, "scale": 2.0, "shift": 1.0, "colour": 1.0, "erase": 1.0}
+        limits = {"rotate": 180.0, "scale": 2.0, "shift": 1.0, "colour": 1.0, "erase": 1.0, "blur": 1.0}
         check_ranges(self, {key: (0.0, high) for key, high in limits.items()})
 
 
@@ -68,11 +76,14 @@ class Recipe:
         network: a name of `facegender.networks.registry.NAMES`.
         colour: ``rgb`` or ``gray``.
         input_size: side of the network's input, to which crops are enlarged; 0 takes the network's own.
+        first_size: side of the crops in the first epoch; it grows to the whole crop over the first
+            `GROWTH` of the epochs, which saves arithmetic while coarse features are learnt; 0 is off.
         initialization: ``pytorch``, uniform in +-1/sqrt(fan in), or ``he``, normal with variance 2 / fan in, without
             which deep networks that have no batch normalisation do not learn.
         epochs: passes over the training crops.
         batch_size: crops per step.
-        optimizer: ``sgd`` (with `momentum`) or ``adamw``.
+        optimizer: ``sgd`` (with `momentum`), ``adamw``, or ``muon``: orthogonalised momentum for the filters and AdamW
+            for everything else.
         learning_rate: the start (step schedule) or the peak (one-cycle).
         momentum: of SGD.
         weight_decay: L2 factor for SGD, decoupled for AdamW; weights only, never biases or batch norm.
@@ -81,6 +92,9 @@ class Recipe:
         dropout: of all dropout layers.
         label_smoothing: share of the target spread over both classes.
         class_balance: exponent of the inverse class frequency used as loss weight; 0 is off, 1 full balance.
+        pruning: probability that a crop whose last loss was below the mean is left out of an epoch; those that stay
+            count the more, so that the gradient's expectation is kept (InfoBatch: Z. Qin et al., ICLR 2024). The
+            last eighth of the epochs sees every crop. 0 is off.
         ema: decay of the exponential moving average of the weights that is evaluated; 0 is off.
         population_statistics: after the last epoch, measure batch normalisation's mean and variance over all
             training crops instead of keeping the moving averages; MATLAB's default, in which the paper's layers
@@ -94,10 +108,11 @@ class Recipe:
     network: str = "custom-cnn-table1"
     colour: Literal["rgb", "gray"] = "rgb"
     input_size: int = 0
+    first_size: int = 0
     initialization: Literal["pytorch", "he"] = "pytorch"
     epochs: int = 20
     batch_size: int = 500
-    optimizer: Literal["sgd", "adamw"] = "sgd"
+    optimizer: Literal["sgd", "adamw", "muon"] = "sgd"
     learning_rate: float = 0.1
     momentum: float = 0.9
     weight_decay: float = 0.001
@@ -107,6 +122,7 @@ class Recipe:
     dropout: float = 0.5
     label_smoothing: float = 0.0
     class_balance: float = 0.0
+    pruning: float = 0.0
     ema: float = 0.0
     population_statistics: bool = True
     precision: Precision = "auto"
@@ -125,6 +141,13 @@ class Recipe:
         """
         channels = 3 if self.colour == "rgb" else 1
         return network(self.network, channels=channels, dropout=self.dropout, input_size=self.input_size or None)
+
+    def crop_size(self, epoch: int, full: int) -> int:
+        """Side of the training crops in an epoch (counted from 0), a multiple of 8 below `full`."""
+        grown = epoch / (GROWTH * self.epochs)
+        if not self.first_size or grown >= 1:
+            return full
+        return min(full, 8 * round((self.first_size + grown * (full - self.first_size)) / 8))
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as plain values, as TOML holds them."""
