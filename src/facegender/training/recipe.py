@@ -82,8 +82,7 @@ class Recipe:
             which deep networks that have no batch normalisation do not learn.
         epochs: passes over the training crops.
         batch_size: crops per step.
-        optimizer: ``sgd`` (with `momentum`), ``adamw``, or ``muon``: orthogonalised momentum for the filters and AdamW
-            for everything else.
+        optimizer: ``sgd`` (with `momentum`) or ``adamw``.
         learning_rate: the start (step schedule) or the peak (one-cycle).
         momentum: of SGD.
         weight_decay: L2 factor for SGD, decoupled for AdamW; weights only, never biases or batch norm.
@@ -112,7 +111,7 @@ class Recipe:
     initialization: Literal["pytorch", "he"] = "pytorch"
     epochs: int = 20
     batch_size: int = 500
-    optimizer: Literal["sgd", "adamw", "muon"] = "sgd"
+    optimizer: Literal["sgd", "adamw"] = "sgd"
     learning_rate: float = 0.1
     momentum: float = 0.9
     weight_decay: float = 0.001
