@@ -68,7 +68,7 @@ class _Residual(nn.Sequential):
     """Adds what its layers make of the input to the input."""
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        changed: torch.Tensor = super().forward(features)
+        changed: torch.Tensor = super().forward(features)  # type: ignore[no-untyped-call]  # torch leaves it untyped
         return features + changed
 
 

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from facegender.datasets.store import Store
 from facegender.errors import CheckpointError, DivergedError, InputError
 from facegender.files import atomic_file
+from facegender.networks.classifier import CropClassifier
 from facegender.progress import Bar
 from facegender.training.batches import Batch, epoch_batches, select, steps_per_epoch
 from facegender.training.checkpoint import (
@@ -193,7 +194,7 @@ class _Run:
                 path.write_text(tomli_w.dumps(recipe.to_dict()), encoding="utf-8")
 
     @property
-    def best(self) -> nn.Module:
+    def best(self) -> CropClassifier:
         """The weights that are evaluated: the average where there is one."""
         return self.average.model if self.average else self.classifier
 
@@ -212,7 +213,7 @@ class _Run:
             recipe, store.crops, store.labels, selection, number, fabric.global_rank, fabric.world_size
         )
         losses = np.full(len(self.losses), -1.0, np.float32)
-        self.classifier.size = recipe.crop_size(number, self.full_size)
+        self._take(recipe.crop_size(number, self.full_size))
         for step, batch in enumerate(batches):
             rate = learning_rate(recipe, number, step, steps)
             for group in self.optimizer.param_groups:
@@ -228,7 +229,6 @@ class _Run:
             sums += torch.tensor([float(loss) * images, float(right), images], dtype=torch.float64)
             on_step(f"epoch {number + 1} loss {sums[0] / sums[2]:.3f} accuracy {sums[1] / sums[2]:.3f}")
         on_step(f"epoch {number + 1}", self.steps - steps)
-        self.classifier.size = self.full_size
         seconds = time.perf_counter() - started
         losses = (
             torch.as_tensor(fabric.all_reduce(torch.from_numpy(losses).to(fabric.device), reduce_op="max"))
@@ -242,6 +242,7 @@ class _Run:
         if self.examples.heldout is not None:
             answers = predict_logits(self.best, store.crops, self.examples.heldout).argmax(1)
             heldout = float((answers == store.labels[self.examples.heldout]).mean())
+        self._take(self.full_size)
         speed = images / seconds
         record = EpochRecord(number + 1, rate, loss_sum / images, right_sum / images, heldout, speed)
         self.history.append(record)
@@ -277,6 +278,12 @@ class _Run:
         self.fabric.barrier()
         return load_model(self.output / MODEL)
 
+    def _take(self, size: int) -> None:
+        """Let the network take crops of `size` pixels as they are, and bring all others to that size."""
+        self.classifier.size = size
+        if self.average:
+            self.average.model.size = size
+
     def _restore(self) -> None:
         saved = _load_same_run(self.output / CHECKPOINT, self.details)
         self.classifier.load_state_dict(saved.part("model."))
@@ -307,7 +314,7 @@ def training_step(
     logits = model(crops).float()
     each = F.cross_entropy(logits, target, reduction="none", label_smoothing=recipe.label_smoothing)
     weights = weights * loss_weights[target]
-    loss = (each * weights).sum() / loss_weights[target].sum()
+    loss = (each * weights).sum() / weights.sum()
     optimizer.zero_grad()
     fabric.backward(loss)
     optimizer.step()

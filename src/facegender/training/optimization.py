@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from facegender.faces.types import Crops
+from facegender.networks.classifier import CropClassifier
 from facegender.training.recipe import Recipe
 
 WARM_UP = 0.2  # share of the one-cycle schedule
@@ -86,7 +87,7 @@ class WeightAverage:
         model: the averaged network, in evaluation mode.
     """
 
-    def __init__(self, classifier: nn.Module, decay: float) -> None:
+    def __init__(self, classifier: CropClassifier, decay: float) -> None:
         self.model = copy.deepcopy(classifier).eval()
         self._decay = decay
 
