@@ -38,21 +38,24 @@ def _write(folder: Path, graph: onnx.GraphProto, card: dict[str, object]) -> Pat
 def _write_model(folder: Path, name: str = "tiny", **card_changes: object) -> Path:
     """Write a network that finds red crops male and others female, and its card.
 
-    Its logits are 0 and (mean red - 128) / 16.
+    Its ``p_male`` is the sigmoid of (mean red - 128) / 32.
     """
-    weights = np.array([[0, 1 / 16], [0, 0], [0, 0]], np.float32)
+    weights = np.array([[1 / 32], [0], [0]], np.float32)
     graph = helper.make_graph(
         [
             helper.make_node("Cast", ["crops"], ["pixels"], to=TensorProto.FLOAT),
             helper.make_node("ReduceMean", ["pixels"], ["means"], axes=[1, 2], keepdims=0),
-            helper.make_node("Gemm", ["means", "weights", "bias"], ["logits"]),
+            helper.make_node("Gemm", ["means", "weights", "bias"], ["margins"]),
+            helper.make_node("Squeeze", ["margins", "last"], ["margin"]),
+            helper.make_node("Sigmoid", ["margin"], ["p_male"]),
         ],
         name,
         [helper.make_tensor_value_info("crops", TensorProto.UINT8, ["N", 64, 64, 3])],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", 2])],
+        [helper.make_tensor_value_info("p_male", TensorProto.FLOAT, ["N"])],
         [
             numpy_helper.from_array(weights, "weights"),
-            numpy_helper.from_array(np.array([0, -8], np.float32), "bias"),
+            numpy_helper.from_array(np.array([-4], np.float32), "bias"),
+            numpy_helper.from_array(np.array([1]), "last"),
         ],
     )
     card = {
@@ -64,8 +67,8 @@ def _write_model(folder: Path, name: str = "tiny", **card_changes: object) -> Pa
         "mean": [128.0, 128.0, 128.0],
         "std": [16.0, 16.0, 16.0],
         "template": DEFAULT_TEMPLATE.to_dict(),
-        "temperature": 2.0,
-        "min_confidence": 0.6,
+        "precision": "fp32",
+        "confidence_for_error": {"0.01": 0.6, "0.02": 0.55},
         "training_data": "none",
         "licence": "MIT",
         "command": "pytest",

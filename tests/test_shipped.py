@@ -30,7 +30,7 @@ def test_every_shipped_network_loads_and_is_small():
     for name in weights.names():
         card = weights.load_card(name)  # checks the sha256
         assert card.name == name
-        assert weights.onnx_path(name).stat().st_size < 8_000_000
+        assert weights.weight_path(name).stat().st_size < 8_000_000
         assert GenderClassifier(name).predict(np.zeros((1, 64, 64, 3), np.uint8))
 
 
@@ -79,7 +79,7 @@ class TestOnLfw:
     def test_it_scores_what_its_card_says(self, lfw):
         _, store = lfw
         for name in weights.names():
-            card = json.loads(weights.onnx_path(name).with_suffix(".json").read_text())
+            card = json.loads(weights.weight_path(name).with_suffix(".json").read_text())
             claimed = card["accuracy"]["lfw identity fold 10"]
             test = store.fold("identity") == 10
             answers = GenderClassifier(name).predict(np.ascontiguousarray(store.crops[test]))

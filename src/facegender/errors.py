@@ -12,6 +12,7 @@
     ├── InputError                  kind "input": arguments that cannot be served (empty folder, bad option)
     ├── OutputError                 kind "output": a file or folder that cannot be written
     ├── WeightsError                kind "weights": unknown model, missing file, checksum that does not match
+    │   └── AccuracyLossError       kind "accuracy_loss": a converted network that answers worse than it may
     ├── DatasetError                kind "dataset": a source or a label list that is not what it should be
     │   └── StoreError              kind "store": a prepared store that is absent, cut short or of another version
     ├── RecipeError                 kind "recipe": a training recipe with an unknown or impossible setting
@@ -88,6 +89,12 @@ class WeightsError(FacegenderError):
     """A weight file is unknown, missing or not what its card says."""
 
     kind = "weights"
+
+
+class AccuracyLossError(WeightsError):
+    """A network answers worse in the form that was asked for than in float32, by more than is allowed."""
+
+    kind = "accuracy_loss"
 
 
 class DatasetError(FacegenderError):

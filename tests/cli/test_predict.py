@@ -298,6 +298,8 @@ def test_nothing_is_left_behind_when_the_model_is_unknown(run, photo, tmp_path):
         ["--min-face", "0"],
         ["--min-score", "0"],
         ["--min-confidence", "0.2"],
+        ["--max-error", "0.6"],
+        ["--max-error", "0.01", "--min-confidence", "0.9"],
         ["--max-pixels", "many"],
     ],
     ids=" ".join,

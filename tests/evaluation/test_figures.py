@@ -1,6 +1,7 @@
 import numpy as np
 import PIL.Image
 import pytest
+from scipy.special import expit
 
 from facegender.errors import InputError
 from facegender.evaluation.bars import MeasuredNetwork, draw_folds, draw_measures
@@ -14,7 +15,7 @@ def answers(spread, seed=0):
     rng = np.random.default_rng(seed)
     labels = np.arange(200) % 2
     margin = rng.normal(2 * labels - 1.0, spread)
-    return Predictions([f"{i}.jpg" for i in range(200)], labels, np.column_stack([-margin, margin]) / 2)
+    return Predictions([f"{i}.jpg" for i in range(200)], labels, expit(margin))
 
 
 def texts(path):
@@ -38,7 +39,7 @@ def test_roc_of_three_networks(tmp_path):
 
 def test_roc_needs_both_labels(tmp_path):
     both = answers(1.0)
-    men = Predictions(both.images[1::2], both.labels[1::2], both.logits[1::2])
+    men = Predictions(both.images[1::2], both.labels[1::2], both.p_male[1::2])
     with pytest.raises(InputError, match="curve 'ours'"):
         draw_roc(tmp_path / "roc.png", [RocCurve("alexnet", "ours", men)], "drawn")
 

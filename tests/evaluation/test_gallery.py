@@ -11,27 +11,26 @@ from facegender.evaluation.gallery import mistakes, write_gallery
 
 
 @pytest.fixture
-def logits(store):
+def p_male(store):
     """Right answers but for crops 3 and 4 (women) and 20 (a man), who are more and more surely mistaken."""
-    logits = np.column_stack([1.0 - store.labels, store.labels]) * 4.0
-    for place, (index, margin) in enumerate({3: 1.0, 4: 2.0, 20: 3.0}.items()):
+    p_male = np.where(store.labels == 1, 0.99, 0.01)
+    for place, (index, wrong) in enumerate({3: 0.7, 4: 0.85, 20: 0.05}.items()):
         assert store.labels[index] == (place == 2)
-        logits[index] = [0, margin] if place < 2 else [margin, 0]
-    return logits
+        p_male[index] = wrong
+    return p_male
 
 
-def test_mistakes_come_by_confidence(store, logits):
+def test_mistakes_come_by_confidence(store, p_male):
     index = np.arange(len(store))
-    found = mistakes(store, index, logits)
+    found = mistakes(store, index, p_male)
     assert [(m.index, m.label) for m in found] == [(20, 1), (4, 0), (3, 0)]
-    assert found[0].confidence == pytest.approx(1 / (1 + np.exp(-3)))
+    assert found[0].confidence == pytest.approx(0.95)
     assert found[1].p_male == pytest.approx(1 / (1 + np.exp(-2)))
-    assert mistakes(store, index, logits, temperature=2.0)[1].p_male == pytest.approx(1 / (1 + np.exp(-1)))
-    assert [m.index for m in mistakes(store, index[10:30], logits[10:30])] == [20]
+    assert [m.index for m in mistakes(store, index[10:30], p_male[10:30])] == [20]
 
 
-def test_the_files(store, logits, tmp_path):
-    found = mistakes(store, np.arange(len(store)), logits)
+def test_the_files(store, p_male, tmp_path):
+    found = mistakes(store, np.arange(len(store)), p_male)
     # A long name in letters that the figures' font lacks, with what mathematics would be.
     named = [replace(found[0], image="写真/$x_{" + "写" * 40 + ".jpg"), *found[1:]]
     write_gallery(tmp_path, store, named, 1, "drawn")
@@ -47,8 +46,7 @@ def test_the_files(store, logits, tmp_path):
 
 
 def test_no_mistakes_at_all(store, tmp_path):
-    logits = np.column_stack([1.0 - store.labels, store.labels])
-    found = mistakes(store, np.arange(len(store)), logits)
+    found = mistakes(store, np.arange(len(store)), store.labels.astype(float))
     assert found == []
     write_gallery(tmp_path, store, found, 40, "drawn")
     assert (tmp_path / "errors.csv").read_text() == "image,label,p_male,confidence\n"

@@ -1,13 +1,12 @@
 import numpy as np
 import pytest
+from scipy.special import expit
 
 from facegender.errors import CheckpointError, InputError, WeightsError
 from facegender.evaluation.models import open_model, open_models
 from facegender.evaluation.predictions import Predictions, chosen_split, read_predictions, write_predictions
 
-THREE = Predictions(
-    ["a, b.jpg", "c.jpg", "d.jpg"], np.array([0, 1, 1]), np.array([[2.0, 1.0], [0.5, -0.5], [-9.25, 3.0]])
-)
+THREE = Predictions(["a, b.jpg", "c.jpg", "d.jpg"], np.array([0, 1, 1]), np.array([0.25, 0.1, 1 - 1e-12]))
 
 
 def test_what_is_written_is_read(tmp_path):
@@ -15,15 +14,15 @@ def test_what_is_written_is_read(tmp_path):
     again = read_predictions(tmp_path / "there" / "p.csv")
     assert again.images == THREE.images
     assert again.labels.tolist() == THREE.labels.tolist()
-    assert np.allclose(again.logits, THREE.logits)
+    assert again.p_male.tolist() == THREE.p_male.tolist()
     assert again.right.tolist() == [True, False, True]
     assert again.measure().accuracy == pytest.approx(2 / 3)
 
 
 def test_other_files_are_refused(tmp_path):
-    for name, text in (("labels.csv", "image,label\na.jpg,male\n"), ("odd.csv", "image,label,logit_female\na,boy,1\n")):
+    for name, text in (("labels.csv", "image,label\na.jpg,male\n"), ("odd.csv", "image,label,p_male\na,boy,1\n")):
         (tmp_path / name).write_text(text)
-        with pytest.raises(InputError, match=rf"{name} is no file of predictions.*logit_male"):
+        with pytest.raises(InputError, match=rf"{name} is no file of predictions.*p_male"):
             read_predictions(tmp_path / name)
     with pytest.raises(InputError, match=r"absent\.csv"):
         read_predictions(tmp_path / "absent.csv")
@@ -31,16 +30,16 @@ def test_other_files_are_refused(tmp_path):
 
 def test_one_label_has_no_measures():
     with pytest.raises(InputError, match="2 tested faces are not of both labels"):
-        Predictions(THREE.images[1:], THREE.labels[1:], THREE.logits[1:]).measure()
+        Predictions(THREE.images[1:], THREE.labels[1:], THREE.p_male[1:]).measure()
 
 
 def test_an_onnx_file_answers_any_number_of_crops(tiny_model, store):
     model = open_model(str(tiny_model))
-    assert (model.name, model.temperature, model.examples) == ("tiny", 2.0, "")
+    assert (model.name, model.network, model.examples) == ("tiny", "tiny", "")
     index = np.arange(len(store)).repeat(5)[::-1]  # several batches, in any order
     red = store.crops[index][..., 0].mean((1, 2))
     predictions = model.predict(store, index)
-    assert np.allclose(predictions.logits[:, 1], (red - 128) / 16, atol=1e-4)
+    assert np.allclose(predictions.p_male, expit((red - 128) / 32), atol=1e-5)
     assert predictions.images[0] == store.images[-1]
 
 

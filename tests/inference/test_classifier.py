@@ -1,7 +1,11 @@
+import hashlib
+import json
 import math
 
 import numpy as np
+import onnx
 import pytest
+from scipy.special import expit
 
 from facegender.errors import InputError, WeightsError
 from facegender.inference.classifier import BATCH, GenderClassifier
@@ -13,12 +17,12 @@ def crops_with_red(*values):
     return crops
 
 
-def test_softmax_with_temperature(tiny_model):
+def test_probabilities_come_from_the_graph(tiny_model):
     classifier = GenderClassifier(tiny_model)
     crops = crops_with_red(0, 128, 160, 255)
-    np.testing.assert_allclose(classifier.logits(crops)[:, 1], [-8, 0, 2, 127 / 16], atol=1e-4)
     predictions = classifier.predict(crops)
-    expected = [1 / (1 + math.exp(-x / 2)) for x in (-8, 0, 2, 127 / 16)]
+    expected = expit(np.array([-4, 0, 1, 127 / 32]))
+    np.testing.assert_allclose(classifier.p_male(crops), expected, atol=1e-5)
     np.testing.assert_allclose([p.p_male for p in predictions], expected, atol=1e-5)
     assert [p.label for p in predictions] == ["female", "uncertain", "male", "male"]
 
@@ -33,30 +37,49 @@ def test_min_confidence(tiny_model):
             GenderClassifier(tiny_model, min_confidence=impossible)
 
 
-def test_extreme_logits_stay_probabilities(tmp_path, write_model):
-    classifier = GenderClassifier(write_model(tmp_path, temperature=1e-6))
-    assert [p.p_male for p in classifier.predict(crops_with_red(0, 255))] == [0.0, 1.0]
+def test_max_error(tmp_path, write_model):
+    path = write_model(tmp_path, confidence_for_error={"0.01": 0.97, "0.05": 0.7})
+    crops = crops_with_red(0, 160, 255)
+    assert [p.label for p in GenderClassifier(path).predict(crops)] == ["female", "uncertain", "male"]
+    assert [p.label for p in GenderClassifier(path, max_error=0.06).predict(crops)] == ["female", "male", "male"]
+    with pytest.raises(InputError, match=r"error rate of 0\.001.*its rates: 0\.01, 0\.05"):
+        GenderClassifier(path, max_error=0.001)
+    with pytest.raises(InputError, match="cannot both be given"):
+        GenderClassifier(path, max_error=0.05, min_confidence=0.9)
+
+
+def test_what_is_no_probability_is_refused(tmp_path, write_model):
+    path = write_model(tmp_path)
+    model = onnx.load(path)
+    model.graph.node.pop()
+    model.graph.node[-1].output[0] = "p_male"  # the sigmoid is gone
+    onnx.save(model, path)
+    card = path.with_suffix(".json")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    card.write_text(json.dumps(json.loads(card.read_text()) | {"sha256": digest}))
+    with pytest.raises(WeightsError, match=r"tiny\.onnx gives no probability"):
+        GenderClassifier(path).p_male(crops_with_red(0, 255))
 
 
 def test_no_crops(tiny_model):
     classifier = GenderClassifier(tiny_model)
     none = np.empty((0, 64, 64, 3), np.uint8)
-    assert classifier.logits(none).shape == (0, 2)
-    assert classifier.logits(none).dtype == np.float32
+    assert classifier.p_male(none).shape == (0,)
+    assert classifier.p_male(none).dtype == np.float32
     assert classifier.predict(none) == []
 
 
 def test_more_crops_than_a_batch(tiny_model):
     values = np.arange(BATCH + 3) % 256
-    logits = GenderClassifier(tiny_model).logits(crops_with_red(*values))
-    np.testing.assert_allclose(logits[:, 1], (values - 128) / 16, atol=1e-4)
+    p_male = GenderClassifier(tiny_model).p_male(crops_with_red(*values))
+    np.testing.assert_allclose(p_male, expit((values - 128) / 32), atol=1e-5)
 
 
 def test_crops_need_not_be_contiguous(tiny_model):
     crops = crops_with_red(10, 20, 30, 40)
     np.testing.assert_array_equal(
-        GenderClassifier(tiny_model).logits(crops[::2]),
-        GenderClassifier(tiny_model).logits(crops[::2].copy()),
+        GenderClassifier(tiny_model).p_male(crops[::2]),
+        GenderClassifier(tiny_model).p_male(crops[::2].copy()),
     )
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from facegender import weights
-from facegender.errors import WeightsError
+from facegender.errors import InputError, WeightsError
 from facegender.faces.align import DEFAULT_TEMPLATE
 from facegender.weights import Card, DetectorCard, load_card, load_detector_card
 
@@ -13,13 +13,22 @@ def test_card_beside_a_path(tiny_model):
     card = load_card(tiny_model)
     assert card == load_card(str(tiny_model))
     assert card.template == DEFAULT_TEMPLATE
-    assert card.temperature == 2.0
+    assert card.precision == "fp32"
     assert card.mean == (128.0, 128.0, 128.0)
 
 
 def test_card_round_trip(tiny_model):
     card = load_card(tiny_model)
     assert Card.from_dict(json.loads(json.dumps(card.to_dict()))) == card
+
+
+def test_confidence_for_an_accepted_error(tiny_model):
+    card = load_card(tiny_model)
+    assert card.confidence() == card.confidence(0.01) == card.confidence(0.0199) == 0.6
+    assert card.confidence(0.02) == card.confidence(0.3) == 0.55
+    for impossible in (0.009, 0, -1, 0.5, float("nan")):
+        with pytest.raises(InputError, match=r"tiny knows no least confidence.*its rates: 0\.01, 0\.02"):
+            card.confidence(impossible)
 
 
 def test_more_fields_are_passed_over(tmp_path, write_model):
@@ -61,9 +70,13 @@ def test_missing_card(tmp_path, write_model):
         {"input_size": 224},
         {"channels": "bgr"},
         {"colour_order": "BGR"},
-        {"temperature": 0},
-        {"temperature": "warm"},
-        {"min_confidence": 0.4},
+        {"precision": "bf16"},
+        {"confidence_for_error": {}},
+        {"confidence_for_error": {"0.01": 0.4}},
+        {"confidence_for_error": {"0.7": 0.9}},
+        {"confidence_for_error": {"little": 0.9}},
+        {"confidence_for_error": {"0.01": "much"}},
+        {"confidence_for_error": 0.9},
         {"template": {"scale": 1.2, "shift": [0, 0]}},
         {"template": None},
         {"mean": 3},

@@ -5,11 +5,12 @@ import onnx
 import pytest
 import torch
 
+from facegender.errors import WeightsError
 from facegender.export import to_onnx
 from facegender.inference.runtime import Session
 from facegender.networks.build import build
 from facegender.networks.classifier import CropClassifier
-from facegender.networks.deploy import deployable
+from facegender.networks.deploy import Deployed
 from facegender.networks.layers import Conv, Linear, Network, ReLU
 from facegender.networks.registry import network
 
@@ -31,6 +32,10 @@ def crops(size, count=3):
     return np.random.default_rng(0).integers(0, 256, (count, size, size, 3), dtype=np.uint8)
 
 
+def p_male(classifier, batch):
+    return classifier(batch).softmax(1)[:, 1]
+
+
 @pytest.mark.parametrize(
     ("name", "channels", "options"),
     [
@@ -46,7 +51,9 @@ def test_the_same_logits(name, channels, options):
     batch = torch.from_numpy(crops(classifier.size))
     with torch.inference_mode():
         expected = classifier(batch)
-        torch.testing.assert_close(deployable(classifier, classifier.size)(batch), expected, atol=1e-5, rtol=1e-4)
+        deployed = Deployed(classifier, classifier.size)
+        torch.testing.assert_close(deployed.logits(deployed.features(batch)), expected, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(deployed(batch), expected.softmax(1)[:, 1], atol=1e-5, rtol=1e-4)
         torch.testing.assert_close(classifier(batch), expected)  # the original is as it was
 
 
@@ -54,7 +61,7 @@ def test_crops_that_are_enlarged_inside():
     classifier = made("alexnet", input_size=67)
     batch = torch.from_numpy(crops(64))
     with torch.inference_mode():
-        torch.testing.assert_close(deployable(classifier, 64)(batch), classifier(batch), atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(Deployed(classifier, 64)(batch), p_male(classifier, batch), atol=1e-5, rtol=1e-4)
 
 
 def test_the_file_normalises_in_its_first_convolution():
@@ -65,8 +72,63 @@ def test_the_file_normalises_in_its_first_convolution():
     assert kinds[:5] == ["Transpose", "Cast", "Conv", "Relu", "MaxPool"]
     assert not {"Sub", "Div", "Mul", "BatchNormalization"} & set(kinds)
     with torch.inference_mode():
-        expected = classifier(torch.from_numpy(crops(64))).numpy()
+        expected = p_male(classifier, torch.from_numpy(crops(64))).numpy()
     np.testing.assert_allclose(Session(data, threads=1).run(crops(64)), expected, atol=1e-4)
+
+
+class Residual(torch.nn.Module):
+    """x + branch(x), with batch normalization in the branch and no ReLU at the end."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.branch = torch.nn.Sequential(
+            torch.nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+            torch.nn.BatchNorm2d(channels),
+            torch.nn.ReLU(inplace=True),
+            torch.nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+            torch.nn.BatchNorm2d(channels),
+        )
+
+    def forward(self, x):
+        return x + self.branch(x)
+
+
+class Flattening(torch.nn.Module):
+    """A calibration: the probability depends on a feature."""
+
+    def forward(self, features, logits):
+        return torch.sigmoid((logits[:, 1] - logits[:, 0]) * torch.exp(-features[:, 0]))
+
+
+def residual():
+    torch.manual_seed(2)
+    stem = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 4, stride=4), torch.nn.BatchNorm2d(8), torch.nn.ReLU())
+    pool = (torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+    body = torch.nn.Sequential(stem, Residual(8), torch.nn.ReLU(), *pool, torch.nn.Dropout(0.5), torch.nn.Linear(8, 2))
+    for layer in body.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(layer.running_mean, -0.5, 0.5)
+            torch.nn.init.uniform_(layer.weight, 0.5, 2.0)
+    return CropClassifier(body, (90.0, 110.0, 140.0), (40.0, 60.0, 70.0)).eval()
+
+
+def test_residual_blocks_and_calibration():
+    classifier = residual()
+    data = to_onnx(classifier, calibration=Flattening())
+    nodes = onnx.load_from_string(data).graph.node
+    assert "BatchNormalization" not in {node.op_type for node in nodes}
+    assert [node.op_type for node in nodes][:4] == ["Transpose", "Cast", "Conv", "Relu"]  # it normalises too
+    batch = torch.from_numpy(crops(64))
+    with torch.inference_mode():
+        features = classifier.body[:-1]((batch.permute(0, 3, 1, 2) - classifier.mean) / classifier.std)
+        expected = Flattening()(features, classifier(batch)).numpy()
+    np.testing.assert_allclose(Session(data, threads=1).run(crops(64)), expected, atol=1e-5)
+
+
+def test_a_network_that_ends_otherwise():
+    body = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64 * 64 * 3, 2), torch.nn.Softmax(1))
+    with pytest.raises(WeightsError, match=r"must end in a fully connected layer.*Softmax"):
+        Deployed(CropClassifier(body, (0.0,) * 3, (1.0,) * 3), 64)
 
 
 def test_a_file_for_crops_of_another_size():
@@ -75,5 +137,5 @@ def test_a_file_for_crops_of_another_size():
     session = Session(to_onnx(classifier, 33), threads=1)
     assert session.signature[1][1:] == [33, 33, 3]
     with torch.inference_mode():
-        expected = classifier(torch.from_numpy(crops(33))).numpy()
+        expected = p_male(classifier, torch.from_numpy(crops(33))).numpy()
     np.testing.assert_allclose(session.run(crops(33)), expected, atol=1e-5)

@@ -17,10 +17,10 @@ from facegender.benchmark.subjects import Subject, take_crops
 from facegender.benchmark.timing import Batches, Cell, matmul_rate, time_round, warm_up
 from facegender.datasets.store import Store
 from facegender.errors import InputError, MissingExtraError
+from facegender.export.quantize import quantize
 from facegender.faces.types import Crops
 from facegender.machine import hardware, usable_cores, versions
 from facegender.progress import Bar
-from facegender.quantize import quantize
 
 BATCHES = (1, 8, 32, 64, 128, 256)
 #: Crops that the paper averages over.

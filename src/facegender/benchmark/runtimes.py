@@ -19,7 +19,7 @@ from facegender.machine import cpu_flags
 RUNTIMES = ("onnxruntime", "openvino", "torch")
 PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 
-#: Runs one batch of inputs; returns when the logits are in the host's memory.
+#: Runs one batch of inputs; returns when the answers are in the host's memory.
 Call: TypeAlias = Callable[[npt.NDArray[Any]], object]
 
 #: Any of these computes bfloat16 products in hardware (x86: AVX-512, AMX, AVX; ARM).

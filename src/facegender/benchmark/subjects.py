@@ -105,7 +105,7 @@ def exported(name_or_path: str) -> Subject:
     Raises:
         WeightsError: no such file, not an ONNX network, or another input than uint8 or float32 images of a fixed size.
     """
-    path = weights.onnx_path(name_or_path)
+    path = weights.weight_path(name_or_path)
     kind, shape, _ = Session(path).signature
     spatial = {tuple(shape[1:3]): False, tuple(shape[2:4]): True} if len(shape) == 4 else {}
     fitting = [

@@ -35,7 +35,7 @@ def errors(
 
     data, network = open_store(store), open_model(model)
     index = chosen_split(data, split)
-    found = mistakes(data, index, network.logits(data.crops, index), network.temperature)
+    found = mistakes(data, index, network.p_male(data.crops, index))
     title = f"{network.name} on {data.name}, {split}: {len(found):,} of {len(index):,} faces misclassified"
     write_gallery(output, data, found, limit, title)
     Console(highlight=False).print(

@@ -1,41 +1,124 @@
-"""``facegender export``: from a cross-validated fold to ONNX and its card."""
+"""``facegender export``: from a finished run to a network that ships, and its card."""
 
 from __future__ import annotations
 
 import shlex
 import sys
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
 from facegender.cli.root import app
-from facegender.cli.training import StoreArgument, require_training
+from facegender.cli.training import require_training
+
+if TYPE_CHECKING:
+    from facegender.export.run import Export
+
+
+class Form(StrEnum):
+    """What runs the files."""
+
+    ONNX = "onnx"
+    OPENVINO = "openvino"
+
+
+class Precision(StrEnum):
+    """How weights are stored."""
+
+    FP32 = "fp32"
+    FP16 = "fp16"
+    INT8 = "int8"
 
 
 @app.command()
 def export(
-    store: StoreArgument,
-    crossval: Annotated[Path, typer.Argument(help="Folder of a finished facegender crossval on that store.")],
-    name: Annotated[str, typer.Option(help="Name of the weights.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for NAME.onnx and NAME.json.")] = Path(),
-    folds: Annotated[str, typer.Option(help="Which folds the cross-validation used.")] = "identity",
-    fold: Annotated[int, typer.Option(help="Whose model; the others calibrate it, its own crops test it.")] = 10,
-    licence: Annotated[str, typer.Option(help="Terms of the training data, for the card.")] = "unstated",
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run (see: facegender train).")],
+    *,
+    validate: Annotated[
+        list[Path],
+        typer.Option(
+            "--validate",
+            metavar="STORE",
+            help="Calibrate and check on the validation split of this store; may be given again.",
+        ),
+    ],
+    test: Annotated[
+        list[Path],
+        typer.Option(
+            "--test",
+            metavar="STORE",
+            help="Test on this store: its test split where the run learned from it or it validates, all of it "
+            "otherwise; may be given again.",
+        ),
+    ],
+    name: Annotated[str, typer.Option("--name", help="Name of the weights.")],
+    licence: Annotated[str, typer.Option("--licence", help="Terms of the training data, for the card.")],
+    form: Annotated[Form, typer.Option("--format", help="What will run it.")] = Form.ONNX,
+    precision: Annotated[
+        Precision, typer.Option("--precision", help="Of the weights; int8 also computes in 8 bits.")
+    ] = Precision.FP32,
+    max_loss: Annotated[
+        float,
+        typer.Option(
+            "--max-loss",
+            min=0,
+            metavar="POINTS",
+            help="Write nothing where more points of validation accuracy are lost against fp32.",
+        ),
+    ] = 0.1,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for NAME.onnx, or NAME.xml and NAME.bin, and NAME.json.")
+    ] = Path(),
 ) -> None:
-    """Write one fold's network as ONNX with its card, calibrated on the other folds and tested on its own."""
-    from facegender.datasets.store import open_store
+    """Write a run's network with normalisation and calibration inside, and a card of what was measured on it."""
+    from facegender.datasets.store import open_stores
 
     require_training()
-    from facegender.export import export_fold
+    from facegender.export.run import export_run
 
-    command = shlex.join(["facegender", *sys.argv[1:]])
-    card = export_fold(crossval, fold, open_store(store), folds, output, name, licence=licence, command=command)
-    test, measured = next(iter(card["accuracy"].items()))
-    Console(highlight=False).print(
-        f"{output / name}.onnx: {card['parameters']:,} parameters, temperature {card['temperature']}, "
-        f"on {test}: accuracy {100 * measured['accuracy']:.2f} %, balanced "
-        f"{100 * measured['balanced_accuracy']:.2f} %",
-        soft_wrap=True,
+    done = export_run(
+        run,
+        list(open_stores(validate).values()),
+        list(open_stores(test).values()),
+        output,
+        name,
+        licence=licence,
+        command=shlex.join(["facegender", *sys.argv[1:]]),
+        form=form.value,
+        precision=precision.value,
+        max_loss=max_loss,
     )
+    _print(done, precision)
+
+
+def _print(done: Export, precision: Precision) -> None:
+    # In a pipe there is no right width: let every row be one line.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    table = Table("validation, accuracy %", title_justify="left")
+    for heading in ("fp32", f"{precision.value} written"):
+        table.add_column(heading, justify="right")
+    for where, (before, after) in done.validation.items():
+        table.add_row(where, f"{100 * before:.2f}", f"{100 * after:.2f}")
+    console.print(table)
+    console.print(f"lost over all: {done.lost:.2f} points", soft_wrap=True)
+
+    table = Table("test", "faces", "accuracy % (95 % interval)", "women", "men", "ECE %", "answered at 1 % error")
+    for where, measured in done.card["accuracy"].items():
+        low, high = measured["accuracy_wilson_95"]
+        answered = measured["answered"]["0.01"]
+        table.add_row(
+            where,
+            f"{measured['count']:,}",
+            f"{100 * measured['accuracy']:.2f} ({100 * low:.2f} to {100 * high:.2f})",
+            f"{100 * measured['female_accuracy']:.2f}",
+            f"{100 * measured['tpr']:.2f}",
+            f"{100 * measured['expected_calibration_error']:.2f}",
+            f"{100 * answered['coverage']:.1f} %, {100 * answered['error']:.2f} % of them wrong",
+        )
+    console.print(table)
+    for path in done.files:
+        console.print(str(path), soft_wrap=True)

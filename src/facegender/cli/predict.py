@@ -107,6 +107,17 @@ def predict(
             help="Leave out faces that the detector is less sure of. Default: the detector's own value.",
         ),
     ] = None,
+    max_error: Annotated[
+        float | None,
+        typer.Option(
+            "--max-error",
+            min=0.0,
+            max=0.5,
+            metavar="RATE",
+            help="Answer `uncertain` so often that at most this share of the other answers is wrong, on faces like "
+            "those that the network was validated on. Default: 0.01.",
+        ),
+    ] = None,
     min_confidence: Annotated[
         float | None,
         typer.Option(
@@ -114,7 +125,7 @@ def predict(
             min=0.5,
             max=1.0,
             metavar="P",
-            help="Answers below it are `uncertain`. Default: the model's own value.",
+            help="Instead of --max-error: answers less probable than this are `uncertain`.",
         ),
     ] = None,
     max_pixels: Annotated[
@@ -126,6 +137,8 @@ def predict(
     Exit status: 0 all photos were read; 1 nothing could be done; 2 wrong usage; 3 some photos could not
     be read (each has its error in the output); 130 interrupted.
     """
+    if max_error is not None and min_confidence is not None:
+        raise typer.BadParameter("give --max-error or --min-confidence, not both", param_hint="--max-error")
     format_ = _format(format_, output)
     photos = _collect(paths, recursive, annotate)
     if annotate is not None:
@@ -140,6 +153,7 @@ def predict(
                 finder,
                 device=device.value,
                 max_pixels=max_pixels,
+                max_error=max_error,
                 min_confidence=min_confidence,
             )
             taken = _names_in(annotate, photos)

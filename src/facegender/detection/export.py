@@ -17,7 +17,7 @@ from facegender.detection.photos import LabelledPhoto, photos_below, split_of
 from facegender.detection.recipe import DetectorRecipe
 from facegender.detection.teacher import Teacher
 from facegender.errors import PhotoReadError, WeightsError
-from facegender.export import PARITY, onnx_bytes
+from facegender.export import onnx_bytes
 from facegender.faces.cells import MULTIPLE
 from facegender.faces.decode import decode
 from facegender.faces.detect import FaceDetector, OnnxDetector
@@ -28,6 +28,9 @@ from facegender.networks.face_detector import Deployed, FaceDetectorNetwork
 from facegender.progress import track
 
 NAME = "face-detector"
+
+#: Largest difference of any value between PyTorch and ONNX Runtime that an export may have.
+PARITY = 1e-4
 
 #: Side in input pixels from which faces are found reliably.
 SMALLEST_FACE = 16

@@ -32,7 +32,7 @@ class CrossValidation:
         assignment: name of the fold assignment (``random`` or ``identity``).
         mirror: whether mirror images were averaged in.
         per_fold: measures by fold number.
-        labels, logits: of every tested crop, N and N x 2.
+        labels, p_male: of every tested crop, N.
     """
 
     recipe: str
@@ -40,7 +40,7 @@ class CrossValidation:
     mirror: bool
     per_fold: Mapping[int, Metrics]
     labels: IntArray
-    logits: FloatArray
+    p_male: FloatArray
 
     def mean(self, name: str) -> float:
         """Mean of one measure over the folds."""
@@ -53,7 +53,7 @@ class CrossValidation:
 
     def accuracy_interval(self) -> tuple[float, float]:
         """95 % Wilson interval of the accuracy over all tested crops."""
-        right = int(((self.logits[:, 1] >= self.logits[:, 0]) == (self.labels == 1)).sum())
+        right = int(((self.p_male >= 0.5) == (self.labels == 1)).sum())
         return wilson_interval(right, len(self.labels))
 
 
@@ -90,18 +90,18 @@ def cross_validate(
     # All of them before the first is trained: a fold of one label is found now, not after an hour.
     examples = {n: fold_examples(store, assignment, n) for n in chosen}
     per_fold: dict[int, Metrics] = {}
-    labels, logits = [], []
+    labels, p_male = [], []
     for number, fold in examples.items():
         folder = fold_folder(output, number)
         trained = train(recipe, fold, folder, hardware)
         test = np.flatnonzero(folds == number)
         labels.append(store.labels[test])
-        logits.append(predict_logits(trained.classifier, store.crops, test, mirror=mirror))
-        per_fold[number] = measure(labels[-1], p_male_from_logits(logits[-1]))
+        p_male.append(p_male_from_logits(predict_logits(trained.classifier, store.crops, test, mirror=mirror)))
+        per_fold[number] = measure(labels[-1], p_male[-1])
         if is_main_process():
-            write_predictions(folder / "predictions.csv", Predictions.of(store, test, logits[-1]))
+            write_predictions(folder / "predictions.csv", Predictions.of(store, test, p_male[-1]))
             on_fold(number, per_fold[number])
-    result = CrossValidation(recipe.name, assignment, mirror, per_fold, np.concatenate(labels), np.concatenate(logits))
+    result = CrossValidation(recipe.name, assignment, mirror, per_fold, np.concatenate(labels), np.concatenate(p_male))
     if chosen == numbers and is_main_process():
         _write_results(output, recipe, result)
     return result

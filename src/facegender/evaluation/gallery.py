@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facegender.datasets.store import LABELS, Store
-from facegender.evaluation.metrics import FloatArray, IntArray, p_male_from_logits
+from facegender.evaluation.metrics import FloatArray, IntArray
 from facegender.evaluation.plots import new_figure, save_figure
 from facegender.faces.types import CROP_SIZE
 from facegender.files import atomic_file
@@ -51,16 +51,14 @@ class Mistake:
         return max(self.p_male, 1 - self.p_male)
 
 
-def mistakes(store: Store, index: IntArray, logits: FloatArray, temperature: float = 1.0) -> list[Mistake]:
+def mistakes(store: Store, index: IntArray, p_male: FloatArray) -> list[Mistake]:
     """The misclassified among some crops, the most confident first.
 
     Args:
         store: the data.
         index: of the crops, N.
-        logits: N x 2 (female, male).
-        temperature: divides the logits before the softmax.
+        p_male: the answers to them, N.
     """
-    p_male = p_male_from_logits(logits, temperature)
     wrong = (p_male >= 0.5) != (store.labels[index] == 1)
     found = [
         Mistake(i, store.images[i], int(store.labels[i]), p)

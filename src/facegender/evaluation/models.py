@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from facegender.datasets.store import Store
 from facegender.errors import InputError
-from facegender.evaluation.metrics import FloatArray, IntArray
+from facegender.evaluation.metrics import FloatArray, IntArray, p_male_from_logits
 from facegender.evaluation.predictions import Predictions
 from facegender.faces.types import Crops
 from facegender.inference.classifier import BATCH, GenderClassifier
@@ -25,36 +24,39 @@ class EvaluatedModel:
     Attributes:
         name: of its weights, or of the data that it was trained on.
         network: its name in the registry.
-        temperature: divides the logits before the softmax; 1 where it was not calibrated.
-        logits: crops (uint8, N x 64 x 64 x 3) and indices to float logits (female, male), one row an index.
+        p_male: crops (uint8, N x 64 x 64 x 3) and M indices to M probabilities, float; calibrated in exported networks,
+            the softmax of a run's logits.
         examples: fingerprint of its training crops (`facegender.training.loop.Examples.fingerprint`), "" where unknown.
     """
 
     name: str
     network: str
-    temperature: float
-    logits: Callable[[Crops, IntArray], FloatArray]
+    p_male: Callable[[Crops, IntArray], FloatArray]
     examples: str = ""
 
     @classmethod
     def of(cls, trained: TrainedModel) -> EvaluatedModel:
         """A finished run's network, named after its training data."""
-        answer = partial(predict_logits, trained.classifier)
-        return cls(trained.store, trained.recipe.network, 1.0, answer, trained.examples)
+
+        def answer(crops: Crops, index: IntArray) -> FloatArray:
+            return p_male_from_logits(predict_logits(trained.classifier, crops, index))
+
+        return cls(trained.store, trained.recipe.network, answer, trained.examples)
 
     def predict(self, store: Store, index: IntArray) -> Predictions:
         """Its answers to the crops `index` of a store."""
-        return Predictions.of(store, index, self.logits(store.crops, index))
+        return Predictions.of(store, index, self.p_male(store.crops, index))
 
 
 def open_model(word: str | Path) -> EvaluatedModel:
     """Find a network by what a user calls it.
 
     Args:
-        word: a shipped name, an ``.onnx`` file with its card, or a finished run's folder or ``model.safetensors``.
+        word: a shipped name, an ``.onnx`` or ``.xml`` file with its card, or a finished run's folder or
+            ``model.safetensors``.
 
     Raises:
-        WeightsError: no such name, or an ONNX file that is not what its card says.
+        WeightsError: no such name, or a file that is not what its card says.
         CheckpointError: no finished run there.
     """
     path = Path(word)
@@ -64,10 +66,10 @@ def open_model(word: str | Path) -> EvaluatedModel:
 
     def answer(crops: Crops, index: IntArray) -> FloatArray:
         starts = range(0, len(index), BATCH)
-        return np.concatenate([classifier.logits(crops[index[start : start + BATCH]]) for start in starts])
+        return np.concatenate([classifier.p_male(crops[index[start : start + BATCH]]) for start in starts])
 
     card = classifier.card
-    return EvaluatedModel(card.name, card.network, card.temperature, answer)
+    return EvaluatedModel(card.name, card.network, answer)
 
 
 def open_models(words: Sequence[str | Path]) -> dict[str, EvaluatedModel]:

@@ -12,10 +12,10 @@ import numpy.typing as npt
 
 from facegender.datasets.store import LABELS, Store
 from facegender.errors import InputError
-from facegender.evaluation.metrics import FloatArray, IntArray, Metrics, measure, p_male_from_logits
+from facegender.evaluation.metrics import FloatArray, IntArray, Metrics, measure
 from facegender.files import atomic_file
 
-_HEADER = ["image", "label", "logit_female", "logit_male"]
+_HEADER = ["image", "label", "p_male"]
 
 
 @dataclass(frozen=True)
@@ -25,17 +25,17 @@ class Predictions:
     Attributes:
         images: N names.
         labels: int64, N; 0 female, 1 male.
-        logits: float, N x 2 (female, male), not calibrated.
+        p_male: float, N; probabilities.
     """
 
     images: Sequence[str]
     labels: IntArray
-    logits: FloatArray
+    p_male: FloatArray
 
     @property
     def right(self) -> npt.NDArray[np.bool_]:
         """N; whether the likelier answer is the label."""
-        right: npt.NDArray[np.bool_] = (self.logits[:, 1] >= self.logits[:, 0]) == (self.labels == 1)
+        right: npt.NDArray[np.bool_] = (self.p_male >= 0.5) == (self.labels == 1)
         return right
 
     def measure(self) -> Metrics:
@@ -46,12 +46,12 @@ class Predictions:
         """
         if len(set(self.labels.tolist())) < 2:
             raise InputError(f"the {len(self.labels)} tested faces are not of both labels", remedy="test on others")
-        return measure(self.labels, p_male_from_logits(self.logits))
+        return measure(self.labels, self.p_male)
 
     @classmethod
-    def of(cls, store: Store, index: IntArray, logits: FloatArray) -> Predictions:
+    def of(cls, store: Store, index: IntArray, p_male: FloatArray) -> Predictions:
         """The answers to the crops `index` of a store."""
-        return cls([store.images[i] for i in index.tolist()], store.labels[index], logits)
+        return cls([store.images[i] for i in index.tolist()], store.labels[index], p_male)
 
 
 def chosen_split(store: Store, name: str) -> IntArray:
@@ -68,7 +68,9 @@ def chosen_split(store: Store, name: str) -> IntArray:
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
-    """One line a crop: image, label, logit_female, logit_male.
+    """One line a crop: image, label, p_male.
+
+    Probabilities keep all their digits: rounded, the surest would be equal.
 
     Raises:
         OutputError: the folder cannot be written.
@@ -76,10 +78,8 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
     with atomic_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(_HEADER)
-        rows = zip(predictions.images, predictions.labels.tolist(), predictions.logits.tolist(), strict=True)
-        writer.writerows(
-            [image, LABELS[label], f"{female:.5f}", f"{male:.5f}"] for image, label, (female, male) in rows
-        )
+        rows = zip(predictions.images, predictions.labels.tolist(), predictions.p_male.tolist(), strict=True)
+        writer.writerows([image, LABELS[label], p_male] for image, label, p_male in rows)
 
 
 def read_predictions(path: Path) -> Predictions:
@@ -94,7 +94,7 @@ def read_predictions(path: Path) -> Predictions:
         return Predictions(
             [row["image"] for row in rows],
             np.array([LABELS.index(row["label"]) for row in rows], dtype=np.int64),
-            np.array([[float(row[name]) for name in _HEADER[2:]] for row in rows], dtype=np.float64).reshape(-1, 2),
+            np.array([float(row["p_male"]) for row in rows], dtype=np.float64),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         columns = ", ".join(_HEADER)

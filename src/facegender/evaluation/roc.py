@@ -33,7 +33,7 @@ class RocCurve:
     @property
     def auc(self) -> float:
         """Area under the curve, in [0, 1]."""
-        return float(roc_auc_score(self.predictions.labels, _margin(self.predictions)))
+        return float(roc_auc_score(self.predictions.labels, self.predictions.p_male))
 
 
 def draw_roc(path: Path, curves: Sequence[RocCurve], title: str) -> None:
@@ -55,7 +55,7 @@ def draw_roc(path: Path, curves: Sequence[RocCurve], title: str) -> None:
         if len(set(curve.predictions.labels.tolist())) < 2:
             raise InputError(f"the faces of the curve {curve.label!r} are not of both labels")
         style = STYLES[PRINTED_NAMES[curve.network]]
-        false, true, _ = roc_curve(curve.predictions.labels, _margin(curve.predictions))
+        false, true, _ = roc_curve(curve.predictions.labels, curve.predictions.p_male)
         for part, width in ((axes, 1.6), (corner, 1.4)):
             label = f"{curve.label}, AUC {curve.auc:.4f}"
             part.plot(false, true, color=style.colour, linestyle=style.line, linewidth=width, label=label)
@@ -69,8 +69,3 @@ def draw_roc(path: Path, curves: Sequence[RocCurve], title: str) -> None:
     axes.indicate_inset_zoom(corner, edgecolor="0.5")
     axes.legend(frameon=False, loc="lower right", fontsize=8)
     save_figure(figure, path)
-
-
-def _margin(predictions: Predictions) -> list[float]:
-    margin: list[float] = (predictions.logits[:, 1] - predictions.logits[:, 0]).tolist()
-    return margin

@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from facegender.errors import InputError, WeightsError
 from facegender.faces.types import CROP_SIZE, Crops, Label, Prediction
-from facegender.inference.runtime import Session
-from facegender.weights import DEFAULT, load_card, onnx_path
+from facegender.inference.runtime import open_network
+from facegender.weights import DEFAULT, load_card, weight_path
+from facegender.weights.cards import DEFAULT_MAX_ERROR
 
 #: Keeps memory flat however many crops come at once.
 BATCH = 256
@@ -20,14 +21,18 @@ class GenderClassifier:
     """Estimates how aligned faces are likely to be perceived.
 
     Args:
-        model: a name from `facegender.weights.names()`, or the path of an ``.onnx`` file with its card.
+        model: a name from `facegender.weights.names()`, or the path of an ``.onnx`` or ``.xml`` file with its card.
         device: ``cpu``, ``cuda`` or ``auto``.
         threads: CPU threads; None takes all cores.
-        min_confidence: in [0.5, 1]; answers below it are ``uncertain``. None takes the card's value.
+        max_error: answer ``uncertain`` so often that the error rate among the other answers stays at or below this
+            on faces like those that the network was validated on; the card says for which rates it knows how
+            (`facegender.weights.Card.confidence`).
+        min_confidence: in [0.5, 1]; answer ``uncertain`` where the likelier answer is less probable. With neither,
+            `max_error` is 0.01.
 
     Raises:
         WeightsError: unknown model, or a file that is not what its card says.
-        InputError: no such device, or a confidence out of range.
+        InputError: no such device, a number out of range, or both `max_error` and `min_confidence`.
     """
 
     def __init__(
@@ -35,51 +40,54 @@ class GenderClassifier:
         model: str | Path | None = None,
         device: str = "cpu",
         threads: int | None = None,
+        *,
+        max_error: float | None = None,
         min_confidence: float | None = None,
     ) -> None:
+        if max_error is not None and min_confidence is not None:
+            raise InputError("an accepted error rate and a least confidence cannot both be given", remedy="give one")
         model = DEFAULT if model is None else model
         self.card = load_card(model)
-        self.min_confidence = self.card.min_confidence if min_confidence is None else min_confidence
+        if min_confidence is None:
+            min_confidence = self.card.confidence(DEFAULT_MAX_ERROR if max_error is None else max_error)
+        self.min_confidence = min_confidence
         if not 0.5 <= self.min_confidence <= 1:
             raise InputError(f"the least confidence must lie in [0.5, 1], not {self.min_confidence}")
-        self._path = onnx_path(model)
-        self._session = Session(self._path, device, threads)
-        kind, shape, outputs = self._session.signature
+        self._path = weight_path(model)
+        self._network = open_network(self._path, device, threads)
+        kind, shape, outputs = self._network.signature
         if kind != "tensor(uint8)" or shape[1:] != [CROP_SIZE, CROP_SIZE, 3] or outputs != 1:
             raise WeightsError(
                 f"{self._path} takes {kind} {shape} and gives {outputs} outputs: no classifier of "
                 f"uint8 N x {CROP_SIZE} x {CROP_SIZE} x 3 crops"
             )
 
-    def logits(self, crops: Crops) -> npt.NDArray[np.float32]:
-        """The network's output, not yet calibrated: float32, N x 2 (female, male).
+    def p_male(self, crops: Crops) -> npt.NDArray[np.float32]:
+        """Calibrated probabilities that faces are perceived as male: float32, N, in [0, 1].
 
         Args:
             crops: uint8, N x 64 x 64 x 3, RGB; N may be 0.
 
         Raises:
             InputError: another dtype or shape.
-            WeightsError: the network gives something else than N x 2 finite numbers.
+            WeightsError: the network gives something else than a probability a crop.
         """
         if crops.dtype != np.uint8 or crops.ndim != 4 or crops.shape[1:] != (CROP_SIZE, CROP_SIZE, 3):
             raise InputError(
                 f"crops must be uint8, N x {CROP_SIZE} x {CROP_SIZE} x 3, not {crops.dtype}, {crops.shape}"
             )
-        logits = np.empty((len(crops), 2), dtype=np.float32)
+        p_male = np.empty(len(crops), dtype=np.float32)
         for start in range(0, len(crops), BATCH):
             batch = np.ascontiguousarray(crops[start : start + BATCH])
-            output = self._session.run(batch)
-            if output.shape != (len(batch), 2) or not np.isfinite(output).all():
-                raise WeightsError(f"{self._path} gives no two finite logits a crop: {output.shape}")
-            logits[start : start + BATCH] = output
-        return logits
+            output = self._network.run(batch)
+            if output.shape != (len(batch),) or not ((output >= 0) & (output <= 1)).all():
+                raise WeightsError(f"{self._path} gives no probability a crop, but {output.dtype} {output.shape}")
+            p_male[start : start + BATCH] = output
+        return p_male
 
     def predict(self, crops: Crops) -> list[Prediction]:
-        """One calibrated answer a crop; arguments and errors as for `logits`."""
-        female, male = (self.logits(crops).astype(np.float64) / self.card.temperature).T
-        # The softmax over two logits, written so that neither exponential overflows.
-        p_male = np.exp(male - np.logaddexp(female, male))
-        return [Prediction(p, self._label(p)) for p in p_male.clip(0.0, 1.0).tolist()]
+        """One answer a crop; arguments and errors as for `p_male`."""
+        return [Prediction(p, self._label(p)) for p in self.p_male(crops).tolist()]
 
     def _label(self, p_male: float) -> Label:
         if max(p_male, 1 - p_male) < self.min_confidence:

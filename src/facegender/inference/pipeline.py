@@ -30,19 +30,19 @@ class FaceAnalyzer:
     """Finds the faces of photos and estimates how each is likely to be perceived.
 
     Args:
-        model: a name from `facegender.weights.names()`, or the path of an ``.onnx`` file with its card.
+        model: a name from `facegender.weights.names()`, or the path of an ``.onnx`` or ``.xml`` file with its card.
         detector: None takes the built-in one, for which `min_face` and `min_score` are meant.
         device: ``cpu``, ``cuda`` or ``auto``.
         min_face: side in pixels of the smallest face to look for; smaller takes longer. None: 11 pixels in
             photos of up to 850 pixels on the longest side, and in larger ones in proportion, 50 at 4000.
         min_score: faces that the detector is less sure of are left out; None takes the detector's own value.
         max_pixels: larger photos become errors instead of filling the memory.
-        min_confidence: in [0.5, 1]; answers below it are ``uncertain``. None takes the card's value.
+        max_error, min_confidence: as for `GenderClassifier`.
         threads: CPU threads; None takes all cores.
 
     Raises:
         WeightsError: unknown model, or a file that is not what its card says.
-        InputError: no such device, or a number out of range.
+        InputError: no such device, a number out of range, or both ways to say when to answer ``uncertain``.
     """
 
     def __init__(
@@ -54,10 +54,11 @@ class FaceAnalyzer:
         min_face: int | None = None,
         min_score: float | None = None,
         max_pixels: int = DEFAULT_MAX_PIXELS,
+        max_error: float | None = None,
         min_confidence: float | None = None,
         threads: int | None = None,
     ) -> None:
-        self.classifier = GenderClassifier(model, device, threads, min_confidence)
+        self.classifier = GenderClassifier(model, device, threads, max_error=max_error, min_confidence=min_confidence)
         self.detector: FaceDetector = (
             OnnxDetector(min_face=min_face, min_score=min_score, device=device, threads=threads)
             if detector is None

@@ -1,17 +1,51 @@
-"""A network in an ONNX file, ready to run."""
+"""A network in a file, ready to run."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from facegender.errors import InputError, WeightsError
+from facegender.errors import InputError, MissingExtraError, WeightsError
 
 #: ONNX Runtime's word for "errors only"; its warnings on graphs and devices are not for our users.
 _ERRORS_ONLY = 3
+
+#: OpenVINO's words for types of input, in ONNX Runtime's.
+_TYPES = {"u8": "tensor(uint8)", "f32": "tensor(float)"}
+
+
+class Network(Protocol):
+    """A network with one input and one output, in whatever runtime."""
+
+    @property
+    def signature(self) -> tuple[str, list[Any], int]:
+        """Type and shape of the first input, and the number of outputs, in ONNX Runtime's words."""
+
+    def run(self, batch: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Run the network on a batch; shape and dtype in and out are the network's."""
+
+
+def open_network(path: Path, device: str = "cpu", threads: int | None = None) -> Network:
+    """The network in an ``.onnx`` file, or in an OpenVINO ``.xml`` with its ``.bin`` beside it.
+
+    Args:
+        path: of the file.
+        device: ``cpu``, ``cuda``, or ``auto`` for CUDA where it works; OpenVINO's files run on the CPU.
+        threads: CPU threads; None takes all cores.
+
+    Raises:
+        InputError: no such device here.
+        WeightsError: the file is no network that its runtime can run.
+        MissingExtraError: OpenVINO is not installed.
+    """
+    if path.suffix != ".xml":
+        return Session(path, device, threads)
+    if device == "cuda":
+        raise InputError(f"{path} is OpenVINO's and runs on the CPU", remedy="use --device cpu, or export it as ONNX")
+    return OpenVinoSession(path, threads)
 
 
 class Session:
@@ -31,11 +65,9 @@ class Session:
         import onnxruntime
 
         providers = _providers(device, onnxruntime.get_available_providers())
-        if threads is not None and threads < 1:
-            raise InputError(f"at least 1 thread is needed, not {threads}")
         options = onnxruntime.SessionOptions()
         options.log_severity_level = _ERRORS_ONLY
-        options.intra_op_num_threads = threads or 0
+        options.intra_op_num_threads = _checked(threads) or 0
         try:
             self._session: Any = onnxruntime.InferenceSession(
                 model if isinstance(model, bytes) else str(model), options, providers=providers
@@ -58,6 +90,57 @@ class Session:
         """Run the network on a batch; shape and dtype in and out are the network's."""
         output: npt.NDArray[np.float32] = self._session.run(None, {self._input: batch})[0]
         return output
+
+
+class OpenVinoSession:
+    """A network with one input and one output in OpenVINO, on the CPU.
+
+    What is not quantised is computed in float32, also on processors where OpenVINO would choose bfloat16: the answers
+    are then those that the card's figures were measured on.
+
+    Args:
+        path: of the ``.xml`` file; the ``.bin`` lies beside it.
+        threads: CPU threads; None takes all cores.
+
+    Raises:
+        InputError: less than one thread.
+        WeightsError: the files are not a network that OpenVINO can run.
+        MissingExtraError: OpenVINO is not installed.
+    """
+
+    def __init__(self, path: Path, threads: int | None = None) -> None:
+        try:
+            import openvino
+        except ImportError as error:
+            raise MissingExtraError("openvino", "openvino") from error
+        settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32"}
+        if _checked(threads) is not None:
+            settings["INFERENCE_NUM_THREADS"] = threads
+        try:
+            core = openvino.Core()
+            self._compiled: Any = core.compile_model(core.read_model(path), "CPU", settings)
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise WeightsError(f"{path} cannot be loaded as an OpenVINO network: {reason}") from error
+
+    @property
+    def signature(self) -> tuple[str, list[Any], int]:
+        """As that of `Session`; a dimension that may change is None."""
+        first = self._compiled.inputs[0]
+        kind = first.get_element_type().to_string()
+        shape = [side.get_length() if side.is_static else None for side in first.get_partial_shape()]
+        return _TYPES.get(kind, kind), shape, len(self._compiled.outputs)
+
+    def run(self, batch: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """As that of `Session`."""
+        output: npt.NDArray[np.float32] = self._compiled(batch)[0]
+        return output
+
+
+def _checked(threads: int | None) -> int | None:
+    if threads is not None and threads < 1:
+        raise InputError(f"at least 1 thread is needed, not {threads}")
+    return threads
 
 
 def _providers(device: str, available: list[str]) -> list[str]:

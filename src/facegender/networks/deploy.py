@@ -6,13 +6,18 @@ import copy
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from facegender.errors import WeightsError
 from facegender.networks.classifier import CropClassifier
 
 
-def deployable(classifier: CropClassifier, size: int) -> nn.Module:
-    """A copy of the classifier, in evaluation mode, for crops of `size` pixels.
+class Deployed(nn.Module):
+    """uint8 crops, N x `size` x `size` x 3 RGB, to float32 probabilities of ``male``, N. In evaluation mode.
 
+    A rearranged copy of a classifier, with softmax or calibration behind it:
+
+    - Batch normalization goes into the convolution before it.
     - Normalisation, and gray from colour, go into the first convolution's weights, unless that convolution pads (its
       zeros mean "average pixel" after normalisation and "black" before it) or the crops need enlarging. A quantised
       network then reads the bytes as they are.
@@ -21,18 +26,44 @@ def deployable(classifier: CropClassifier, size: int) -> nn.Module:
     - Local response normalization sums its squares by a 1x1 convolution: faster in ONNX Runtime than its own LRN or
       PyTorch's pooling over channels, and as fast in OpenVINO as its own.
 
-    Logits differ from those of `classifier` by rounding only. Takes uint8 N x `size` x `size` x 3, gives N x 2 float32.
+    Args:
+        classifier: whose body is a Sequential that ends in a Linear of two logits (female, male).
+        size: side of the crops in pixels.
+        calibration: from features (N x F, the input of that Linear) and logits (N x 2) to probabilities (N); None takes
+            the softmax of the logits.
+
+    Raises:
+        WeightsError: another kind of body.
     """
-    classifier = copy.deepcopy(classifier).eval()
-    for module in list(classifier.modules()):
-        if isinstance(module, nn.Sequential):
-            _rearrange(module)
-    if size == classifier.size and isinstance(classifier.body, nn.Sequential):
-        name, first = next(iter(classifier.body.named_children()))
-        if isinstance(first, nn.Conv2d) and first.padding == (0, 0):
-            classifier.body._modules[name] = _normalising(first, classifier)
-            return _Bare(classifier.body)
-    return classifier
+
+    def __init__(self, classifier: CropClassifier, size: int, calibration: nn.Module | None = None) -> None:
+        super().__init__()
+        classifier = copy.deepcopy(classifier).eval()
+        body = classifier.body
+        last = list(body.children())[-1] if isinstance(body, nn.Sequential) else None
+        if not isinstance(body, nn.Sequential) or not isinstance(last, nn.Linear):
+            raise WeightsError(f"a network must end in a fully connected layer to be exported, not in {last}")
+        for module in list(body.modules()):
+            if isinstance(module, nn.Sequential):
+                _rearrange(module)
+            elif isinstance(module, nn.ReLU):
+                module.inplace = False  # moved forward, it may read what others read too
+        self.logits = last
+        self.calibration = copy.deepcopy(calibration)
+        classifier.body = body[:-1]
+        self.features: nn.Module = classifier
+        if size == classifier.size and _fold_normalisation(classifier.body, classifier):
+            self.features = _Bare(classifier.body)
+        self.eval()
+
+    def forward(self, crops: Tensor) -> Tensor:
+        """The probabilities of a batch of crops."""
+        features = self.features(crops)
+        logits = self.logits(features)
+        if self.calibration is None:
+            return torch.sigmoid(logits[:, 1] - logits[:, 0])
+        p_male: Tensor = self.calibration(features, logits)
+        return p_male
 
 
 class _Bare(nn.Module):
@@ -43,8 +74,8 @@ class _Bare(nn.Module):
         self.body = body
 
     def forward(self, crops: Tensor) -> Tensor:
-        logits: Tensor = self.body(crops.permute(0, 3, 1, 2).float())
-        return logits
+        features: Tensor = self.body(crops.permute(0, 3, 1, 2).float())
+        return features
 
 
 class _LRN(nn.Module):
@@ -65,6 +96,17 @@ class _LRN(nn.Module):
         return x / (root * torch.sqrt(root))
 
 
+def _fold_normalisation(sequence: nn.Module, classifier: CropClassifier) -> bool:
+    """Let the first convolution normalise, where it can; whether it does."""
+    name, first = next(iter(sequence.named_children()), ("", None))
+    if isinstance(first, nn.Sequential):
+        return _fold_normalisation(first, classifier)
+    if not isinstance(first, nn.Conv2d) or first.padding != (0, 0) or first.groups != 1 or first.dilation != (1, 1):
+        return False
+    sequence._modules[name] = _normalising(first, classifier)
+    return True
+
+
 @torch.no_grad()
 def _normalising(conv: nn.Conv2d, classifier: CropClassifier) -> nn.Conv2d:
     """The convolution of RGB bytes that equals `conv` of normalised pixels."""
@@ -82,8 +124,13 @@ def _normalising(conv: nn.Conv2d, classifier: CropClassifier) -> nn.Conv2d:
 
 
 def _rearrange(sequence: nn.Sequential) -> None:
-    """Put each ReLU before the pool that it follows, with the padding that belongs to the pool; replace each LRN."""
-    modules = list(sequence.named_children())
+    """Batch normalization into convolutions, each ReLU before its pool with the pool's padding, LRN replaced."""
+    modules: list[tuple[str, nn.Module]] = []
+    for name, module in sequence.named_children():
+        if isinstance(module, nn.BatchNorm2d) and modules and isinstance(modules[-1][1], nn.Conv2d):
+            modules[-1] = (modules[-1][0], fuse_conv_bn_eval(modules[-1][1], module))
+        else:
+            modules.append((name, module))
     channels = 0
     for place, (name, module) in enumerate(modules):
         if isinstance(module, nn.Conv2d):

@@ -166,7 +166,7 @@ def _errors(store: Store | None, outcomes: Sequence[FoldOutcome], output: Path) 
     assignment = store.fold("random")
     index = np.concatenate([np.flatnonzero(assignment == fold) for fold in sorted(result.per_fold)])
     which = f"LFW, random folds, {runs[-1].run.terms}"
-    return sections.errors(store, index, Predictions.of(store, index, result.logits), output, which)
+    return sections.errors(store, index, Predictions.of(store, index, result.p_male), output, which)
 
 
 def _at_hand(stores: Mapping[str, Store]) -> str:

@@ -189,7 +189,7 @@ def roc(outcomes: Sequence[FoldOutcome], celeba: Sequence[tuple[str, Cell]], out
 
 def errors(store: Store, index: np.ndarray, predictions: Predictions, output: Path, which: str) -> Section:
     """Figure 8: the misclassified faces of one test, drawn for whoever has the data."""
-    found = mistakes(store, index, predictions.logits)
+    found = mistakes(store, index, predictions.p_male)
     write_gallery(output / FIGURES / "figure8", store, found, _SHOWN_ERRORS, which)
     return Section(
         "Figure 8: the misclassified",
@@ -332,7 +332,7 @@ def _worst(results: Mapping[str, CrossDataset]) -> str:
 def _answers(outcome: FoldOutcome) -> Predictions:
     result = outcome.result
     assert result is not None
-    return Predictions([""] * len(result.labels), result.labels, result.logits)
+    return Predictions([""] * len(result.labels), result.labels, result.p_male)
 
 
 def _both(output: Path, name: str, draw: Callable[[Path], None]) -> None:

@@ -1,8 +1,10 @@
 """The networks that ship with the package: ``NAME.onnx``, each with a card ``NAME.json`` beside it.
 
-A classifier takes ``crops``, uint8 N x 64 x 64 x 3 RGB, and gives ``logits``, float32 N x 2 (female, male). The
+A classifier takes ``crops``, uint8 N x 64 x 64 x 3 RGB, and gives ``p_male``, float32 N, calibrated. The
 face detector takes ``images``, uint8 N x H x W x 3 RGB with H and W multiples of 32, and gives ``cells``
-(`facegender.faces.detect.OnnxDetector` says what they hold). Normalisation lies inside the graphs.
+(`facegender.faces.detect.OnnxDetector` says what they hold). Normalisation and calibration lie inside the graphs.
+
+Classifiers elsewhere may also be OpenVINO's: ``NAME.xml`` and ``NAME.bin``, with the same card.
 """
 
 from __future__ import annotations
@@ -15,7 +17,16 @@ from typing import TypeVar
 from facegender.errors import WeightsError
 from facegender.weights.cards import Card, DetectorCard
 
-__all__ = ["DEFAULT", "Card", "DetectorCard", "detector_path", "load_card", "load_detector_card", "names", "onnx_path"]
+__all__ = [
+    "DEFAULT",
+    "Card",
+    "DetectorCard",
+    "detector_path",
+    "load_card",
+    "load_detector_card",
+    "names",
+    "weight_path",
+]
 
 #: The classifier that is used unless another is named.
 DEFAULT = "custom-cnn-lfw"
@@ -31,18 +42,18 @@ def names() -> list[str]:
     return sorted(path.stem for path in _FOLDER.glob("*.onnx") if path.stem != _DETECTOR)
 
 
-def onnx_path(name_or_path: str | Path) -> Path:
-    """The ONNX file of a shipped classifier, or the path itself where it ends in ``.onnx``.
+def weight_path(name_or_path: str | Path) -> Path:
+    """The ONNX file of a shipped classifier, or the path itself where it ends in ``.onnx`` or ``.xml``.
 
     Raises:
         WeightsError: no network of that name, or no such file.
     """
-    if isinstance(name_or_path, Path) or name_or_path.endswith(".onnx"):
+    if isinstance(name_or_path, Path) or name_or_path.endswith((".onnx", ".xml")):
         return _present(Path(name_or_path))
     if name_or_path not in names():
         raise WeightsError(
             f"unknown model {name_or_path!r}; installed: {', '.join(names()) or 'none'}",
-            remedy="or give the path of an .onnx file with its .json card beside it",
+            remedy="or give the path of an .onnx or .xml file with its .json card beside it",
         )
     return _FOLDER / f"{name_or_path}.onnx"
 
@@ -53,12 +64,12 @@ def detector_path(path: str | Path | None = None) -> Path:
 
 
 def load_card(name_or_path: str | Path = DEFAULT) -> Card:
-    """Read the card of a classifier and check the ONNX file against it.
+    """Read the card of a classifier and check its files against it.
 
     Raises:
         WeightsError: unknown name, no card, a card with a fault, or a weight file whose sha256 differs.
     """
-    return _load(onnx_path(name_or_path), Card)
+    return _load(weight_path(name_or_path), Card)
 
 
 def load_detector_card(path: str | Path | None = None) -> DetectorCard:
@@ -82,11 +93,13 @@ def _present(path: Path) -> Path:
 
 def _load(weights: Path, kind: type[AnyCard]) -> AnyCard:
     card_path = weights.with_suffix(".json")
+    files = [weights, weights.with_suffix(".bin")] if weights.suffix == ".xml" else [weights]
     try:
         card = kind.from_dict(json.loads(card_path.read_text(encoding="utf-8")))
-        found = hashlib.sha256(weights.read_bytes()).hexdigest()
+        found = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
     except FileNotFoundError as error:
-        raise WeightsError(f"{weights} has no card beside it: {card_path} is missing") from error
+        what = "has no card" if error.filename == str(card_path) else "is not whole"
+        raise WeightsError(f"{weights} {what}: {error.filename} is missing") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise WeightsError(f"the weight card {card_path} cannot be used: {error}") from error
     if found != card.sha256:

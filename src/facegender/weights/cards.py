@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias, get_args
 
+from facegender.errors import InputError
 from facegender.faces.align import LandmarkTemplate
 from facegender.faces.types import CROP_SIZE
+
+#: How the weights are stored, and for int8 what most of the arithmetic is done in.
+Precision: TypeAlias = Literal["fp32", "fp16", "int8"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+
+#: Share of wrong answers among those given that is accepted unless the user says otherwise.
+DEFAULT_MAX_ERROR = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +30,11 @@ class Card:
         colour_order: of the crops.
         mean, std: per channel, in 0..255; for the record, since they lie inside the graph.
         template: how the training faces were cropped.
-        temperature: divides the logits before the softmax.
-        min_confidence: below it an answer is ``uncertain``; in [0.5, 1].
+        precision: ``fp32``, ``fp16`` (stored weights) or ``int8`` (weights and arithmetic).
+        confidence_for_error: accepted error rate, as a word such as "0.01", to the least confidence, in [0.5, 1], at
+            which the answers given to validation faces err at most at that rate.
         training_data, licence: the sets it was trained on, and what that allows.
-        sha256: of the ONNX file, in hexadecimal.
+        sha256: of the ONNX file, or of an OpenVINO network's .xml and .bin one after the other, in hexadecimal.
         command: what wrote the file.
         parameters: number of trained values.
         accuracy: test set to what was measured on it.
@@ -39,8 +48,8 @@ class Card:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     template: LandmarkTemplate
-    temperature: float
-    min_confidence: float
+    precision: Precision
+    confidence_for_error: dict[str, float]
     training_data: str
     licence: str
     sha256: str
@@ -55,10 +64,28 @@ class Card:
             raise ValueError(f"channels must be rgb or gray, not {self.channels}")
         if self.colour_order != "RGB":
             raise ValueError(f"colour_order must be RGB, not {self.colour_order}")
-        if not (math.isfinite(self.temperature) and self.temperature > 0):
-            raise ValueError(f"temperature must be positive, not {self.temperature}")
-        if not 0.5 <= self.min_confidence <= 1:
-            raise ValueError(f"min_confidence must lie in [0.5, 1], not {self.min_confidence}")
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, not {self.precision}")
+        if not self.confidence_for_error:
+            raise ValueError("confidence_for_error is empty")
+        for rate, confidence in self.confidence_for_error.items():
+            if not (0 < float(rate) < 0.5 and 0.5 <= confidence <= 1):
+                raise ValueError(f"confidence_for_error has {rate}: {confidence}, not a rate below 0.5 and [0.5, 1]")
+
+    def confidence(self, max_error: float = DEFAULT_MAX_ERROR) -> float:
+        """The least confidence for an accepted error rate; between two that are listed, that of the smaller.
+
+        Raises:
+            InputError: a rate below all that are listed, or not below 0.5.
+        """
+        listed = {float(rate): confidence for rate, confidence in self.confidence_for_error.items()}
+        allowed = [rate for rate in listed if rate <= max_error]
+        if not (allowed and max_error < 0.5):
+            raise InputError(
+                f"{self.name} knows no least confidence for an error rate of {max_error:g}",
+                remedy=f"its rates: {', '.join(f'{rate:g}' for rate in sorted(listed))}",
+            )
+        return listed[max(allowed)]
 
     def to_dict(self) -> dict[str, Any]:
         """The record for the JSON file."""
