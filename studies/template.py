@@ -86,9 +86,9 @@ def _fairface_crops(files: list[Path], template: LandmarkTemplate) -> tuple[Crop
     cropper = FaceCropper(OnnxDetector(), template, USUAL_FACE)
     crops, found = [], []
     for batch in track(list(_batches(files)), "FairFace"):
-        some, sure = cropper.crop([decode(path) for path in batch])
+        some, heights = cropper.crop([decode(path) for path in batch])
         crops += some
-        found += sure
+        found += [height is not None for height in heights]
     return np.stack(crops), float(np.mean(found))
 
 

@@ -58,7 +58,7 @@ def test_crops_follow_the_landmarks(cropper, block_face):
     squares = [(125, 125, 60), (110, 118, 48), (130, 139, 40)]
     photos = [red(250, 250, square) for square in squares] + [red(320, 200, (150, 105, 50), (40, 40, 50))]
     crops, found = cropper.crop(photos)
-    assert found == [True] * 4
+    assert [height is not None for height in found] == [True] * 4
     assert {(crop.shape, crop.dtype) for crop in crops} == {((64, 64, 3), np.dtype(np.uint8))}
     for crop, photo, square in zip(crops, photos, [*squares, (150, 105, 50)], strict=True):
         wanted = crop_face(Picture.of(photo), block_face(*square), TEMPLATE)
@@ -68,7 +68,7 @@ def test_crops_follow_the_landmarks(cropper, block_face):
 def test_without_a_face_in_the_middle_the_usual_place_is_cropped(cropper):
     photos = [red(250, 250), red(250, 250, (50, 50, 60)), red(500, 250), red(250, 250, (125, 125, 60))]
     crops, found = cropper.crop(photos)
-    assert found == [False, False, False, True]
+    assert [height is not None for height in found] == [False, False, False, True]
     for photo, crop in zip(photos[:3], crops[:3], strict=True):
         height, width = photo.shape[:2]
         places = tuple((x * width, y * height) for x, y in USUAL_FACE.landmarks)
@@ -87,17 +87,18 @@ def test_without_a_usual_place_the_largest_face_is_taken(cropper, block_face):
     anywhere = FaceCropper(cropper.detector, TEMPLATE)
     photo = red(320, 200, (150, 105, 40), (50, 50, 60))
     (crop, none), found = anywhere.crop([photo, red(250, 250)])
-    assert found == [True, False]
+    assert [height is not None for height in found] == [True, False]
     assert none is None
     wanted = crop_face(Picture.of(photo), block_face(50, 50, 60), TEMPLATE)
     assert np.abs(crop.astype(int) - wanted).mean() < 3
+    assert abs(found[0] - block_face(50, 50, 60).box[3]) < 6
 
 
 def test_a_box_says_which_face_is_meant(cropper, block_face):
     photo = red(320, 200, (150, 105, 50), (50, 50, 50))
     there, empty = block_face(50, 50, 50).box, (220, 80, 60, 70)
     (crop, stand_in), found = cropper.crop([photo, photo], [there, empty])
-    assert found == [True, False]
+    assert [height is not None for height in found] == [True, False]
     wanted = crop_face(Picture.of(photo), block_face(50, 50, 50), TEMPLATE)
     assert np.abs(crop.astype(int) - wanted).mean() < 3
     assert stand_in[..., 0].astype(int).max() - stand_in[..., 1].max() < 10  # the gray that the box speaks of
@@ -120,4 +121,4 @@ def test_the_shipped_detector_finds_a_portrait(astronaut):
     # Her face is near (222, 127): a square about it, and one beside it.
     cropper = FaceCropper(OnnxDetector(threads=1), DEFAULT_TEMPLATE, USUAL_FACE)
     _, found = cropper.crop([astronaut[2:252, 97:347], astronaut[262:512, 262:512]])
-    assert found == [True, False]
+    assert [height is not None for height in found] == [True, False]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from facegender.cli import (  # noqa: F401  (each registers its verb)
+    audit,
     benchmark,
     crossdataset,
     crossval,

@@ -23,13 +23,16 @@ AcceleratorOption = Annotated[str, typer.Option(help="auto, cpu, cuda, ... (Ligh
 DevicesOption = Annotated[int, typer.Option(help="Processes or accelerators.", min=1)]
 
 
-def require_training() -> None:
+def require_training(*audit: str) -> None:
     """Check that the extra ``train`` is there before a verb imports it; let the epochs be logged.
 
     Where nobody watches a progress bar, one line an epoch goes to standard error.
 
+    Args:
+        audit: packages of the extra ``audit`` that the verb needs too.
+
     Raises:
-        MissingExtraError: it is not.
+        MissingExtraError: one is not there.
     """
     for package in (
         "torch",
@@ -44,6 +47,9 @@ def require_training() -> None:
     ):
         if find_spec(package) is None:
             raise MissingExtraError(package, "train")
+    for package in audit:
+        if find_spec(package) is None:
+            raise MissingExtraError(package, "audit")
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     if not sys.stderr.isatty():
         logging.basicConfig(format="%(message)s")

@@ -49,8 +49,10 @@ class FaceCropper:
 
     def crop(
         self, images: Sequence[Image], boxes: Sequence[Box | None] | None = None
-    ) -> tuple[list[Image | None], list[bool]]:
-        """Crops, uint8, 64 x 64 x 3 or None where there is no face, and for each whether its face was found.
+    ) -> tuple[list[Image | None], list[float | None]]:
+        """Crops, uint8, 64 x 64 x 3 or None where there is no face, and the height of each face that was found.
+
+        The height is that of the box, in pixels of the image; None where something else stands in for the face.
 
         Args:
             images: uint8, H x W x 3, RGB, of any sizes.
@@ -59,14 +61,14 @@ class FaceCropper:
         """
         pictures = [Picture.of(image) for image in images]
         crops: list[Image | None] = []
-        found = []
+        heights = []
         everyone = self.detector.detect(pictures)
         for picture, faces, box in zip(pictures, everyone, boxes or [None] * len(pictures), strict=True):
             face = self._choose(picture, faces, box)
-            found.append(face is not None)
+            heights.append(None if face is None else face.box[3])
             face = face or self._stand_in(picture, box)
             crops.append(None if face is None else crop_face(picture, face, self.template))
-        return crops, found
+        return crops, heights
 
     def _choose(self, picture: Picture, faces: Sequence[Face], box: Box | None) -> Face | None:
         if box is not None:

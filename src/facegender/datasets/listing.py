@@ -132,6 +132,8 @@ class Preparation:
         return next(row for row in self.counts if row[0] == IN_STORE)
 
 
+#: The attribute with the height of the face's box in the photo, pixels; "" where the face was not found.
+FACE_SIZE = "face_size"
 IN_STORE = "crops in the store"
 UNREADABLE, FACELESS = "unreadable, left out", "without a face, left out"
 
@@ -168,18 +170,20 @@ def prepare(
         return _from_report(before["report"])
 
     entries = listing.entries
-    found = np.zeros(len(entries), bool)
+    height = np.full(len(entries), np.nan)  # of the faces that are found
     kept = np.zeros(len(entries), bool)
     unreadable: list[str] = []
     with create_store(output, len(entries)) as writer:
         for batch in _batched(_photos(listing), _BATCH):
             readable = [(index, image) for index, image in batch if image is not None]
             unreadable += [entries[index].name for index, image in batch if image is None]
-            crops, sure = cropper.crop([image for _, image in readable], [entries[index].box for index, _ in readable])
-            for (index, _), crop, found_it in zip(readable, crops, sure, strict=True):
+            crops, heights = cropper.crop(
+                [image for _, image in readable], [entries[index].box for index, _ in readable]
+            )
+            for (index, _), crop, tall in zip(readable, crops, heights, strict=True):
                 if crop is not None:
                     writer.put(index, crop)
-                    kept[index], found[index] = True, found_it
+                    kept[index], height[index] = True, np.nan if tall is None else tall
             for _ in batch:
                 on_image(len(entries))
         if not kept.any():
@@ -191,13 +195,13 @@ def prepare(
             UNREADABLE: tuple(sorted(unreadable)),
             FACELESS: tuple(faceless),
         }
-        table = _table(listing, rows, found)
+        table = _table(listing, rows, height)
         report = Preparation(
             name=listing.name,
             counts=(*listing.counts, *_counts(table)),
             people=len({person for person in table.identities if person}),
             findings={text: finding for text, finding in findings.items() if finding},
-            fallbacks=tuple(sorted(entries[i].name for i in rows.tolist() if not found[i])),
+            fallbacks=tuple(sorted(entries[i].name for i in rows.tolist() if np.isnan(height[i]))),
         )
         details = {"inputs": inputs, "report": {k: v for k, v in asdict(report).items() if k != "reused"}}
         writer.finish(listing.name, table, cropper.alignment, details)
@@ -227,7 +231,7 @@ def _batched(items: Iterator[T], size: int) -> Iterator[list[T]]:
         yield batch
 
 
-def _table(listing: Listing, rows: npt.NDArray[np.int64], found: npt.NDArray[np.bool_]) -> Table:
+def _table(listing: Listing, rows: npt.NDArray[np.int64], height: npt.NDArray[np.float64]) -> Table:
     entries = [listing.entries[i] for i in rows.tolist()]
     return Table(
         images=[entry.name for entry in entries],
@@ -237,7 +241,8 @@ def _table(listing: Listing, rows: npt.NDArray[np.int64], found: npt.NDArray[np.
         folds={name: numbers[rows] for name, numbers in listing.folds.items()},
         attributes={
             **{key: [entry.attributes[key] for entry in entries] for key in entries[0].attributes},
-            "found": ["yes" if found[i] else "no" for i in rows],
+            "found": ["no" if np.isnan(height[i]) else "yes" for i in rows],
+            FACE_SIZE: ["" if np.isnan(height[i]) else f"{height[i]:.0f}" for i in rows],
         },
         rows=rows,
     )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from facegender.datasets.folder import SPLIT_WORDS
-from facegender.datasets.listing import Entry, Listing, Source
+from facegender.datasets.listing import FACE_SIZE, Entry, Listing, Source
 from facegender.datasets.source import image_paths
 from facegender.datasets.splits import hashed_splits
 from facegender.datasets.store import Split
@@ -18,7 +18,7 @@ _LABELS = {"female": 0, "f": 0, "male": 1, "m": 1}
 #: Columns with a meaning; any other is an attribute.
 _OWN = ("path", "label", "identity", "split")
 #: Columns that a store has beside those.
-_TAKEN = ("", "image", "found")
+_TAKEN = ("", "image", "found", FACE_SIZE)
 
 
 def list_manifest(manifest: Path, name: str, root: Path | None = None) -> Listing:

@@ -26,12 +26,15 @@ class EvaluatedModel:
         network: its name in the registry.
         p_male: crops (uint8, N x 64 x 64 x 3) and M indices to M probabilities, float; calibrated in exported networks,
             the softmax of a run's logits.
+        confidence: accepted error rate to the least confidence of an answer, as its card has it; a run that was not
+            exported has none, and answers every face.
         examples: fingerprint of its training crops (`facegender.training.loop.Examples.fingerprint`), "" where unknown.
     """
 
     name: str
     network: str
     p_male: Callable[[Crops, IntArray], FloatArray]
+    confidence: Callable[[float], float]
     examples: str = ""
 
     @classmethod
@@ -41,7 +44,7 @@ class EvaluatedModel:
         def answer(crops: Crops, index: IntArray) -> FloatArray:
             return p_male_from_logits(predict_logits(trained.classifier, crops, index))
 
-        return cls(trained.store, trained.recipe.network, answer, trained.examples)
+        return cls(trained.store, trained.recipe.network, answer, lambda _: 0.5, trained.examples)
 
     def predict(self, store: Store, index: IntArray) -> Predictions:
         """Its answers to the crops `index` of a store."""
@@ -69,7 +72,7 @@ def open_model(word: str | Path) -> EvaluatedModel:
         return np.concatenate([classifier.p_male(crops[index[start : start + BATCH]]) for start in starts])
 
     card = classifier.card
-    return EvaluatedModel(card.name, card.network, answer)
+    return EvaluatedModel(card.name, card.network, answer, card.confidence)
 
 
 def open_models(words: Sequence[str | Path]) -> dict[str, EvaluatedModel]:

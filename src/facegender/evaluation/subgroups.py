@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from facegender.datasets.listing import FACE_SIZE
 from facegender.datasets.store import LABELS, Store
 from facegender.errors import InputError
 from facegender.evaluation.metrics import IntArray, wilson_interval
@@ -21,6 +22,8 @@ FEW = 30
 
 #: An attribute of more values than this tells faces apart, not groups of them.
 _MOST_VALUES = 30
+#: Least height of each group of faces, pixels.
+_SIZES = (0, 24, 48, 96, 192)
 #: First year of each age group; FairFace's, so that datasets can be compared.
 _AGES = (0, 3, 10, 20, 30, 40, 50, 60, 70)
 
@@ -65,17 +68,10 @@ def subgroups(store: Store, index: IntArray, right: npt.NDArray[np.bool_], attri
     Raises:
         InputError: the store has no such attribute.
     """
-    if attribute == EVERYONE:
-        values = np.full(len(index), EVERYONE)
-    elif attribute in store.attributes:
-        words = store.attributes[attribute]
-        values = np.array([_value(attribute, words[i]) for i in index.tolist()])
-    else:
-        known = ", ".join(store.attributes) or "none"
-        raise InputError(f"store {store.name} has no attribute {attribute!r}", remedy=f"it has: {known}")
+    values = np.array(grouped(store, index, attribute)) if attribute != EVERYONE else np.full(len(index), EVERYONE)
     labels = store.labels[index]
     rows = []
-    for value in sorted(set(values.tolist()), key=_rank):
+    for value in sorted(set(values.tolist()), key=rank):
         for gender in GENDERS:
             chosen = values == value
             if gender != "both":
@@ -83,6 +79,19 @@ def subgroups(store: Store, index: IntArray, right: npt.NDArray[np.bool_], attri
             if chosen.any():
                 rows.append(Subgroup(attribute, value, gender, int(chosen.sum()), int(right[chosen].sum())))
     return rows
+
+
+def grouped(store: Store, index: IntArray, attribute: str) -> list[str]:
+    """What one attribute says of each crop of `index`; numbers gathered into bands, ``unknown`` where it says nothing.
+
+    Raises:
+        InputError: the store has no such attribute.
+    """
+    if attribute not in store.attributes:
+        known = ", ".join(store.attributes) or "none"
+        raise InputError(f"store {store.name} has no attribute {attribute!r}", remedy=f"it has: {known}")
+    words = store.attributes[attribute]
+    return [_value(attribute, words[i]) for i in index.tolist()]
 
 
 def grouping_attributes(store: Store) -> list[str]:
@@ -96,16 +105,18 @@ def grouping_attributes(store: Store) -> list[str]:
 
 def _value(attribute: str, word: str) -> str:
     if attribute == "age" and word.isdigit():
-        return _age_group(int(word))
+        return _band(int(word), _AGES)
+    if attribute == FACE_SIZE and word.isdigit():
+        return _band(int(word), _SIZES)
     return word or "unknown"
 
 
-def _age_group(years: int) -> str:
-    number = int(np.searchsorted(_AGES, years, side="right"))
-    return "more than 70" if number == len(_AGES) else f"{_AGES[number - 1]}-{_AGES[number] - 1}"
+def _band(number: int, starts: tuple[int, ...]) -> str:
+    place = int(np.searchsorted(starts, number, side="right"))
+    return f"more than {starts[-1]}" if place == len(starts) else f"{starts[place - 1]}-{starts[place] - 1}"
 
 
-def _rank(value: str) -> tuple[bool, float, str]:
+def rank(value: str) -> tuple[bool, float, str]:
     """Numbers by size, then words, then the unknown."""
     number = re.search(r"\d+", value)
     return value == "unknown", float(number.group()) if number else np.inf, value

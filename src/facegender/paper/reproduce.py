@@ -28,8 +28,8 @@ from facegender.machine import machine
 from facegender.paper import sections
 from facegender.paper.data import find_datasets
 from facegender.paper.experiments import FoldOutcome, run_folds
-from facegender.paper.report import Section, write_report
 from facegender.paper.scale import Scale
+from facegender.report import Section, write_report
 from facegender.training.loop import Hardware
 
 

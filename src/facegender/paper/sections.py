@@ -20,7 +20,7 @@ from facegender.evaluation.subgroups import FEW
 from facegender.paper import published
 from facegender.paper.comparison import NOTES, compare_table3, compare_table4
 from facegender.paper.experiments import FoldOutcome
-from facegender.paper.report import Section, command, picture, table
+from facegender.report import Section, command, picture, table
 
 FIGURES = "figures"
 

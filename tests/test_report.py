@@ -6,7 +6,7 @@ import pytest
 from PIL import Image as PillowImage
 
 from facegender.errors import OutputError
-from facegender.paper.report import Section, command, picture, table, write_report
+from facegender.report import Section, command, picture, table, write_report
 
 
 @pytest.fixture

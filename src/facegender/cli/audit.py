@@ -1,0 +1,137 @@
+"""``facegender audit``: how a network does on every group of faces, worst first."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from facegender.cli.evaluation import ModelArgument
+from facegender.cli.root import app
+from facegender.cli.training import require_training
+
+if TYPE_CHECKING:
+    from facegender.evaluation.audit import Audit
+
+
+@app.command()
+def audit(
+    model: ModelArgument,
+    dataset: Annotated[Path | None, typer.Option(metavar="STORE", help="A prepared store.")] = None,
+    manifest: Annotated[
+        Path | None,
+        typer.Option(metavar="CSV", help="Photos of your own: columns path, label, and any to group by."),
+    ] = None,
+    root: Annotated[
+        Path | None, typer.Option(help="Folder or archive that the manifest's paths start from.  [default: its own]")
+    ] = None,
+    split: Annotated[
+        str, typer.Option(help="Of the store: train, validation, test or all; a manifest is taken whole.")
+    ] = "test",
+    by: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN", help="Group by it; repeatable.  [default: every known one]")
+    ] = None,
+    max_error: Annotated[
+        float, typer.Option(help="Error rate that is accepted among the answered faces.", min=0.0)
+    ] = 0.01,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for audit.csv, audit.json, audit.html and figures.")
+    ] = None,
+) -> None:
+    """Measure a network on every group of faces: gender, race, age, face size, or any columns of your own.
+
+    Accuracy with 95 % intervals, rates, calibration, and how many faces are answered; the worst group first.
+    """
+    from facegender.datasets.store import open_store
+    from facegender.errors import InputError
+
+    require_training("fairlearn")
+    from facegender.evaluation.audit import Faces, audit_faces, write_audit
+    from facegender.evaluation.audit_report import write_audit_report
+    from facegender.evaluation.models import open_model
+    from facegender.evaluation.predictions import chosen_split
+
+    if (dataset is None) == (manifest is None):
+        raise InputError("an audit needs --dataset STORE or --manifest CSV, one of them")
+    network = open_model(model)
+    with _prepared(manifest, root) as (folder, missed):
+        store = open_store(dataset or folder)
+        index = chosen_split(store, "all" if manifest else split)
+        faces = Faces.of(store, index, network.p_male(store.crops, index), by or (), missed)
+        done = audit_faces(network.name, faces, network.confidence(max_error))
+    # In a pipe there is no right width: let every row be one line.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
+    _print(console, done)
+    if output is not None:
+        command = shlex.join(["facegender", *sys.argv[1:]])
+        write_audit(output, done, {"command": command})
+        page = write_audit_report(output, done, command)
+        for path in (output / "audit.csv", output / "audit.json", page):
+            console.print(str(path), soft_wrap=True)
+
+
+@contextmanager
+def _prepared(manifest: Path | None, root: Path | None) -> Iterator[tuple[Path, tuple[int, int]]]:
+    """A store of the manifest's faces, for as long as it is looked at; women and men whose face was not found."""
+    from facegender.datasets.listing import FACELESS, prepare
+    from facegender.datasets.manifest import list_manifest
+    from facegender.progress import Bar
+
+    with tempfile.TemporaryDirectory(prefix="facegender-audit-") as folder:
+        store, missed = Path(folder, "store"), [0, 0]
+        if manifest is not None:
+            listing = list_manifest(manifest, manifest.stem, root)
+            with Bar("cropping") as bar:
+                report = prepare(listing, store, on_image=lambda total: bar.step(total=total))
+            names = report.findings.get(FACELESS, ())
+            faceless = set() if isinstance(names, int) else set(names)
+            for entry in listing.entries:
+                missed[entry.label] += entry.name in faceless
+        yield store, (missed[0], missed[1])
+
+
+def _print(console: Console, audit: Audit) -> None:
+    from facegender.evaluation.audit import GENDER
+    from facegender.evaluation.audit_report import cell_name
+
+    everyone, worst = audit.cells[0], audit.worst
+    console.print(
+        f"{audit.model} on {audit.dataset}: {everyone.count:,} faces, {100 * everyone.accuracy:.2f} % right "
+        f"({100 * everyone.low:.2f} to {100 * everyone.high:.2f}), ECE {100 * everyone.ece:.2f} %, "
+        f"{100 * everyone.coverage:.1f} % answered at {100 * audit.confidence:.1f} % confidence",
+        soft_wrap=True,
+    )
+    console.print(
+        f"worst: {cell_name(worst)} (by {worst.columns}), {100 * worst.accuracy:.2f} % of {worst.count:,}",
+        soft_wrap=True,
+    )
+    for column, gap in audit.gaps.items():
+        console.print(
+            f"gap by {column}: {100 * gap['difference']:.2f} points, {gap['worst']} against {gap['best']}",
+            soft_wrap=True,
+        )
+    if sum(audit.not_found):
+        console.print(f"not found, so not answered: {audit.not_found[0]} women, {audit.not_found[1]} men")
+    table = Table(title="worst first; † children, * fewer than 30 faces", title_justify="left")
+    table.add_column("by")
+    table.add_column("faces of")
+    for heading in ("faces", "accuracy %", "95 % interval", "ECE %", "answered %", "wrong of them %"):
+        table.add_column(heading, justify="right")
+    shown = [cell for cell in audit.cells if cell.columns == GENDER or cell.columns.count(" x ") == 1]
+    for cell in sorted(shown, key=lambda cell: cell.accuracy)[:20]:
+        table.add_row(
+            *(cell.columns, cell_name(cell), f"{cell.count:,}", f"{100 * cell.accuracy:.2f}"),
+            f"{100 * cell.low:.1f} to {100 * cell.high:.1f}",
+            f"{100 * cell.ece:.1f}",
+            f"{100 * cell.coverage:.1f}",
+            "-" if cell.error is None else f"{100 * cell.error:.2f}",
+        )
+    console.print(table)
