@@ -105,8 +105,8 @@ def _print(console: Console, audit: Audit) -> None:
     everyone, worst = audit.cells[0], audit.worst
     console.print(
         f"{audit.model} on {audit.dataset}: {everyone.count:,} faces, {100 * everyone.accuracy:.2f} % right "
-        f"({100 * everyone.low:.2f} to {100 * everyone.high:.2f}), ECE {100 * everyone.ece:.2f} %, "
-        f"{100 * everyone.coverage:.1f} % answered at {100 * audit.confidence:.1f} % confidence",
+        f"({100 * everyone.low:.2f} to {100 * everyone.high:.2f}), "
+        f"ECE {100 * (everyone.ece or 0):.2f} %, {100 * everyone.coverage:.1f} % answered at {100 * audit.confidence:.1f} % confidence",
         soft_wrap=True,
     )
     console.print(
@@ -123,14 +123,13 @@ def _print(console: Console, audit: Audit) -> None:
     table = Table(title="worst first; † children, * fewer than 30 faces", title_justify="left")
     table.add_column("by")
     table.add_column("faces of")
-    for heading in ("faces", "accuracy %", "95 % interval", "ECE %", "answered %", "wrong of them %"):
+    for heading in ("faces", "accuracy %", "95 % interval", "answered %", "wrong of them %"):
         table.add_column(heading, justify="right")
     shown = [cell for cell in audit.cells if cell.columns == GENDER or cell.columns.count(" x ") == 1]
     for cell in sorted(shown, key=lambda cell: cell.accuracy)[:20]:
         table.add_row(
             *(cell.columns, cell_name(cell), f"{cell.count:,}", f"{100 * cell.accuracy:.2f}"),
             f"{100 * cell.low:.1f} to {100 * cell.high:.1f}",
-            f"{100 * cell.ece:.1f}",
             f"{100 * cell.coverage:.1f}",
             "-" if cell.error is None else f"{100 * cell.error:.2f}",
         )

@@ -88,7 +88,8 @@ class Cell:
         accuracy: share of right answers; `low` and `high` bound its 95 % Wilson interval.
         tpr: share of the men called male; None without men.
         fpr: share of the women called male; None without women.
-        ece: expected calibration error, 15 equal-width bins of p_male.
+        ece: expected calibration error, 15 equal-width bins of p_male; None in a cell of one gender, where any
+            probability but 0 or 1 would be wrong.
         brier: mean squared difference of p_male and the label.
         mean_p_male: mean probability; beside the share of men in it, the bias of a count.
         coverage: share that is answered at the least confidence asked for.
@@ -105,7 +106,7 @@ class Cell:
     high: float
     tpr: float | None
     fpr: float | None
-    ece: float
+    ece: float | None
     brier: float
     mean_p_male: float
     coverage: float
@@ -290,7 +291,7 @@ class _Frame:
             high=high,
             tpr=_number(row["tpr"]),
             fpr=_number(row["fpr"]),
-            ece=float(row["ece"]),
+            ece=None if GENDER in grouping else float(row["ece"]),
             brier=float(row["brier"]),
             mean_p_male=float(row["mean_p_male"]),
             coverage=float(row["coverage"]),
