@@ -106,7 +106,8 @@ def _print(console: Console, audit: Audit) -> None:
     console.print(
         f"{audit.model} on {audit.dataset}: {everyone.count:,} faces, {100 * everyone.accuracy:.2f} % right "
         f"({100 * everyone.low:.2f} to {100 * everyone.high:.2f}), "
-        f"ECE {100 * (everyone.ece or 0):.2f} %, {100 * everyone.coverage:.1f} % answered at {100 * audit.confidence:.1f} % confidence",
+        f"ECE {100 * (everyone.ece or 0):.2f} %, "
+        f"{100 * everyone.coverage:.1f} % answered at {100 * audit.confidence:.1f} % confidence",
         soft_wrap=True,
     )
     console.print(
