@@ -7,6 +7,7 @@ import sys
 from facegender.cli import (  # noqa: F401  (each registers its verb)
     audit,
     benchmark,
+    calibration,
     crossdataset,
     crossval,
     errors,

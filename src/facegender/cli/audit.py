@@ -34,8 +34,9 @@ def audit(
         Path | None, typer.Option(help="Folder or archive that the manifest's paths start from.  [default: its own]")
     ] = None,
     split: Annotated[
-        str, typer.Option(help="Of the store: train, validation, test or all; a manifest is taken whole.")
-    ] = "test",
+        str | None,
+        typer.Option(help="train, validation, test or all.  [default: test of a store it learned from, else all]"),
+    ] = None,
     by: Annotated[
         list[str] | None, typer.Option(metavar="COLUMN", help="Group by it; repeatable.  [default: every known one]")
     ] = None,
@@ -57,14 +58,14 @@ def audit(
     from facegender.evaluation.audit import Faces, audit_faces, write_audit
     from facegender.evaluation.audit_report import write_audit_report
     from facegender.evaluation.models import open_model
-    from facegender.evaluation.predictions import chosen_split
+    from facegender.evaluation.predictions import chosen_split, tested_crops
 
     if (dataset is None) == (manifest is None):
         raise InputError("an audit needs --dataset STORE or --manifest CSV, one of them")
     network = open_model(model)
     with _prepared(manifest, root) as (folder, missed):
         store = open_store(dataset or folder)
-        index = chosen_split(store, "all" if manifest else split)
+        index = tested_crops(store, network.learned_from) if split is None else chosen_split(store, split)
         faces = Faces.of(store, index, network.p_male(store.crops, index), by or (), missed)
         done = audit_faces(network.name, faces, network.confidence(max_error))
     # In a pipe there is no right width: let every row be one line.

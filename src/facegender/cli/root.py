@@ -26,7 +26,7 @@ class _Verbs(TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:
         order = (
             *("predict", "params", "prepare", "join", "train", "crossval", "crossdataset", "evaluate", "audit"),
-            *("errors", "leaks", "export", "benchmark", "reproduce", "train-detector"),
+            *("calibration", "errors", "leaks", "export", "benchmark", "reproduce", "train-detector"),
         )
         return sorted(super().list_commands(ctx), key=order.index)
 

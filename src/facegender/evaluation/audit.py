@@ -21,7 +21,7 @@ from fairlearn.metrics import MetricFrame
 
 from facegender.datasets.store import LABELS, Store
 from facegender.errors import InputError
-from facegender.evaluation.metrics import FloatArray, IntArray, expected_calibration_error, wilson_interval
+from facegender.evaluation.metrics import FloatArray, IntArray, brier_score, expected_calibration_error, wilson_interval
 from facegender.evaluation.subgroups import EVERYONE, FEW, grouped, grouping_attributes, rank
 from facegender.files import atomic_file
 
@@ -236,7 +236,7 @@ class _Frame:
             "tpr": lambda y, who: _mean(self._male(who)[np.asarray(y) == 1]),
             "fpr": lambda y, who: _mean(self._male(who)[np.asarray(y) == 0]),
             "ece": lambda y, who: expected_calibration_error(np.asarray(y), self._p_male[who]),
-            "brier": lambda y, who: float(np.square(self._p_male[who] - np.asarray(y)).mean()),
+            "brier": lambda y, who: brier_score(np.asarray(y), self._p_male[who]),
             "mean_p_male": lambda _, who: float(self._p_male[who].mean()),
             "coverage": lambda _, who: float(sure[who].mean()),
             "error": lambda _, who: _mean(~right[who][sure[who]]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ class EvaluatedModel:
             the softmax of a run's logits.
         confidence: accepted error rate to the least confidence of an answer, as its card has it; a run that was not
             exported has none, and answers every face.
+        learned_from: names of the stores that it was trained on.
         examples: fingerprint of its training crops (`facegender.training.loop.Examples.fingerprint`), "" where unknown.
     """
 
@@ -35,6 +37,7 @@ class EvaluatedModel:
     network: str
     p_male: Callable[[Crops, IntArray], FloatArray]
     confidence: Callable[[float], float]
+    learned_from: frozenset[str]
     examples: str = ""
 
     @classmethod
@@ -44,7 +47,9 @@ class EvaluatedModel:
         def answer(crops: Crops, index: IntArray) -> FloatArray:
             return p_male_from_logits(predict_logits(trained.classifier, crops, index))
 
-        return cls(trained.store, trained.recipe.network, answer, lambda _: 0.5, trained.examples)
+        return cls(
+            trained.store, trained.recipe.network, answer, lambda _: 0.5, _names(trained.store), trained.examples
+        )
 
     def predict(self, store: Store, index: IntArray) -> Predictions:
         """Its answers to the crops `index` of a store."""
@@ -72,7 +77,11 @@ def open_model(word: str | Path) -> EvaluatedModel:
         return np.concatenate([classifier.p_male(crops[index[start : start + BATCH]]) for start in starts])
 
     card = classifier.card
-    return EvaluatedModel(card.name, card.network, answer, card.confidence)
+    return EvaluatedModel(card.name, card.network, answer, card.confidence, _names(card.training_data))
+
+
+def _names(training_data: str) -> frozenset[str]:
+    return frozenset(re.findall(r"[\w-]+", training_data))
 
 
 def open_models(words: Sequence[str | Path]) -> dict[str, EvaluatedModel]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,6 +65,15 @@ def chosen_split(store: Store, name: str) -> IntArray:
         there = ", ".join(sorted(set(store.splits)))
         raise InputError(f"store {store.name} has no crops in the split {name!r}", remedy=f"it has: {there}, all")
     return index
+
+
+def tested_crops(store: Store, learned_from: Collection[str]) -> IntArray:
+    """The test split of a store that a network learned from, all crops of any other.
+
+    Raises:
+        InputError: the store has no test split.
+    """
+    return chosen_split(store, "test" if store.name in learned_from else "all")
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:

@@ -1,0 +1,105 @@
+"""``facegender calibration``: whether a network's probabilities keep what they promise."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from facegender.cli.evaluation import ModelArgument, StoresArgument
+from facegender.cli.root import app
+from facegender.cli.training import require_training
+
+if TYPE_CHECKING:
+    from facegender.evaluation.reliability import Promise
+
+
+@app.command()
+def calibration(
+    model: ModelArgument,
+    stores: StoresArgument,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder for calibration.csv, reliability.png, risk_coverage.png."),
+    ] = None,
+) -> None:
+    """Measure calibration error, and how many faces are answered at which error: by set, by group, on damaged faces.
+
+    A store that the network learned from is tested on its test split, any other as a whole.
+    """
+    import numpy as np
+
+    from facegender.datasets.store import open_stores
+
+    require_training()
+    from facegender.evaluation.models import open_model
+    from facegender.evaluation.predictions import tested_crops
+    from facegender.evaluation.reliability import (
+        damaged,
+        draw_reliability,
+        draw_risk_coverage,
+        promise,
+        write_promises,
+    )
+    from facegender.evaluation.subgroups import grouped, grouping_attributes
+
+    network = open_model(model)
+    rows, panels, sets = [], {}, {}
+    for name, store in open_stores(stores).items():
+        index = tested_crops(store, network.learned_from)
+        labels, p_male = store.labels[index], network.p_male(store.crops, index)
+        sets[name] = (labels, p_male)
+        panels[name] = {"all": sets[name]}
+        rows.append(promise(name, "none", "all", labels, p_male, network.confidence))
+        for column in grouping_attributes(store):
+            values = np.array(grouped(store, index, column))
+            groups = {value: values == value for value in dict.fromkeys(values.tolist())}
+            groups = {value: chosen for value, chosen in groups.items() if chosen.sum() >= 100}
+            if len(groups) > 1:
+                panels[f"{name}, by {column}"] = {g: (labels[c], p_male[c]) for g, c in sorted(groups.items())}
+                rows += [
+                    promise(name, "none", f"{column}: {g}", labels[c], p_male[c], network.confidence)
+                    for g, c in sorted(groups.items())
+                ]
+        rows += damaged(
+            name,
+            store.crops[index],
+            labels,
+            lambda crops: network.p_male(crops, np.arange(len(crops))),
+            network.confidence,
+        )
+    # In a pipe there is no right width: let every row be one line.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
+    console.print(_table(network.name, rows))
+    if output is not None:
+        title = f"{network.name}: what its probabilities are worth"
+        write_promises(
+            output / "calibration.csv", network.name, rows, {"command": shlex.join(["facegender", *sys.argv[1:]])}
+        )
+        draw_reliability(output / "reliability.png", panels, title)
+        draw_risk_coverage(output / "risk_coverage.png", sets, f"{network.name}: error among the answered")
+        for name in ("calibration.csv", "reliability.png", "risk_coverage.png"):
+            console.print(str(output / name), soft_wrap=True)
+
+
+def _table(name: str, rows: list[Promise]) -> Table:
+    table = Table(title=f"{name}: calibration and coverage", title_justify="left")
+    for heading in ("test", "damage", "group"):
+        table.add_column(heading)
+    for heading in ("faces", "accuracy %", "ECE %", "Brier", "sure %", "answered at 1 %", "wrong", "at 2 %", "wrong"):
+        table.add_column(heading, justify="right")
+    for number, row in enumerate(rows):
+        if number and rows[number - 1].test != row.test:
+            table.add_section()
+        shares = (row.coverage_1, row.error_1, row.coverage_2, row.error_2)
+        table.add_row(
+            *(row.test, row.damage, row.group, f"{row.count:,}", f"{100 * row.accuracy:.2f}"),
+            *(f"{100 * row.ece:.2f}", f"{row.brier:.4f}", f"{100 * row.confidence:.1f}"),
+            *(f"{100 * share:.{digits}f}" for share, digits in zip(shares, (1, 2, 1, 2), strict=True)),
+        )
+    return table
