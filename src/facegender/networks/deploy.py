@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -25,6 +26,7 @@ class Deployed(nn.Module):
       make them part of the convolution.
     - Local response normalization sums its squares by a 1x1 convolution: faster in ONNX Runtime than its own LRN or
       PyTorch's pooling over channels, and as fast in OpenVINO as its own.
+    - The mean of a whole map is a pool of its size: PyTorch's own kind is exported as a dozen steps.
 
     Args:
         classifier: whose body is a Sequential that ends in a Linear of two logits (female, male).
@@ -96,10 +98,17 @@ class _LRN(nn.Module):
         return x / (root * torch.sqrt(root))
 
 
+class _Average(nn.Module):
+    """Mean of each map, N x C x H x W to N x C x 1 x 1; H and W are fixed in the exported graph."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.avg_pool2d(x, (x.shape[2], x.shape[3]))
+
+
 def _fold_normalisation(sequence: nn.Module, classifier: CropClassifier) -> bool:
     """Let the first convolution normalise, where it can; whether it does."""
     name, first = next(iter(sequence.named_children()), ("", None))
-    if isinstance(first, nn.Sequential):
+    if type(first) is nn.Sequential:  # not one that also passes its input on, as a residual block does
         return _fold_normalisation(first, classifier)
     if not isinstance(first, nn.Conv2d) or first.padding != (0, 0) or first.groups != 1 or first.dilation != (1, 1):
         return False
@@ -124,7 +133,7 @@ def _normalising(conv: nn.Conv2d, classifier: CropClassifier) -> nn.Conv2d:
 
 
 def _rearrange(sequence: nn.Sequential) -> None:
-    """Batch normalization into convolutions, each ReLU before its pool with the pool's padding, LRN replaced."""
+    """Batch normalization into convolutions, each ReLU before its pool and the padding, LRN and means replaced."""
     modules: list[tuple[str, nn.Module]] = []
     for name, module in sequence.named_children():
         if isinstance(module, nn.BatchNorm2d) and modules and isinstance(modules[-1][1], nn.Conv2d):
@@ -137,6 +146,8 @@ def _rearrange(sequence: nn.Sequential) -> None:
             channels = module.out_channels
         elif isinstance(module, nn.LocalResponseNorm) and channels and module.beta == 0.75:
             modules[place] = (name, _LRN(module, channels))
+        elif isinstance(module, nn.AdaptiveAvgPool2d) and module.output_size in (1, (1, 1)):
+            modules[place] = (name, _Average())
         elif isinstance(module, nn.ReLU):
             begin = place
             while begin and isinstance(modules[begin - 1][1], (nn.MaxPool2d, nn.ZeroPad2d)):
