@@ -31,8 +31,8 @@ INTENDED = """\
 for research on face analysis itself; for embedded use where a wrong answer costs nobody anything.
 
 **Not for** deciding anything about a person; identity, access to spaces, advertising to individuals, surveillance;
-guessing anybody's gender identity. It estimates how a face is likely to be *perceived* by annotators, and knows two answers
-because its labels do: people who are perceived otherwise are always given a wrong or an uncertain answer.
+guessing anybody's gender identity. It estimates how a face is likely to be *perceived* by annotators, and knows two
+answers because its labels do: people who are perceived otherwise are always given a wrong or an uncertain answer.
 
 **Not for children**: faces under about ten years are told apart hardly or not at all; see the marked rows."""
 
@@ -84,7 +84,7 @@ def _classifier(name: str, scores: list[dict[str, str]]) -> list[str]:
     parts.append(table(("", ""), facts))
     if scores:
         parts += [
-            "What it scores ([results/flagship.csv](results/flagship.csv)); *zero-shot*: nothing of the set was trained on:",
+            "What it scores ([results/flagship.csv](results/flagship.csv)); *zero-shot*: never trained on:",
             table(
                 ("test", "faces", "accuracy %", "women %", "men %", "ECE %", "answered at 1 %", "wrong of them %"),
                 [
@@ -165,8 +165,8 @@ def _detector() -> list[str]:
     return [
         f"## {card['name']}",
         "Finds the faces and five landmarks in each. What it scores stands in the README and in "
-        "[results/detector.csv](results/detector.csv). **Not** for surveillance or for counting people: it misses faces "
-        "from behind, in deep shadow, upside down, and under about 11 pixels. Faces found by group, on FairFace: "
+        "[results/detector.csv](results/detector.csv). **Not** for surveillance or for counting people: it misses "
+        "faces from behind, in deep shadow, upside down, and under about 11 pixels. Faces found by group, on FairFace: "
         "[results/fairface.csv](results/fairface.csv).",
         table(("", ""), facts),
     ]
