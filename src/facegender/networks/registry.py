@@ -18,10 +18,11 @@ _NETWORKS: dict[str, Callable[..., Network]] = {
     "alexnet": alexnet,
     "googlenet": googlenet,
     "residual": partial(residual, 16, (32, 64, 128), (1, 2, 2), "residual"),
+    "residual-wide": partial(residual, 24, (48, 96, 192), (1, 1, 1), "residual-wide"),
     "residual-nano": partial(residual, 8, (16, 32, 80), (1, 1, 1), "residual-nano"),
 }
 NAMES = tuple(_NETWORKS)
-_ANY_SIZE = ("alexnet", "googlenet", "residual", "residual-nano")
+_ANY_SIZE = ("alexnet", "googlenet", "residual", "residual-wide", "residual-nano")
 
 
 def network(
