@@ -75,7 +75,7 @@ def validation_faces(stores: Sequence[Store]) -> list[Faces]:
     return _of_both_labels(faces)
 
 
-def test_faces(stores: Sequence[Store], known: Collection[str]) -> list[Faces]:
+def faces_to_test(stores: Sequence[Store], known: Collection[str]) -> list[Faces]:
     """The test split of the stores that a network learned from or was validated on, all crops of the others.
 
     Args:

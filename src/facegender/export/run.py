@@ -17,7 +17,7 @@ from facegender.errors import AccuracyLossError, InputError, WeightsError
 from facegender.evaluation.metrics import FloatArray, IntArray
 from facegender.export import to_onnx
 from facegender.export.convert import Format, convert
-from facegender.export.measure import Faces, accuracy, answers, test_faces, tested, thresholds, validation_faces
+from facegender.export.measure import Faces, accuracy, answers, faces_to_test, tested, thresholds, validation_faces
 from facegender.faces.align import LandmarkTemplate
 from facegender.faces.types import CROP_SIZE
 from facegender.files import atomic_file
@@ -69,7 +69,7 @@ def export_run(
         run: folder of a finished run, or its ``model.safetensors``.
         validate: the calibration, the thresholds, the ranges for int8 and all checks use their validation splits
             (`facegender.export.measure.validation_faces`), which the run must not have learned from.
-        test: the card has the measures on each (`facegender.export.measure.test_faces`).
+        test: the card has the measures on each (`facegender.export.measure.faces_to_test`).
         output: folder for ``NAME.onnx``, or ``NAME.xml`` and ``NAME.bin``, and ``NAME.json``.
         name: of the weights.
         licence: of the training data, as the card states it.
@@ -88,7 +88,7 @@ def export_run(
     """
     trained = load_model(run / MODEL if run.is_dir() else run)
     validation = validation_faces(validate)
-    tests = test_faces(test, {*trained.store.split("+"), *(store.name for store in validate)})
+    tests = faces_to_test(test, {*trained.store.split("+"), *(store.name for store in validate)})
     if not (max_loss >= 0):
         raise InputError(f"the accepted loss must be 0 points or more, not {max_loss}")
 
