@@ -27,6 +27,9 @@ pytestmark = [
     pytest.mark.skipif(not (PACKAGE / "package.json").exists(), reason=f"{PACKAGE} is absent: npm install it"),
 ]
 
+#: Largest difference of a probability from that in float32.
+FROM_FP32 = {"fp32": 1e-4, "fp16": 0.02, "int8": 0.3}
+
 SCRIPT = """
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -67,6 +70,4 @@ def test_the_same_probabilities_in_webassembly(store, tmp_path):
         assert (answer["type"], answer["dims"]) == ("float32", [len(crops)])
         ours = Session(files[precision], threads=1).run(crops)
         np.testing.assert_allclose(answer["values"], ours, atol=0.02 if precision == "int8" else 1e-4)
-        np.testing.assert_allclose(
-            answer["values"], expected, atol={"fp32": 1e-4, "fp16": 0.02, "int8": 0.3}[precision]
-        )
+        np.testing.assert_allclose(answer["values"], expected, atol=FROM_FP32[precision])
