@@ -87,6 +87,11 @@ def negative_log_likelihood(labels: IntArray, logits: FloatArray, temperature: f
     return float(-log_expit(np.where(labels == 1, margin, -margin)).mean())
 
 
+def brier_score(labels: IntArray, p_male: FloatArray) -> float:
+    """Mean squared difference of probability and label (G. W. Brier, 1950); in [0, 1], 0 is best."""
+    return float(np.square(np.asarray(p_male, np.float64) - labels).mean())
+
+
 def expected_calibration_error(labels: IntArray, p_male: FloatArray, bins: int = 15) -> float:
     """Expected calibration error of `p_male` over equal-width bins (Naeini et al., AAAI 2015).
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from facegender.datasets.store import Store
 from facegender.errors import AccuracyLossError, InputError, WeightsError
+from facegender.evaluation.degrade import degrade_mixed
 from facegender.evaluation.metrics import FloatArray, IntArray
 from facegender.export import to_onnx
 from facegender.export.convert import Format, convert
@@ -31,6 +32,8 @@ from facegender.weights.cards import Card, Precision
 PARITY = 1e-4
 #: Crops on which int8 takes the ranges of activations.
 _RANGES = 512
+#: How much a face made poor counts in the calibration, beside the same face as it is.
+_POOR = 0.5
 
 
 @dataclass(frozen=True)
@@ -146,17 +149,26 @@ def export_run(
 
 
 def _calibrated(trained: TrainedModel, validation: Sequence[Faces]) -> tuple[bytes, list[FloatArray]]:
-    """The ONNX model in float32 with the calibration inside, and its probabilities for each set of faces."""
-    known = [
-        features_and_logits(trained.classifier, faces.store.crops, faces.index)
-        for faces in track(validation, "calibration")
-    ]
-    features, logits = (np.concatenate(parts) for parts in zip(*known, strict=True))
-    calibration = fit_calibration(features, logits, np.concatenate([faces.labels for faces in validation]))
+    """The ONNX model in float32 with the calibration inside, and its probabilities for each set of faces.
+
+    Calibrated on each face as it is, and made poor in one way that is drawn
+    (`facegender.evaluation.degrade.degrade_mixed`).
+    """
+    clear, poor = [], []
+    for faces in track(validation, "calibration"):
+        crops = np.ascontiguousarray(faces.store.crops[faces.index])
+        every = np.arange(len(crops))
+        clear.append(features_and_logits(trained.classifier, crops, every))
+        poor.append(features_and_logits(trained.classifier, degrade_mixed(crops), every))
+    labels = np.concatenate([faces.labels for faces in validation])
+    features, logits = (np.concatenate(parts) for parts in zip(*clear, *poor, strict=True))
+    who, weights = np.tile(np.arange(len(labels)), 2), np.repeat([1.0, _POOR], len(labels))
+    calibration = fit_calibration(features, logits, np.tile(labels, 2), weights, faces=who)
+    expected = calibration.p_male(features, logits)[: len(labels)]
     model = to_onnx(trained.classifier, CROP_SIZE, calibration)
     session = Session(model)
     exact = [answers(session.run, faces, "onnx fp32") for faces in validation]
-    difference = float(np.abs(np.concatenate(exact) - calibration.p_male(features, logits)).max())
+    difference = float(np.abs(np.concatenate(exact) - expected).max())
     if not difference <= PARITY:
         raise WeightsError(f"ONNX Runtime and PyTorch differ by {difference:.2g} in a probability, over {PARITY}")
     return model, exact
