@@ -16,6 +16,7 @@ from facegender.evaluation.calibration import confidence_for_error
 from facegender.evaluation.metrics import (
     FloatArray,
     IntArray,
+    brier_score,
     expected_calibration_error,
     measure,
     wilson_interval,
@@ -75,7 +76,7 @@ def validation_faces(stores: Sequence[Store]) -> list[Faces]:
     return _of_both_labels(faces)
 
 
-def test_faces(stores: Sequence[Store], known: Collection[str]) -> list[Faces]:
+def faces_to_test(stores: Sequence[Store], known: Collection[str]) -> list[Faces]:
     """The test split of the stores that a network learned from or was validated on, all crops of the others.
 
     Args:
@@ -122,7 +123,7 @@ def tested(labels: IntArray, p_male: FloatArray, confidences: Mapping[str, float
         **_rounded(metrics.to_dict()),
         "accuracy_wilson_95": [round(low, 5), round(high, 5)],
         "expected_calibration_error": round(expected_calibration_error(labels, p_male), 5),
-        "brier_score": round(float(np.square(p_male.astype(np.float64) - labels).mean()), 5),
+        "brier_score": round(brier_score(labels, p_male), 5),
         "answered": {rate: _rounded(_answered(wrong, sure >= confidences[rate])) for rate in TESTED_ERRORS},
     }
 

@@ -14,10 +14,11 @@ import numpy as np
 
 from facegender.datasets.store import Store
 from facegender.errors import AccuracyLossError, InputError, WeightsError
+from facegender.evaluation.degrade import degrade_mixed
 from facegender.evaluation.metrics import FloatArray, IntArray
 from facegender.export import to_onnx
 from facegender.export.convert import Format, convert
-from facegender.export.measure import Faces, accuracy, answers, test_faces, tested, thresholds, validation_faces
+from facegender.export.measure import Faces, accuracy, answers, faces_to_test, tested, thresholds, validation_faces
 from facegender.faces.align import LandmarkTemplate
 from facegender.faces.types import CROP_SIZE
 from facegender.files import atomic_file
@@ -31,6 +32,8 @@ from facegender.weights.cards import Card, Precision
 PARITY = 1e-4
 #: Crops on which int8 takes the ranges of activations.
 _RANGES = 512
+#: How much a face made poor counts in the calibration, beside the same face as it is.
+_POOR = 0.5
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ def export_run(
         run: folder of a finished run, or its ``model.safetensors``.
         validate: the calibration, the thresholds, the ranges for int8 and all checks use their validation splits
             (`facegender.export.measure.validation_faces`), which the run must not have learned from.
-        test: the card has the measures on each (`facegender.export.measure.test_faces`).
+        test: the card has the measures on each (`facegender.export.measure.faces_to_test`).
         output: folder for ``NAME.onnx``, or ``NAME.xml`` and ``NAME.bin``, and ``NAME.json``.
         name: of the weights.
         licence: of the training data, as the card states it.
@@ -88,7 +91,7 @@ def export_run(
     """
     trained = load_model(run / MODEL if run.is_dir() else run)
     validation = validation_faces(validate)
-    tests = test_faces(test, {*trained.store.split("+"), *(store.name for store in validate)})
+    tests = faces_to_test(test, {*trained.store.split("+"), *(store.name for store in validate)})
     if not (max_loss >= 0):
         raise InputError(f"the accepted loss must be 0 points or more, not {max_loss}")
 
@@ -146,17 +149,26 @@ def export_run(
 
 
 def _calibrated(trained: TrainedModel, validation: Sequence[Faces]) -> tuple[bytes, list[FloatArray]]:
-    """The ONNX model in float32 with the calibration inside, and its probabilities for each set of faces."""
-    known = [
-        features_and_logits(trained.classifier, faces.store.crops, faces.index)
-        for faces in track(validation, "calibration")
-    ]
-    features, logits = (np.concatenate(parts) for parts in zip(*known, strict=True))
-    calibration = fit_calibration(features, logits, np.concatenate([faces.labels for faces in validation]))
+    """The ONNX model in float32 with the calibration inside, and its probabilities for each set of faces.
+
+    Calibrated on each face as it is, and made poor in one way that is drawn
+    (`facegender.evaluation.degrade.degrade_mixed`).
+    """
+    clear, poor = [], []
+    for faces in track(validation, "calibration"):
+        crops = np.ascontiguousarray(faces.store.crops[faces.index])
+        every = np.arange(len(crops))
+        clear.append(features_and_logits(trained.classifier, crops, every))
+        poor.append(features_and_logits(trained.classifier, degrade_mixed(crops), every))
+    labels = np.concatenate([faces.labels for faces in validation])
+    features, logits = (np.concatenate(parts) for parts in zip(*clear, *poor, strict=True))
+    who, weights = np.tile(np.arange(len(labels)), 2), np.repeat([1.0, _POOR], len(labels))
+    calibration = fit_calibration(features, logits, np.tile(labels, 2), weights, faces=who)
+    expected = calibration.p_male(features, logits)[: len(labels)]
     model = to_onnx(trained.classifier, CROP_SIZE, calibration)
     session = Session(model)
     exact = [answers(session.run, faces, "onnx fp32") for faces in validation]
-    difference = float(np.abs(np.concatenate(exact) - calibration.p_male(features, logits)).max())
+    difference = float(np.abs(np.concatenate(exact) - expected).max())
     if not difference <= PARITY:
         raise WeightsError(f"ONNX Runtime and PyTorch differ by {difference:.2g} in a probability, over {PARITY}")
     return model, exact

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from facegender.errors import WeightsError
-from facegender.weights.cards import Card, DetectorCard
+from facegender.weights.cards import PRECISIONS, Card, DetectorCard
 
 __all__ = [
     "DEFAULT",
+    "PRECISIONS",
     "Card",
     "DetectorCard",
     "detector_path",
