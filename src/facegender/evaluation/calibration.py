@@ -1,26 +1,10 @@
-"""Probabilities that mean what they say: temperature scaling, and the confidence below which to say "uncertain"."""
+"""The confidence below which to say "uncertain"."""
 
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
-from facegender.evaluation.metrics import FloatArray, IntArray, negative_log_likelihood
-
-
-def fit_temperature(labels: IntArray, logits: FloatArray) -> float:
-    """The temperature that minimises the negative log likelihood (C. Guo et al., ICML 2017).
-
-    Args:
-        labels: N; 0 female, 1 male. Faces that the network was not trained on.
-        logits: N x 2.
-    """
-    best = minimize_scalar(
-        lambda log_t: negative_log_likelihood(labels, logits, float(np.exp(log_t))),
-        bounds=(np.log(0.05), np.log(20.0)),
-        method="bounded",
-    )
-    return float(np.exp(best.x))
+from facegender.evaluation.metrics import FloatArray, IntArray
 
 
 def confidence_for_error(labels: IntArray, p_male: FloatArray, max_error: float) -> float:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import log_expit, log_softmax
+from scipy.special import log_softmax
 from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, roc_auc_score
 
@@ -75,16 +75,10 @@ def wilson_interval(right: int, count: int, confidence: float = 0.95) -> tuple[f
     return float(interval.low), float(interval.high)
 
 
-def p_male_from_logits(logits: FloatArray, temperature: float = 1.0) -> FloatArray:
-    """Softmax of N x 2 logits (female, male) at a temperature; the second column."""
-    p_male: FloatArray = np.exp(log_softmax(np.asarray(logits, np.float64) / temperature, axis=1))[:, 1]
+def p_male_from_logits(logits: FloatArray) -> FloatArray:
+    """Softmax of N x 2 logits (female, male); the second column."""
+    p_male: FloatArray = np.exp(log_softmax(np.asarray(logits, np.float64), axis=1))[:, 1]
     return p_male
-
-
-def negative_log_likelihood(labels: IntArray, logits: FloatArray, temperature: float = 1.0) -> float:
-    """Mean negative log likelihood in nats; what temperature scaling minimises."""
-    margin = (logits[:, 1] - logits[:, 0]).astype(np.float64) / temperature
-    return float(-log_expit(np.where(labels == 1, margin, -margin)).mean())
 
 
 def brier_score(labels: IntArray, p_male: FloatArray) -> float:
