@@ -90,7 +90,7 @@ def _openvino(model: bytes, precision: Precision, crops: Crops) -> Mapping[str, 
 
 
 def _quantized(network: Any, crops: Crops) -> Any:
-    """Static int8 by NNCF: weights with one scale a channel, activations between their least and greatest value.
+    """Static int8 by NNCF: one scale an output channel for weights, least to greatest value for activations.
 
     NNCF's own choice, the mean over crops of each one's greatest value, cuts off what makes the surest answers sure.
     """
