@@ -30,7 +30,7 @@ def test_every_shipped_network_loads_and_is_small():
     for name in weights.names():
         card = weights.load_card(name)  # checks the sha256
         assert card.name == name
-        assert weights.weight_path(name).stat().st_size < 8_000_000
+        assert weights.weight_path(name).stat().st_size < 2_000_000
         assert GenderClassifier(name).predict(np.zeros((1, 64, 64, 3), np.uint8))
 
 
@@ -44,7 +44,7 @@ def test_the_astronaut(astronaut):
     result = FaceAnalyzer().analyze(astronaut)
     assert result.error is None
     largest = result.faces[0]
-    assert largest.prediction.label == "female"
+    assert largest.prediction.p_male < 0.5
     x, y, width, height = largest.face.box
     assert 60 < width < 120
     right_eye, left_eye, nose, right_mouth, left_mouth = largest.face.landmarks
@@ -80,10 +80,8 @@ class TestOnLfw:
         _, store = lfw
         for name in weights.names():
             card = json.loads(weights.weight_path(name).with_suffix(".json").read_text())
-            claimed = card["accuracy"]["lfw identity fold 10"]
-            test = store.fold("identity") == 10
-            answers = GenderClassifier(name).predict(np.ascontiguousarray(store.crops[test]))
-            measured = measure(store.labels[test], np.array([a.p_male for a in answers]))
+            claimed = card["accuracy"]["lfw all"]
+            measured = measure(store.labels, GenderClassifier(name).p_male(store.crops))
             assert measured.count == claimed["count"]
             for key in ("accuracy", "tpr", "female_accuracy", "auc"):
                 assert getattr(measured, key) == pytest.approx(claimed[key], abs=0.002)

@@ -90,6 +90,10 @@ def start(
     """
     if runtime == "torch":
         return _Torch(subject, device, precision)
+    if subject.in_int8:
+        if precision != "int8":
+            raise Unavailable("the file is quantised already: it runs in int8 only")
+        quantized = lambda: subject.onnx  # noqa: E731
     try:
         if runtime == "onnxruntime":
             return _OnnxRuntime(subject, device, precision, streams, threads, quantized)

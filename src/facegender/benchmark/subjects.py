@@ -67,6 +67,11 @@ class Subject:
         assert self.classifier is not None
         return to_onnx(self.classifier, self.size)
 
+    @cached_property
+    def in_int8(self) -> bool:
+        """Whether the file is quantised already."""
+        return self.file is not None and any(n.op_type == "QuantizeLinear" for n in onnx.load(self.file).graph.node)
+
     def inputs(self, crops: Crops) -> npt.NDArray[Any]:
         """Crops, uint8 N x 64 x 64 x 3, as the network takes them: enlarged, in its type and layout."""
         own = np.stack([resized(crop, self.size, self.size) for crop in crops])

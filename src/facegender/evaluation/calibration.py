@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.stats import beta
 
 from facegender.evaluation.metrics import FloatArray, IntArray
 
+#: That faces of another sample, if answered, err at most at the accepted rate.
+_CERTAINTY = 0.95
+
 
 def confidence_for_error(labels: IntArray, p_male: FloatArray, max_error: float) -> float:
-    """The least confidence, max(p, 1 - p), at which the faces still answered err at most at the rate `max_error`.
+    """The least confidence, max(p, 1 - p), at which faces like these, if answered, err at most at the rate `max_error`.
+
+    What counts is not the rate of these faces but the upper end of its one-sided 95 % Clopper-Pearson interval
+    (Y. Geifman and R. El-Yaniv, "Selective classification for deep neural networks", NeurIPS 2017): a threshold that
+    just fits one sample lets more errors through on the next.
 
     Returns:
-        a value in [0.5, 1]; 1 where even the most confident answers err more often, 0.5 where all may be given.
+        a value in [0.5, 1]; 1 where the faces are too few or even the most confident answers err too often, 0.5 where
+        all answers may be given.
     """
     confidence = np.maximum(p_male, 1 - p_male)
     wrong = (p_male >= 0.5) != (labels == 1)
     order = np.argsort(-confidence)
-    rate = np.cumsum(wrong[order]) / np.arange(1, len(order) + 1)
+    answered, errors = np.arange(1, len(order) + 1), np.cumsum(wrong[order])
+    # Where all answers are wrong the interval ends at 1, and SciPy's quantile at no number.
+    rate = np.nan_to_num(beta.ppf(_CERTAINTY, errors + 1, answered - errors), nan=1.0)
     ordered = confidence[order]
     # Equal confidences are answered together or not at all.
     last_of_equals = np.append(ordered[1:] != ordered[:-1], True)

@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 #: The classifier that is used unless another is named.
-DEFAULT = "custom-cnn-lfw"
+DEFAULT = "research"
 
 _DETECTOR = "face-detector"
 _FOLDER = Path(__file__).parent

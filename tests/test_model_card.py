@@ -1,0 +1,14 @@
+"""MODEL_CARD.md is what its script writes from the weights and the results."""
+
+import importlib.util
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_no_number_in_it_is_typed_by_hand():
+    spec = importlib.util.spec_from_file_location("model_card", ROOT / "studies" / "model_card.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    written = (ROOT / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert written == script.model_card(), "run: python studies/model_card.py"
