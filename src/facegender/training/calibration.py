@@ -28,7 +28,7 @@ FloatArray = npt.NDArray[np.float64]
 #: Bounds of the logarithm of the temperature: no face's logits are divided by less than 0.05 or more than 20.
 LOG_TEMPERATURE = 3.0
 #: Strengths of the ridge that are tried, strong to weak; infinity is one temperature for all faces.
-RIDGES = (np.inf, 1.0, 0.1, 0.01, 0.001)
+RIDGES = (np.inf, 1.0, 0.3, 0.1, 0.03, 0.01, 0.001)
 _FOLDS = 3
 
 
