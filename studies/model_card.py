@@ -22,7 +22,6 @@ PURPOSES = {
     "open": "trained on FairFace alone (CC BY 4.0), so that its terms are those of the data: attribution",
     "research": "trained on FairFace, UTKFace and CelebA: better on photos like those, for research and other "
     "non-commercial use",
-    "nano": "a tenth of the size, for browsers and microcontrollers, trained as `research`",
 }
 SETS = {"lfw": "LFW", "celeba": "CelebA", "utkface": "UTKFace", "fairface": "FairFace"}
 
