@@ -16,6 +16,8 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from facegender.errors import WeightsError
 from facegender.export.head import onnx_head
 
+#: Of a convolution next to the pixels that stays in float32.
+_FEW_CHANNELS = 48
 #: Crops in one calibration step; the ranges do not depend on it.
 _BATCH = 16
 
@@ -25,9 +27,9 @@ def quantize(model: bytes, crops: npt.NDArray[Any]) -> bytes:
 
     Weights are signed, with one scale an output channel and 7 bits of range: processors without VNNI add two products
     in 16 bits, which 8 would overflow. Activations are unsigned; their ranges are the least and greatest values on the
-    calibration crops. The last fully connected layer and what follows it stay as they are: one bit there is a visible
-    step in the probability, and they are a thousandth of the work. ONNX Runtime and OpenVINO both compute such a model
-    in integers.
+    calibration crops. Convolutions of few channels next to the pixels, the last fully connected layer and what follows
+    it stay as they are: one bit there is a visible step in the probability, and they are little of the work. ONNX
+    Runtime and OpenVINO both compute such a model in integers.
 
     Args:
         model: an ONNX model with one input.
@@ -51,7 +53,7 @@ def quantize(model: bytes, crops: npt.NDArray[Any]) -> bytes:
                 weight_type=QuantType.QInt8,
                 per_channel=True,
                 reduce_range=True,
-                nodes_to_exclude=[*_sums_of_squares(parsed), *onnx_head(parsed)],
+                nodes_to_exclude=[*_first_convolutions(parsed), *_sums_of_squares(parsed), *onnx_head(parsed)],
             )
             return quantized.read_bytes()
     except Exception as error:  # the quantiser raises what its graph walks run into
@@ -62,6 +64,17 @@ def quantize(model: bytes, crops: npt.NDArray[Any]) -> bytes:
 
 def _is_no_advice(record: logging.LogRecord) -> bool:
     return record.levelno > logging.WARNING
+
+
+def _first_convolutions(model: onnx.ModelProto) -> list[str]:
+    """Names of the two convolutions next to the pixels, where they have few channels.
+
+    Rounding shows most there, as normalisation is folded in, and few channels gain least from integers: on the widest
+    network that ships, leaving them alone took a third off the mean error of p_male and cost no time.
+    """
+    channels = {constant.name: constant.dims[0] for constant in model.graph.initializer if constant.dims}
+    first = [n for n in model.graph.node if n.op_type == "Conv"][:2]
+    return [n.name for n in first if channels[n.input[1]] <= _FEW_CHANNELS]
 
 
 def _sums_of_squares(model: onnx.ModelProto) -> list[str]:
