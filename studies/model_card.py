@@ -33,7 +33,7 @@ for research on face analysis itself; for embedded use where a wrong answer cost
 guessing anybody's gender identity. It estimates how a face is likely to be *perceived* by annotators, and knows two
 answers because its labels do: people who are perceived otherwise are always given a wrong or an uncertain answer.
 
-**Not for children**: faces under about ten years are told apart hardly or not at all; see the marked rows."""
+**Not for children**: no group of ages goes wrong as often as theirs; they are marked in the tables."""
 
 
 def main() -> None:

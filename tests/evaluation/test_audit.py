@@ -11,6 +11,8 @@ from typer.testing import CliRunner
 from facegender.cli import app
 from facegender.errors import InputError
 from facegender.evaluation.audit import Faces, audit_faces, is_child
+from facegender.evaluation.audit_report import write_audit_report
+from facegender.evaluation.models import open_model
 from facegender.evaluation.subgroups import FEW
 
 
@@ -60,6 +62,19 @@ def test_too_few_faces_make_no_gap():
         audit_faces("tiny", Faces("none", np.array([], int), np.array([]), {}), 0.5)
 
 
+def test_a_column_named_as_the_label_is_refused():
+    with pytest.raises(InputError, match="column named 'gender'"):
+        audit_faces("tiny", Faces("own", np.array([0, 1]), np.array([0.1, 0.9]), {"gender": ["x", "y"]}), 0.5)
+
+
+def test_a_report_does_not_call_a_small_cell_large(tmp_path):
+    small = Faces("small", np.array([0] * 8 + [1] * 8), np.full(16, 0.9), {})
+    write_audit_report(tmp_path, audit_faces("tiny", small, 0.5), "facegender audit")
+    text = (tmp_path / "audit.md").read_text()
+    assert "No group has 30 faces; the worst cell is **female*" in text
+    assert "of at least 30 faces" not in text
+
+
 @pytest.mark.parametrize(
     ("band", "child"),
     [
@@ -102,8 +117,10 @@ def test_the_command_on_photos(tiny_model, astronaut, tmp_path):
         cv2.imwrite(str(photos / name), np.ascontiguousarray(astronaut[..., ::-1]))
         lines.append(f"{name},{'female' if number % 2 else 'male'},{'north' if number < 2 else 'south'}")
     cv2.imwrite(str(photos / "empty.png"), np.full((200, 200, 3), 127, np.uint8))
-    lines.append("empty.png,male,north")
-    manifest = photos / "photos.csv"
+    lines += ["empty.png,male,north", "absent.png,male,north"]
+    manifest = (
+        photos / f"{min(open_model(tiny_model).learned_from)}.csv"
+    )  # named as what it learned from: still every photo
     manifest.write_text("\n".join(lines))
     result = CliRunner().invoke(
         app, ["audit", str(tiny_model), "--manifest", str(manifest), "-o", str(tmp_path / "out")]
@@ -113,6 +130,7 @@ def test_the_command_on_photos(tiny_model, astronaut, tmp_path):
         rows = list(csv.DictReader(file))
     assert {row["values"] for row in rows if row["columns"] == "region"} == {"north", "south"}
     assert rows[0]["count"] == "4"
+    assert "1 absent or no photo, left out" in result.output
     assert "not found, so not answered: 0 women, 1 men" in result.output
     assert json.loads((tmp_path / "out" / "audit.json").read_text())["not_found"] == {"female": 0, "male": 1}
 

@@ -60,16 +60,20 @@ def audit(
     from facegender.evaluation.models import open_model
     from facegender.evaluation.predictions import chosen_split, tested_crops
 
+    # In a pipe there is no right width: let every row be one line.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
+
     if (dataset is None) == (manifest is None):
         raise InputError("an audit needs --dataset STORE or --manifest CSV, one of them")
     network = open_model(model)
-    with _prepared(manifest, root) as (folder, missed):
+    with _prepared(console, manifest, root) as (folder, missed):
         store = open_store(dataset or folder)
-        index = tested_crops(store, network.learned_from) if split is None else chosen_split(store, split)
+        if split is None and manifest is None:
+            index = tested_crops(store, network.learned_from)
+        else:  # a manifest is named after its file, which says nothing of what a network learned from
+            index = chosen_split(store, split or "all")
         faces = Faces.of(store, index, network.p_male(store.crops, index), by or (), missed)
         done = audit_faces(network.name, faces, network.confidence(max_error))
-    # In a pipe there is no right width: let every row be one line.
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
     _print(console, done)
     if output is not None:
         command = shlex.join(["facegender", *sys.argv[1:]])
@@ -80,8 +84,11 @@ def audit(
 
 
 @contextmanager
-def _prepared(manifest: Path | None, root: Path | None) -> Iterator[tuple[Path, tuple[int, int]]]:
-    """A store of the manifest's faces, for as long as it is looked at; women and men whose face was not found."""
+def _prepared(console: Console, manifest: Path | None, root: Path | None) -> Iterator[tuple[Path, tuple[int, int]]]:
+    """A store of the manifest's faces, for as long as it is looked at; women and men whose face was not found.
+
+    Says which other photos were left out.
+    """
     from facegender.datasets.listing import FACELESS, prepare
     from facegender.datasets.manifest import list_manifest
     from facegender.progress import Bar
@@ -96,6 +103,9 @@ def _prepared(manifest: Path | None, root: Path | None) -> Iterator[tuple[Path, 
             faceless = set() if isinstance(names, int) else set(names)
             for entry in listing.entries:
                 missed[entry.label] += entry.name in faceless
+            for text, found in report.findings.items():
+                if text != FACELESS:
+                    console.print(f"{found if isinstance(found, int) else len(found):,} {text}")
         yield store, (missed[0], missed[1])
 
 

@@ -94,7 +94,7 @@ class Cell:
         mean_p_male: mean probability; beside the share of men in it, the bias of a count.
         coverage: share that is answered at the least confidence asked for.
         error: share of wrong answers among those; None where nothing is answered.
-        children: whether every face of it is younger than 18, as far as is known (FairFace's band 10-19 counts too).
+        children: whether its ages are children's; the band 10-19 counts too, so faces of 18 and 19 years are in it.
         few: fewer than 30 faces: the numbers say little.
     """
 
@@ -123,7 +123,8 @@ class Audit:
         model, dataset: audited.
         confidence: the least confidence at which faces count as answered.
         cells: everyone first, then by column, then with gender, then all columns at once.
-        worst: the cell of lowest accuracy among those of at least 30 faces; of equals, the larger one.
+        worst: the cell of lowest accuracy among those of at least 30 faces, or among all where none has so many; of
+            equals, the larger one.
         gaps: largest difference of accuracy between two values of a column (of at least 30 faces each), and the
             ratio of the lower to the higher; by column.
         not_found: faces that the detector did not find: female, male.
@@ -156,10 +157,15 @@ def audit_faces(model: str, faces: Faces, confidence: float) -> Audit:
         confidence: in [0.5, 1]; below it a face is not answered.
 
     Raises:
-        InputError: there are no faces.
+        InputError: there are no faces, or a column is named as the label is.
     """
     if not len(faces.labels):
         raise InputError(f"{faces.name} has no faces to audit")
+    if GENDER in faces.groups:
+        raise InputError(
+            f"{faces.name} has a column named {GENDER!r}, which an audit has from the labels",
+            remedy="rename it, or name the others with --by",
+        )
     table = pd.DataFrame({GENDER: [LABELS[label] for label in faces.labels.tolist()], **faces.groups})
     frame = _Frame(faces, table, confidence)
     columns = list(faces.groups)

@@ -1,4 +1,4 @@
-"""An audit for people: Markdown and one HTML file, with the accuracy of every group and the reliability by gender."""
+"""An audit for people: Markdown and one HTML file, with the accuracy of every group."""
 
 from __future__ import annotations
 
@@ -90,8 +90,9 @@ def draw_groups(path: Path, cells: Sequence[Cell], title: str) -> None:
 
 def _worst(audit: Audit) -> list[str]:
     worst = audit.worst
+    which = "No group has 30 faces; the worst cell" if worst.few else "The worst cell of at least 30 faces"
     blocks = [
-        f"The worst cell of at least 30 faces is **{cell_name(worst)}** (by {worst.columns}): "
+        f"{which} is **{cell_name(worst)}** (by {worst.columns}): "
         f"{_percent(worst.accuracy)} % right ({_percent(worst.low)} to {_percent(worst.high)}) of {worst.count:,}."
     ]
     if audit.gaps:
