@@ -34,7 +34,7 @@ def test_paper_tables_beside_ours():
         "58,289,538",
     ):
         assert number in text
-    assert all(name in text for name in NAMES)
+    assert all(name in text for name in ("custom-cnn-table1", "custom-cnn-table3", "alexnet", "googlenet"))
     assert "Why they differ" in text
     assert max(map(len, text.splitlines())) <= 100
 
