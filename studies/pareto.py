@@ -54,8 +54,9 @@ def main() -> None:
             axes.annotate(
                 f"{line['model']}, {line['megabytes']} MB", (x, y), (4, 6), textcoords="offset points", fontsize=7
             )
-        axes.set(title=title, xlabel="one crop, ms (ONNX Runtime, batch 1)", ylabel="accuracy (%)", xlim=(0, None))
-        axes.margins(x=0.3, y=0.25)
+        axes.set(title=title, xlabel="one crop, ms (ONNX Runtime, batch 1)", ylabel="accuracy (%)")
+        axes.margins(y=0.25)
+        axes.set_xlim(0, 1.7 * max(float(str(line["median_ms"])) for line in lines))
         plain(axes, "both")
     save_figure(figure, RESULTS / "pareto.png")
 
