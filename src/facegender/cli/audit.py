@@ -17,6 +17,7 @@ from rich.table import Table
 from facegender.cli.evaluation import ModelArgument
 from facegender.cli.root import app
 from facegender.cli.training import require_training
+from facegender.weights.cards import DEFAULT_MAX_ERROR
 
 if TYPE_CHECKING:
     from facegender.evaluation.audit import Audit
@@ -42,7 +43,7 @@ def audit(
     ] = None,
     max_error: Annotated[
         float, typer.Option(help="Error rate that is accepted among the answered faces.", min=0.0)
-    ] = 0.01,
+    ] = DEFAULT_MAX_ERROR,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for audit.csv, audit.json, audit.html and figures.")
     ] = None,

@@ -234,7 +234,7 @@ class _Frame:
         self._table, self._labels, self._p_male = table, faces.labels, faces.p_male
         right = (faces.p_male >= 0.5) == (faces.labels == 1)
         sure = np.maximum(faces.p_male, 1 - faces.p_male) >= confidence
-        self._right, self._answered = right, sure
+        self._right = right
         #: Each takes the numbers of the faces of one group, since that is what `MetricFrame` is given to split.
         self._measures = {
             "count": lambda _, who: len(who),
@@ -319,13 +319,5 @@ def _number(value: Any) -> float | None:
 
 
 def _plain(cell: Cell) -> dict[str, Any]:
-    return {
-        key: round(value, 5)
-        if isinstance(value, float)
-        else value
-        if not isinstance(value, bool)
-        else "yes"
-        if value
-        else ""
-        for key, value in asdict(cell).items()
-    }
+    marks = {name: "yes" if getattr(cell, name) else "" for name in ("children", "few")}
+    return {k: round(v, 5) if isinstance(v, float) else v for k, v in asdict(cell).items()} | marks

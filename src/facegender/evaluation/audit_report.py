@@ -26,7 +26,10 @@ def write_audit_report(folder: Path, audit: Audit, command: str) -> Path:
     Raises:
         OutputError: the folder cannot be written.
     """
-    sections = [Section("Worst first", _worst(audit)), Section("Everyone, and by gender", _everyone(audit))]
+    sections = [
+        Section("Worst first", _worst(audit)),
+        Section("Everyone, and by gender", [_table([*audit.by(EVERYONE), *audit.by(GENDER)])]),
+    ]
     for columns in audit.groupings:
         if columns.endswith(f" x {GENDER}") and columns.count(" x ") == 1:
             column = columns.removesuffix(f" x {GENDER}")
@@ -105,10 +108,6 @@ def _worst(audit: Audit) -> list[str]:
         female, male = audit.not_found
         blocks.append(f"Not found by the detector and so not answered: {female} women's and {male} men's faces.")
     return blocks
-
-
-def _everyone(audit: Audit) -> list[str]:
-    return [_table([*audit.by(EVERYONE), *audit.by(GENDER)])]
 
 
 def _table(cells: Sequence[Cell]) -> str:

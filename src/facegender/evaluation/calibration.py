@@ -11,6 +11,19 @@ from facegender.evaluation.metrics import FloatArray, IntArray
 _CERTAINTY = 0.95
 
 
+def answered(labels: IntArray, p_male: FloatArray, confidence: float) -> tuple[float, float]:
+    """Share of the faces that is answered at a least confidence, and share of wrong answers among those.
+
+    Args:
+        labels: int64, N, at least one; 0 female, 1 male.
+        p_male: float, N.
+        confidence: in [0.5, 1].
+    """
+    given = np.maximum(p_male, 1 - p_male) >= confidence
+    wrong = ((p_male >= 0.5) != (labels == 1))[given]
+    return float(given.mean()), float(wrong.mean()) if given.any() else 0.0
+
+
 def confidence_for_error(labels: IntArray, p_male: FloatArray, max_error: float) -> float:
     """The least confidence, max(p, 1 - p), at which faces like these, if answered, err at most at the rate `max_error`.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from facegender.evaluation.calibration import answered
 from facegender.evaluation.degrade import DEGRADATIONS, degrade
 from facegender.evaluation.metrics import FloatArray, IntArray, brier_score, expected_calibration_error, wilson_interval
 from facegender.evaluation.plots import new_figure, plain, save_figure
@@ -76,11 +77,7 @@ def promise(
     """
     wrong = (p_male >= 0.5) != (labels == 1)
     sure = np.maximum(p_male, 1 - p_male)
-    answered = []
-    for rate in ERRORS:
-        given = sure >= confidence(rate)
-        answered += [float(given.mean()), float(wrong[given].mean()) if given.any() else 0.0]
-    one, error_one, two, error_two = answered
+    (one, error_one), (two, error_two) = (answered(labels, p_male, confidence(rate)) for rate in ERRORS)
     coverage, risk = risk_coverage(labels, p_male)
     kept = np.flatnonzero(risk <= ERRORS[1])
     return Promise(

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from facegender.datasets.store import Store
 from facegender.errors import InputError
-from facegender.evaluation.calibration import confidence_for_error
+from facegender.evaluation.calibration import answered, confidence_for_error
 from facegender.evaluation.metrics import (
     FloatArray,
     IntArray,
@@ -117,19 +116,16 @@ def tested(labels: IntArray, p_male: FloatArray, confidences: Mapping[str, float
     """The measures of one test set, for the card: all in [0, 1] but the count."""
     metrics = measure(labels, p_male)
     low, high = wilson_interval(round(metrics.accuracy * metrics.count), metrics.count)
-    wrong = (p_male >= 0.5) != (labels == 1)
-    sure = np.maximum(p_male, 1 - p_male)
+    at = {rate: answered(labels, p_male, confidences[rate]) for rate in TESTED_ERRORS}
     return {
         **_rounded(metrics.to_dict()),
         "accuracy_wilson_95": [round(low, 5), round(high, 5)],
         "expected_calibration_error": round(expected_calibration_error(labels, p_male), 5),
         "brier_score": round(brier_score(labels, p_male), 5),
-        "answered": {rate: _rounded(_answered(wrong, sure >= confidences[rate])) for rate in TESTED_ERRORS},
+        "answered": {
+            rate: {"coverage": round(share, 5), "error": round(error, 5)} for rate, (share, error) in at.items()
+        },
     }
-
-
-def _answered(wrong: npt.NDArray[np.bool_], given: npt.NDArray[np.bool_]) -> dict[str, float]:
-    return {"coverage": float(given.mean()), "error": float(wrong[given].mean()) if given.any() else 0.0}
 
 
 def _rounded(values: Mapping[str, float]) -> dict[str, float]:

@@ -22,7 +22,7 @@ _NETWORKS: dict[str, Callable[..., Network]] = {
     "residual-nano": partial(residual, 8, (16, 32, 80), (1, 1, 1), "residual-nano"),
 }
 NAMES = tuple(_NETWORKS)
-_ANY_SIZE = ("alexnet", "googlenet", "residual", "residual-wide", "residual-nano")
+_ONE_SIZE = ("custom-cnn-table1", "custom-cnn-table3")
 
 
 def network(
@@ -46,7 +46,7 @@ def network(
         raise RecipeError(f"dropout must be in [0, 1), not {dropout}")
     if name not in NAMES:
         raise RecipeError(f"unknown network {name!r}", remedy=f"one of {', '.join(NAMES)}")
-    if input_size is not None and name not in _ANY_SIZE:
+    if input_size is not None and name in _ONE_SIZE:
         raise RecipeError(f"{name} cannot take an input of {input_size} pixels", remedy="leave the size out")
     options = {"dropout": dropout, "input_size": input_size}
     try:
