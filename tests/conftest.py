@@ -18,6 +18,7 @@ from facegender.datasets.splits import random_folds
 from facegender.datasets.store import Store, Table, create_store, open_store
 from facegender.faces.align import DEFAULT_TEMPLATE
 from facegender.faces.types import Face, Image
+from facegender.training.recipe import Recipe
 
 # The tests' tensors are tiny: a second thread gains nothing, and waits long where the machine is busy.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -277,6 +278,20 @@ def store_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def store(store_folder: Path) -> Store:
     """The store of `store_folder`, opened."""
     return open_store(store_folder)
+
+
+@pytest.fixture(scope="session")
+def quick() -> Recipe:
+    """A recipe that makes something of the drawn store in a second."""
+    return Recipe(
+        name="quick",
+        epochs=2,
+        batch_size=20,
+        optimizer="adamw",
+        learning_rate=0.003,
+        dropout=0.0,
+        precision="32-true",
+    )
 
 
 @pytest.fixture

@@ -15,17 +15,6 @@ from facegender.evaluation.heatmap import Square, draw_heatmap
 from facegender.evaluation.metrics import wilson_interval
 from facegender.evaluation.models import open_models
 from facegender.evaluation.predictions import read_predictions
-from facegender.training.recipe import Recipe
-
-QUICK = Recipe(
-    name="quick",
-    epochs=2,
-    batch_size=20,
-    optimizer="adamw",
-    learning_rate=0.003,
-    dropout=0.0,
-    precision="32-true",
-)
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +32,9 @@ def stores(store):
 
 
 @pytest.fixture(scope="module")
-def done(stores, tmp_path_factory):
+def done(stores, tmp_path_factory, quick):
     output = tmp_path_factory.mktemp("crossdataset")
-    return output, cross_dataset(QUICK, stores, output)
+    return output, cross_dataset(quick, stores, output)
 
 
 def rows(path):
@@ -85,7 +74,7 @@ def test_groups_are_parts_of_their_cell(done):
         assert sum(int(g["count"]) for g in mine if g["gender"] == "both") == cell.metrics.count
 
 
-def test_whom_the_network_knows_is_told(done, stores):
+def test_whom_the_network_knows_is_told(done, stores, quick):
     output, _ = done
     leaked = {(r["trained_on"], r["tested_on"]): r for r in rows(output / "matrix.csv")}
     # Those whom `turned` tests, `made` trains on; by name, since the photos are turned over.
@@ -93,7 +82,7 @@ def test_whom_the_network_knows_is_told(done, stores):
     assert known["leaked"] == known["count"]
     assert known["accuracy_without_leaks"] == ""
     half = {**stores, "turned": replace(stores["turned"], identities=stores["turned"].identities[:10] + [""] * 110)}
-    result = cross_dataset(QUICK, half, output, only_train=["made"])
+    result = cross_dataset(quick, half, output, only_train=["made"])
     cell = next(c for c in result.cells if c.tested_on == "turned")
     kept = cell.predictions.right[~cell.leaked]
     assert 0 < cell.leaked.sum() < cell.metrics.count
@@ -101,15 +90,15 @@ def test_whom_the_network_knows_is_told(done, stores):
     assert leaked["made", "made"]["leaked"] == "0"
 
 
-def test_done_runs_are_read_and_other_recipes_refused(done, stores):
+def test_done_runs_are_read_and_other_recipes_refused(done, stores, quick):
     output, first = done
     model = run_folder(output, "made") / "model.safetensors"
     before = model.stat().st_mtime_ns
-    again = cross_dataset(QUICK, stores, output, only_train=["made"])
+    again = cross_dataset(quick, stores, output, only_train=["made"])
     assert model.stat().st_mtime_ns == before
     assert [c.metrics for c in again.cells] == [c.metrics for c in first.cells[:2]]
     with pytest.raises(CheckpointError, match="another recipe"):
-        cross_dataset(replace(QUICK, epochs=3), stores, output)
+        cross_dataset(replace(quick, epochs=3), stores, output)
 
 
 def test_a_matrix_of_networks_that_are_there(done, stores, tiny_model, tmp_path):
@@ -122,10 +111,10 @@ def test_a_matrix_of_networks_that_are_there(done, stores, tiny_model, tmp_path)
     assert {r["trained_on"]: r["leaked"] for r in rows(tmp_path / "matrix.csv")}["tiny"] == ""
 
 
-def test_stores_of_one_use(stores, tmp_path):
+def test_stores_of_one_use(stores, tmp_path, quick):
     tested_only = replace(stores["turned"], splits=["test"] * 120)
     trained_only = replace(stores["made"], splits=["train"] * 120)
-    result = cross_dataset(replace(QUICK, epochs=1), {"made": trained_only, "turned": tested_only}, tmp_path)
+    result = cross_dataset(replace(quick, epochs=1), {"made": trained_only, "turned": tested_only}, tmp_path)
     assert [(c.trained_on, c.tested_on) for c in result.cells] == [("made", "turned")]
     assert "heldout_accuracy" in (tmp_path / "train-made" / "history.csv").read_text()
 
@@ -137,10 +126,10 @@ def test_a_name_does_not_lead_out_of_the_folder(stores, tiny_model, tmp_path):
     assert rows(tmp_path / "out" / "matrix.csv")[0]["tested_on"] == "../made"
 
 
-def test_what_cannot_be_done_is_said_before_training(stores, tmp_path):
+def test_what_cannot_be_done_is_said_before_training(stores, tmp_path, quick):
     def refused(match, changed, **options):
         with pytest.raises(InputError, match=match):
-            cross_dataset(QUICK, changed, tmp_path, **options)
+            cross_dataset(quick, changed, tmp_path, **options)
 
     def all_in(split, name="made"):
         return {name: replace(stores[name], splits=[split] * 120)}

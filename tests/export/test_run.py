@@ -18,25 +18,15 @@ from facegender.inference.runtime import open_network
 from facegender.training.calibration import features_and_logits
 from facegender.training.loop import Examples, train
 from facegender.training.model import MODEL, load_model
-from facegender.training.recipe import Recipe
 
 FORMS = [(form, precision) for form in ("onnx", "openvino") for precision in ("fp32", "fp16", "int8")]
 
 
 @pytest.fixture(scope="module")
-def run(store, tmp_path_factory):
+def run(store, quick, tmp_path_factory):
     """The folder of a run that learned from the train split."""
     folder = tmp_path_factory.mktemp("runs") / "quick"
-    recipe = Recipe(
-        name="quick",
-        epochs=2,
-        batch_size=20,
-        optimizer="adamw",
-        learning_rate=0.003,
-        dropout=0.0,
-        precision="32-true",
-    )
-    train(recipe, Examples(store, store.split("train")), folder)
+    train(quick, Examples(store, store.split("train")), folder)
     return folder
 
 
