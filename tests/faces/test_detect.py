@@ -53,8 +53,8 @@ def test_larger_photos_are_shrunk_and_given_in_their_own_pixels(detector, block_
     squares = [(2000, 700, 1000), (700, 1200, 150), (3400, 1500, 54)]
     [found] = detector.detect([Picture.of(drawn(3999, 2001, squares))])
     assert_faces(found, [block_face(*square) for square in squares], 4)
-    assert detector.smallest_face(3999, 2001) == pytest.approx(16 * 3999 / 1280)
-    assert detector.smallest_face(1280, 400) == 16
+    assert detector.scale(3999, 2001) == pytest.approx(1280 / 3999)
+    assert detector.scale(1280, 400) == 1
 
 
 @pytest.mark.parametrize("side", [13, 20, 47, 90, 150, 300, 380])
@@ -69,11 +69,11 @@ def test_small_photos_are_enlarged_and_more_if_asked(tiny_detector, block_face):
     picture = Picture.of(drawn(180, 120, [square]))
     usual = OnnxDetector(tiny_detector)
     assert usual.detect([picture]) == [[]]
-    assert usual.smallest_face(180, 120) == pytest.approx(16 / 1.5)
+    assert usual.scale(180, 120) == 1.5
     close = OnnxDetector(tiny_detector, min_face=8)
     assert_faces(close.detect([picture])[0], [block_face(*square)], 0.6)
-    assert close.smallest_face(180, 120) == 8
-    assert OnnxDetector(tiny_detector, min_face=1).smallest_face(180, 120) == 8
+    assert close.scale(180, 120) == 2
+    assert OnnxDetector(tiny_detector, min_face=1).scale(180, 120) == 2
 
 
 def test_min_face_leaves_smaller_ones_out(tiny_detector, block_face):
@@ -81,7 +81,7 @@ def test_min_face_leaves_smaller_ones_out(tiny_detector, block_face):
     picture = Picture.of(drawn(1200, 900, squares))
     coarse = OnnxDetector(tiny_detector, min_face=100)
     assert_faces(coarse.detect([picture])[0], [block_face(*squares[0])], 4)
-    assert coarse.smallest_face(1200, 900) == 100
+    assert coarse.scale(1200, 900) == 0.16
 
 
 def test_tiles_find_every_face_once(tiny_detector, block_face):
@@ -264,4 +264,4 @@ class TestYuNet:
     def test_small_faces_on_request(self, astronaut):
         small = Picture.of(cv2.resize(astronaut, (70, 70), interpolation=cv2.INTER_AREA))
         assert YuNetDetector(YUNET, min_face=8).detect([small])[0]
-        assert YuNetDetector(YUNET).smallest_face(2560, 100) == 32
+        assert YuNetDetector(YUNET).scale(2560, 100) == 0.5

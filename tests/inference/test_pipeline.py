@@ -6,6 +6,7 @@ import pytest
 from facegender.errors import InputError
 from facegender.faces.detect import OnnxDetector
 from facegender.faces.types import Face
+from facegender.inference.classifier import GenderClassifier
 from facegender.inference.pipeline import CHUNK_PHOTOS, FaceAnalyzer
 
 
@@ -28,8 +29,8 @@ class Halves:
         points = ((x + a * width, b * height) for a, b in ((0.3, 0.4), (0.7, 0.4), (0.5, 0.6), (0.3, 0.8), (0.7, 0.8)))
         return Face((x, 0, width, height), tuple(points), 1.0)
 
-    def smallest_face(self, width, height):
-        return 16 * max(1, max(width, height) / 1280)
+    def scale(self, width, height):
+        return min(1, 1280 / max(width, height))
 
 
 @pytest.fixture
@@ -153,7 +154,7 @@ def red_square(width, height, x, y, side):
 
 
 @pytest.mark.parametrize(
-    ("name", "min_face", "scale"), [("a.png", None, 1), ("a.jpg", None, 1), ("a.jpg", 100, 0.5), ("a.jpg", 300, 0.125)]
+    ("name", "min_face", "scale"), [("a.png", None, 1), ("a.jpg", None, 0.5), ("a.jpg", 100, 0.25), ("a.jpg", 300, 0.125)]
 )
 def test_large_jpegs_are_decoded_small_and_answered_in_full_pixels(
     name, min_face, scale, tiny_model, tiny_detector, save, block_face
@@ -162,7 +163,7 @@ def test_large_jpegs_are_decoded_small_and_answered_in_full_pixels(
     seen = []
 
     class Watched:
-        smallest_face = detector.smallest_face
+        scale = staticmethod(detector.scale)
 
         def detect(self, pictures):
             seen.extend(picture.scale for picture in pictures)
@@ -174,6 +175,41 @@ def test_large_jpegs_are_decoded_small_and_answered_in_full_pixels(
     [found] = result.faces
     assert np.abs(np.subtract(found.face.box, block_face(2500, 1000, 400).box)).max() < 12
     assert found.prediction.p_male > 0.5
+
+
+def test_small_faces_are_cropped_from_all_the_pixels_there_are(tiny_model, tiny_detector, save):
+    image = red_square(4000, 3000, 2500, 1000, 60)
+    image[988:1012, 2488:2512] = (0, 90, 250)  # a detail that the crop shows
+    seen = []
+
+    class Watched(GenderClassifier):
+        def p_male(self, crops):
+            seen.append(crops)
+            return super().p_male(crops)
+
+    analyzer = FaceAnalyzer(detector=OnnxDetector(tiny_detector), model=tiny_model)
+    analyzer.classifier = Watched(tiny_model)
+    results = [analyzer.analyze(save(name, image)) for name in ("a.png", "a.jpg")]
+    assert [len(r.faces) for r in results] == [1, 1]
+    whole, reduced = (crops[0].astype(int) for crops in seen)
+    edges = np.abs(np.diff(whole[:, :, 0], axis=1)).max(), np.abs(np.diff(reduced[:, :, 0], axis=1)).max()
+    assert edges[1] > 0.8 * edges[0]
+
+
+def test_a_photo_that_goes_between_its_two_readings_is_an_error(tiny_model, tiny_detector, save):
+    path = save("a.jpg", red_square(4000, 3000, 2500, 1000, 60))
+    detector = OnnxDetector(tiny_detector)
+
+    class Fleeting:
+        scale = staticmethod(detector.scale)
+
+        def detect(self, pictures):
+            path.unlink(missing_ok=True)
+            return detector.detect(pictures)
+
+    other = red_square(400, 300, 200, 150, 60)
+    first, second = FaceAnalyzer(tiny_model, Fleeting()).analyze_many([path, other])
+    assert (first.error.kind, first.faces, len(second.faces)) == ("not_found", (), 1)
 
 
 def test_options_of_the_built_in_detector(tiny_model, tiny_detector, monkeypatch):

@@ -85,6 +85,11 @@ class LandmarkTemplate:
         shift = there_mean - factor * here_mean
         return np.array([[factor.real, -factor.imag, shift.real], [factor.imag, factor.real, shift.imag]])
 
+    def scale(self, landmarks: Landmarks) -> float:
+        """Crop pixels per pixel of the photo: above 1, a face is enlarged. ValueError as for `matrix`."""
+        (a, b, _), _ = self.matrix(landmarks).tolist()
+        return math.hypot(a, b)
+
     def to_dict(self) -> dict[str, Any]:
         """For a weight card: ``{"points": [[x, y], ...]}``."""
         return {"points": [list(point) for point in self.points]}

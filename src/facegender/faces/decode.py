@@ -96,6 +96,7 @@ def decode_reduced(
     scale_for: Callable[[int, int], float],
     *,
     max_pixels: int = DEFAULT_MAX_PIXELS,
+    name: str | None = None,
 ) -> Picture:
     """Read one photo as `decode` does, but a JPEG with no more pixels than are wanted.
 
@@ -104,11 +105,13 @@ def decode_reduced(
         scale_for: given width and height of the full, oriented photo, the least scale that will do. A JPEG is
             decoded at 1/2, 1/4 or 1/8, whichever is the smallest that is not below it; other formats in full.
         max_pixels: of the full photo.
+        name: what errors call the photo; None takes the path.
 
     Raises:
         PhotoReadError: its subclasses as for `decode`.
     """
-    name = "the image given as bytes" if isinstance(source, bytes) else str(source)
+    if name is None:
+        name = "the image given as bytes" if isinstance(source, bytes) else str(source)
     try:
         with _opened(source) as file, _quiet():
             return _decode(file, name, max_pixels, scale_for)
@@ -221,6 +224,8 @@ def _reduce(image: PIL.Image.Image, scale_for: Callable[[int, int], float]) -> N
 def _as_array(image: PIL.Image.Image) -> Image:
     """The pixels of an RGB image, strip by strip: Pillow would hold them three times meanwhile."""
     width, height = image.size
+    if height <= _STRIP:
+        return np.array(image)
     pixels: Image = np.empty((height, width, 3), dtype=np.uint8)
     for top in range(0, height, _STRIP):
         bottom = min(top + _STRIP, height)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
@@ -12,18 +13,25 @@ from facegender.errors import InputError, PhotoReadError
 from facegender.faces.align import crop_faces
 from facegender.faces.decode import DEFAULT_MAX_PIXELS, decode_reduced
 from facegender.faces.detect import FaceDetector, OnnxDetector
-from facegender.faces.types import FaceResult, Image, PhotoError, PhotoResult, Picture
+from facegender.faces.types import CROP_SIZE, Crops, Face, FaceResult, Image, PhotoError, PhotoResult, Picture
 from facegender.inference.classifier import GenderClassifier
 
 #: A path, the bytes of a file, or an image: uint8, H x W x 3, RGB.
 Photo: TypeAlias = str | Path | bytes | Image
 
 #: A chunk ends at this many photos or pixels, whichever comes first, so that memory stays flat.
-CHUNK_PHOTOS = 8
+CHUNK_PHOTOS = 16
 CHUNK_PIXELS = 24_000_000
 
-#: Photos are decoded at a size at which the smallest face that is looked for keeps this many pixels a side.
-KEPT_FACE = 32
+
+@dataclass(slots=True)
+class _Item:
+    """A photo on its way: what it is called, what was read of it and found in it."""
+
+    name: str
+    photo: Photo | PhotoError
+    picture: Picture | PhotoError
+    faces: list[Face] = field(default_factory=list)
 
 
 class FaceAnalyzer:
@@ -80,12 +88,21 @@ class FaceAnalyzer:
         """Analyse photos in order, a small chunk at a time; results come as `analyze` gives them."""
         if isinstance(photos, (str, bytes, Path)):
             raise InputError("analyze_many takes several photos; for one there is analyze")
-        chunk: list[tuple[str, Picture | PhotoError]] = []
+        return self.analyze_named(
+            ("" if isinstance(photo, (bytes, np.ndarray)) else str(photo), photo) for photo in photos
+        )
+
+    def analyze_named(self, photos: Iterable[tuple[str, Photo | PhotoError]]) -> Iterator[PhotoResult]:
+        """Analyse photos in order, with the names that their results and errors are to have.
+
+        Args:
+            photos: names, each with its photo, or with the error that stands in for it.
+        """
+        chunk: list[_Item] = []
         pixels = 0
-        for photo in photos:
-            path = "" if isinstance(photo, (bytes, np.ndarray)) else str(photo)
-            picture = self._read(photo)
-            chunk.append((path, picture))
+        for name, photo in photos:
+            picture = photo if isinstance(photo, PhotoError) else self._read(name, photo)
+            chunk.append(_Item(name, photo, picture))
             if isinstance(picture, Picture):
                 pixels += picture.pixels.shape[0] * picture.pixels.shape[1]
             if len(chunk) == CHUNK_PHOTOS or pixels >= CHUNK_PIXELS:
@@ -93,32 +110,47 @@ class FaceAnalyzer:
                 chunk, pixels = [], 0
         yield from self._analyze_chunk(chunk)
 
-    def _read(self, photo: Photo) -> Picture | PhotoError:
+    def _read(self, name: str, photo: Photo, scale: float | None = None) -> Picture | PhotoError:
+        """The photo, decoded at the least scale that will do: the detector's, unless another is given."""
         if isinstance(photo, np.ndarray):
             if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3 or photo.size == 0:
                 raise InputError(f"an image must be uint8, H x W x 3, not {photo.dtype}, {photo.shape}")
             return Picture.of(photo)
         try:
-            return decode_reduced(photo, self._scale, max_pixels=self.max_pixels)
+            return decode_reduced(
+                photo,
+                self.detector.scale if scale is None else lambda width, height: scale,
+                max_pixels=self.max_pixels,
+                name=name or None,
+            )
         except PhotoReadError as error:
             return PhotoError(error.kind, str(error))
 
-    def _scale(self, width: int, height: int) -> float:
-        return KEPT_FACE / self.detector.smallest_face(width, height)
-
-    def _analyze_chunk(self, chunk: list[tuple[str, Picture | PhotoError]]) -> list[PhotoResult]:
-        pictures = [picture for _, picture in chunk if isinstance(picture, Picture)]
-        faces = self.detector.detect(pictures)
-        template = self.classifier.card.template
-        crops = [crop_faces(picture, found, template) for picture, found in zip(pictures, faces, strict=True)]
+    def _analyze_chunk(self, chunk: list[_Item]) -> list[PhotoResult]:
+        read = [(item, item.picture) for item in chunk if isinstance(item.picture, Picture)]
+        for (item, _), faces in zip(read, self.detector.detect([picture for _, picture in read]), strict=True):
+            item.faces = faces
+        crops = [self._crops(item, picture) for item, picture in read]
         predictions = iter(self.classifier.predict(np.concatenate(crops)) if crops else [])
 
         results = []
-        found_in = iter(faces)
-        for path, picture in chunk:
-            if isinstance(picture, PhotoError):
-                results.append(PhotoResult(path, error=picture))
+        for item in chunk:
+            if isinstance(item.picture, PhotoError):
+                results.append(PhotoResult(item.name, error=item.picture))
             else:
-                answers = tuple(FaceResult(face, next(predictions)) for face in next(found_in))
-                results.append(PhotoResult(path, picture.width, picture.height, answers))
+                answers = tuple(FaceResult(face, next(predictions)) for face in item.faces)
+                results.append(PhotoResult(item.name, item.picture.width, item.picture.height, answers))
         return results
+
+    def _crops(self, item: _Item, picture: Picture) -> Crops:
+        """The crops of a photo's faces, from as many of its pixels as they can show."""
+        template = self.classifier.card.template
+        wanted = min(1.0, max((template.scale(face.landmarks) for face in item.faces), default=0.0))
+        if picture.scale < wanted and not isinstance(item.photo, PhotoError):
+            # Decoded for the detector, which does with less. Only photos with small faces are read twice.
+            again = self._read(item.name, item.photo, wanted)
+            if isinstance(again, PhotoError):  # gone meanwhile
+                item.picture, item.faces = again, []
+                return np.empty((0, CROP_SIZE, CROP_SIZE, 3), np.uint8)
+            picture = again
+        return crop_faces(picture, item.faces, template)
