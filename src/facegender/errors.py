@@ -133,4 +133,9 @@ class MissingExtraError(FacegenderError):
     kind = "missing_extra"
 
     def __init__(self, package: str, extra: str) -> None:
+        self._named = package, extra
         super().__init__(f"this needs the package {package}", remedy=f"pip install 'facegender[{extra}]'")
+
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
+        """For the way from one process to another."""
+        return type(self), self._named

@@ -344,12 +344,11 @@ def test_interrupted(spawn, save, tmp_path):
         process.send_signal(signal.SIGINT)
         rest = process.stderr.read()
     assert process.returncode == 130
-    partial = tmp_path / "out.jsonl.partial"
     assert not out.exists()
     assert "interrupted" in rest
-    assert str(partial) in rest
+    assert f"{out}.parts" in rest
     assert "Traceback" not in rest
-    lines = partial.read_text().splitlines()
+    lines = [line for part in sorted(Path(f"{out}.parts").glob("*.jsonl")) for line in part.read_text().splitlines()]
     assert json.loads(lines[0])["path"] == "absent.jpg"
     assert all(json.loads(line)["path"] == str(dot) for line in lines[1:])
 

@@ -69,7 +69,8 @@ def test_small_photos_are_enlarged_and_more_if_asked(tiny_detector, block_face):
     picture = Picture.of(drawn(180, 120, [square]))
     usual = OnnxDetector(tiny_detector)
     assert usual.detect([picture]) == [[]]
-    assert usual.scale(180, 120) == 1.5
+    assert usual.scale(180, 120) == 256 / 180
+    assert usual.scale(120, 90) == 1.5
     close = OnnxDetector(tiny_detector, min_face=8)
     assert_faces(close.detect([picture])[0], [block_face(*square)], 0.6)
     assert close.scale(180, 120) == 2
@@ -126,7 +127,7 @@ def test_answers_stay_with_their_photos(detector, block_face):
         pictures.append(Picture.of(drawn(width, height, [square] if number % 4 else [])))
         expected.append([block_face(*square)] if number % 4 else [])
     for found, wanted in zip(detector.detect(pictures), expected, strict=True):
-        assert_faces(found, wanted, 0.1)
+        assert_faces(found, wanted, 0.4)
 
 
 class Says(PyramidDetector):

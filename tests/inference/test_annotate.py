@@ -4,7 +4,7 @@ import pytest
 
 from facegender.errors import OutputError
 from facegender.faces.types import Face, FaceResult, PhotoResult, Prediction
-from facegender.inference.annotate import annotate, save_annotated
+from facegender.inference.annotate import PictureNames, annotate, save_annotated
 
 FEMALE = Prediction(0.03, "female")
 
@@ -86,26 +86,24 @@ def test_no_faces_no_change():
     np.testing.assert_array_equal(annotate(image, PhotoResult("a", 20, 20)), image)
 
 
-def test_names_do_not_collide(tmp_path):
-    image = np.zeros((30, 30, 3), np.uint8)
-    taken: set[str] = set()
+def test_names_do_not_collide():
     paths = ["a/photo.jpg", "b/photo.jpg", "b/PHOTO.png", "photo-2.jpg", "", ".jpg"]
-    saved = [save_annotated(image, result(path=path), tmp_path, taken) for path in paths]
-    assert len({p.name.casefold() for p in saved}) == len(paths)
-    assert saved[0].name == "photo.faces.jpg"
-    assert saved[1].name == "photo-2.faces.jpg"
-    for path in saved:
-        with PIL.Image.open(path) as written:
-            assert written.size == (30, 30)
+    names = PictureNames(["other.faces.jpg", "photo.jpg"])
+    stems = [names.stem(path) for path in paths]
+    assert stems[:2] == ["photo", "photo-2"]
+    assert len({stem.casefold() for stem in stems}) == len(paths)
+    assert names.stem("Other.jpg") == "Other-2"
+    assert stems == [PictureNames().stem("photo.jpg"), *stems[1:]]
 
 
 def test_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="file"):
-        save_annotated(np.zeros((3, 3, 3), np.uint8), result(), tmp_path / "file", set())
+        save_annotated(np.zeros((3, 3, 3), np.uint8), result(), tmp_path / "file" / "a.faces.jpg")
 
 
 def test_a_picture_too_wide_for_jpeg_is_shrunk(tmp_path):
-    path = save_annotated(np.zeros((10, 70_000, 3), np.uint8), result(), tmp_path, set())
+    path = tmp_path / "wide.faces.jpg"
+    save_annotated(np.zeros((10, 70_000, 3), np.uint8), result(), path)
     with PIL.Image.open(path) as written:
         assert written.width == 65_500

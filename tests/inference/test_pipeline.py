@@ -154,7 +154,8 @@ def red_square(width, height, x, y, side):
 
 
 @pytest.mark.parametrize(
-    ("name", "min_face", "scale"), [("a.png", None, 1), ("a.jpg", None, 0.5), ("a.jpg", 100, 0.25), ("a.jpg", 300, 0.125)]
+    ("name", "min_face", "scale"),
+    [("a.png", None, 1), ("a.jpg", None, 0.5), ("a.jpg", 100, 0.25), ("a.jpg", 300, 0.125)],
 )
 def test_large_jpegs_are_decoded_small_and_answered_in_full_pixels(
     name, min_face, scale, tiny_model, tiny_detector, save, block_face

@@ -1,22 +1,18 @@
 import csv
 import io
 import json
+import sqlite3
 import sys
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from facegender.errors import MissingExtraError, OutputError
+from facegender.errors import MissingExtraError
 from facegender.faces.types import Face, FaceResult, PhotoError, PhotoResult, Prediction
-from facegender.inference.writers import (
-    COLUMNS,
-    PARQUET_ROW_GROUP,
-    CsvSink,
-    JsonLinesSink,
-    ParquetSink,
-    TableSink,
-)
+from facegender.inference.records import FACES
+from facegender.inference.table import TableWriter
+from facegender.inference.writers import ROW_GROUP, FileFormat, ParquetWriter, SqliteWriter, TextWriter
 
 FRONTAL = ((30.04, 50.0), (70.0, 50.0), (50.02, 75.0), (35.0, 95.0), (65.0, 95.0))
 TURNED = ((0.0, 10.0), (20.0, 10.0), (24.0, 20.0), (5.0, 30.0), (18.0, 30.0))
@@ -31,36 +27,17 @@ TWO_FACES = PhotoResult(
     ),
 )
 NO_FACE = PhotoResult("[red]é.png", 3, 2)
-BROKEN = PhotoResult("c.jpg", error=PhotoError("truncated", "c.jpg is cut short"))
+BROKEN = PhotoResult("c.jpg", error=PhotoError("truncated", "c.jpg is cut short"), weight=50.0)
 BYTES_NAME = PhotoResult("\udcff.jpg", 1, 1)
 ALL = (TWO_FACES, NO_FACE, BROKEN, BYTES_NAME)
 
-FILE_SINKS = {"jsonl": JsonLinesSink, "csv": CsvSink, "parquet": ParquetSink}
 
-
-def make(kind: str, path: Path):
-    if kind == "parquet":
-        pytest.importorskip("pyarrow")
-    return FILE_SINKS[kind](path)
-
-
-def read(kind, path):
-    """The paths in a file, one a record."""
-    if kind == "jsonl":
-        return [json.loads(line)["path"] for line in path.read_text("utf-8").splitlines()]
-    if kind == "csv":
-        with path.open(encoding="utf-8", newline="") as file:
-            return [row["path"] for row in csv.DictReader(file)]
-    parquet = pytest.importorskip("pyarrow.parquet")
-    return parquet.ParquetFile(path).read()["path"].to_pylist()
-
-
-def test_json_lines(tmp_path):
-    path = tmp_path / "out.jsonl"
-    with JsonLinesSink(path) as sink:
+def test_json_lines():
+    stream = io.StringIO()
+    with TextWriter(stream, FileFormat.JSONL, FACES) as writer:
         for result in ALL:
-            sink.write(result)
-    assert [json.loads(line) for line in path.read_text("utf-8").splitlines()] == [r.to_dict() for r in ALL]
+            writer.write(result.to_dict())
+    assert [json.loads(line) for line in stream.getvalue().splitlines()] == [r.to_dict() for r in ALL]
 
 
 def test_a_face_in_json():
@@ -76,140 +53,99 @@ def test_a_face_in_json():
 
 
 EXPECTED_ROWS = [
-    ['odd, "name"\n.jpg', 640, 480, 0, 10.0, 20, 100, 110, 0.8765, 1.0, 0.9877, "male", None, None],
-    ['odd, "name"\n.jpg', 640, 480, 1, -5, 0, 40, 44, 0.5, 0.424, 0.45, "uncertain", None, None],
-    ["[red]é.png", 3, 2, *[None] * 11],
-    ["c.jpg", *[None] * 11, "truncated", "c.jpg is cut short"],
-    ["\\udcff.jpg", 1, 1, *[None] * 11],
+    ['odd, "name"\n.jpg', 640, 480, 1.0, 0, 10.0, 20, 100, 110, 0.8765, 1.0, 0.9877, "male", None, None],
+    ['odd, "name"\n.jpg', 640, 480, 1.0, 1, -5, 0, 40, 44, 0.5, 0.424, 0.45, "uncertain", None, None],
+    ["[red]é.png", 3, 2, 1.0, *[None] * 11],
+    ["c.jpg", None, None, 50.0, *[None] * 9, "truncated", "c.jpg is cut short"],
+    ["\\udcff.jpg", 1, 1, 1.0, *[None] * 11],
 ]
 
 
-def test_csv(tmp_path):
-    path = tmp_path / "out.csv"
-    with CsvSink(path) as sink:
+def test_csv():
+    stream = io.StringIO()
+    with TextWriter(stream, FileFormat.CSV, FACES) as writer:
         for result in ALL:
-            sink.write(result)
-    with path.open(encoding="utf-8", newline="") as file:
-        header, *rows = csv.reader(file)
-    assert header == list(COLUMNS)
+            writer.write(result.to_dict())
+    header, *rows = csv.reader(io.StringIO(stream.getvalue()))
+    assert header == list(FACES.columns)
     assert rows == [["" if value is None else str(value) for value in row] for row in EXPECTED_ROWS]
 
 
 def test_parquet(tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet")
     path = tmp_path / "out.parquet"
-    with ParquetSink(path) as sink:
+    with ParquetWriter(path, FACES) as writer:
         for result in ALL:
-            sink.write(result)
+            writer.write(result.to_dict())
     table = parquet.ParquetFile(path).read()
-    assert table.column_names == list(COLUMNS)
+    assert table.column_names == list(FACES.columns)
     assert [list(row.values()) for row in table.to_pylist()] == EXPECTED_ROWS
 
 
 def test_parquet_is_streamed_in_row_groups(tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet")
-    path = tmp_path / "out.parquet"
-    with ParquetSink(path) as sink:
-        for _ in range(PARQUET_ROW_GROUP + 1):
-            sink.write(NO_FACE)
-    metadata = parquet.ParquetFile(path).metadata
-    assert metadata.num_row_groups == 2
-    assert metadata.num_rows == PARQUET_ROW_GROUP + 1
+    path, longer = tmp_path / "out.parquet", tmp_path / "longer.parquet"
+    with ParquetWriter(path, FACES) as writer:
+        for _ in range(ROW_GROUP + 1):
+            writer.write(NO_FACE.to_dict())
+    with ParquetWriter(longer, FACES, path) as writer:
+        writer.write(BROKEN.to_dict())
+    metadata = parquet.ParquetFile(longer).metadata
+    assert [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)] == [ROW_GROUP, 2]
+    assert parquet.ParquetFile(longer).read()["path"].to_pylist()[-2:] == [NO_FACE.path, BROKEN.path]
 
 
 def test_parquet_without_pyarrow(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'facegender\[parquet\]'"):
-        ParquetSink(tmp_path / "out.parquet")
+        ParquetWriter(tmp_path / "out.parquet", FACES)
 
 
-@pytest.mark.parametrize("sink_type", [JsonLinesSink, CsvSink])
-def test_text_stream_stays_open(sink_type):
-    stream = io.StringIO()
-    with sink_type(stream) as sink:
-        sink.write(NO_FACE)
-    assert stream.getvalue().endswith("\n")
-
-
-@pytest.mark.parametrize("kind", FILE_SINKS)
-def test_file_appears_when_the_run_ends(kind, tmp_path):
-    path = tmp_path / f"out.{kind}"
-    path.write_text("before")
-    with make(kind, path) as sink:
-        sink.write(NO_FACE)
-        assert path.read_text() == "before"
-    assert read(kind, path) == [NO_FACE.path]
-    assert [p.name for p in tmp_path.iterdir()] == [path.name]
-
-
-@pytest.mark.parametrize("kind", FILE_SINKS)
-@pytest.mark.parametrize("failure", [KeyboardInterrupt, RuntimeError])
-def test_finished_results_stay_after_an_exception(kind, failure, tmp_path):
-    path = tmp_path / f"out.{kind}"
-
-    def run():
-        with make(kind, path) as sink:
-            sink.write(NO_FACE)
-            sink.write(BROKEN)
-            raise failure
-
-    with pytest.raises(failure) as caught:
-        run()
-    assert not path.exists()
-    partial = tmp_path / f"out.{kind}.partial"
-    assert read(kind, partial) == [NO_FACE.path, BROKEN.path]
-    assert str(partial) in caught.value.__notes__[0]
-
-
-@pytest.mark.parametrize("kind", FILE_SINKS)
-def test_nothing_stays_without_results(kind, tmp_path):
-    def run():
-        with make(kind, tmp_path / f"out.{kind}"):
-            raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        run()
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("kind", FILE_SINKS)
-def test_a_folder_that_cannot_be_written(kind, tmp_path):
-    (tmp_path / "file").touch()
-    for folder in (tmp_path / "absent", tmp_path / "file"):
-        with pytest.raises(OutputError, match=folder.name), make(kind, folder / f"out.{kind}"):
-            pass
-    with pytest.raises(OutputError, match="it is a folder"):
-        make(kind, tmp_path)
+def test_sqlite(tmp_path):
+    path = tmp_path / "out.sqlite"
+    for results in (ALL[:2], ALL[2:]):
+        with SqliteWriter(path, FACES) as writer:
+            for result in results:
+                writer.write(result.to_dict())
+    database = sqlite3.connect(path)
+    assert [list(row) for row in database.execute("SELECT * FROM faces")] == EXPECTED_ROWS
+    plan = database.execute("EXPLAIN QUERY PLAN SELECT * FROM faces WHERE path = 'c.jpg'").fetchall()
+    assert "INDEX" in str(plan)
+    database.close()
 
 
 def test_full_disk():
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full here")
     stream = Path("/dev/full").open("w")  # noqa: SIM115 (closing it fails, as the disk is full)
-
-    def run():
-        with JsonLinesSink(stream) as sink:
-            sink.write(NO_FACE)
-
-    with pytest.raises(OSError, match="No space"):
-        run()
+    with pytest.raises(OSError, match="No space"), TextWriter(stream, FileFormat.JSONL, FACES) as writer:
+        writer.write(NO_FACE.to_dict())
     with pytest.raises(OSError, match="No space"):
         stream.close()
 
 
-def table(*results):
+def table(*records):
     text = io.StringIO()
-    with TableSink(Console(file=text, width=200)) as sink:
-        for result in results:
-            sink.write(result)
+    with TableWriter(Console(file=text, width=200)) as writer:
+        for record in records:
+            writer.write(record)
     return text.getvalue()
 
 
 def test_table():
-    text = table(TWO_FACES, NO_FACE, BROKEN, BYTES_NAME)
+    text = table(*(result.to_dict() for result in ALL))
     for part in ("10,20 100x110", "0.988", "male", "[red]é.png", "no face found", "cannot be read: truncated"):
         assert part in text
     assert "4 photos, 2 faces: 0 female, 1 male, 1 uncertain; 1 photo could not be read" in text
     assert text.count("perceived") == 1
-    assert "perceived" not in table(NO_FACE)
+    assert "perceived" not in table(NO_FACE.to_dict())
     assert table() == ""
+
+
+def test_table_of_tracks():
+    track = {"begin": 3.25, "end": 3725.5, "seconds": 7, "quality": 0.25, "p_male": 0.02, "label": "female"}
+    film = {"path": "a.mp4", "error": None, "tracks": [track]}
+    text = table(film, {"path": "b.mp4", "error": {"kind": "not_a_video", "message": "b"}, "tracks": []})
+    for part in ("0:00:03.2 - 1:02:05.5", "7.0", "0.25 low", "0.020", "cannot be read: not_a_video"):
+        assert part in text
+    assert "2 videos, 1 track: 1 female, 0 male, 0 uncertain; 1 video could not be read" in text

@@ -23,6 +23,8 @@ LONGEST_SIDE = 1280
 #: Unless a smallest face is asked for, smaller photos are enlarged this much: small faces are found better so, and a
 #: small photo still takes milliseconds (results/detector.csv).
 USUAL_SCALE = 1.5
+#: Photos that are smaller than this once they are enlarged may be filled up: it costs little there.
+_FILLED_UP_TO = 256
 #: Photos are enlarged at most this much: beyond, faces have nothing to be found by.
 LARGEST_SCALE = 2.0
 
@@ -53,8 +55,8 @@ class PyramidDetector(ABC):
 
     Args:
         reliable: side in pixels from which the network finds faces reliably.
-        min_face: side in pixels of the photo of the smallest face to be found. None: the photo is
-            enlarged to `USUAL_SCALE`, but to no more than `LONGEST_SIDE`, and shrunk to that if it is larger.
+        min_face: side in pixels of the photo of the smallest face to be found. None: the photo is enlarged to
+            `USUAL_SCALE` or a little less, but to no more than `LONGEST_SIDE`, and shrunk to that if it is larger.
         min_score: faces scored below it are dropped.
 
     Raises:
@@ -87,7 +89,10 @@ class PyramidDetector(ABC):
         The smallest face that is found reliably has `reliable` pixels a side after it.
         """
         if self.min_face is None:
-            return min(USUAL_SCALE, LONGEST_SIDE / max(width, height))
+            longest = max(width, height)
+            side = min(USUAL_SCALE * longest, LONGEST_SIDE)
+            # The network would fill it up to a multiple of its own, and the filling costs as much as the photo.
+            return (side if side < _FILLED_UP_TO else side // MULTIPLE * MULTIPLE) / longest
         return min(self.reliable / self.min_face, LARGEST_SCALE)
 
     @abstractmethod
@@ -136,9 +141,10 @@ class OnnxDetector(PyramidDetector):
     def look(self, images: Sequence[Image]) -> list[FaceRows]:
         """What the network finds in images of one padded size; WeightsError where its answer makes no sense."""
         width, height = padded(images[0])
-        batch = np.zeros((len(images), height, width, 3), np.uint8)
+        batch = np.empty((len(images), height, width, 3), np.uint8)
         for place, image in zip(batch, images, strict=True):
-            place[: image.shape[0], : image.shape[1]] = image
+            rows, columns = image.shape[:2]
+            place[:rows, :columns], place[rows:], place[:rows, columns:] = image, 0, 0
         try:
             return [read_cells(cells, height, width, self.min_score) for cells in self._session.run(batch)]
         except ValueError as error:

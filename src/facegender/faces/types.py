@@ -152,6 +152,7 @@ class PhotoResult:
         width, height: pixels of the full, oriented photo; None where it could not be read.
         faces: largest first.
         error: None where the photo was read.
+        weight: how many photos of a collection this one stands for; more than 1 in a sample.
     """
 
     path: str
@@ -159,6 +160,7 @@ class PhotoResult:
     height: int | None = None
     faces: tuple[FaceResult, ...] = ()
     error: PhotoError | None = None
+    weight: float = 1.0
 
     def to_dict(self) -> dict[str, Any]:
         """The record that the JSON Lines writer prints, one object a photo."""
@@ -166,6 +168,7 @@ class PhotoResult:
             "path": self.path,
             "width": self.width,
             "height": self.height,
+            "weight": self.weight,
             "faces": [
                 {
                     "box": [round(v, 1) for v in r.face.box],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -88,30 +89,42 @@ def _draw_label(draw: ImageDraw.ImageDraw, found: FaceResult, size: tuple[int, i
     draw.text((x + pad - left, y + pad - top), text, "black", font)
 
 
-def save_annotated(image: Image, result: PhotoResult, folder: Path, taken: set[str]) -> Path:
-    """Draw a result and save it as ``STEM.faces.jpg``, or ``STEM-2.faces.jpg`` where the name is taken.
+def save_annotated(image: Image, result: PhotoResult, path: Path) -> None:
+    """Draw a result and save it as JPEG.
 
     Args:
         image: uint8, H x W x 3, RGB.
-        result: its path gives the name.
-        folder: must exist.
-        taken: names that must not be used, those of this run's photos and pictures; the new one is added.
-
-    Returns:
-        The file written.
+        result: belongs to the image.
+        path: of the new file, in a folder that exists.
 
     Raises:
         OutputError: the folder cannot be written.
     """
-    stem = Path(result.path).stem or "photo"
-    name, number = stem + ANNOTATED_SUFFIX, 1
-    while name.casefold() in taken:  # many file systems do not tell A.jpg from a.jpg
-        number += 1
-        name = f"{stem}-{number}{ANNOTATED_SUFFIX}"
-    taken.add(name.casefold())
-    path = folder / name
     drawn = PIL.Image.fromarray(annotate(image, result))
     drawn.thumbnail((_JPEG_LIMIT, _JPEG_LIMIT))
     with atomic_file(path) as temporary:
         drawn.save(temporary, format="JPEG", quality=92)
-    return path
+
+
+class PictureNames:
+    """Stems for the pictures made of photos: that of the photo, or ``STEM-2`` where the name is taken.
+
+    The same photos in the same order have the same stems, so that a run that is taken up makes the same files.
+
+    Args:
+        taken: names of files that must not be overwritten.
+    """
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        # Many file systems do not tell A.jpg from a.jpg. Hashes take less room than names.
+        self._taken = {hash(name.casefold()) for name in taken}
+
+    def stem(self, photo: str) -> str:
+        """A stem of its own for a photo."""
+        stem = Path(photo).stem or "photo"
+        unique, number = stem, 1
+        while (key := hash(f"{unique}{ANNOTATED_SUFFIX}".casefold())) in self._taken:
+            number += 1
+            unique = f"{stem}-{number}"
+        self._taken.add(key)
+        return unique

@@ -41,7 +41,7 @@ class FaceAnalyzer:
         model: a name from `facegender.weights.names()`, or the path of an ``.onnx`` or ``.xml`` file with its card.
         detector: None takes the built-in one, for which `min_face` and `min_score` are meant.
         device: ``cpu``, ``cuda`` or ``auto``.
-        min_face: side in pixels of the smallest face to look for; smaller takes longer. None: 11 pixels in
+        min_face: side in pixels of the smallest face to look for; smaller takes longer. None: about 11 pixels in
             photos of up to 850 pixels on the longest side, and in larger ones in proportion, 50 at 4000.
         min_score: faces that the detector is less sure of are left out; None takes the detector's own value.
         max_pixels: larger photos become errors instead of filling the memory.

@@ -1,328 +1,164 @@
-"""Where results go: JSON Lines, CSV, Parquet, or a table for people.
+"""Records written in order: JSON Lines and CSV to a text stream, Parquet and SQLite to a file.
 
-A sink is a context manager with ``write(result)``. A file grows under the name ``FILE.partial`` and gets
-its own name when the run ends well; after an exception the finished results stay in ``FILE.partial``.
+A writer is a context manager with ``write(record)``. It knows nothing of unfinished runs: `facegender.inference.parts`
+keeps those, and writes a file of its own only when the run is done.
 """
 
 from __future__ import annotations
 
 import csv
-import io
 import json
-from abc import ABC, abstractmethod
-from collections import Counter
-from collections.abc import Iterator
+import sqlite3
+from contextlib import AbstractContextManager
+from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Protocol, Self
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from facegender.errors import MissingExtraError
+from facegender.inference.records import Record, Schema
 
-from facegender.errors import MissingExtraError, OutputError
-from facegender.faces.types import LOW_QUALITY, FaceResult, PhotoResult
-
-#: Of CSV and Parquet: one row a face; a photo without faces, or with an error, has one row too.
-COLUMNS = (
-    "path",
-    "width",
-    "height",
-    "face",
-    "x",
-    "y",
-    "w",
-    "h",
-    "score",
-    "quality",
-    "p_male",
-    "label",
-    "error_kind",
-    "error_message",
-)
-
-PARQUET_ROW_GROUP = 4096
-
-PERCEPTION_NOTE = "The answer is how a face is likely to be perceived, not who the person is."
+#: Rows that lie in memory at a time.
+ROW_GROUP = 4096
 
 
-class Sink(Protocol):
-    """What a run writes its results to."""
+class FileFormat(StrEnum):
+    """How records lie in a file; each value is the file's usual suffix too."""
+
+    JSONL = "jsonl"
+    CSV = "csv"
+    PARQUET = "parquet"
+    SQLITE = "sqlite"
+
+
+class Writer(Protocol):
+    """What takes records."""
 
     def __enter__(self) -> Self: ...
 
-    def write(self, result: PhotoResult) -> None:
-        """Add one photo; OutputError where the disk refuses."""
-        ...
-
     def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None: ...
 
-
-def rows(result: PhotoResult) -> Iterator[dict[str, Any]]:
-    """The rows of one photo with the keys `COLUMNS`; ``face`` counts from 0, None where a value is absent."""
-    record = result.to_dict()
-    error = record["error"] or {"kind": None, "message": None}
-    photo = {
-        "path": printable(result.path),
-        "width": result.width,
-        "height": result.height,
-        "error_kind": error["kind"],
-        "error_message": None if error["message"] is None else printable(error["message"]),
-    }
-    empty = dict.fromkeys(COLUMNS)
-    for index, face in enumerate(record["faces"]):
-        box = dict(zip("xywh", face["box"], strict=True))
-        answer = {name: face[name] for name in ("score", "quality", "p_male", "label")}
-        yield {**empty, **photo, "face": index, **box, **answer}
-    if not record["faces"]:
-        yield {**empty, **photo}
+    def write(self, record: Record) -> None:
+        """Add one record; OSError where the disk refuses."""
+        ...
 
 
-def printable(text: str) -> str:
-    r"""The text, with bytes of a file name that are not UTF-8 written as ``\udcff``."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-class PartialFile:
-    """A file that is not there until it is whole.
+class TextWriter(AbstractContextManager["TextWriter"]):
+    """JSON Lines or CSV to a stream that stays the caller's; every record reaches it at once.
 
     Args:
-        path: the final name; an existing file is replaced at the end.
-
-    Raises:
-        OutputError: ``path`` is a folder.
+        stream: opened for text.
+        format_: JSON Lines: one object a record; or CSV: rows of the schema under a header.
+        schema: of the records.
+        header: whether CSV begins with the names of its columns.
     """
 
-    def __init__(self, path: Path) -> None:
-        if path.is_dir():
-            raise OutputError(f"cannot write {path}: it is a folder")
-        self.path = path
-        self.partial = path.with_name(path.name + ".partial")
+    def __init__(self, stream: IO[str], format_: FileFormat, schema: Schema, *, header: bool = True) -> None:
+        self._stream, self._schema = stream, schema
+        self._csv = csv.DictWriter(stream, list(schema.columns), lineterminator="\n")
+        self._as_rows = format_ is FileFormat.CSV
+        if self._as_rows and header:
+            self._csv.writeheader()
 
-    def open(self) -> IO[bytes]:
-        """Open ``FILE.partial``; OutputError naming the folder where that fails."""
-        try:
-            return self.partial.open("wb")
-        except OSError as error:
-            raise self.refusal(error) from error
-
-    def refusal(self, error: OSError) -> OutputError:
-        """The error for the user, naming the file and its folder."""
-        reason = error.strerror or str(error)
-        return OutputError(f"cannot write {self.path.name} in the folder {self.path.parent}: {reason}")
-
-    def finish(self, has_results: bool, error: BaseException | None) -> None:
-        """Take the final name, or after an error tell where the results are; if there are none, go."""
-        if error is None:
-            try:
-                self.partial.replace(self.path)
-            except OSError as failure:
-                raise self.refusal(failure) from failure
-        elif has_results:
-            error.add_note(f"The finished results are in {self.partial}")
+    def write(self, record: Record) -> None:
+        """Add one record."""
+        if self._as_rows:
+            self._csv.writerows(self._schema.rows(record))
         else:
-            self.partial.unlink(missing_ok=True)
+            self._stream.write(json.dumps(record) + "\n")
+        self._stream.flush()
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing to finish."""
 
 
-class _TextSink(ABC):
-    """JSON Lines or CSV to a file, or to a text stream that stays the caller's."""
+class ParquetWriter(AbstractContextManager["ParquetWriter"]):
+    """Rows of the schema in row groups of `ROW_GROUP`.
 
-    def __init__(self, target: Path | IO[str]) -> None:
-        self._file = PartialFile(target) if isinstance(target, Path) else None
-        self._target = target
-        self._has_results = False
-
-    def __enter__(self) -> Self:
-        if self._file is not None:
-            self._stream: IO[str] = io.TextIOWrapper(self._file.open(), encoding="utf-8", newline="\n")
-        elif not isinstance(self._target, Path):
-            self._stream = self._target
-        self._put(self._head())
-        return self
-
-    def write(self, result: PhotoResult) -> None:
-        """Add one photo; what was written reaches the file at once. OutputError where the disk refuses."""
-        self._has_results = True
-        self._put(self._text(result))
-
-    def _put(self, text: str) -> None:
-        try:
-            self._stream.write(text)
-            self._stream.flush()
-        except OSError as error:
-            if self._file is None:
-                raise
-            raise self._file.refusal(error) from error
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._file is not None:
-            try:
-                self._stream.close()
-            except OSError as failure:
-                if error is None:
-                    raise self._file.refusal(failure) from failure
-            self._file.finish(self._has_results, error)
-
-    def _head(self) -> str:
-        return ""
-
-    @abstractmethod
-    def _text(self, result: PhotoResult) -> str: ...
-
-
-class JsonLinesSink(_TextSink):
-    """One JSON object a photo, as `PhotoResult.to_dict` gives it."""
-
-    def _text(self, result: PhotoResult) -> str:
-        return json.dumps(result.to_dict()) + "\n"
-
-
-class CsvSink(_TextSink):
-    """One line a face under a header with `COLUMNS`."""
-
-    def _head(self) -> str:
-        return ",".join(COLUMNS) + "\n"
-
-    def _text(self, result: PhotoResult) -> str:
-        text = io.StringIO()
-        csv.DictWriter(text, COLUMNS, lineterminator="\n").writerows(rows(result))
-        return text.getvalue()
-
-
-class ParquetSink:
-    """One row a face with `COLUMNS`, in row groups of `PARQUET_ROW_GROUP`.
+    Args:
+        path: written anew.
+        schema: of the records.
+        base: a Parquet file of the same columns whose rows come first.
 
     Raises:
         MissingExtraError: pyarrow is not installed.
     """
 
-    def __init__(self, path: Path) -> None:
-        try:
-            import pyarrow
-            import pyarrow.parquet
-        except ImportError as error:
-            raise MissingExtraError("pyarrow", "parquet") from error
-        self._arrow: Any = pyarrow
-        types = {"width": "int32", "height": "int32", "face": "int32"}
-        types |= dict.fromkeys(("x", "y", "w", "h", "score", "quality", "p_male"), "float64")
-        self._schema = pyarrow.schema([(name, getattr(pyarrow, types.get(name, "string"))()) for name in COLUMNS])
-        self._file = PartialFile(path)
-        self._rows: list[dict[str, Any]] = []
-        self._has_results = False
+    def __init__(self, path: Path, schema: Schema, base: Path | None = None) -> None:
+        self._arrow = require_pyarrow()
+        types = {int: "int32", float: "float64", str: "string"}
+        fields = [(name, getattr(self._arrow, types[kind])()) for name, kind in schema.columns.items()]
+        self._arrow_schema = self._arrow.schema(fields)
+        self._schema = schema
+        self._writer = self._arrow.parquet.ParquetWriter(path, self._arrow_schema)
+        self._rows: list[Record] = []
+        if base is not None:
+            file = self._arrow.parquet.ParquetFile(base)
+            for group in range(file.num_row_groups):
+                self._rows += file.read_row_group(group).to_pylist()
+                self._flush(ROW_GROUP)
 
-    def __enter__(self) -> Self:
-        self._stream = self._file.open()
-        self._writer = self._arrow.parquet.ParquetWriter(self._stream, self._schema)
-        return self
+    def write(self, record: Record) -> None:
+        """Add one record."""
+        self._rows.extend(self._schema.rows(record))
+        self._flush(ROW_GROUP)
 
-    def write(self, result: PhotoResult) -> None:
-        """Add one photo. OutputError where the disk refuses."""
-        self._has_results = True
-        self._rows.extend(rows(result))
-        if len(self._rows) >= PARQUET_ROW_GROUP:
+    def _flush(self, size: int) -> None:
+        while self._rows and len(self._rows) >= size:
+            group, self._rows = self._rows[:ROW_GROUP], self._rows[ROW_GROUP:]
+            self._writer.write_table(self._arrow.Table.from_pylist(group, schema=self._arrow_schema))
+
+    def __exit__(self, *_: object) -> None:
+        """Write the last rows and the footer."""
+        self._flush(1)
+        self._writer.close()
+
+
+class SqliteWriter(AbstractContextManager["SqliteWriter"]):
+    """Rows of the schema in a table, with an index on the path.
+
+    Args:
+        path: of a database; the table is made if it is not there.
+        schema: of the records.
+    """
+
+    def __init__(self, path: Path, schema: Schema) -> None:
+        self._schema = schema
+        self._rows: list[tuple[Any, ...]] = []
+        self._database = sqlite3.connect(path)
+        types = {int: "INTEGER", float: "REAL", str: "TEXT"}
+        columns = ", ".join(f'"{name}" {types[kind]}' for name, kind in schema.columns.items())
+        self._database.execute(f"CREATE TABLE IF NOT EXISTS {schema.table} ({columns})")
+        self._insert = f"INSERT INTO {schema.table} VALUES ({', '.join('?' * len(schema.columns))})"
+
+    def write(self, record: Record) -> None:
+        """Add one record."""
+        self._rows.extend(tuple(row.values()) for row in self._schema.rows(record))
+        if len(self._rows) >= ROW_GROUP:
             self._flush()
 
     def _flush(self) -> None:
-        try:
-            self._writer.write_table(self._arrow.Table.from_pylist(self._rows, schema=self._schema))
-        except OSError as error:
-            raise self._file.refusal(error) from error
+        self._database.executemany(self._insert, self._rows)
         self._rows = []
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
+        """Write the last rows and close the database."""
         try:
-            if self._rows:
-                self._flush()
-            self._writer.close()
-            self._stream.close()
-        except (OSError, OutputError) as failure:
-            if error is None:
-                if isinstance(failure, OSError):
-                    raise self._file.refusal(failure) from failure
-                raise
-        self._file.finish(self._has_results, error)
+            self._flush()
+            table = self._schema.table
+            self._database.execute(f"CREATE INDEX IF NOT EXISTS {table}_path ON {table} (path)")
+            self._database.commit()
+        finally:
+            self._database.close()
 
 
-class TableSink:
-    """A table with one row a face, printed when the run ends, also when it ends early."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._counts: Counter[str] = Counter()
-        self._table = Table(show_edge=False, pad_edge=False)
-        self._table.add_column("photo", overflow="fold")
-        self._table.add_column("face box", no_wrap=True)
-        self._table.add_column("score", justify="right", no_wrap=True)
-        self._table.add_column("quality", justify="right", no_wrap=True)
-        self._table.add_column("p_male", justify="right", no_wrap=True)
-        self._table.add_column("answer", no_wrap=True)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def write(self, result: PhotoResult) -> None:
-        """Add one photo."""
-        photo = Text(printable(result.path))
-        self._counts["photos"] += 1
-        if result.error is not None:
-            self._counts["unreadable"] += 1
-            self._table.add_row(photo, "", "", "", "", Text(f"cannot be read: {result.error.kind}", style="red"))
-        elif not result.faces:
-            self._table.add_row(photo, "", "", "", "", Text("no face found", style="dim"))
-        for found in result.faces:
-            self._counts["faces"] += 1
-            self._counts[found.prediction.label] += 1
-            self._table.add_row(photo, *_cells(found))
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if not self._counts["photos"]:
-            return
-        counts = self._counts
-        footer = (
-            f"{_plural(counts['photos'], 'photo')}, {_plural(counts['faces'], 'face')}: "
-            f"{counts['female']} female, {counts['male']} male, {counts['uncertain']} uncertain"
-        )
-        if counts["unreadable"]:
-            footer += f"; {_plural(counts['unreadable'], 'photo')} could not be read"
-        self._console.print(self._table)
-        self._console.print()
-        self._console.print(footer)
-        if counts["faces"]:
-            self._console.print(PERCEPTION_NOTE)
-
-
-def _cells(found: FaceResult) -> tuple[str, str, str | Text, str, str]:
-    x, y, width, height = found.face.box
-    prediction = found.prediction
-    quality = f"{found.face.quality:.2f}"
-    return (
-        f"{x:.0f},{y:.0f} {width:.0f}x{height:.0f}",
-        f"{found.face.score:.2f}",
-        quality if found.face.quality >= LOW_QUALITY else Text(f"{quality} low", style="yellow"),
-        f"{prediction.p_male:.3f}",
-        prediction.label,
-    )
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+def require_pyarrow() -> Any:
+    """The module pyarrow with its Parquet part; MissingExtraError where it is not installed."""
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise MissingExtraError("pyarrow", "parquet") from error
+    return pyarrow

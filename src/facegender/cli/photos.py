@@ -1,0 +1,232 @@
+"""What `predict` does with photos: where results go, how many processes work, what the person at the terminal sees."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from facegender.cli.root import say
+from facegender.errors import OutputError
+from facegender.faces.types import PhotoResult
+from facegender.inference.annotate import ANNOTATED_SUFFIX, PictureNames
+from facegender.inference.parts import Output
+from facegender.inference.records import FACES, Record, Schema
+from facegender.inference.sources import Source, find_photos
+from facegender.inference.sources import sample as draw
+from facegender.inference.stage import CROP_SUFFIX, PhotoStage, Settings, Task
+from facegender.inference.table import TableWriter
+from facegender.inference.workers import analyze_here, analyze_in_workers
+from facegender.inference.writers import FileFormat, TextWriter, Writer
+from facegender.progress import Bar
+
+#: So few photos are done before processes of their own would have started.
+_FEW_PHOTOS = 64
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where records go.
+
+    Attributes:
+        format_: None for a table.
+        output: a file; None for standard output.
+        resume: go on with what is in the file.
+        command: to be noted beside it.
+    """
+
+    format_: FileFormat | None
+    output: Path | None
+    resume: bool
+    command: str
+
+    @property
+    def bar_fits(self) -> bool:
+        """Whether a progress bar has the terminal to itself: records may be written to it meanwhile."""
+        return self.format_ is None or self.output is not None or not sys.stdout.isatty()
+
+    def file(self, schema: Schema, account: Callable[[], Record]) -> Output | None:
+        """The file, if there is one; errors as for `Output`."""
+        if self.output is None or self.format_ is None:
+            return None
+        return Output(self.output, self.format_, schema, account(), command=self.command, resume=self.resume)
+
+    def terminal(self, schema: Schema) -> Writer:
+        """Standard output."""
+        if self.format_ is not None:
+            return TextWriter(sys.stdout, self.format_, schema)
+        # In a pipe there is no right width: let every row be one line.
+        return TableWriter(_PipeConsole(highlight=False, width=None if sys.stdout.isatty() else 10_000))
+
+
+class _PipeConsole(Console):
+    """Leaves a closed pipe to the caller, where rich would exit with status 1."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What is wanted beside the records.
+
+    Attributes:
+        annotate: folder for copies of the photos with their faces and answers drawn in.
+        crops: folder for the faces as they are classified.
+    """
+
+    annotate: Path | None
+    crops: Path | None
+
+    @property
+    def folders(self) -> list[Path]:
+        """Those that are wanted."""
+        return [folder for folder in (self.annotate, self.crops) if folder is not None]
+
+
+@dataclass(frozen=True)
+class Collection:
+    """The photos of a run, or those drawn from them.
+
+    Attributes:
+        photos: they can be listed again and again.
+        total: how many they are, where that is known.
+        weight: for how many photos each stands.
+        drawn: how they were drawn, for the account of the run; None for all photos.
+    """
+
+    photos: Iterable[Source]
+    total: int | None
+    weight: float = 1.0
+    drawn: Record | None = None
+
+
+def find(paths: Sequence[str], recursive: bool, extras: Extras, sample: tuple[int, int] | None) -> Collection:
+    """The photos of the command line, or a sample of them, given its size and seed; errors as for `find_photos`."""
+    found = find_photos(paths, recursive=recursive, skip=functools.partial(_is_ours, folders=extras.folders))
+    for argument in found.empty:
+        say(f"no photos in {argument}")
+    if sample is None:
+        return Collection(found, found.count())
+    size, seed = sample
+    photos, population = draw(found, size, seed)
+    drawn = {"drawn": len(photos), "population": population, "seed": seed}
+    return Collection(photos, len(photos), population / len(photos), drawn)
+
+
+def predict_photos(
+    collection: Collection, settings: Settings, destination: Destination, extras: Extras, workers: int | None
+) -> int:
+    """Analyse photos and write their records; the exit status.
+
+    Args:
+        collection: the photos.
+        settings: how they are analysed.
+        destination: of the records.
+        extras: pictures that are made of them.
+        workers: processes; None for one a core, and none for a few photos.
+    """
+    for folder in extras.folders:
+        _check_folder(folder)
+    counts: Counter[str] = Counter()
+    try:
+        with ExitStack() as stack:
+            file = destination.file(FACES, lambda: settings.account() | {"sample": collection.drawn})
+            write = _writes_to(stack.enter_context(file or destination.terminal(FACES)))
+            bar = stack.enter_context(Bar("photos", collection.total, wanted=destination.bar_fits))
+            tasks = _tasks(collection, extras, file, bar)
+            make_stage = functools.partial(PhotoStage, settings, annotate=extras.annotate, crops=extras.crops)
+            if workers is None and collection.total is not None and collection.total <= _FEW_PHOTOS:
+                engine = analyze_here(tasks, make_stage)
+            else:
+                engine = analyze_in_workers(tasks, make_stage, workers or os.cpu_count() or 1)
+            began = time.monotonic()
+            for results in engine:
+                write([result.to_dict() for result in results])
+                _count(results, counts)
+                bar.step(len(results), note=rate(counts, began))
+    except BrokenPipeError:
+        # The reader has seen enough. Without this, Python complains when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    if file is not None and file.done and not counts:
+        say(f"{destination.output} holds all {file.done} photos already")
+    return status(counts, nothing_before=file is None or not file.done)
+
+
+def _writes_to(writer: Writer | Output) -> Callable[[list[Record]], None]:
+    if isinstance(writer, Output):
+        return writer.write
+
+    def one_by_one(records: list[Record]) -> None:
+        for record in records:
+            writer.write(record)
+
+    return one_by_one
+
+
+def rate(counts: Counter[str], began: float) -> str:
+    """What a run has come to since a moment, for the end of its bar."""
+    seconds = max(time.monotonic() - began, 1e-3)
+    return f"{counts['photos'] / seconds:.0f} photos/s, {counts['faces']} faces, {counts['errors']} errors"
+
+
+def status(counts: Counter[str], *, nothing_before: bool) -> int:
+    """The exit status, given the photos and errors of this run, and whether the output held none before."""
+    if not counts["errors"]:
+        return 0
+    return 1 if counts["errors"] == counts["photos"] and nothing_before else 3
+
+
+def _tasks(collection: Collection, extras: Extras, file: Output | None, bar: Bar) -> Iterator[Task]:
+    """What is to be done; a photo that an earlier run did is passed over, but keeps its name for pictures."""
+    folders = extras.folders
+    names = PictureNames(_names_in(folders, collection.photos)) if folders else None
+    for source in collection.photos:
+        stem = names.stem(source.name) if names else ""
+        if file is not None and file.is_done(source.name):
+            bar.step()
+        else:
+            yield Task(source, collection.weight, stem)
+
+
+def _count(results: Sequence[PhotoResult], counts: Counter[str]) -> None:
+    for result in results:
+        counts["photos"] += 1
+        counts["faces"] += len(result.faces)
+        if result.error is not None:
+            counts["errors"] += 1
+            say(f"skipped ({result.error.kind}): {result.error.message}")
+
+
+def _is_ours(photo: str, folders: Sequence[Path]) -> bool:
+    """Whether a photo found in a folder is a picture that an earlier run made there."""
+    if not folders or not (photo.endswith(ANNOTATED_SUFFIX) or CROP_SUFFIX.search(photo)):
+        return False
+    return Path(photo).parent.resolve() in [folder.resolve() for folder in folders]
+
+
+def _names_in(folders: Sequence[Path], photos: Iterable[Source]) -> Iterator[str]:
+    """Names of photos that lie in one of the folders, which pictures must not take."""
+    places = {folder.resolve() for folder in folders}
+    resolved = functools.lru_cache(lambda parent: parent.resolve())
+    return (Path(s.name).name for s in photos if resolved(Path(s.name).parent) in places)
+
+
+def _check_folder(folder: Path) -> None:
+    """Make the folder and try it out before the work begins."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OutputError(f"cannot write in the folder {folder}: {error.strerror}") from error

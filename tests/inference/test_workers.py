@@ -1,0 +1,153 @@
+import functools
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from facegender.errors import FacegenderError, OutputError, WeightsError
+from facegender.faces.types import PhotoResult
+from facegender.inference.pipeline import CHUNK_PHOTOS
+from facegender.inference.sources import Source
+from facegender.inference.stage import PhotoStage, Settings, Task
+from facegender.inference.workers import analyze_here, analyze_in_workers
+
+
+@dataclass
+class Scripted:
+    """A stage that does what the names of its photos say."""
+
+    threads: int | None
+
+    def __call__(self, tasks):
+        return [self.one(task) for task in tasks]
+
+    def one(self, task):
+        match task.source.name.split():
+            case ["die", *_]:
+                os.kill(os.getpid(), signal.SIGKILL)
+            case ["hang", *_]:
+                signal.pause()
+            case ["refuse", *_]:
+                raise OutputError("no space")
+            case ["note", path, *_]:
+                with Path(path).open("a") as file:
+                    file.write(f"{os.getpid()}\n")
+        return PhotoResult(task.source.name, weight=task.weight)
+
+
+def tasks(names):
+    return [Task(Source.file(name), weight=number) for number, name in enumerate(names)]
+
+
+def names(results):
+    return [result.path for chunk in results for result in chunk]
+
+
+def errors(results):
+    return {result.path: result.error.kind for chunk in results for result in chunk if result.error}
+
+
+def test_results_come_in_order_from_several_processes(tmp_path):
+    wanted = [f"note {tmp_path / 'who'} {number}" for number in range(10 * CHUNK_PHOTOS + 1)]
+    results = list(analyze_in_workers(tasks(wanted), Scripted, 3))
+    assert names(results) == wanted
+    assert [r.weight for chunk in results for r in chunk] == list(range(len(wanted)))
+    assert os.getpid() not in map(int, (tmp_path / "who").read_text().split())
+    assert names(analyze_here(tasks(wanted[:3]), Scripted)) == wanted[:3]
+
+
+def test_a_photo_that_ends_its_process_costs_no_other(tmp_path):
+    wanted = [f"{'die' if number in (3, 40) else 'note ' + str(tmp_path / 'who')} {number}" for number in range(60)]
+    results = list(analyze_in_workers(tasks(wanted), Scripted, 2))
+    assert names(results) == wanted
+    assert errors(results) == {"die 3": "crashed", "die 40": "crashed"}
+
+
+def test_a_photo_that_takes_for_ever_is_given_up():
+    wanted = ["a", "hang", "b"]
+    results = list(analyze_in_workers(tasks(wanted), Scripted, 1, time_limit=1.0))
+    assert names(results) == wanted
+    assert errors(results) == {"hang": "timeout"}
+
+
+def test_what_no_photo_will_be_spared_ends_the_run():
+    with pytest.raises(OutputError, match="no space"):
+        list(analyze_in_workers(tasks(["a", "refuse"]), Scripted, 2))
+    make_stage = functools.partial(PhotoStage, Settings("nobody"))
+    with pytest.raises(WeightsError, match="nobody"):
+        list(analyze_in_workers(tasks(["a"]), make_stage, 1))
+
+
+def kill_self(threads):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_process_that_cannot_begin_ends_the_run():
+    with pytest.raises(FacegenderError, match="before it could begin"):
+        list(analyze_in_workers(tasks(["a"]), kill_self, 1))
+
+
+def test_no_process_stays():
+    before = len(psutil.Process().children())
+    results = analyze_in_workers(tasks(["a"] * 1000), Scripted, 2)
+    next(results)
+    children = psutil.Process().children()
+    assert len(children) >= 2
+    results.close()
+    assert len(psutil.Process().children()) == before
+
+
+def test_photos_are_taken_only_as_fast_as_they_are_worked_on():
+    taken = []
+
+    def endless():
+        while True:
+            taken.append(1)
+            yield Task(Source.file("a"))
+
+    results = analyze_in_workers(endless(), Scripted, 2)
+    for _ in range(3):
+        next(results)
+    assert len(taken) < 40 * CHUNK_PHOTOS
+    results.close()
+
+
+def test_workers_answer_as_the_analyzer_does(tiny_model, tiny_detector, save):
+    rng = np.random.default_rng(0)
+    paths = []
+    for number in range(20):
+        image = np.repeat(rng.integers(0, 256, (120, 150, 1), dtype=np.uint8), 3, axis=2)
+        image[40:90, 50:100] = (255 - number, 0, 0)
+        paths.append(str(save(f"{number}.png", image)))
+    paths[7] = "absent.jpg"
+    settings = Settings(str(tiny_model), detector_model=str(tiny_detector))
+    make_stage = functools.partial(PhotoStage, settings)
+    jobs = [Task(Source.file(path)) for path in paths]
+    results = [result for chunk in analyze_in_workers(jobs, make_stage, 2) for result in chunk]
+    assert [r.to_dict() for r in results] == [r.to_dict() for r in settings.analyzer().analyze_many(paths)]
+    assert results[7].error.kind == "not_found"
+    assert all(len(r.faces) == 1 for r in results if not r.error)
+
+
+def test_a_surprise_is_the_error_of_its_photo(tiny_model, tiny_detector, save):
+    stage = PhotoStage(Settings(str(tiny_model), detector_model=str(tiny_detector)))
+    good = save("a.png", np.zeros((9, 9, 3), np.uint8))
+
+    class Surprising:
+        def scale(self, width, height):
+            return 1.0
+
+        def detect(self, pictures):
+            if any(picture.width == 9 for picture in pictures):
+                raise ZeroDivisionError("who would have thought")
+            return [[] for _ in pictures]
+
+    stage._analyzer.detector = Surprising()
+    other = save("b.png", np.zeros((8, 8, 3), np.uint8))
+    results = stage([Task(Source.file(str(path))) for path in (other, good, other)])
+    assert [r.error and r.error.kind for r in results] == [None, "failed", None]
+    assert "ZeroDivisionError: who would have thought" in results[1].error.message
