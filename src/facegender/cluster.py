@@ -12,6 +12,7 @@ import json
 import pickle
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,8 @@ class ClusterOutput:
         with tempfile.TemporaryDirectory() as folder:
             note = Path(folder, _NOTE)
             if self._files():
-                self._store.get_file(f"{self.root}/{_NOTE}", str(note))
+                if self._store.exists(f"{self.root}/{_NOTE}"):
+                    self._store.get_file(f"{self.root}/{_NOTE}", str(note))
                 read_account(note, settings)
             note.write_text(json.dumps({"command": command, **settings}, indent=2), encoding="utf-8")
             self._store.put_file(str(note), f"{self.root}/{_NOTE}")
@@ -95,7 +97,8 @@ def analyze_on_ray(
         tasks: sources must be within reach of all machines; the list of them is held in memory.
         make_stage: sent to each actor.
         place: path or URL of the folder.
-        address: of a running cluster; None starts one on this machine for the time of the run.
+        address: of a running cluster; None takes the one that this process is connected to, or starts one on this
+            machine for the time of the run.
         workers: actors with one CPU each; None takes all CPUs of the cluster.
         gpus: one GPU for each actor.
 
@@ -110,16 +113,7 @@ def analyze_on_ray(
     batches = [{"tasks": pickle.dumps(batch)} for batch in _batches(tasks)]
     if not batches:
         return
-    try:
-        ray.init(
-            address=address,
-            log_to_driver=False,
-            logging_level="ERROR",
-            **({} if address else {"num_cpus": workers, "include_dashboard": False}),
-        )
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        raise InputError(f"no Ray cluster at {address or 'this machine'}: {error}") from error
-    try:
+    with _cluster(ray, address, workers):
         kind = "GPU" if gpus else "CPU"
         actors = workers or int(ray.cluster_resources().get(kind, 0))
         if actors < 1:
@@ -134,6 +128,21 @@ def analyze_on_ray(
             num_gpus=1 if gpus else None,
         )
         yield from done.iter_rows()
+
+
+@contextmanager
+def _cluster(ray: Any, address: str | None, cpus: int | None) -> Iterator[None]:
+    """The cluster that this process is connected to already, or a connection for the time of the run."""
+    if ray.is_initialized():
+        yield
+        return
+    here = {} if address else {"num_cpus": cpus, "include_dashboard": False}
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR", **here)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise InputError(f"no Ray cluster at {address or 'this machine'}: {error}") from error
+    try:
+        yield
     finally:
         ray.shutdown()
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -28,6 +29,9 @@ from facegender.inference.table import TableWriter
 from facegender.inference.workers import analyze_here, analyze_in_workers
 from facegender.inference.writers import FileFormat, TextWriter, Writer
 from facegender.progress import Bar
+
+if TYPE_CHECKING:
+    from facegender.cluster import ClusterOutput
 
 #: So few photos are done before processes of their own would have started.
 _FEW_PHOTOS = 64
@@ -141,7 +145,11 @@ def predict_photos(
     try:
         with ExitStack() as stack:
             file = destination.file(FACES, lambda: settings.account() | {"sample": collection.drawn})
-            write = _writes_to(stack.enter_context(file or destination.terminal(FACES)))
+            write = (
+                _one_by_one(stack.enter_context(destination.terminal(FACES)))
+                if file is None
+                else stack.enter_context(file).write
+            )
             bar = stack.enter_context(Bar("photos", collection.total, wanted=destination.bar_fits))
             tasks = _tasks(collection, extras, file, bar)
             make_stage = functools.partial(PhotoStage, settings, annotate=extras.annotate, crops=extras.crops)
@@ -163,15 +171,47 @@ def predict_photos(
     return status(counts, nothing_before=file is None or not file.done)
 
 
-def _writes_to(writer: Writer | Output) -> Callable[[list[Record]], None]:
-    if isinstance(writer, Output):
-        return writer.write
-
-    def one_by_one(records: list[Record]) -> None:
+def _one_by_one(writer: Writer) -> Callable[[list[Record]], None]:
+    def write(records: list[Record]) -> None:
         for record in records:
             writer.write(record)
 
-    return one_by_one
+    return write
+
+
+def predict_on_cluster(
+    collection: Collection, settings: Settings, destination: Destination, address: str | None, workers: int | None
+) -> int:
+    """Analyse photos on a Ray cluster; the exit status.
+
+    Args:
+        collection: the photos.
+        settings: how they are analysed.
+        destination: of the records, a folder.
+        address: of the cluster; None starts one here.
+        workers: actors; None for all that fit.
+    """
+    from facegender.cluster import ClusterOutput, analyze_on_ray
+
+    place = str(destination.output)
+    account = settings.account() | {"sample": collection.drawn}
+    output = ClusterOutput(place, account, command=destination.command, resume=destination.resume)
+    counts: Counter[str] = Counter()
+    with Bar("photos", collection.total) as bar:
+        tasks = _tasks(collection, Extras(None, None), output, bar)
+        make_stage = functools.partial(PhotoStage, settings)
+        began = time.monotonic()
+        engine = analyze_on_ray(
+            tasks, make_stage, place, address=address, workers=workers, gpus=settings.device == "cuda"
+        )
+        for done in engine:
+            counts.update({name: int(done[name]) for name in ("photos", "faces", "errors")})
+            bar.step(int(done["photos"]), note=rate(counts, began))
+    if output.done and not counts:
+        say(f"{place} holds all {output.done} photos already")
+    if counts["errors"]:
+        say(f"{counts['errors']} photos could not be read; each has its error in {place}")
+    return status(counts, nothing_before=not output.done)
 
 
 def rate(counts: Counter[str], began: float) -> str:
@@ -187,7 +227,7 @@ def status(counts: Counter[str], *, nothing_before: bool) -> int:
     return 1 if counts["errors"] == counts["photos"] and nothing_before else 3
 
 
-def _tasks(collection: Collection, extras: Extras, file: Output | None, bar: Bar) -> Iterator[Task]:
+def _tasks(collection: Collection, extras: Extras, file: Output | ClusterOutput | None, bar: Bar) -> Iterator[Task]:
     """What is to be done; a photo that an earlier run did is passed over, but keeps its name for pictures."""
     folders = extras.folders
     names = PictureNames(_names_in(folders, collection.photos)) if folders else None

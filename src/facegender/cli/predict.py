@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from facegender.cli.photos import Destination, Extras, find, predict_photos
+from facegender.cli.photos import Destination, Extras, find, predict_on_cluster, predict_photos
 from facegender.cli.root import app
 from facegender.faces.decode import DEFAULT_MAX_PIXELS
 from facegender.inference.stage import Settings
@@ -33,6 +33,13 @@ class Detector(StrEnum):
 
     BUILTIN = "builtin"
     YUNET = "yunet"
+
+
+class Engine(StrEnum):
+    """What does the work."""
+
+    LOCAL = "local"
+    RAY = "ray"
 
 
 class Device(StrEnum):
@@ -96,6 +103,16 @@ def predict(
             help="Processes, of one thread each. `auto`: one for each core, and none for a few photos.",
         ),
     ] = "auto",
+    engine: Annotated[
+        Engine,
+        typer.Option(
+            "--engine", help="Processes on this machine; or a Ray cluster, with a folder of Parquet files as --output."
+        ),
+    ] = Engine.LOCAL,
+    address: Annotated[
+        str | None,
+        typer.Option("--address", metavar="HOST:PORT", help="Of the Ray cluster. Default: one on this machine."),
+    ] = None,
     model: Annotated[
         str, typer.Option("--model", metavar="NAME", help="A shipped network, or the path of an .onnx file.")
     ] = DEFAULT,
@@ -164,6 +181,14 @@ def predict(
         raise typer.BadParameter("give --max-error or --min-confidence, not both", param_hint="--max-error")
     if detector is Detector.YUNET and detector_model is None:
         raise typer.BadParameter("yunet needs --detector-model FILE", param_hint="--detector")
+    if engine is Engine.RAY and (output is None or annotate or crops):
+        raise typer.BadParameter("ray needs --output FOLDER, and makes no pictures", param_hint="--engine")
+    if engine is Engine.RAY:
+        format_ = format_ or Format.PARQUET
+        if format_ is not Format.PARQUET:
+            raise typer.BadParameter("ray writes parquet", param_hint="--format")
+    if engine is Engine.LOCAL and address is not None:
+        raise typer.BadParameter("it is for --engine ray", param_hint="--address")
     destination = Destination(_file_format(format_, output), output, resume, shlex.join(["facegender", *sys.argv[1:]]))
     settings = Settings(
         model=model,
@@ -178,7 +203,10 @@ def predict(
     )
     extras = Extras(annotate, crops)
     photos = find(paths, recursive, extras, None if sample is None else (sample, seed))
-    status = predict_photos(photos, settings, destination, extras, _workers(workers))
+    if engine is Engine.RAY:
+        status = predict_on_cluster(photos, settings, destination, address, _workers(workers))
+    else:
+        status = predict_photos(photos, settings, destination, extras, _workers(workers))
     if status:
         raise typer.Exit(status)
 

@@ -320,7 +320,7 @@ class _Finder:
         elif place.lower().endswith(".tar"):
             yield from _in_tar(name, place)
         elif _TAR.search(place):
-            yield from _streamed(name, functools.partial(Path(place).open, "rb"))
+            yield from _streamed(name, lambda: _opened_file(place))
         elif place.lower().endswith(".zip"):
             yield from _in_zip(name, place)
         else:
@@ -419,6 +419,10 @@ def _streamed(name: str, opened: Callable[[], IO[bytes]]) -> Iterator[Source]:
             content = archive.extractfile(member)
             yield Source(within, content=b"" if content is None else content.read())
     yield from damage
+
+
+def _opened_file(path: str) -> IO[bytes]:
+    return Path(path).open("rb")
 
 
 def _members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
