@@ -8,7 +8,8 @@
     │   ├── PhotoPermissionError    kind "permission"
     │   ├── NotAnImageError         kind "not_an_image"
     │   ├── TruncatedImageError     kind "truncated"
-    │   └── PixelLimitError         kind "pixel_limit"
+    │   ├── PixelLimitError         kind "pixel_limit"
+    │   └── ByteLimitError          kind "byte_limit"
     ├── InputError                  kind "input": arguments that cannot be served (empty folder, bad option)
     ├── OutputError                 kind "output": a file or folder that cannot be written
     ├── WeightsError                kind "weights": unknown model, missing file, checksum that does not match
@@ -71,6 +72,12 @@ class PixelLimitError(PhotoReadError):
     """The image has more pixels than the limit allows."""
 
     kind = "pixel_limit"
+
+
+class ByteLimitError(PhotoReadError):
+    """The file, in an archive or at a URL, has more bytes than may be held in memory."""
+
+    kind = "byte_limit"
 
 
 class InputError(FacegenderError):

@@ -1,0 +1,184 @@
+"""One photo as it is listed: small, picklable, and readable by itself in any process."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from facegender.errors import (
+    ByteLimitError,
+    FacegenderError,
+    NotAnImageError,
+    PhotoNotFoundError,
+    PhotoPermissionError,
+    PhotoReadError,
+    TruncatedImageError,
+)
+from facegender.faces.decode import DEFAULT_MAX_PIXELS
+
+#: In folders and archives, other files are passed over.
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".tif", ".tiff", ".bmp"}
+    | {".dib", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".jpx", ".avif", ".avifs", ".heic", ".heif"}
+)
+
+#: Files from archives and URLs are held in memory; larger ones are refused. The largest photo that is read by
+#: default, without compression, and room for its metadata.
+MAX_BYTES = 3 * DEFAULT_MAX_PIXELS + 40_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Source(ABC):
+    """A photo and where its bytes are.
+
+    Attributes:
+        name: what results call the photo.
+    """
+
+    name: str
+
+    @classmethod
+    def file(cls, name: str, path: str | None = None) -> Source:
+        """A local file; `path` where it lies under another path than its name."""
+        return LocalFile(name, name if path is None else path)
+
+    @abstractmethod
+    def load(self) -> str | Path | bytes:
+        """The path of the file or its bytes; `read` is the way that turns all that goes wrong into errors of ours."""
+
+
+def read(source: Source) -> str | Path | bytes:
+    """What `facegender.faces.decode.decode_reduced` takes: a local file's path, of all else the bytes.
+
+    Raises:
+        PhotoNotFoundError: it is not there any more, or the server has none.
+        PhotoPermissionError: it may not be read, or is encrypted.
+        TruncatedImageError: the archive is damaged where it lies.
+        ByteLimitError: it has more than `MAX_BYTES`.
+        PhotoReadError: the disk or the network failed, an answer took too long, or a package is missing.
+    """
+    try:
+        return source.load()
+    except PhotoReadError:
+        raise
+    except Exception as error:  # file systems of other packages raise what they like
+        raise as_photo_error(source.name, error) from error
+
+
+def as_photo_error(name: str, error: Exception) -> PhotoReadError:
+    """An error of ours for what a file system or the network has raised on reading `name`."""
+    status = getattr(error, "status", None)  # of an HTTP answer
+    if isinstance(error, PhotoReadError):
+        return error
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return PhotoNotFoundError(f"no such file: {name}")
+    if isinstance(error, PermissionError) or status in (401, 403):
+        return PhotoPermissionError(f"no permission to read {name}")
+    if isinstance(error, MemoryError):
+        return PhotoReadError(f"not enough memory to read {name}")
+    if isinstance(error, TimeoutError):
+        return PhotoReadError(f"cannot read {name}: it took too long to answer")
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+    return PhotoReadError(reason if isinstance(error, FacegenderError) else f"cannot read {name}: {reason}")
+
+
+def is_remote(source: Source) -> bool:
+    """Whether reading it is mostly waiting for a network."""
+    return isinstance(source, Remote)
+
+
+def is_photo(name: str) -> bool:
+    """Whether a member of an archive or of a listing at a URL is a photo by its name, and not hidden."""
+    path = PurePosixPath(name)
+    hidden = any(part.startswith(".") and part not in {".", ".."} for part in path.parts)
+    return path.suffix.lower() in SUFFIXES and not hidden
+
+
+def refuse_above_limit(name: str, size: int) -> None:
+    """Raise a ByteLimitError for a photo of more than `MAX_BYTES`."""
+    if size > MAX_BYTES:
+        raise ByteLimitError(f"{name} has {size} bytes, above the limit of {MAX_BYTES} outside of local files")
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFile(Source):
+    """A file of this machine."""
+
+    path: str
+
+    def load(self) -> str:
+        """Its path: whoever decodes it reads no more than is needed."""
+        return self.path
+
+
+@dataclass(frozen=True, slots=True)
+class Slice(Source):
+    """So many bytes of a local file from an offset on: a member of a tar archive without compression."""
+
+    archive: str
+    offset: int
+    size: int
+
+    def load(self) -> bytes:
+        """Its bytes."""
+        refuse_above_limit(self.name, self.size)
+        with Path(self.archive).open("rb", buffering=0) as file:
+            file.seek(self.offset)
+            data = bytearray()
+            while len(data) < self.size and (more := file.read(self.size - len(data))):
+                data += more
+        if len(data) < self.size:
+            raise TruncatedImageError(f"{self.name} is cut short: the archive ends within it")
+        return bytes(data)
+
+
+@dataclass(frozen=True, slots=True)
+class Held(Source):
+    """A photo whose bytes travel with it, since what it came from can only be read from its beginning."""
+
+    data: bytes
+
+    def load(self) -> bytes:
+        """Its bytes."""
+        return self.data
+
+
+@dataclass(frozen=True, slots=True)
+class Remote(Source):
+    """A file at a URL."""
+
+    url: str
+
+    def load(self) -> bytes:
+        """Its bytes."""
+        from facegender.inference.sources.remote import fetch
+
+        return fetch(self.name, self.url)
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable(Source):
+    """Stands in for photos that cannot be had: reading it says what is wrong.
+
+    Attributes:
+        error: the class of the error.
+        message: what it says.
+    """
+
+    error: type[PhotoReadError]
+    message: str
+
+    @classmethod
+    def of(cls, name: str, error: Exception, *, begun: bool = True) -> Unreadable:
+        """For what an archive or a list has raised; `begun`: after some of it had been read."""
+        if isinstance(error, FacegenderError | MemoryError) or getattr(error, "errno", None) is not None:
+            known = as_photo_error(name, error)
+            return cls(name, type(known), str(known))
+        if begun:
+            return cls(name, TruncatedImageError, f"{name} is cut short or damaged: {error or type(error).__name__}")
+        return cls(name, NotAnImageError, f"{name} is not what its name says, or damaged from its start: {error}")
+
+    def load(self) -> bytes:
+        """Raise the error."""
+        raise self.error(self.message)
