@@ -123,8 +123,8 @@ def find(paths: Sequence[str], recursive: bool, extras: Extras, sample: tuple[in
         return Collection(found, found.count())
     size, seed = sample
     photos, population = draw(found, size, seed)
-    drawn = {"drawn": len(photos), "population": population, "seed": seed}
-    return Collection(photos, len(photos), population / len(photos), drawn)
+    drawn = {"drawn": photos.count(), "population": population, "seed": seed}
+    return Collection(photos, photos.count(), population / photos.count(), drawn)
 
 
 def predict_photos(

@@ -21,7 +21,7 @@ from facegender.faces.types import Image, PhotoError, PhotoResult, Picture
 from facegender.files import atomic_file
 from facegender.inference.annotate import ANNOTATED_SUFFIX, save_annotated
 from facegender.inference.pipeline import FaceAnalyzer
-from facegender.inference.sources import Source, read
+from facegender.inference.sources import Source, is_remote, read
 
 #: What the name of a face's crop ends in.
 CROP_SUFFIX = re.compile(r"\.face\d+\.png$")
@@ -154,19 +154,19 @@ class PhotoStage:
         return results
 
     @staticmethod
-    def _read(sources: Sequence[Source]) -> list[str | bytes | PhotoError]:
-        def one(source: Source) -> str | bytes | PhotoError:
+    def _read(sources: Sequence[Source]) -> list[str | Path | bytes | PhotoError]:
+        def one(source: Source) -> str | Path | bytes | PhotoError:
             try:
                 return read(source)
             except PhotoReadError as error:
                 return PhotoError(error.kind, str(error))
 
-        if not any(source.is_remote for source in sources):
+        if not any(map(is_remote, sources)):
             return [one(source) for source in sources]
         with ThreadPoolExecutor(len(sources)) as threads:  # most of the time is waiting
             return list(threads.map(one, sources))
 
-    def _save_pictures(self, task: Task, photo: str | bytes, result: PhotoResult) -> PhotoResult:
+    def _save_pictures(self, task: Task, photo: str | Path | bytes, result: PhotoResult) -> PhotoResult:
         # Read again rather than kept: the analysis may have decoded it at less than its full size.
         try:
             image: Image = decode_reduced(
