@@ -1,0 +1,148 @@
+"""What a long run needs: workers, archives and lists, going on after an end, samples."""
+
+import json
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+from typer.testing import CliRunner
+
+from facegender.cli import app
+from facegender.errors import InputError
+from facegender.inference.parts import run_file
+
+
+@pytest.fixture
+def networks(tiny_model, tiny_detector):
+    return ["--model", str(tiny_model), "--detector-model", str(tiny_detector)]
+
+
+@pytest.fixture
+def run(networks):
+    def invoke(*args):
+        return CliRunner().invoke(app, ["predict", *networks, *map(str, args)])
+
+    return invoke
+
+
+@pytest.fixture
+def photos(save, tmp_path):
+    """A folder of 40 photos of a red square each, and a letter."""
+    rng = np.random.default_rng(0)
+    for number in range(40):
+        image = np.repeat(rng.integers(0, 256, (110, 120, 1), dtype=np.uint8), 3, axis=2)
+        image[30:80, 40:90] = (255, 0, number)
+        save(f"photos/{number:02d}.png", image)
+    (tmp_path / "photos" / "letter.jpg").write_text("Dear reader")
+    return tmp_path / "photos"
+
+
+def records(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_workers_and_archives_change_nothing(run, photos, tmp_path):
+    assert run(photos, "-o", tmp_path / "here.jsonl").exit_code == 3
+    assert run(photos, "-o", tmp_path / "workers.jsonl", "--workers", "2").exit_code == 3
+    assert (tmp_path / "workers.jsonl").read_bytes() == (tmp_path / "here.jsonl").read_bytes()
+    with tarfile.open(tmp_path / "photos.tar.gz", "w:gz") as archive:
+        for path in sorted(photos.iterdir()):
+            archive.add(path, path.name)
+    assert run(tmp_path / "photos.tar.gz", "-o", tmp_path / "tar.jsonl", "--workers", "2").exit_code == 3
+    here, tar = records(tmp_path / "here.jsonl"), records(tmp_path / "tar.jsonl")
+    assert [r["path"] for r in tar] == [f"{tmp_path / 'photos.tar.gz'}/{Path(r['path']).name}" for r in here]
+    assert [r["faces"] for r in tar] == [r["faces"] for r in here]
+
+
+def test_the_same_command_again_does_what_is_new(run, photos, save, tmp_path):
+    out = tmp_path / "out.csv"
+    assert run(photos, "-o", out).exit_code == 3
+    before = out.read_text()
+    again = run(photos, "-o", out)
+    assert (again.exit_code, again.stderr) == (0, f"{out} holds all 41 photos already\n")
+    save("photos/00a.png", np.zeros((9, 9, 3), np.uint8))
+    assert run(photos, "-o", out).exit_code == 0
+    assert out.read_text().startswith(before)
+    assert out.read_text().splitlines()[-1].startswith(f"{photos / '00a.png'},9,9,1.0,,")
+
+
+def test_other_settings_need_another_file(run, photos, tmp_path):
+    out = tmp_path / "out.csv"
+    run(photos, "-o", out)
+    assert "another options" in str(run(photos, "-o", out, "--min-face", "30").exception)
+    assert isinstance(run(photos, "-o", out, "--min-confidence", "0.99").exception, InputError)
+    assert run(photos, "-o", out, "--min-confidence", "1", "--no-resume").exit_code == 3
+    assert out.read_text().count("uncertain") == 40
+
+
+def test_killed_runs_come_to_the_same(networks, photos, tmp_path):
+    whole, killed = tmp_path / "whole.jsonl", tmp_path / "killed.jsonl"
+    listed = tmp_path / "list.txt"
+    listed.write_text("".join(f"{path}\n" for path in sorted(photos.iterdir()) * 30))
+    command = [sys.executable, "-m", "facegender", "predict", *networks, str(listed), "--workers", "2", "-o"]
+    assert subprocess.run([*command, whole], stderr=subprocess.DEVNULL, check=False).returncode == 3
+    kills = 0
+    while not killed.exists():
+        process = subprocess.Popen([*command, killed], stderr=subprocess.DEVNULL)
+        parts = Path(f"{killed}.parts")
+        before = len(list(parts.glob("part-*")))
+        while process.poll() is None and kills < 2:
+            if len(list(parts.glob("part-*"))) > before:  # it has got somewhere
+                process.send_signal(signal.SIGKILL)
+                kills += 1
+                break
+            time.sleep(0.01)
+        process.wait()
+    assert kills == 2
+    assert killed.read_bytes() == whole.read_bytes()
+
+
+def test_sqlite(run, photos, tmp_path):
+    out = tmp_path / "out.db"
+    assert run(photos, "-o", out).exit_code == 3
+    database = sqlite3.connect(out)
+    [(labels, faces)] = database.execute("SELECT COUNT(DISTINCT label), COUNT(face) FROM faces")
+    database.close()
+    assert (labels, faces) == (1, 40)
+
+
+def test_a_sample_is_drawn_and_weighted(run, photos, tmp_path):
+    out = tmp_path / "out.jsonl"
+    run(photos, "-o", out, "--sample", "8", "--seed", "3")
+    drawn = records(out)
+    assert len(drawn) == 8
+    assert {r["weight"] for r in drawn} == {41 / 8}
+    assert [r["path"] for r in drawn] == sorted(r["path"] for r in drawn)
+    account = json.loads(run_file(out).read_text())
+    assert account["sample"] == {"drawn": 8, "population": 41, "seed": 3}
+    assert (account["photos"], account["faces"] + account["errors"]) == (8, 8)
+    run(photos, "-o", tmp_path / "other.jsonl", "--sample", "8", "--seed", "4")
+    assert [r["path"] for r in records(tmp_path / "other.jsonl")] != [r["path"] for r in drawn]
+    assert isinstance(run(photos, "-o", out, "--sample", "8", "--seed", "4").exception, InputError)
+
+
+def test_crops(run, photos, tmp_path):
+    crops = tmp_path / "crops"
+    assert run(photos / "03.png", "--crops", crops, "--annotate", crops).exit_code == 0
+    assert sorted(p.name for p in crops.iterdir()) == ["03.face0.png", "03.faces.jpg"]
+    with PIL.Image.open(crops / "03.face0.png") as crop:
+        assert crop.size == (64, 64)
+        assert np.array(crop)[32, 32].tolist() == [255, 0, 3]
+
+
+def test_pictures_in_the_folder_of_the_photos_are_not_photos_the_next_time(run, photos):
+    assert run(photos, "--crops", photos, "--annotate", photos).exit_code == 3
+    assert re.search(r"^41 photos", run(photos, "--crops", photos, "--annotate", photos).stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize("workers", ["0", "-1", "some"])
+def test_workers_are_a_number(workers, run, photos):
+    assert run(photos, "--workers", workers).exit_code == 2
