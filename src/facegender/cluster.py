@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
+import os
 import pickle
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -136,6 +138,8 @@ def _cluster(ray: Any, address: str | None, cpus: int | None) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its remarks are on its own ways
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     here = {} if address else {"num_cpus": cpus, "include_dashboard": False}
     try:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR", **here)
