@@ -7,10 +7,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from facegender.cli.root import say
-from facegender.faces.detect import FaceDetector
 from facegender.progress import Bar
 from facegender.video.analyze import VideoAnalyzer
-from facegender.video.frames import DEFAULT_FPS, VIDEO_SUFFIXES
+from facegender.video.frames import VIDEO_SUFFIXES
 from facegender.video.types import VideoResult
 
 __all__ = ["VIDEO_SUFFIXES", "predict_videos"]
@@ -21,16 +20,8 @@ _STEPS = 1000
 
 def predict_videos(
     paths: Sequence[str],
+    analyzer: VideoAnalyzer,
     *,
-    model: str | Path | None = None,
-    detector: FaceDetector | None = None,
-    fps: float = DEFAULT_FPS,
-    device: str = "cpu",
-    min_face: int | None = None,
-    min_score: float | None = None,
-    max_error: float | None = None,
-    min_confidence: float | None = None,
-    workers: int | None = None,
     timeline: Path | None = None,
     subtitles: Path | None = None,
     annotate: Path | None = None,
@@ -40,35 +31,21 @@ def predict_videos(
 
     Args:
         paths: of the videos.
-        model, detector: as for `VideoAnalyzer`.
-        fps: sampled frames a second; 0 looks at every frame.
-        device, min_face, min_score, max_error, min_confidence, workers: as for `VideoAnalyzer`.
+        analyzer: what looks at them.
         timeline: a CSV or Parquet file for the sightings of all videos.
         subtitles: a folder for ``STEM.ass`` and ``STEM.vtt``.
         annotate: a folder for ``STEM.faces.mp4``.
         bar: False keeps the progress bar away.
 
     Raises:
-        InputError: a number out of range, or a timeline of another format.
+        InputError: a timeline of another format.
         OutputError: a file cannot be written.
-        WeightsError: an unknown model.
         MissingExtraError: PyAV, or pyarrow for a Parquet timeline, is not installed.
     """
     from facegender.video.annotate import ANNOTATED_VIDEO_SUFFIX, annotate_video
     from facegender.video.subtitles import save_ass, save_webvtt
     from facegender.video.timeline import TimelineSink
 
-    analyzer = VideoAnalyzer(
-        model,
-        detector,
-        fps=fps or None,
-        device=device,
-        min_face=min_face,
-        min_score=min_score,
-        max_error=max_error,
-        min_confidence=min_confidence,
-        workers=workers,
-    )
     names: set[str] = set()
     with ExitStack() as stack:
         sink = None if timeline is None else stack.enter_context(TimelineSink(timeline))

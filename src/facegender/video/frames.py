@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -37,6 +38,8 @@ DEFAULT_FPS = 2.0
 _FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegvideo,mpegts,asf,flv,live_flv,ogg,gif"
 #: Frames that no other frame needs are not decoded where samples are at least so many frames apart.
 _SPARSE = 4
+#: Decoding and showing differ in order by at most so many frames (H.264's and HEVC's limit).
+_REORDERED = 16
 #: A file is given up after so many errors without a frame between them.
 _ERRORS_IN_A_ROW = 200
 #: Frames a second where the file says nothing.
@@ -105,10 +108,13 @@ class Video:
         try:
             self._stream = self._video_stream()
             self._stream.thread_type = "AUTO"
-            self._stream.codec_context.skip_frame = self._unneeded()
             self.damaged, self.end = 0, 0.0
             self.duration = self._declared_duration()
             self._origin = self._beginning()
+            skip = self._spared()
+            if skip == "NONKEY":
+                self._stream.codec_context.skip_frame = skip
+            self._sparing = skip == "NONREF"
             self._frames = self._decoded()
             self._first = next(self._frames, None)
             if self._first is None:
@@ -189,14 +195,13 @@ class Video:
             return float(self._container.start_time / self._av.time_base)
         return float((self._stream.start_time or 0) * self._stream.time_base)
 
-    def _unneeded(self) -> str:
-        """Which frames the decoder may pass over."""
+    def _spared(self) -> str | None:
+        """Which frames the decoder may pass over, in FFmpeg's words; None where it must decode all."""
         if self.fps is None:
-            return "DEFAULT"
+            return None
         if _keyframe_gap(self._stream, self._container.duration) <= 1 / self.fps + _SAME_TIME:
             return "NONKEY"
-        rate = self._stream.average_rate
-        return "NONREF" if rate and rate >= _SPARSE * self.fps else "DEFAULT"
+        return "NONREF" if self.rate >= _SPARSE * self.fps else None
 
     def _shown(self) -> Iterator[_Shown]:
         if self._first is not None:
@@ -241,7 +246,7 @@ class Video:
         while failures < _ERRORS_IN_A_ROW:
             packets = self._container.demux(self._stream)
             try:
-                for packet in packets:
+                for packet in self._spare(packets) if self._sparing else packets:
                     self._note_end(packet)
                     try:
                         frames = packet.decode()
@@ -260,9 +265,46 @@ class Video:
                 return
             except self._av.error.EOFError:
                 return
-            except self._av.error.FFmpegError:  # the container itself is broken here; what follows may be sound
+            except (self._av.error.FFmpegError, IndexError):
+                # The container itself is broken here, or seems to begin a new stream, at which PyAV stumbles; what
+                # follows may be sound.
                 self.damaged += 1
                 failures += 1
+
+    def _spare(self, packets: Iterator[Any]) -> Iterator[Any]:
+        """Hand packets on; the decoder passes over what no other frame needs and no point of the grid asks for.
+
+        Packets come in the order of decoding. Which frame follows which on screen is seen from those around it.
+        """
+        window: deque[Any] = deque()
+        near: deque[int] = deque(maxlen=2 * _REORDERED)
+        failure: Exception | None = None
+        while True:
+            try:
+                packet = next(packets, None)
+            except (self._av.error.FFmpegError, IndexError) as error:
+                packet, failure = None, error
+            if packet is not None:
+                window.append(packet)
+                if packet.pts is not None:
+                    near.append(packet.pts)
+            while window and (packet is None or len(window) > _REORDERED):
+                first = window.popleft()
+                wanted = first.pts is None or self._asked_for(first.pts, near)
+                self._stream.codec_context.skip_frame = "DEFAULT" if wanted else "NONREF"
+                yield first
+            if packet is None:
+                break
+        if failure is not None:
+            raise failure
+
+    def _asked_for(self, stamp: int, near: Iterable[int]) -> bool:
+        """Whether a point of the grid lies between a time stamp and the next of those near it."""
+        after = min((other for other in near if other > stamp), default=None)
+        if after is None or self.fps is None:
+            return True
+        begin, end = (float(s * self._stream.time_base) - self._origin for s in (stamp, after))
+        return math.ceil((begin - _SAME_TIME) * self.fps) / self.fps < end - _SAME_TIME
 
     def _note_end(self, packet: Any) -> None:
         """Mark how far the file reaches, also where the frames at its end are passed over."""
