@@ -6,7 +6,7 @@ import pytest
 from facegender.faces.types import Face
 from facegender.video.answer import combined
 from facegender.video.scenes import histogram, is_cut
-from facegender.video.tracks import Seen, Tracker
+from facegender.video.tracks import Seen, Tracker, apart
 
 RED, BLUE = (np.eye(192)[0] * 3).astype(np.float32), (np.eye(192)[100] * 3).astype(np.float32)
 GRAY = histogram(np.full((90, 160, 3), 90, np.uint8))
@@ -57,6 +57,12 @@ def test_a_doubtful_face_alone_in_its_scene_is_dropped():
     assert follow([doubtful]) == ([[50.0]], 0)  # nothing speaks against it in a film of one frame
 
 
+def test_of_two_faces_in_one_place_the_surer_stays():
+    large, within, beside = face(50, side=60, score=0.9), face(45, side=30, score=0.7), face(100, side=30, score=0.7)
+    assert apart([large, within, beside]) == [large, beside]
+    assert apart([face(50, side=60, score=0.6), within]) == [within]
+
+
 def test_tracks_end_at_cuts():
     dark = histogram(np.full((90, 160, 3), (10, 40, 90), np.uint8))
     tracks, _ = follow([[(face(50), RED)]] * 4, colours=[GRAY, GRAY, dark, dark])
@@ -87,7 +93,8 @@ class TestTheAnswerToATrack:
         assert combined([0.9, 0.9], [1, 1], correlation=1.0) == pytest.approx(0.9)
 
     def test_better_faces_count_for_more(self):
-        assert combined([0.9, 0.2], [1.0, 0.2]) > 0.6 > 0.4 > combined([0.9, 0.2], [0.2, 1.0])
+        assert combined([0.9, 0.2], [1.0, 0.2]) > 0.6
+        assert combined([0.9, 0.2], [0.2, 1.0]) < 0.4
 
     def test_it_is_never_beyond_what_was_measured(self):
         assert 0.999 < combined([1.0] * 50, [1.0] * 50) < 0.9996

@@ -21,7 +21,7 @@ from facegender.machine import usable_cores
 from facegender.video.answer import combined
 from facegender.video.frames import DEFAULT_FPS, Frame, Progress, Video
 from facegender.video.scenes import Histogram, histogram
-from facegender.video.tracks import Seen, Tracker, looks
+from facegender.video.tracks import Seen, Tracker, apart, looks
 from facegender.video.types import Track, VideoResult
 
 #: Frames are shrunk, unless a smallest face is asked for, to this many pixels on their longest side before faces are
@@ -158,7 +158,7 @@ class VideoAnalyzer:
             pool.shutdown(cancel_futures=True)
 
     def _look(self, frames: Sequence[Frame], detector: FaceDetector) -> list[_Looked]:
-        found = detector.detect([frame.small for frame in frames])
+        found = [apart(faces) for faces in detector.detect([frame.small for frame in frames])]
         template = self.classifier.card.template
         crops = [crop_faces(frame.picture, faces, template) for frame, faces in zip(frames, found, strict=True)]
         answers = iter(self.classifier.p_male(np.concatenate(crops)).tolist())

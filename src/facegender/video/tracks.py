@@ -33,6 +33,8 @@ _REACH, _REACH_A_SECOND = 0.6, 1.5
 _GROWTH = 2.0
 #: Share of the newest look in the look of a track.
 _NEWEST = 0.4
+#: From this share of the smaller of two boxes on, both cannot be faces.
+_WITHIN = 0.8
 #: A detection below this score, alone in a scene of frames that show nothing there, is a mistake more often than not.
 _DOUBTFUL = 0.8
 _SCENE_FRAMES = 3
@@ -63,6 +65,23 @@ def looks(crops: Crops) -> list[Look]:
         lab[..., 1:] *= 1.5
         found.append((lab / 100).ravel())
     return found
+
+
+def apart(faces: Sequence[Face]) -> list[Face]:
+    """The faces without those that lie within another, or about another, that is surer: one would hide the other."""
+    kept: list[Face] = []
+    for face in sorted(faces, key=lambda face: face.score, reverse=True):
+        if all(_shared(face, other) < _WITHIN for other in kept):
+            kept.append(face)
+    return sorted(kept, key=_side, reverse=True)
+
+
+def _shared(one: Face, other: Face) -> float:
+    """Share of the smaller box that the larger one covers."""
+    (x, y, width, height), (left, top, across, down) = one.box, other.box
+    common_x = min(x + width, left + across) - max(x, left)
+    common_y = min(y + height, top + down) - max(y, top)
+    return max(common_x, 0.0) * max(common_y, 0.0) / min(width * height, across * down)
 
 
 @dataclass
