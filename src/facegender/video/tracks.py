@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facegender.faces.cells import overlaps
-from facegender.faces.types import Crops, Face, Point
+from facegender.faces.types import CROP_SIZE, Crops, Face, Point
 from facegender.video.scenes import Histogram, is_cut
 from facegender.video.types import Sighting
 
@@ -57,14 +57,14 @@ def looks(crops: Crops) -> list[Look]:
     Args:
         crops: uint8, N x 64 x 64 x 3, RGB.
     """
-    found = []
-    for crop in crops:
-        tiny = cv2.resize(crop, (_LOOK_SIDE, _LOOK_SIDE), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-        lab = cv2.cvtColor(tiny, cv2.COLOR_RGB2LAB)
-        lab[..., 0] = (lab[..., 0] - lab[..., 0].mean()) * 0.5
-        lab[..., 1:] *= 1.5
-        found.append((lab / 100).ravel())
-    return found
+    block = CROP_SIZE // _LOOK_SIDE
+    tiny = crops.reshape(-1, _LOOK_SIDE, block, _LOOK_SIDE, block, 3).mean((2, 4), dtype=np.float32) / 255
+    if not len(tiny):
+        return []
+    lab = cv2.cvtColor(tiny.reshape(-1, _LOOK_SIDE, 3), cv2.COLOR_RGB2LAB).reshape(len(tiny), -1, 3) / 100
+    lab[..., 0] = (lab[..., 0] - lab[..., 0].mean(1, keepdims=True)) * 0.5
+    lab[..., 1:] *= 1.5
+    return list(lab.reshape(len(tiny), -1))
 
 
 def apart(faces: Sequence[Face]) -> list[Face]:
