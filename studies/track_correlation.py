@@ -6,7 +6,8 @@ Half of LFW's people give the correlation, the other half judges it. Three kinds
 
 - photos: all photos of a person who has several, of many occasions; less alike than the frames of a film
 - frames: sixteen versions of one photo, moved, turned, scaled, relit, blurred and compressed at random; more alike
-- films: the tracks of the videos given; without labels they tell only how much log-odds change within a track
+- films: the tracks of the videos given; without labels they tell only how much log-odds change within a track. The
+  shipped table has seventeen of intel-iot-devkit/sample-videos (CC BY 4.0): six previews and four gestures
 
 The correlation is the intraclass correlation of the log-odds about the mean of their label (one-way random effects;
 P. E. Shrout, J. L. Fleiss, "Intraclass correlations", Psychological Bulletin 86(2), 1979); for films the share of the

@@ -1,11 +1,14 @@
 """Which frames are sampled, and what happens to files that are no good."""
 
+import sys
+
 import av
 import numpy as np
 import pytest
 
 from facegender.errors import (
     InputError,
+    MissingExtraError,
     NotAVideoError,
     NoVideoError,
     VideoNotFoundError,
@@ -184,6 +187,13 @@ def test_sound_alone_and_no_whole_frame(tmp_path, film):
     start, end = data.index(b"mdat") + 4, data.index(b"moov") - 4
     path.write_bytes(data[:start] + bytes(end - start) + data[end:])
     with pytest.raises(VideoReadError):
+        Video(path)
+
+
+def test_without_pyav(film, monkeypatch):
+    path = film([scene()])
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(MissingExtraError, match="video"):
         Video(path)
 
 

@@ -82,12 +82,17 @@ class VideoAnalyzer:
         # One thread an operator: the workers fill the cores.
         self.classifier = GenderClassifier(model, device, 1, max_error=max_error, min_confidence=min_confidence)
         self.fps, self._device, self._min_score = fps, device, min_score
-        self._detector = OnnxDetector(min_face=min_face, min_score=min_score, device=device, threads=1)
-        self._given = detector
-        self._chosen_face = min_face
+        # What is reliable decides the size of frames, where nobody has chosen it.
+        self._reliable: float | None = None
+        if detector is None:
+            built = OnnxDetector(min_face=min_face, min_score=min_score, device=device, threads=1)
+            self._reliable = built.reliable if min_face is None else None
+            detector = built
+        self._detector = detector
         self._by_face: dict[int, FaceDetector] = {}
-        # Of other detectors it is not known whether two threads may use them at once.
-        self.workers = (usable_cores() if workers is None else workers) if detector is None else 1
+        # Of OpenCV's and others' it is not known whether two threads may use them at once.
+        shared = isinstance(detector, OnnxDetector)
+        self.workers = (usable_cores() if workers is None else workers) if shared else 1
 
     def analyze(self, path: str | Path, progress: Progress | None = None) -> VideoResult:
         """Analyse one video. One that cannot be read gives a result with an error.
@@ -133,12 +138,10 @@ class VideoAnalyzer:
         )
 
     def _detector_for(self, video: Video) -> FaceDetector:
-        if self._given is not None:
-            return self._given
-        if self._chosen_face is not None:
+        if self._reliable is None:
             return self._detector
-        least = self._detector.reliable / LARGEST_SCALE
-        face = max(round(self._detector.reliable * max(video.width, video.height) / LONGEST_SIDE), round(least))
+        face = round(self._reliable * max(video.width, video.height) / LONGEST_SIDE)
+        face = max(face, round(self._reliable / LARGEST_SCALE))
         if face not in self._by_face:
             self._by_face[face] = OnnxDetector(min_face=face, min_score=self._min_score, device=self._device, threads=1)
         return self._by_face[face]

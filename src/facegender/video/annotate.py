@@ -104,7 +104,7 @@ class _Sound:
         self._targets: dict[int, Any] = {}
         left_out = set()
         for stream in self._container.streams.audio:
-            name = stream.codec_context.codec.canonical_name
+            name = "unknown" if stream.codec_context is None else stream.codec_context.codec.canonical_name
             if name in _SOUNDS:
                 self._targets[stream.index] = output.add_stream_from_template(stream)
             else:

@@ -46,7 +46,8 @@ _ERRORS_IN_A_ROW = 200
 _USUAL_RATE = 25
 #: Times are compared to a tenth of a millisecond.
 _SAME_TIME = 1e-4
-#: A clock that jumps back further than this, in seconds, was set anew (joined recordings).
+#: A clock that jumps back further than this, in seconds, was set anew (joined recordings); one that jumps so far beyond
+#: the end is broken. Time goes on where it was.
 _NEW_CLOCK = 1.0
 #: FFmpeg's words for "not said" and for the colours of high definition, and from which height those are meant.
 _NO_COLOURSPACE, _ITU709, _HIGH_DEFINITION = 2, 1, 720
@@ -170,8 +171,11 @@ class Video:
         streams = [stream for stream in self._container.streams.video if not stream.disposition & covers]
         if not streams:
             raise NoVideoError(f"{self.path} has no pictures, only {self._contents()}")
+        readable = [stream for stream in streams if stream.codec_context is not None]
+        if not readable:
+            raise VideoReadError(f"{self.path} is coded in a way that this FFmpeg cannot decode")
         best = self._container.streams.best("video")
-        return best if best in streams else streams[0]
+        return best if best in readable else readable[0]
 
     def _displayed_size(self, frame: Any) -> tuple[int, int]:
         """Width and height on a screen of square pixels."""
@@ -232,7 +236,8 @@ class Video:
         for frame in self._packets_decoded():
             stamp = frame.pts if frame.pts is not None else frame.dts
             time = last + usual if stamp is None else float(stamp * base) - origin + shift
-            if time < last - _NEW_CLOCK:
+            beyond = self.duration is not None and time > max(self.duration, last) + _NEW_CLOCK
+            if beyond or time < last - _NEW_CLOCK:
                 shift += last + usual - time
                 time = last + usual
             time = max(time, last, 0.0)
