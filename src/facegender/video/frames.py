@@ -15,14 +15,12 @@ import numpy as np
 
 from facegender.errors import (
     InputError,
-    MissingExtraError,
-    NotAVideoError,
     NoVideoError,
-    VideoNotFoundError,
-    VideoPermissionError,
     VideoReadError,
 )
 from facegender.faces.types import Image, Picture
+from facegender.video.container import open_container
+from facegender.video.display import display_matrix, oriented
 
 #: Told the share of a video that is done, in [0, 1].
 Progress: TypeAlias = Callable[[float], None]
@@ -34,8 +32,6 @@ VIDEO_SUFFIXES = frozenset(
 
 DEFAULT_FPS = 2.0
 
-#: Containers in FFmpeg's words. Not its playlists: those open other files and addresses.
-_FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegvideo,mpegts,asf,flv,live_flv,ogg,gif"
 #: Frames that no other frame needs are not decoded where samples are at least so many frames apart.
 _SPARSE = 4
 #: Decoding and showing differ in order by at most so many frames (H.264's and HEVC's limit).
@@ -182,7 +178,7 @@ class Video:
         aspect = float(self._stream.sample_aspect_ratio or 1)
         width = max(1, round(frame.width * max(aspect, 1.0)))
         height = max(1, round(frame.height / min(aspect, 1.0)))
-        matrix = _display_matrix(frame)
+        matrix = display_matrix(frame)
         return (height, width) if matrix is not None and matrix[0] == 0 else (width, height)
 
     def _contents(self) -> str:
@@ -319,7 +315,7 @@ class Video:
 
     def _picture(self, frame: Any, scale: float) -> Picture:
         """The frame as displayed, at a scale of at most 1."""
-        matrix = _display_matrix(frame)
+        matrix = display_matrix(frame)
         turned = matrix is not None and matrix[0] == 0
         size = max(1, round(self.width * scale)), max(1, round(self.height * scale))
         width, height = size[::-1] if turned else size
@@ -338,29 +334,7 @@ class Video:
             interpolation="AREA",
         )
         pixels: Image = rgb.to_ndarray()
-        return Picture(pixels if matrix is None else _oriented(pixels, matrix), self.width, self.height)
-
-
-def open_container(path: str) -> Any:
-    """PyAV's container of a file.
-
-    Raises:
-        VideoReadError: the file is absent, forbidden or of no known format.
-        MissingExtraError: PyAV is not installed.
-    """
-    try:
-        import av
-    except ImportError as error:
-        raise MissingExtraError("av", "video") from error
-    try:
-        # As a plain file: "http:", "concat:" and their like are names, not instructions.
-        return av.open(f"file:{path}", options={"format_whitelist": _FORMATS, "protocol_whitelist": "file"})
-    except (FileNotFoundError, IsADirectoryError) as error:
-        raise VideoNotFoundError(f"{path} is no file") from error
-    except PermissionError as error:
-        raise VideoPermissionError(f"{path} may not be read") from error
-    except (av.error.FFmpegError, ValueError) as error:
-        raise NotAVideoError(f"{path} is no video of a known format, or cut short before it begins") from error
+        return Picture(pixels if matrix is None else oriented(pixels, matrix), self.width, self.height)
 
 
 def _keyframe_gap(stream: Any, duration: int | None) -> float:
@@ -370,34 +344,3 @@ def _keyframe_gap(stream: Any, duration: int | None) -> float:
         return math.inf
     times = np.array(keys) * float(stream.time_base)
     return float(np.diff(np.append(times, max(duration / 1e6, times[-1]))).max())
-
-
-#: The two rows of a display matrix that turn and mirror, a, c and b, d: where x and y of the stored frame go.
-_Matrix: TypeAlias = tuple[int, int, int, int]
-
-
-def _display_matrix(frame: Any) -> _Matrix | None:
-    """How a stored frame is turned and mirrored to be displayed; None where it isn't, or to no multiple of 90 degrees.
-
-    FFmpeg keeps nine 32-bit integers, a, b, u, c, d, v, x, y, w: (p, q) goes to (a p + c q + x, b p + d q + y).
-    """
-    data = frame.side_data.get("DISPLAYMATRIX")
-    if data is None:
-        return None
-    a, b, _, c, d, *_ = np.frombuffer(bytes(data), "=i4", 9).tolist()
-    signs: _Matrix = (_sign(a, b, c, d), _sign(c, d, a, b), _sign(b, a, c, d), _sign(d, c, a, b))
-    right_angled = sorted(map(abs, signs)) == [0, 0, 1, 1] and bool(signs[0]) == bool(signs[3])
-    return signs if right_angled and signs != (1, 0, 0, 1) else None
-
-
-def _sign(value: int, *others: int) -> int:
-    """1 or -1 for an entry that is about as large as the largest, else 0."""
-    return 0 if abs(value) * 2 <= max(map(abs, (value, *others))) else (1 if value > 0 else -1)
-
-
-def _oriented(pixels: Image, matrix: _Matrix) -> Image:
-    """The stored pixels as they are displayed: uint8, H x W x 3."""
-    a, c, b, d = matrix
-    if a == 0:
-        pixels, a, d = pixels.transpose(1, 0, 2), c, b
-    return np.ascontiguousarray(pixels[::d, ::a])
