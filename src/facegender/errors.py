@@ -10,6 +10,11 @@
     │   ├── TruncatedImageError     kind "truncated"
     │   ├── PixelLimitError         kind "pixel_limit"
     │   └── ByteLimitError          kind "byte_limit"
+    ├── VideoReadError              one video could not be read; never ends a run
+    │   ├── VideoNotFoundError      kind "not_found"
+    │   ├── VideoPermissionError    kind "permission"
+    │   ├── NotAVideoError          kind "not_a_video"
+    │   └── NoVideoError            kind "no_video"
     ├── InputError                  kind "input": arguments that cannot be served (empty folder, bad option)
     ├── OutputError                 kind "output": a file or folder that cannot be written
     ├── WeightsError                kind "weights": unknown model, missing file, checksum that does not match
@@ -78,6 +83,36 @@ class ByteLimitError(PhotoReadError):
     """The file, in an archive or at a URL, has more bytes than may be held in memory."""
 
     kind = "byte_limit"
+
+
+class VideoReadError(FacegenderError):
+    """One video could not be read."""
+
+    kind = "unreadable"
+
+
+class VideoNotFoundError(VideoReadError):
+    """The path does not exist or is not a regular file."""
+
+    kind = "not_found"
+
+
+class VideoPermissionError(VideoReadError):
+    """The file exists but may not be read."""
+
+    kind = "permission"
+
+
+class NotAVideoError(VideoReadError):
+    """The bytes are not a video of a known format, or end before it begins."""
+
+    kind = "not_a_video"
+
+
+class NoVideoError(VideoReadError):
+    """The file holds sound or text, but no pictures."""
+
+    kind = "no_video"
 
 
 class InputError(FacegenderError):

@@ -28,6 +28,7 @@ from facegender.inference.stage import CROP_SUFFIX, PhotoStage, Settings, Task
 from facegender.inference.table import TableWriter
 from facegender.inference.workers import analyze_here, analyze_in_workers
 from facegender.inference.writers import FileFormat, TextWriter, Writer
+from facegender.machine import usable_cores
 from facegender.progress import Bar
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def predict_photos(
             if workers is None and collection.total is not None and collection.total <= _FEW_PHOTOS:
                 engine = analyze_here(tasks, make_stage)
             else:
-                engine = analyze_in_workers(tasks, make_stage, workers or os.cpu_count() or 1)
+                engine = analyze_in_workers(tasks, make_stage, workers or usable_cores())
             began = time.monotonic()
             for results in engine:
                 write([result.to_dict() for result in results])

@@ -12,6 +12,7 @@ import typer
 
 from facegender.cli.photos import Destination, Extras, find, predict_on_cluster, predict_photos
 from facegender.cli.root import app
+from facegender.cli.video import VIDEO_SUFFIXES, VideoExtras, predict_videos
 from facegender.faces.decode import DEFAULT_MAX_PIXELS
 from facegender.inference.stage import Settings
 from facegender.inference.writers import FileFormat
@@ -56,8 +57,8 @@ def predict(
         list[str],
         typer.Argument(
             metavar="PATH...",
-            help="Photos, folders, `'globs/**/*.jpg'`, lists (.txt, .csv or .parquet with a column `path`), tar and "
-            "zip archives, URLs, or `-` for a list on standard input.",
+            help="Photos, folders, `'globs/**/*.jpg'`, lists (.txt, .csv or .parquet with a column `path`), tar "
+            "and zip archives, URLs, or `-` for a list on standard input; or videos.",
         ),
     ],
     *,
@@ -84,6 +85,18 @@ def predict(
     crops: Annotated[
         Path | None,
         typer.Option("--crops", metavar="DIR", help="Save each face as it is classified, 64x64 pixels, aligned."),
+    ] = None,
+    fps: Annotated[
+        float,
+        typer.Option("--fps", min=0.0, metavar="RATE", help="Of videos: frames looked at a second; 0 for every frame."),
+    ] = 2.0,
+    timeline: Annotated[
+        Path | None,
+        typer.Option("--timeline", metavar="FILE", help="Of videos: every sighting of a face, as CSV or Parquet."),
+    ] = None,
+    subtitles: Annotated[
+        Path | None,
+        typer.Option("--subtitles", metavar="DIR", help="Of videos: answers as ASS, with boxes, and as WebVTT."),
     ] = None,
     sample: Annotated[
         int | None,
@@ -201,6 +214,13 @@ def predict(
         max_error=max_error,
         min_confidence=min_confidence,
     )
+    if any(map(_is_video, paths)):
+        _check_video_options(paths, timeline, engine, crops, sample)
+        films = VideoExtras(timeline, subtitles, annotate)
+        status = predict_videos(paths, settings, destination, films, fps=fps or None, workers=_workers(workers))
+        raise typer.Exit(status)
+    if timeline or subtitles:
+        raise typer.BadParameter("these are for videos", param_hint="--timeline, --subtitles")
     extras = Extras(annotate, crops)
     photos = find(paths, recursive, extras, None if sample is None else (sample, seed))
     if engine is Engine.RAY:
@@ -209,6 +229,21 @@ def predict(
         status = predict_photos(photos, settings, destination, extras, _workers(workers))
     if status:
         raise typer.Exit(status)
+
+
+def _is_video(path: str) -> bool:
+    return Path(path).suffix.lower() in VIDEO_SUFFIXES
+
+
+def _check_video_options(
+    paths: list[str], timeline: Path | None, engine: Engine, crops: Path | None, sample: int | None
+) -> None:
+    if not all(map(_is_video, paths)):
+        raise typer.BadParameter("give photos or videos, not both: their records differ", param_hint="PATH")
+    if timeline is not None and timeline.suffix.lower() not in (".csv", ".parquet"):
+        raise typer.BadParameter(f"a timeline is .csv or .parquet, not {timeline.name}", param_hint="--timeline")
+    if engine is Engine.RAY or crops is not None or sample is not None:
+        raise typer.BadParameter("these are for photos", param_hint="--engine, --crops, --sample")
 
 
 def _workers(given: str) -> int | None:

@@ -87,9 +87,10 @@ class GenderClassifier:
 
     def predict(self, crops: Crops) -> list[Prediction]:
         """One answer a crop; arguments and errors as for `p_male`."""
-        return [Prediction(p, self._label(p)) for p in self.p_male(crops).tolist()]
+        return [Prediction(p, self.label(p)) for p in self.p_male(crops).tolist()]
 
-    def _label(self, p_male: float) -> Label:
+    def label(self, p_male: float) -> Label:
+        """The answer that a calibrated probability allows."""
         if max(p_male, 1 - p_male) < self.min_confidence:
             return "uncertain"
         return "male" if p_male >= 0.5 else "female"

@@ -197,7 +197,7 @@ class Output:
 
     def _merge(self) -> None:
         """Write ``merged`` from the file's former records and the parts, and note what is in it."""
-        files, items = ("videos", "tracks") if self._schema.number == "track" else ("photos", "faces")
+        files, items = self._schema.files, self._schema.table
         totals = {name: int(self._former.get(name, 0)) for name in (files, items, "errors")}
         writing = self._merged.with_name("merged.writing")
         with self._writer(writing) as writer:

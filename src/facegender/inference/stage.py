@@ -49,22 +49,19 @@ class Settings:
     max_error: float | None = None
     min_confidence: float | None = None
 
+    def finder(self, threads: int | None = None) -> FaceDetector:
+        """The face detector; errors as for `FaceAnalyzer`."""
+        if self.detector == "yunet":
+            return YuNetDetector(self.detector_model or "", min_face=self.min_face, min_score=self.min_score)
+        return OnnxDetector(
+            self.detector_model, min_face=self.min_face, min_score=self.min_score, device=self.device, threads=threads
+        )
+
     def analyzer(self, threads: int | None = None) -> FaceAnalyzer:
         """The analyzer of these settings; errors as for `FaceAnalyzer`."""
-        finder: FaceDetector
-        if self.detector == "yunet":
-            finder = YuNetDetector(self.detector_model or "", min_face=self.min_face, min_score=self.min_score)
-        else:
-            finder = OnnxDetector(
-                self.detector_model,
-                min_face=self.min_face,
-                min_score=self.min_score,
-                device=self.device,
-                threads=threads,
-            )
         return FaceAnalyzer(
             self.model,
-            finder,
+            self.finder(threads),
             device=self.device,
             max_pixels=self.max_pixels,
             max_error=self.max_error,

@@ -1,0 +1,161 @@
+"""What ``facegender predict`` does with videos."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from facegender.cli.photos import Destination, status
+from facegender.cli.root import say
+from facegender.inference.parts import Output
+from facegender.inference.records import TIMELINE, TRACKS, Record
+from facegender.inference.stage import Settings
+from facegender.inference.writers import FileFormat, Writer
+from facegender.progress import Bar
+from facegender.video.analyze import VideoAnalyzer
+from facegender.video.frames import VIDEO_SUFFIXES
+from facegender.video.types import VideoResult
+
+__all__ = ["VIDEO_SUFFIXES", "VideoExtras", "predict_videos"]
+
+#: Steps of the bar: thousandths of a video, so that short ones move too.
+_STEPS = 1000
+
+
+@dataclass(frozen=True)
+class VideoExtras:
+    """What is wanted beside the records.
+
+    Attributes:
+        timeline: a file for all sightings.
+        subtitles: a folder for ``STEM.ass`` and ``STEM.vtt``.
+        annotate: a folder for ``STEM.faces.mp4``.
+    """
+
+    timeline: Path | None = None
+    subtitles: Path | None = None
+    annotate: Path | None = None
+
+
+def predict_videos(
+    paths: Sequence[str],
+    settings: Settings,
+    destination: Destination,
+    extras: VideoExtras,
+    *,
+    fps: float | None,
+    workers: int | None = None,
+) -> int:
+    """Analyse videos one after the other, each with its files, and write their records; the exit status.
+
+    Args:
+        paths: of the videos.
+        settings: how faces are found and classified.
+        destination: of the records.
+        extras: files that are made of them.
+        fps: sampled frames a second; None for every frame.
+        workers: threads; None for one a core.
+
+    Raises:
+        OutputError: a file cannot be written.
+        MissingExtraError: PyAV, or pyarrow for Parquet, is not installed.
+    """
+    account = settings.account()
+    account["options"] |= {"fps": fps}
+    counts: Counter[str] = Counter()
+    names: set[str] = set()
+    with ExitStack() as stack:
+        terminal: Writer | None = None
+        files: list[tuple[Output, Callable[[VideoResult], Record]]] = []
+        file = destination.file(TRACKS, lambda: account)
+        if file is None:
+            terminal = stack.enter_context(destination.terminal(TRACKS))
+        else:
+            files.append((stack.enter_context(file), VideoResult.to_dict))
+        if extras.timeline is not None:
+            side = replace(destination, output=extras.timeline, format_=FileFormat(extras.timeline.suffix[1:].lower()))
+            timeline = side.file(TIMELINE, lambda: account)
+            if timeline is not None:
+                files.append((stack.enter_context(timeline), VideoResult.timeline))
+        analyzer = _analyzer(settings, fps, workers)
+        for path in paths:
+            stem = _free(Path(path).stem or "video", names)
+            missing = [(output, record) for output, record in files if not output.is_done(path)]
+            if files and not missing:
+                continue
+            result = _one(path, stem, analyzer, extras, destination.bar_fits)
+            for output, record in missing:
+                output.write([record(result)])
+            if terminal is not None:
+                terminal.write(result.to_dict())
+            counts["photos"] += 1
+            counts["errors"] += result.error is not None
+    done = min((output.done for output, _ in files), default=0)
+    if done and not counts:
+        say(f"{destination.output} holds all {done} videos already")
+    return status(counts, nothing_before=not done)
+
+
+def _analyzer(settings: Settings, fps: float | None, workers: int | None) -> VideoAnalyzer:
+    usual = settings.detector == "builtin" and settings.detector_model is None
+    return VideoAnalyzer(
+        settings.model,
+        None if usual else settings.finder(threads=1),
+        fps=fps,
+        device=settings.device,
+        min_face=settings.min_face,
+        min_score=settings.min_score,
+        max_error=settings.max_error,
+        min_confidence=settings.min_confidence,
+        workers=workers,
+    )
+
+
+def _one(path: str, stem: str, analyzer: VideoAnalyzer, extras: VideoExtras, bar: bool) -> VideoResult:
+    """Analyse a video and make its files."""
+    from facegender.video.annotate import ANNOTATED_VIDEO_SUFFIX, annotate_video
+    from facegender.video.subtitles import save_ass, save_webvtt
+
+    with _ShareBar(path, bar) as shares:
+        result = analyzer.analyze(path, shares.reach)
+    remarks = list(result.remarks)
+    if result.error is not None:
+        say(f"skipped ({result.error.kind}): {result.error.message}")
+        return result
+    if extras.subtitles is not None:
+        save_ass(result, extras.subtitles / f"{stem}.ass")
+        save_webvtt(result, extras.subtitles / f"{stem}.vtt")
+    if extras.annotate is not None:
+        with _ShareBar(f"{path}, drawing", bar) as shares:
+            remarks += annotate_video(result, extras.annotate / f"{stem}{ANNOTATED_VIDEO_SUFFIX}", shares.reach)
+    for remark in remarks:
+        say(f"{path}: {remark}")
+    return result
+
+
+def _free(stem: str, names: set[str]) -> str:
+    """A stem that no other video's files have; some file systems do not tell A from a."""
+    name, number = stem, 1
+    while name.casefold() in names:
+        number += 1
+        name = f"{stem}-{number}"
+    names.add(name.casefold())
+    return name
+
+
+class _ShareBar(Bar):
+    """A bar for the share of one video that is done."""
+
+    def __init__(self, description: str, wanted: bool) -> None:
+        super().__init__(Path(description).name, _STEPS, wanted=wanted)
+        self._reached = 0
+
+    def reach(self, share: float) -> None:
+        """Go to a share in [0, 1]."""
+        steps = round(share * _STEPS) - self._reached
+        if steps > 0:
+            self._reached += steps
+            self.step(steps)

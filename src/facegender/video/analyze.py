@@ -1,0 +1,186 @@
+"""From a film to tracks: frames are decoded in order, faces found and classified on all cores meanwhile."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from facegender.errors import InputError, VideoReadError
+from facegender.faces.align import crop_faces
+from facegender.faces.detect import LARGEST_SCALE, FaceDetector, OnnxDetector
+from facegender.faces.types import PhotoError, Prediction
+from facegender.inference.classifier import GenderClassifier
+from facegender.machine import usable_cores
+from facegender.video.answer import combined
+from facegender.video.frames import DEFAULT_FPS, Frame, Progress, Video
+from facegender.video.scenes import Histogram, histogram
+from facegender.video.tracks import Seen, Tracker, apart, looks
+from facegender.video.types import Track, VideoResult
+
+#: Frames are shrunk, unless a smallest face is asked for, to this many pixels on their longest side before faces are
+#: looked for: less than photos are, since a face that is missed in one frame is found in another.
+LONGEST_SIDE = 720
+
+#: Frames that are looked at together.
+CHUNK = 2
+#: Chunks under way for each worker: enough that none waits, few enough that memory stays flat.
+_AHEAD = 2
+#: Crops are cut from frames so many times as large as those in which faces are looked for.
+_FOR_CROPS = 2.0
+#: Frames keep their size unless half of it or less is enough: shrinking takes longer than what it saves.
+_WORTH_SHRINKING = 0.5
+
+
+@dataclass(frozen=True)
+class _Looked:
+    """A frame that was looked at."""
+
+    time: float
+    span: float
+    faces: Sequence[Seen]
+    colours: Histogram
+
+
+class VideoAnalyzer:
+    """Follows the faces of videos and estimates how each is likely to be perceived.
+
+    Args:
+        model: a name from `facegender.weights.names()`, or the path of a classifier's file.
+        detector: None takes the built-in one, for which `min_face` and `min_score` are meant.
+        fps: sampled frames a second; None looks at every frame.
+        device: ``cpu``, ``cuda`` or ``auto``.
+        min_face: side in pixels, as displayed, of the smallest face to look for. None: a 45th of the longest
+            side, 28 pixels at 1280 x 720 and 43 at 1920 x 1080, but no less than 8.
+        min_score: faces that the detector is less sure of are left out; None takes the detector's own value.
+        max_error, min_confidence: as for `GenderClassifier`; they hold for the answers to tracks.
+        workers: threads that look for faces; None takes as many as there are cores.
+
+    Raises:
+        WeightsError, InputError: as for `facegender.inference.pipeline.FaceAnalyzer`.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | None = None,
+        detector: FaceDetector | None = None,
+        *,
+        fps: float | None = DEFAULT_FPS,
+        device: str = "cpu",
+        min_face: int | None = None,
+        min_score: float | None = None,
+        max_error: float | None = None,
+        min_confidence: float | None = None,
+        workers: int | None = None,
+    ) -> None:
+        if workers is not None and workers < 1:
+            raise InputError(f"at least 1 worker is needed, not {workers}")
+        # One thread an operator: the workers fill the cores.
+        self.classifier = GenderClassifier(model, device, 1, max_error=max_error, min_confidence=min_confidence)
+        self.fps, self._device, self._min_score = fps, device, min_score
+        # What is reliable decides the size of frames, where nobody has chosen it.
+        self._reliable: float | None = None
+        if detector is None:
+            built = OnnxDetector(min_face=min_face, min_score=min_score, device=device, threads=1)
+            self._reliable = built.reliable if min_face is None else None
+            detector = built
+        self._detector = detector
+        self._by_face: dict[int, FaceDetector] = {}
+        # Of OpenCV's and others' it is not known whether two threads may use them at once.
+        shared = isinstance(detector, OnnxDetector)
+        self.workers = (usable_cores() if workers is None else workers) if shared else 1
+
+    def analyze(self, path: str | Path, progress: Progress | None = None) -> VideoResult:
+        """Analyse one video. One that cannot be read gives a result with an error.
+
+        Args:
+            path: of the file.
+            progress: is told the share that is done, as far as the length is known.
+
+        Raises:
+            MissingExtraError: PyAV is not installed.
+        """
+        try:
+            with Video(path, self.fps) as video:
+                return self._analyze(video, progress)
+        except VideoReadError as error:
+            return VideoResult(str(path), error=PhotoError(error.kind, str(error)))
+
+    def _analyze(self, video: Video, progress: Progress | None) -> VideoResult:
+        detector = self._detector_for(video)
+        small = min(1.0, detector.scale(video.width, video.height))
+        kept = _FOR_CROPS * small
+        frames = video.frames(kept if kept <= _WORTH_SHRINKING else 1.0, small)
+        tracker, count = Tracker(), 0
+        for looked in self._looked(frames, detector):
+            tracker.add(looked.time, looked.span, looked.faces, looked.colours)
+            count += 1
+            if progress is not None and video.duration:
+                progress(min(1.0, looked.time / video.duration))
+        tracks = []
+        for number, sightings in enumerate(tracker.finish()):
+            p_male = combined([s.p_male for s in sightings], [s.face.quality for s in sightings])
+            tracks.append(Track(number, sightings, Prediction(p_male, self.classifier.label(p_male))))
+        return VideoResult(
+            video.path,
+            video.width,
+            video.height,
+            video.end,
+            tuple(tracks),
+            frames=count,
+            dropped=tracker.dropped,
+            remarks=_remarks(video),
+        )
+
+    def _detector_for(self, video: Video) -> FaceDetector:
+        if self._reliable is None:
+            return self._detector
+        face = round(self._reliable * max(video.width, video.height) / LONGEST_SIDE)
+        face = max(face, round(self._reliable / LARGEST_SCALE))
+        if face not in self._by_face:
+            self._by_face[face] = OnnxDetector(min_face=face, min_score=self._min_score, device=self._device, threads=1)
+        return self._by_face[face]
+
+    def _looked(self, frames: Iterator[Frame], detector: FaceDetector) -> Iterator[_Looked]:
+        """The frames in order, looked at by all workers; this thread decodes."""
+        pending: deque[Future[list[_Looked]]] = deque()
+        pool = ThreadPoolExecutor(self.workers, thread_name_prefix="faces")
+        try:
+            while chunk := list(islice(frames, CHUNK)):
+                pending.append(pool.submit(self._look, chunk, detector))
+                while len(pending) > _AHEAD * self.workers:
+                    yield from pending.popleft().result()
+            while pending:
+                yield from pending.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _look(self, frames: Sequence[Frame], detector: FaceDetector) -> list[_Looked]:
+        found = [apart(faces) for faces in detector.detect([frame.small for frame in frames])]
+        template = self.classifier.card.template
+        crops = [crop_faces(frame.picture, faces, template) for frame, faces in zip(frames, found, strict=True)]
+        answers = iter(self.classifier.p_male(np.concatenate(crops)).tolist())
+        return [
+            _Looked(
+                frame.time,
+                frame.span,
+                [Seen(face, next(answers), look) for face, look in zip(faces, looks(cut), strict=True)],
+                histogram(frame.small.pixels),
+            )
+            for frame, faces, cut in zip(frames, found, crops, strict=True)
+        ]
+
+
+def _remarks(video: Video) -> tuple[str, ...]:
+    remarks = []
+    if video.damaged:
+        packets = "1 packet" if video.damaged == 1 else f"{video.damaged} packets"
+        remarks.append(f"{packets} could not be decoded and were passed over")
+    if video.ends_early and video.duration is not None:
+        remarks.append(f"ends after {video.end:.1f} of {video.duration:.1f} s")
+    return tuple(remarks)

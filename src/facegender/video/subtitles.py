@@ -1,0 +1,121 @@
+"""Answers as subtitles that lie over the video and leave it as it is: ASS with boxes, WebVTT for browsers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeAlias
+
+from facegender.files import atomic_file
+from facegender.inference.annotate import COLOURS, answer_text
+from facegender.video.types import Sighting, Track, VideoResult
+
+#: Begin and end in seconds, the sighting, its track, and the next sighting where it follows at once.
+_Cue: TypeAlias = tuple[float, float, Sighting, Track, Sighting | None]
+
+#: Sightings are joined where no more than so many seconds lie between them.
+_AT_ONCE = 0.01
+
+_ASS_HEAD = """\
+[Script Info]
+; The answers say how faces are likely to be perceived, not who the people are.
+ScriptType: v4.00+
+PlayResX: {width}
+PlayResY: {height}
+ScaledBorderAndShadow: yes
+WrapStyle: 2
+
+[V4+ Styles]
+Format: Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, Bold, Italic, Underline, \
+StrikeOut, ScaleX, ScaleY, Spacing, Angle, BorderStyle, Outline, Shadow, Alignment, MarginL, MarginR, MarginV, Encoding
+"""
+_ASS_STYLE = (
+    "Style: {name},Sans,{size},&H00{colour},&H00{colour},&H{edge},&H00000000,0,0,0,0,100,100,0,0,1,{line},0,{place},"
+    "0,0,0,1\n"
+)
+_ASS_EVENTS = """
+[Events]
+Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
+"""
+
+
+def save_ass(result: VideoResult, path: Path) -> None:
+    """Write Advanced SubStation Alpha subtitles: a box that moves with each face, and the track's answer above it.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    width, height = result.width or 0, result.height or 0
+    line, size = max(1, round(max(width, height) / 400)), max(10, round(max(width, height) / 45))
+    lines = [_ASS_HEAD.format(width=width, height=height)]
+    for label, colour in COLOURS.items():
+        bgr = colour[5:7] + colour[3:5] + colour[1:3]
+        # Letters in the answer's colour with a black edge; of boxes the edge is all that is seen.
+        lines.append(_ASS_STYLE.format(name=label, size=size, colour=bgr, edge="00000000", line=line, place=1))
+        lines.append(_ASS_STYLE.format(name=f"{label}-box", size=size, colour=bgr, edge=f"00{bgr}", line=line, place=7))
+    lines.append(_ASS_EVENTS)
+    for begin, end, sighting, track, after in _cues(result):
+        x, y, w, h = (round(value) for value in sighting.face.box)
+        times = f"{_ass_time(begin)},{_ass_time(end)}"
+        label = track.prediction.label
+        to = (x, y) if after is None else (round(after.face.box[0]), round(after.face.box[1]))
+        drawing = f"{{\\1a&HFF&\\p1{_moved((x, y), to)}}}m 0 0 l {w} 0 {w} {h} 0 {h}{{\\p0}}"
+        lines.append(f"Dialogue: 0,{times},{label}-box,,0,0,0,,{drawing}\n")
+        # Above the box, or under it at the upper border: size pixels are the text's height.
+        drop = -2 * line if y >= size + 2 * line else h + size + 2 * line
+        text = f"{{{_moved((max(x, 0), y + drop), (max(to[0], 0), to[1] + drop))}}}{answer_text(track.prediction)}"
+        lines.append(f"Dialogue: 1,{times},{label},,0,0,0,,{text}\n")
+    with atomic_file(path) as temporary:
+        temporary.write_text("".join(lines), encoding="utf-8")
+
+
+def save_webvtt(result: VideoResult, path: Path) -> None:
+    """Write Web Video Text Tracks (W3C): the track's answer above each face. The format knows no boxes.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    width, height = result.width or 1, result.height or 1
+    lines = ["WEBVTT\n\nNOTE The answers say how faces are likely to be perceived, not who the people are.\n\nSTYLE\n"]
+    lines += [f"::cue(.{label}) {{ color: {colour}; background-color: black }}\n" for label, colour in COLOURS.items()]
+    for begin, end, sighting, track, _ in _cues(result):
+        x, y, w, _ = sighting.face.box
+        across = min(max(100 * (x + w / 2) / width, 0.0), 100.0)
+        down = min(max(100 * y / height - 6, 0.0), 100.0)
+        label = track.prediction.label
+        lines.append(
+            f"\n{_vtt_time(begin)} --> {_vtt_time(end)} position:{across:.1f}%,center line:{down:.1f}% align:center "
+            f"size:30%\n<c.{label}>{answer_text(track.prediction)}</c>\n"
+        )
+    with atomic_file(path) as temporary:
+        temporary.write_text("".join(lines), encoding="utf-8")
+
+
+def _cues(result: VideoResult) -> Iterator[_Cue]:
+    """What is to be shown, in the order of time."""
+    cues: list[_Cue] = []
+    for track in result.tracks:
+        for i, sighting in enumerate(track.sightings):
+            after = track.sightings[i + 1] if i + 1 < len(track.sightings) else None
+            end = sighting.time + sighting.span
+            if after is not None and after.time - end > _AT_ONCE:
+                after = None
+            cues.append((sighting.time, end, sighting, track, after))
+    yield from sorted(cues, key=lambda cue: (cue[0], cue[3].number))
+
+
+def _moved(here: tuple[int, int], there: tuple[int, int]) -> str:
+    if here == there:
+        return f"\\pos({here[0]},{here[1]})"
+    return f"\\move({here[0]},{here[1]},{there[0]},{there[1]})"
+
+
+def _ass_time(seconds: float) -> str:
+    hundredths = round(100 * seconds)
+    return f"{hundredths // 360000}:{hundredths // 6000 % 60:02d}:{hundredths // 100 % 60:02d}.{hundredths % 100:02d}"
+
+
+def _vtt_time(seconds: float) -> str:
+    thousandths = round(1000 * seconds)
+    minutes, rest = divmod(thousandths, 60_000)
+    return f"{minutes // 60:02d}:{minutes % 60:02d}:{rest // 1000:02d}.{rest % 1000:03d}"

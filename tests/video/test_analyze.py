@@ -1,0 +1,251 @@
+"""Whole films: tracks, times, answers, and the files made of them."""
+
+import csv
+import io
+import json
+import os
+import re
+from pathlib import Path
+
+import av
+import numpy as np
+import PIL.Image
+import pyarrow.parquet
+import pytest
+from typer.testing import CliRunner
+
+from facegender.cli import app
+from facegender.datasets.source import image_names, read_images
+from facegender.errors import InputError
+from facegender.faces.types import PhotoError
+from facegender.inference.records import TIMELINE, TRACKS
+from facegender.video.analyze import VideoAnalyzer
+from facegender.video.annotate import annotate_video
+from facegender.video.subtitles import save_ass, save_webvtt
+from facegender.video.types import VideoResult
+
+from .conftest import HEIGHT, WIDTH, scene
+
+DATA = Path(os.environ.get("FACEGENDER_DATA", Path(__file__).parents[3] / "shared" / "datasets"))
+LFW = DATA / "lfw" / "lfw-deepfunneled.tar"
+
+
+def test_a_walk_is_one_track(film, walk, analyzer):
+    shares = []
+    result = analyzer(fps=5.0).analyze(film(walk(50)), shares.append)
+    assert (result.width, result.height, result.error) == (WIDTH, HEIGHT, None)
+    assert result.duration == pytest.approx(2, abs=0.01)
+    (track,) = result.tracks
+    assert (track.begin, track.prediction.label) == (0, "male")
+    assert track.seconds == pytest.approx(2, abs=0.01)
+    assert len(track.sightings) == result.frames == 10
+    middles = [s.face.box[0] + s.face.box[2] / 2 for s in track.sightings]
+    assert middles == pytest.approx([60 + 160 * s.time / 2 for s in track.sightings], abs=4)
+    assert shares == sorted(shares)
+    assert 0.8 < shares[-1] <= 1
+
+
+def test_a_frame_at_a_reduced_size_gives_full_places(film, walk, tiny_model, tiny_detector):
+    """The detector looks at half the size; boxes and crops are those of the full frame."""
+    from facegender.faces.detect import OnnxDetector
+
+    half = VideoAnalyzer(tiny_model, OnnxDetector(tiny_detector, min_face=32, threads=1))
+    (track,) = half.analyze(film(walk(10))).tracks
+    assert track.sightings[0].face.box[2] == pytest.approx(40, abs=4)
+    assert track.sightings[0].p_male > 0.6
+
+
+def test_tracks_end_at_a_cut(film, analyzer):
+    one, two = scene((100, 90, 40)), scene((100, 90, 40), background=(20, 60, 160))
+    tracks = analyzer(fps=None).analyze(film([one] * 10 + [two] * 10)).tracks
+    assert [(t.number, round(t.begin, 2), round(t.end, 2)) for t in tracks] == [(0, 0, 0.4), (1, 0.4, 0.8)]
+
+
+def test_two_faces_at_once_and_seconds_by_answer(film, analyzer):
+    frames = [scene((60, 90, 40), (240, 90, 40)) for _ in range(25)] + [scene((60, 90, 40)) for _ in range(25)]
+    result = analyzer(fps=5.0).analyze(film(frames))
+    assert len(result.tracks) == 2
+    assert result.seconds() == pytest.approx({"male": 3, "female": 0, "uncertain": 0}, abs=0.25)
+
+
+def test_records_follow_the_contract(film, walk, analyzer):
+    path = film(walk(50))
+    result = analyzer(fps=5.0).analyze(path)
+    record = json.loads(json.dumps(result.to_dict()))
+    assert list(record) == ["path", "width", "height", "duration", "tracks", "error"]
+    assert list(record["tracks"][0]) == [
+        *("track", "begin", "end", "seconds", "faces", "quality"),
+        *("p_male", "label"),
+    ]
+    (row,) = TRACKS.rows(record)
+    assert list(row) == list(TRACKS.columns)
+    assert (row["path"], row["label"], row["error_kind"]) == (str(path), "male", None)
+
+
+def test_a_file_that_is_no_video_is_a_result(tmp_path, analyzer):
+    path = tmp_path / "no.mp4"
+    path.write_bytes(b"")
+    result = analyzer().analyze(path)
+    assert result.error is not None
+    assert result.error.kind == "not_a_video"
+    (row,) = TRACKS.rows(result.to_dict())
+    assert (row["error_kind"], row["track"], row["width"]) == ("not_a_video", None, None)
+
+
+def test_broken_packets_are_remarked_on(film, walk, analyzer):
+    path = film(walk(60), "broken.ts", g="10")
+    data = bytearray(path.read_bytes())
+    for place in np.random.default_rng(0).integers(len(data) // 3, 2 * len(data) // 3, 60):
+        data[place] ^= 0xFF
+    path.write_bytes(data)
+    result = analyzer(fps=5.0).analyze(path)
+    assert result.error is None
+    assert "could not be decoded" in result.remarks[0]
+    assert result.tracks
+
+
+def test_wrong_settings():
+    with pytest.raises(InputError):
+        VideoAnalyzer(workers=0)
+
+
+class TestSubtitles:
+    @pytest.fixture
+    def result(self, film, analyzer):
+        return analyzer(fps=5.0).analyze(film([scene((60 + 3 * i, 90, 40)) for i in range(30)], "subtitled.mp4"))
+
+    def test_ass(self, result, tmp_path):
+        path = tmp_path / "out.ass"
+        save_ass(result, path)
+        with av.open(str(path)) as container:  # FFmpeg's own parser
+            stream = container.streams.subtitles[0]
+            shown = [packet for packet in container.demux(stream) if packet.size]
+            assert float(shown[0].pts * stream.time_base) == 0
+        assert len(shown) == 2 * len(result.tracks[0].sightings)
+        text = path.read_text()
+        assert f"PlayResX: {WIDTH}\nPlayResY: {HEIGHT}\n" in text
+        x, y, width, height = (round(v) for v in result.tracks[0].sightings[0].face.box)
+        first = next(line for line in text.splitlines() if line.startswith("Dialogue: 0"))
+        assert f"\\move({x},{y}," in first
+        assert f"m 0 0 l {width} 0 {width} {height} 0 {height}" in first
+        assert ",male,,0,0,0,,{" in text
+
+    def test_webvtt(self, result, tmp_path):
+        path = tmp_path / "out.vtt"
+        save_webvtt(result, path)
+        with av.open(str(path)) as container:
+            stream = container.streams.subtitles[0]
+            shown = [packet for packet in container.demux(stream) if packet.size]
+        assert len(shown) == len(result.tracks[0].sightings)
+        text = path.read_text()
+        assert text.startswith("WEBVTT\n")
+        begins = re.findall(r"^(\d\d:\d\d:\d\d\.\d{3}) --> (\d\d:\d\d:\d\d\.\d{3}) position:", text, re.MULTILINE)
+        assert begins[0] == ("00:00:00.000", "00:00:00.200")
+        assert [a for a, _ in begins[1:]] == [b for _, b in begins[:-1]]
+
+
+def test_timelines(film, walk, analyzer):
+    result = analyzer(fps=5.0).analyze(film(walk(25)))
+    rows = list(TIMELINE.rows(result.timeline()))
+    assert list(rows[0]) == list(TIMELINE.columns)
+    assert [row["time"] for row in rows] == [round(s.time, 3) for s in result.tracks[0].sightings]
+    assert [row["sighting"] for row in rows] == list(range(len(rows)))
+    (row,) = TIMELINE.rows(VideoResult("b.mp4", error=PhotoError("not_a_video", "")).timeline())
+    assert (row["time"], row["error_kind"]) == (None, "not_a_video")
+
+
+class TestAnnotated:
+    def test_every_frame_comes_back_with_boxes_and_sound(self, film, walk, analyzer, tmp_path):
+        source = film(walk(50), "talk.mp4", sound=True)
+        out = tmp_path / "out.mp4"
+        assert annotate_video(analyzer(fps=5.0).analyze(source), out) == ()
+        with av.open(str(source)) as before, av.open(str(out)) as after:
+            old, new = before.streams.video[0], after.streams.video[0]
+            assert (new.width, new.height) == (WIDTH, HEIGHT)
+            frames = list(after.decode(new))
+            assert [f.time for f in frames] == pytest.approx([f.time for f in before.decode(old)], abs=1e-3)
+            assert after.duration == pytest.approx(before.duration, abs=50_000)
+            drawn = frames[12].to_ndarray(format="rgb24").astype(int)
+        # Frame 12 was not sampled: the box stands where the face is all the same.
+        x = round(60 + 160 * 12 / 50 - 20)
+        box = np.abs(drawn[80:100, x - 6 : x + 6] - (0, 158, 115)).sum(2).min(1)
+        assert np.median(box) < 120  # halved colours, and the codec
+        for path in (source, out):
+            with av.open(str(path)) as container:
+                heard = [bytes(packet) for packet in container.demux(audio=0) if packet.size]
+            assert len(heard) > 30
+        assert not list(tmp_path.glob(".*writing"))
+
+    def test_odd_times_survive(self, film, walk, analyzer, tmp_path):
+        times = [0, 0.1, 0.15, 0.8, 0.82, 1.5, 1.55, 1.6]
+        source = film(walk(8), "vfr.mkv", times=times)
+        annotate_video(analyzer(fps=5.0).analyze(source), tmp_path / "out.mp4")
+        with av.open(str(tmp_path / "out.mp4")) as container:
+            assert [f.time for f in container.decode(video=0)] == pytest.approx(times, abs=2e-3)
+
+
+class TestTheCommand:
+    @pytest.fixture
+    def predict(self, tiny_model, tiny_detector):
+        networks = ["--model", str(tiny_model), "--detector-model", str(tiny_detector), "--min-face", "16"]
+        return lambda *args: CliRunner().invoke(app, ["predict", *networks, *map(str, args)])
+
+    def test_every_file_of_every_video(self, film, walk, predict, tmp_path):
+        broken = tmp_path / "no.mp4"
+        broken.write_bytes(b"words")
+        (tmp_path / "b").mkdir()
+        paths = [film(walk(10), "film.mp4"), broken, film(walk(10), "b/FILM.mkv")]
+        made, out, timeline = tmp_path / "made", tmp_path / "out.csv", tmp_path / "t.parquet"
+        command = [*paths, "-o", out, "--timeline", timeline, "--subtitles", made, "--annotate", made, "--fps", "5"]
+        done = predict(*command)
+        assert done.exit_code == 3, done.output
+        assert "skipped (not_a_video)" in done.stderr
+        assert sorted(p.name for p in made.iterdir()) == [
+            *("FILM-2.ass", "FILM-2.faces.mp4", "FILM-2.vtt", "film.ass", "film.faces.mp4", "film.vtt"),
+        ]
+        with out.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert [(Path(r["path"]).name, r["label"], r["error_kind"]) for r in rows] == [
+            ("film.mp4", "male", ""),
+            ("no.mp4", "", "not_a_video"),
+            ("FILM.mkv", "male", ""),
+        ]
+        seen = pyarrow.parquet.read_table(timeline).to_pylist()
+        assert [row["time"] for row in seen] == [0.0, 0.2, None, 0.0, 0.2]
+        before = out.read_bytes(), timeline.read_bytes()
+        again = predict(*command)
+        assert (again.exit_code, again.stderr) == (0, f"{out} holds all 3 videos already\n")
+        assert (out.read_bytes(), timeline.read_bytes()) == before
+
+    def test_a_table(self, film, walk, predict):
+        text = predict(film(walk(25)), "--fps", "0").stdout
+        assert re.search(r"0:00:00.0 - 0:00:01.0 .* 1.0 .* male", text)
+        assert "1 video, 1 track: 0 female, 1 male, 0 uncertain" in text
+
+    @pytest.mark.parametrize(
+        "args",
+        [["a.jpg"], ["--timeline", "t.json"], ["--crops", "c"], ["--sample", "3"], ["--engine", "ray", "-o", "o"]],
+        ids=" ".join,
+    )
+    def test_usage(self, args, predict):
+        assert predict("a.mp4", *args).exit_code == 2
+        assert predict("a.jpg", "--timeline", "t.csv").exit_code == 2
+
+
+@pytest.mark.data
+@pytest.mark.skipif(not LFW.exists(), reason=f"{LFW} is absent; FACEGENDER_DATA names another folder")
+def test_people_in_moved_photos(film):
+    """Photos that a camera moves over: one track a photo of one person, with the answer to that person."""
+    names = [name for name in image_names(LFW) if "George_W_Bush_00" in name or "Serena_Williams_00" in name]
+    people = ["George_W_Bush_0010", "Serena_Williams_0010", "George_W_Bush_0020", "Serena_Williams_0020"]
+    wanted = [next(name for name in names if person in name) for person in people]
+    photos = dict(read_images(LFW, wanted))
+    frames = []
+    for name in wanted:
+        photo = PIL.Image.open(io.BytesIO(photos[name])).convert("RGB").resize((480, 480))
+        for i in range(25):
+            frames.append(np.array(photo.crop((60 + 2 * i, 140 + i, 60 + 2 * i + WIDTH, 140 + i + HEIGHT))))
+    result = VideoAnalyzer(fps=5.0, min_confidence=0.5).analyze(film(frames))
+    large = [track for track in result.tracks if track.seconds > 0.7]
+    assert [track.prediction.label for track in large] == ["male", "female", "male", "female"]
+    assert [track.begin for track in large] == pytest.approx([0, 1, 2, 3], abs=0.01)
