@@ -194,7 +194,7 @@ class TestTheCommand:
         broken = tmp_path / "no.mp4"
         broken.write_bytes(b"words")
         (tmp_path / "b").mkdir()
-        paths = [film(walk(10), "film.mp4"), broken, film(walk(10), "b/FILM.mkv")]
+        paths = [film(walk()[:10], "film.mp4"), broken, film(walk()[:10], "b/FILM.mkv")]
         made, out, timeline = tmp_path / "made", tmp_path / "out.csv", tmp_path / "t.parquet"
         command = [*paths, "-o", out, "--timeline", timeline, "--subtitles", made, "--annotate", made, "--fps", "5"]
         done = predict(*command)
