@@ -61,6 +61,7 @@ _METADATA = (
     b"MM\0*",
 )
 
+Maker = Callable[[], FaceAnalyzer]
 Rule = Callable[[bytearray, random.Random, Sequence[bytes]], bytearray]
 
 
@@ -274,6 +275,11 @@ def mutated(files: dict[str, list[bytes]], seed: int, number: int) -> tuple[str,
     return kind, bytes(data)
 
 
+def make_analyzer() -> FaceAnalyzer:
+    """What is put to the test."""
+    return FaceAnalyzer(max_pixels=MAX_PIXELS, threads=1)
+
+
 def outcome(analyzer: FaceAnalyzer, data: bytes) -> str:
     """``answers``, the kind of error that the record tells, or ``exceptions``, for warnings too, and which."""
     with warnings.catch_warnings(record=True) as caught:
@@ -300,9 +306,9 @@ def read_seeds(folder: Path, photos: int) -> dict[str, list[bytes]]:
     return files
 
 
-def _work(files: dict[str, list[bytes]], seed: int, numbers: range, pipe: Connection) -> None:
+def _work(make: Maker, files: dict[str, list[bytes]], seed: int, numbers: range, pipe: Connection) -> None:
     """Analyse some of the damaged images; before each its number goes through the pipe, after it the outcome."""
-    analyzer = FaceAnalyzer(max_pixels=MAX_PIXELS, threads=1)
+    analyzer = make()
     for number in numbers:
         _, data = mutated(files, seed, number)
         pipe.send(number)
@@ -315,15 +321,16 @@ def _work(files: dict[str, list[bytes]], seed: int, numbers: range, pipe: Connec
 class _Watched:
     """A process at work on some of the numbers, started anew after each that it does not survive."""
 
-    def __init__(self, files: dict[str, list[bytes]], seed: int, numbers: range) -> None:
-        self._files, self._seed, self._numbers = files, seed, numbers
+    def __init__(self, make: Maker, files: dict[str, list[bytes]], seed: int, numbers: range) -> None:
+        self._make, self._files, self._seed, self._numbers = make, files, seed, numbers
         self._number: int | None = None
         self._start()
 
     def _start(self) -> None:
         spawn = multiprocessing.get_context("spawn")
         self.pipe, far = spawn.Pipe(duplex=False)
-        self._process = spawn.Process(target=_work, args=(self._files, self._seed, self._numbers, far), daemon=True)
+        work = (self._make, self._files, self._seed, self._numbers, far)
+        self._process = spawn.Process(target=_work, args=work, daemon=True)
         self._process.start()
         far.close()
         self._since = time.monotonic()
@@ -361,9 +368,11 @@ class _Watched:
         return number, how, time.monotonic() - self._since, 0.0
 
 
-def run(files: dict[str, list[bytes]], count: int, seed: int, workers: int) -> Iterator[tuple[int, str, float, float]]:
+def run(
+    files: dict[str, list[bytes]], count: int, seed: int, workers: int, *, make: Maker = make_analyzer
+) -> Iterator[tuple[int, str, float, float]]:
     """Number, outcome, seconds and peak memory in MB of each of `count` damaged images."""
-    watched = [_Watched(files, seed, range(first, count, workers)) for first in range(workers)]
+    watched = [_Watched(make, files, seed, range(first, count, workers)) for first in range(workers)]
     while alive := [one for one in watched if not one.pipe.closed]:
         ready = wait([one.pipe for one in alive], timeout=1.0)
         for one in alive:
@@ -390,7 +399,7 @@ def main() -> None:
         if arguments.keep:
             arguments.keep.mkdir(parents=True, exist_ok=True)
             (arguments.keep / f"{arguments.only}.{kind.lower()}").write_bytes(data)
-        print(kind, outcome(FaceAnalyzer(max_pixels=MAX_PIXELS, threads=1), data))
+        print(kind, outcome(make_analyzer(), data))
         return
 
     kinds = list(files)
