@@ -135,6 +135,15 @@ def test_float_image_with_nan():
     np.testing.assert_array_equal(decode(encoded(PIL.Image.fromarray(pixels), "TIFF"))[..., 0], [[0, 255], [128, 0]])
 
 
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [((-3e38, 3e38), [0, 255]), ((-1e-44, 1e-44), [0, 255]), ((0, 3e38), [0, 255]), ((-5, -5), [0, 0])],
+)
+def test_float_image_of_extreme_range(values, expected):
+    pixels = np.array([values], np.float32)
+    np.testing.assert_array_equal(decode(encoded(PIL.Image.fromarray(pixels), "TIFF"))[0, :, 0], expected)
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
 def test_cmyk(kind):
     image = decode(encoded(PIL.Image.new("CMYK", (16, 16), (0, 255, 255, 0)), kind))

@@ -60,11 +60,11 @@ def _eight_bit_gray(image: PIL.Image.Image) -> PIL.Image.Image:
     pixels: npt.NDArray[Any] = np.asarray(image)
     if image.mode.startswith("I;16"):
         return PIL.Image.fromarray((pixels >> 8).astype(np.uint8))
-    values = np.nan_to_num(pixels.astype(np.float32), posinf=0.0, neginf=0.0)
+    values: npt.NDArray[np.floating[Any]] = np.nan_to_num(pixels.astype(np.float32), posinf=0.0, neginf=0.0)
     low, high = min(float(values.min()), 0.0), float(values.max())
     if low < 0:
-        values -= low
-        full = high - low
+        values = values.astype(np.float64) - low  # the largest float32 and the smallest lie too far apart for it
+        full = (high - low) or 1.0
     else:
         ranges = ((1.0,) if image.mode == "F" else ()) + (255.0, 65535.0, 4294967295.0)
         full = next((top for top in ranges if high <= top), high)

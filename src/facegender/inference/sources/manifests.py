@@ -50,7 +50,7 @@ def photos_listed(manifest: str) -> Iterator[Source]:
     except (InputError, MissingExtraError):
         raise
     except Exception as error:  # the disk, the network, or whatever pyarrow and csv raise for damage
-        yield Unreadable.of(manifest, error)
+        yield Unreadable.damaged(manifest, error)
 
 
 def _names(manifest: str) -> Iterator[str]:
@@ -72,12 +72,12 @@ def lines(file: IO[bytes]) -> Iterator[str]:
 
 
 def _delimited_names(file: IO[bytes], manifest: str, delimiter: str) -> Iterator[str]:
-    text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
-    rows = csv.reader(text, delimiter=delimiter)
-    header = next(rows, [])
-    _check_column(header, manifest)
-    at = header.index(_COLUMN)
-    return (row[at] for row in rows if len(row) > at)
+    with io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="") as text:
+        rows = csv.reader(text, delimiter=delimiter)
+        header = next(rows, [])
+        _check_column(header, manifest)
+        at = header.index(_COLUMN)
+        yield from (row[at] for row in rows if len(row) > at)
 
 
 def _parquet_names(file: IO[bytes], manifest: str) -> Iterator[str]:
@@ -87,8 +87,8 @@ def _parquet_names(file: IO[bytes], manifest: str) -> Iterator[str]:
         raise MissingExtraError("pyarrow", "parquet") from None
     table = parquet.ParquetFile(file)
     _check_column(table.schema_arrow.names, manifest)
-    batches = table.iter_batches(_BATCH_ROWS, columns=[_COLUMN])
-    return (str(name) for batch in batches for name in batch.column(0).to_pylist() if name is not None)
+    for batch in table.iter_batches(_BATCH_ROWS, columns=[_COLUMN]):
+        yield from (str(name) for name in batch.column(0).to_pylist() if name is not None)
 
 
 def _check_column(header: list[str], manifest: str) -> None:
@@ -98,4 +98,6 @@ def _check_column(header: list[str], manifest: str) -> None:
 
 
 def _opened(manifest: str) -> AbstractContextManager[IO[bytes]]:
-    return open_url(manifest) if is_url(manifest) else Path(manifest).open("rb")
+    if is_url(manifest):
+        return open_url(manifest, seekable=url_path(manifest).lower().endswith(_PARQUET))
+    return Path(manifest).open("rb")

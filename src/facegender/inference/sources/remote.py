@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
-from typing import IO, Any
+from contextlib import AbstractContextManager, contextmanager
+from typing import IO, Any, cast
 from urllib.parse import urlsplit
 
 from facegender.errors import InputError, MissingExtraError
@@ -50,14 +50,19 @@ def check_protocol(url: str) -> None:
         raise MissingExtraError(package.partition(".")[0], "remote") from error
 
 
-def open_url(url: str) -> AbstractContextManager[IO[bytes]]:
-    """Open a file at a URL to be read once, from its beginning.
+@contextmanager
+def open_url(url: str, *, seekable: bool = False) -> Iterator[io.BufferedReader]:
+    """Open a file at a URL: one that is `seekable`, or to be read once, from its beginning.
 
     Raises:
         MissingExtraError, InputError: as for `check_protocol`.
         Exception: whatever the file system raises.
     """
-    return _opened(url, sock_read=TIMEOUT)
+    with (
+        _opened(url, stream=not seekable, sock_read=TIMEOUT) as file,
+        io.BufferedReader(cast(Any, file)) as buffered,
+    ):
+        yield buffered
 
 
 def fetch(name: str, url: str) -> bytes:
@@ -67,7 +72,7 @@ def fetch(name: str, url: str) -> bytes:
         ByteLimitError: more than `MAX_BYTES`.
         Exception: as for `open_url`.
     """
-    with _opened(url, total=TIMEOUT) as file:
+    with _opened(url, stream=True, total=TIMEOUT) as file:
         refuse_above_limit(name, getattr(file, "size", None) or 0)
         pieces, size = [], 0
         while piece := file.read(MAX_BYTES + 1 - size):
@@ -110,11 +115,11 @@ def _url_of(fs: Any, path: str) -> str:
     return str(fs.unstrip_protocol(path))
 
 
-def _opened(url: str, **timeout: float) -> AbstractContextManager[IO[bytes]]:
+def _opened(url: str, *, stream: bool, **timeout: float) -> AbstractContextManager[IO[bytes]]:
     fs, path = _file_system(url, **timeout)
     # Of the web one stream: asking for the size first would be a second request for each photo.
-    stream = {"block_size": 0, "size": 1} if _protocol(url) in _WEB else {}
-    file: AbstractContextManager[IO[bytes]] = fs.open(path, "rb", **stream)
+    options = {"block_size": 0, "size": 1} if stream and _protocol(url) in _WEB else {}
+    file: AbstractContextManager[IO[bytes]] = fs.open(path, "rb", **options)
     return file
 
 
@@ -130,8 +135,3 @@ def _file_system(url: str, **timeout: float) -> tuple[Any, str]:
         options["client_kwargs"] = {"timeout": aiohttp.ClientTimeout(sock_connect=TIMEOUT, **timeout)}
     fs, path = fsspec.core.url_to_fs(url, **options)
     return fs, path
-
-
-def buffered(file: IO[bytes]) -> io.BufferedReader:
-    """The same bytes with a look ahead, of a file that cannot go back."""
-    return io.BufferedReader(file)  # type: ignore[arg-type]

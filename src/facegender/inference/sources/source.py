@@ -157,6 +157,10 @@ class Remote(Source):
         return fetch(self.name, self.url)
 
 
+#: File systems raise the last four without a number, too.
+_NO_DAMAGE = (FacegenderError, MemoryError, FileNotFoundError, NotADirectoryError, PermissionError, TimeoutError)
+
+
 @dataclass(frozen=True, slots=True)
 class Unreadable(Source):
     """Stands in for photos that cannot be had: reading it says what is wrong.
@@ -170,11 +174,16 @@ class Unreadable(Source):
     message: str
 
     @classmethod
-    def of(cls, name: str, error: Exception, *, begun: bool = True) -> Unreadable:
+    def of(cls, name: str, error: Exception) -> Unreadable:
+        """For what reading has raised."""
+        known = as_photo_error(name, error)
+        return cls(name, type(known), str(known))
+
+    @classmethod
+    def damaged(cls, name: str, error: Exception, *, begun: bool = True) -> Unreadable:
         """For what an archive or a list has raised; `begun`: after some of it had been read."""
-        if isinstance(error, FacegenderError | MemoryError) or getattr(error, "errno", None) is not None:
-            known = as_photo_error(name, error)
-            return cls(name, type(known), str(known))
+        if isinstance(error, _NO_DAMAGE) or getattr(error, "errno", None) or getattr(error, "status", None):
+            return cls.of(name, error)
         if begun:
             return cls(name, TruncatedImageError, f"{name} is cut short or damaged: {error or type(error).__name__}")
         return cls(name, NotAnImageError, f"{name} is not what its name says, or damaged from its start: {error}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import importlib
+import io
 import lzma
 import tarfile
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 from facegender.errors import ByteLimitError, InputError, PhotoNotFoundError
-from facegender.inference.sources.remote import buffered, check_protocol, is_url, open_url
+from facegender.inference.sources.remote import check_protocol, is_url, open_url
 from facegender.inference.sources.source import Held, Slice, Source, Unreadable, is_photo, refuse_above_limit
 
 #: Of archives by their names.
@@ -67,7 +68,7 @@ def photos_in_tar(archive: str) -> Iterator[Source]:
     """
     if is_url(archive):
         check_protocol(archive)
-    begun = False
+    begun = not is_url(archive) and is_compressed(archive)
     try:
         for source in _members(archive):
             begun = True
@@ -76,7 +77,7 @@ def photos_in_tar(archive: str) -> Iterator[Source]:
     except InputError:
         raise
     except Exception as error:  # zlib, lzma, tarfile and file systems raise what they like
-        yield Unreadable.of(archive, error, begun=begun)
+        yield Unreadable.damaged(archive, error, begun=begun or not isinstance(error, tarfile.TarError))
 
 
 def _members(archive: str) -> Iterator[Source | None]:
@@ -88,14 +89,14 @@ def _members(archive: str) -> Iterator[Source | None]:
         return
     with (
         open_url(archive) if is_url(archive) else Path(archive).open("rb") as file,
-        tarfile.open(fileobj=_decompressed(archive, buffered(file)), mode="r|", tarinfo=_StrictInfo) as tar,
+        tarfile.open(fileobj=_decompressed(archive, file), mode="r|", tarinfo=_StrictInfo) as tar,
     ):
         for member in _headers(tar):
             yield _source(archive, member, lambda m: Held(f"{archive}/{m.name}", _content(tar, m)))
 
 
-def _decompressed(archive: str, file: IO[bytes]) -> IO[bytes]:
-    head = file.peek(6)  # type: ignore[attr-defined]
+def _decompressed(archive: str, file: io.BufferedReader) -> IO[bytes]:
+    head = file.peek(6)
     for magic, opener in _OPENERS.items():
         if head.startswith(magic):
             return opener(file)  # type: ignore[no-any-return]

@@ -67,7 +67,7 @@ class ZipMember(Source):
                     raise zipfile.BadZipFile("its header is not where the archive says")
                 file.seek(name + extra, 1)
                 with zipfile.ZipExtFile(file, "r", info) as member:
-                    data = member.read()
+                    data = member.read(self.size)  # without a number it would inflate all there is
         except NotImplementedError as error:
             raise PhotoReadError(f"cannot read {self.name}: {error}") from error
         except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError) as error:
@@ -102,7 +102,7 @@ def photos_in_zip(archive: str) -> Iterator[Source]:
             if end is None:
                 raise zipfile.BadZipFile("it has no directory")
     except Exception as error:
-        yield Unreadable.of(archive, error, begun=begun)
+        yield Unreadable.damaged(archive, error, begun=begun)
 
 
 def _end(file: IO[bytes]) -> tuple[int, int, int] | None:
