@@ -9,7 +9,6 @@ every frame alone is the yardstick beside real time. Adds its rows to results/en
 from __future__ import annotations
 
 import argparse
-import csv
 import io
 import statistics
 import tempfile
@@ -21,15 +20,13 @@ import av
 import cv2
 import numpy as np
 import PIL.Image
+from engine import Row, write
 
 from facegender.datasets.source import image_names, read_images
 from facegender.faces.types import Image
-from facegender.files import atomic_file
-from facegender.machine import machine
 from facegender.progress import track
 from facegender.video.analyze import VideoAnalyzer
 
-COLUMNS = ("measure", "value", "yardstick", "yardstick_value", "ratio", "command", "machine")
 WIDTH, HEIGHT, RATE = 1280, 720, 25
 SCENE_SECONDS, WALL = 4, 3
 REPEATS = 3
@@ -52,7 +49,7 @@ def main() -> None:
                 for fps in (5.0, 2.0)
             ),
         ]
-    write(arguments.output, rows)
+    write(arguments.output, rows, "python studies/video.py PHOTOS.tar")
 
 
 def _make(path: Path, source: Path, seconds: int) -> None:
@@ -100,30 +97,9 @@ def _times(film: Path, work: Callable[[Path], object]) -> float:
     return length / statistics.median(taken)
 
 
-def _row(measure: str, times: float) -> dict[str, str]:
+def _row(measure: str, times: float) -> Row:
     print(f"{measure}: {times:.1f}", flush=True)
-    value = f"{times:.2f}"
-    return {
-        "measure": measure,
-        "value": value,
-        "yardstick": "real time",
-        "yardstick_value": "1",
-        "ratio": value,
-        "command": "python studies/video.py PHOTOS.tar",
-        "machine": machine("av", "onnxruntime"),
-    }
-
-
-def write(path: Path, rows: list[dict[str, str]]) -> None:
-    """Put rows into a table in which others have theirs; those of the same measures go."""
-    kept = []
-    if path.exists():
-        with path.open(newline="", encoding="utf-8") as file:
-            kept = [row for row in csv.DictReader(file) if row["measure"] not in {new["measure"] for new in rows}]
-    with atomic_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows([*kept, *rows])
+    return measure, times, "real time", 1.0
 
 
 if __name__ == "__main__":
