@@ -58,6 +58,8 @@ def read_cells(cells: npt.NDArray[np.float32], height: int, width: int, min_scor
     if cells.shape != (VALUES, len(centres)):
         raise ValueError(f"{cells.shape} values for {len(centres)} cells of {VALUES}")
     chosen = np.flatnonzero(cells[0] >= min_score)
+    if not len(chosen):
+        return np.empty((0, VALUES), np.float32)
     values, centre, stride = cells[:, chosen].T, centres[chosen], strides[chosen, None]
     rows = np.empty((len(chosen), VALUES), np.float32)
     rows[:, 2:4] = np.exp(np.clip(values[:, 3:5], -_LOG_SIZE, _LOG_SIZE)) * stride

@@ -34,7 +34,7 @@ _SAME_FACE = 0.4
 _BLENDED = 0.5
 #: Images go through the network together up to this many pixels: with more, its features leave the cache, and each
 #: image takes longer.
-_BATCH_PIXELS = 640_000
+_BATCH_PIXELS = 300_000
 _BATCH_IMAGES = 16
 
 
@@ -223,12 +223,14 @@ def _batches(every: Iterator[Tile]) -> Iterator[list[Tile]]:
 
 def _faces(rows: FaceRows) -> list[Face]:
     """Each face once, largest first."""
+    if not len(rows):
+        return []
     points = rows[:, 4:14].reshape(-1, 5, 2)
     # A crop cannot be cut where the landmarks are all one point.
     sound = np.isfinite(rows).all(1) & (rows[:, 2:4] > 0).all(1) & (np.ptp(points, axis=1) > 0).any(1)
     rows = rows[sound]
     # The least score has been passed already.
-    kept = cv2.dnn.NMSBoxes(rows[:, :4].tolist(), rows[:, 14].tolist(), 0.0, _SAME_FACE) if len(rows) else []
+    kept = cv2.dnn.NMSBoxes(rows[:, :4].tolist(), rows[:, 14].tolist(), 0.0, _SAME_FACE)
     faces = [
         Face(box=(x, y, width, height), landmarks=_points(places), score=min(max(score, 0.0), 1.0))
         for x, y, width, height, *places, score in (_blended(rows[index], rows).tolist() for index in kept)

@@ -46,6 +46,8 @@ class Tile:
 
     def to_photo(self, rows: FaceRows) -> FaceRows:
         """The tile's own faces, in pixels of the full photo."""
+        if not len(rows):
+            return rows
         faces = rows.copy()
         faces[:, :14] *= np.array(self.zoom * 7, np.float32)
         faces[:, :2] += self.corner
@@ -64,12 +66,15 @@ def tiles(number: int, picture: Picture, scale: float) -> Iterator[Tile]:
         picture: the photo.
         scale: of its largest level, in pixels per pixel of the full photo.
     """
-    pixels = picture.pixels
+    pixels, whole = picture.pixels, None
     while True:
         width, height = (max(1, round(side * scale)) for side in (picture.width, picture.height))
         for y in _spans(pixels.shape[0], height):
             for x in _spans(pixels.shape[1], width):
-                image = resized(pixels[y.begin : y.end, x.begin : x.end], x.length, y.length)
+                if whole is None:
+                    image = resized(pixels[y.begin : y.end, x.begin : x.end], x.length, y.length)
+                else:  # from the level before: a quarter of a side is shrunk much faster than an odd part
+                    image = resized(whole, x.length, y.length)
                 yield Tile(
                     number,
                     image,
@@ -84,6 +89,7 @@ def tiles(number: int, picture: Picture, scale: float) -> Iterator[Tile]:
                 )
         if max(width, height) <= _LAST_LEVEL:
             return
+        whole = image if max(width, height) <= TILE else None
         scale /= _STEP
 
 

@@ -145,10 +145,10 @@ class FaceAnalyzer:
     def _crops(self, item: _Item, picture: Picture) -> Crops:
         """The crops of a photo's faces, from as many of its pixels as they can show."""
         template = self.classifier.card.template
-        wanted = min(1.0, max((template.scale(face.landmarks) for face in item.faces), default=0.0))
-        if picture.scale < wanted and not isinstance(item.photo, PhotoError):
+        if picture.scale < 1 and item.faces and not isinstance(item.photo, PhotoError):
             # Decoded for the detector, which does with less. Only photos with small faces are read twice.
-            again = self._read(item.name, item.photo, wanted)
+            wanted = min(1.0, max(template.scale(face.landmarks) for face in item.faces))
+            again = self._read(item.name, item.photo, wanted) if picture.scale < wanted else picture
             if isinstance(again, PhotoError):  # gone meanwhile
                 item.picture, item.faces = again, []
                 return np.empty((0, CROP_SIZE, CROP_SIZE, 3), np.uint8)

@@ -7,6 +7,7 @@ its process, or keeps it too long, becomes a result with an error, and the run g
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import signal
 import time
@@ -211,6 +212,7 @@ def _serve(pipe: Connection, make_stage: MakeStage) -> None:
     with suppress(OSError):
         try:
             stage = make_stage(threads=1)
+            gc.freeze()  # what was imported stays: no use in looking at it again and again
             pipe.send(None)
             while True:
                 pipe.send(stage(pipe.recv()))
