@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
+import os
 import signal
 import time
 from collections import deque
@@ -213,6 +214,7 @@ def _serve(pipe: Connection, make_stage: MakeStage) -> None:
         try:
             stage = make_stage(threads=1)
             gc.freeze()  # what was imported stays: no use in looking at it again and again
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libtiff and others speak to the terminal of their own accord
             pipe.send(None)
             while True:
                 pipe.send(stage(pipe.recv()))
