@@ -321,15 +321,15 @@ class _Job:
         return values
 
     def _interval(self, shares: FloatArray, weights: FloatArray, rng: np.random.Generator) -> tuple[float, float]:
-        """Percentiles of replicated shares, to which about one cluster of either kind is added.
+        """Percentiles of replicated shares, or of those with about one cluster of either kind added, what is wider.
 
         The bootstrap of five women knows of no men; with the two it is as wide as it should be (A. Agresti, B. Coull,
         "Approximate is better than exact", American Statistician 52, 1998), and a thousand clusters don't notice.
         """
         clusters = weights.sum() ** 2 / (weights**2).sum()
         one, other = rng.poisson(1.0, (2, len(shares)))
-        low, high = np.quantile((clusters * shares + one) / (clusters + one + other), self.tails)
-        return float(low), float(high)
+        ends = np.quantile([shares, (clusters * shares + one) / (clusters + one + other)], self.tails, axis=1)
+        return float(ends[0].min()), float(ends[1].max())
 
     def _plain(self, here: IntArray, read: npt.NDArray[np.bool_]) -> dict[str, float | None]:
         """The answers as they are."""

@@ -2,8 +2,8 @@
 
 Prior shift: what a classifier says of a woman or of a man is as in the validation; how many there are is not known. A
 collection's histogram is then a mixture of the two. Everything is vectorised over leading axes, so that a thousand
-bootstrap replicates are one call. Own code, because no quantification library (QuaPy 0.1.9 was looked at) knows
-weights, clusters, bins by quality, or uncertain error rates.
+bootstrap replicates are one call. Own code, because QuaPy (0.2.3), the library for this, resamples single items: it
+knows no weights, no photos with several faces, and no error rates by quality.
 """
 
 from __future__ import annotations

@@ -105,10 +105,10 @@ def method_text(survey: Survey) -> list[str]:
         f"face quality. {how}",
         f"{100 * survey.level:g} % intervals are percentiles of {survey.replicates:,} bootstrap replicates (seed "
         f"{survey.seed}), each of which draws the {survey.resampled} anew, with replacement, and the error rates from "
-        "the Dirichlet distribution that the counted faces leave (Rubin 1981); about one of either gender is added to "
-        "each (Agresti and Coull 1998). They hold if the classifier errs on these photos as it does on those. The "
-        "distance of fit is the total variation between the observed histogram and the fitted one; its p value is the "
-        "share of replicates whose misfit, less the observed one, is as large.",
+        "the Dirichlet distribution that the counted faces leave (Rubin 1981); or of the same with about one of either "
+        "gender added, where that is wider (Agresti and Coull 1998). They hold if the classifier errs on these photos "
+        "as it does on those. The distance of fit is the total variation between the observed histogram and the "
+        "fitted one; its p value is the share of replicates whose misfit, less the observed one, is as large.",
         "*Women* and *men* are faces that people would call female or male; the count says nothing of who the people "
         "are, and faces that were not found do not count.",
     ]
