@@ -7,10 +7,12 @@ them are women's is drawn with a known probability, the prevalence, which the in
 
 other half      of another random half of the same test faces: nothing is shifted, all that is promised must hold
 shipped         those that lie beside the weights, from validation photos
-labelled 200    of so many faces of the collection itself, drawn at random, as for --labelled
+labelled 200    of so many faces of the collection itself (of half of it at most), drawn at random, as for --labelled
 
 and collections are of all held-back sets (in the proportions of the validation faces), or shifted: faces of 12 to 24
 pixels, photos a quarter to a half as bright, Black people, people under 20, or LFW, which no network has seen.
+
+and once photos of one to four people, among them many couples, of whom the shares that show a woman or a man are held.
 
 Coverage is the share of 95 % intervals that hold the prevalence; bias, error and width are in points of a per cent.
 `em` is Saerens, Latinne and Decaestecker's on the calibrated probabilities, `count` the adjusted count of
@@ -23,8 +25,9 @@ import argparse
 import csv
 import shlex
 import sys
-import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -42,12 +45,32 @@ from facegender.survey.results import Collection, read_results
 _PREVALENCES = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
 _SHIFTED_PREVALENCES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _REPLICATES = 400
+_SHIFTS = ("shipped", "labelled 200", "labelled 500")
+_COLLECTIONS = {
+    "held back": ("other half", "shipped"),
+    "smaller": _SHIFTS,
+    "darker photos": _SHIFTS,
+    "darker skin": _SHIFTS,
+    "younger": _SHIFTS,
+    "LFW": _SHIFTS,
+    "photos of 1 to 4": ("other half",),
+}
 _MOST = 1000
 _CHILDREN = {"0-2", "3-9", "10-19", *map(str, range(20))}
 
 _COLUMNS = (
-    *("model", "collection", "rates", "method", "prevalence", "faces", "repetitions", "coverage", "width", "bias"),
-    *("root_mean_square_error", "plain_bias", "plain_root_mean_square_error", "warned", "command", "machine"),
+    *("model", "collection", "rates", "labelled", "method", "prevalence", "faces", "repetitions"),
+    *(
+        "coverage",
+        "width",
+        "bias",
+        "root_mean_square_error",
+        "plain_bias",
+        "plain_root_mean_square_error",
+        "warned",
+        "command",
+        "machine",
+    ),
 )
 
 
@@ -77,32 +100,44 @@ class Pool:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--repetitions", type=int, default=200)
+    parser.add_argument("--repetitions", type=int, default=400)
+    parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--output", type=Path, default=Path("results/survey_simulation.csv"))
     arguments = parser.parse_args()
     extra = {"command": shlex.join(["python", "studies/survey.py", *sys.argv[1:]]), "machine": machine()}
-    lines = []
-    for model in ("research", "open"):
-        collection = read_results([arguments.folder / model / "test.jsonl"])
-        shipped = shipped_rates(collection)
-        faces = known_faces(arguments.folder, model, shipped)
-        for pool in pools(faces):
-            plain = pool.name == "held back"
-            prevalences = _PREVALENCES if plain else _SHIFTED_PREVALENCES
-            every = ("other half", "shipped") if plain else ("shipped", "labelled 200", "labelled 500")
-            for rates in every:
-                few = arguments.repetitions if rates == "other half" else arguments.repetitions // 2
-                for prevalence in track(prevalences, f"{model}, {pool.name}, {rates}"):
-                    began = time.monotonic()
-                    made = simulate(pool, rates, shipped, prevalence, few)
-                    lines += [{"model": model, "collection": pool.name, "rates": rates} | row | extra for row in made]
-                    first = made[0]
-                    text = f"{first['method']} coverage {first['coverage']}, bias {first['bias']}"
-                    print(model, pool.name, rates, prevalence, text, f"{time.monotonic() - began:.0f} s", flush=True)
+    jobs = [
+        (arguments.folder, model, name, rates, prevalence, arguments.repetitions)
+        for model in ("research", "open")
+        for name, every in _COLLECTIONS.items()
+        for rates in every
+        for prevalence in (_PREVALENCES if name == "held back" else _SHIFTED_PREVALENCES)
+    ]
+    with ProcessPoolExecutor(arguments.jobs) as executor:
+        rows = list(track(executor.map(run, jobs), "simulating", total=len(jobs)))
     with atomic_file(arguments.output) as path, path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, _COLUMNS, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(lines)
+        writer.writerows(row | extra for some in rows for row in some)
+
+
+def run(job: tuple[Path, str, str, str, float, int]) -> list[dict[str, object]]:
+    """The rows of one collection, kind of rates and prevalence."""
+    folder, model, name, kind, prevalence, repetitions = job
+    shipped, everything = loaded(folder, model)
+    if name == "photos of 1 to 4":
+        rows = simulate_photos(everything["held back"], prevalence, repetitions // 2)
+    else:
+        few = repetitions if kind == "other half" else repetitions // 4
+        rows = simulate(everything[name], kind, shipped, prevalence, few)
+    print(*job[1:5], *(f"{row['method']} {row['coverage']} {row['bias']}," for row in rows[:2]), flush=True)
+    return [{"model": model, "collection": name, "rates": kind} | row for row in rows]
+
+
+@cache
+def loaded(folder: Path, model: str) -> tuple[ErrorRates, dict[str, Pool]]:
+    """The shipped rates and all faces."""
+    shipped = shipped_rates(read_results([folder / model / "test.jsonl"]))
+    return shipped, {pool.name: pool for pool in pools(known_faces(folder, model, shipped))}
 
 
 def known_faces(folder: Path, model: str, shipped: ErrorRates) -> pd.DataFrame:
@@ -122,7 +157,7 @@ def known_faces(folder: Path, model: str, shipped: ErrorRates) -> pd.DataFrame:
     test = test[test["dataset"].isin([*sets, "lfw"])]
     had = validation[validation["dataset"].isin(sets)].groupby(["dataset", "truth"]).size()
     mixed = test[test["version"] == "mixed"].groupby(["dataset", "truth"]).size()
-    chance = (had / mixed).to_dict()
+    chance = (had / mixed).dropna().to_dict()
     return test.assign(
         chance=[chance.get(key, 1.0) for key in zip(test["dataset"], test["truth"], strict=True)],
         person=test["path"].str.split("/", n=2).str[2] + test["dataset"],
@@ -154,12 +189,7 @@ def simulate(
     for repetition in range(repetitions):
         rates, source = shipped, pool
         if kind == "other half":
-            half = rng.random(len(pool.faces)) < 0.5
-            source = Pool(pool.name, pool.faces[half])
-            other = pool.faces[~half]
-            # In the proportions of the collections that they have to hold for.
-            weight = other["chance"] / other["chance"].max()
-            rates = rates_of(other[rng.random(len(other)) < weight])
+            source, rates = halved(pool, rng)
         collection = source.drawn(count, prevalence, rng)
         if kind.startswith("labelled"):
             chosen = rng.choice(count, min(int(kind.split()[1]), count // 2), replace=False)
@@ -175,28 +205,77 @@ def simulate(
         p_male = collection["p_male"].to_numpy()
         found["em"].append((saerens(p_male, rates), np.nan, np.nan, False))
         found["count"].append((adjusted_count(p_male, rates), np.nan, np.nan, False))
-    rows = []
-    for method, outcomes in found.items():
-        values = np.array(outcomes, float)
-        off, plain_off = 100 * (values[:, 0] - prevalence), 100 * (np.array(plain) - prevalence)
-        inside = (values[:, 1] <= prevalence) & (prevalence <= values[:, 2])
-        known = method in METHODS
-        rows.append(
-            {
-                "method": method,
-                "prevalence": prevalence,
-                "faces": count,
-                "repetitions": len(values),
-                "coverage": round(float(inside.mean()), 4) if known else "",
-                "width": round(float(100 * (values[:, 2] - values[:, 1]).mean()), 2) if known else "",
-                "bias": round(float(off.mean()), 2),
-                "root_mean_square_error": round(float(np.sqrt((off**2).mean())), 2),
-                "plain_bias": round(float(plain_off.mean()), 2),
-                "plain_root_mean_square_error": round(float(np.sqrt((plain_off**2).mean())), 2),
-                "warned": round(float(values[:, 3].mean()), 3) if known else "",
-            }
-        )
-    return rows
+    labelled = {"labelled": min(int(kind.split()[1]), count // 2)} if kind.startswith("labelled") else {}
+    return [summary(method, prevalence, count, some, plain) | labelled for method, some in found.items()]
+
+
+def summary(
+    method: str, truth: float, count: int, outcomes: list[tuple[float, float, float, bool]], plain: list[float]
+) -> dict[str, object]:
+    """One row: of estimates with their ends and whether the tool warned; ends are nan where there are none."""
+    values = np.array(outcomes, float)
+    off, plain_off = 100 * (values[:, 0] - truth), 100 * (np.array(plain) - truth)
+    inside = (values[:, 1] <= truth) & (truth <= values[:, 2])
+    known = not np.isnan(values[:, 1]).any()
+    return {
+        "method": method,
+        "prevalence": round(truth, 4),
+        "faces": count,
+        "repetitions": len(values),
+        "coverage": round(float(inside.mean()), 4) if known else "",
+        "width": round(float(100 * (values[:, 2] - values[:, 1]).mean()), 2) if known else "",
+        "bias": round(float(off.mean()), 2),
+        "root_mean_square_error": round(float(np.sqrt((off**2).mean())), 2),
+        "plain_bias": round(float(plain_off.mean()), 2),
+        "plain_root_mean_square_error": round(float(np.sqrt((plain_off**2).mean())), 2),
+        "warned": round(float(values[:, 3].mean()), 3) if known else "",
+    }
+
+
+def halved(pool: Pool, rng: np.random.Generator) -> tuple[Pool, ErrorRates]:
+    """One half to draw from, and error rates from the other, in the proportions of what is drawn."""
+    half = rng.random(len(pool.faces)) < 0.5
+    other = pool.faces[~half]
+    kept = rng.random(len(other)) < other["chance"] / other["chance"].max()
+    return Pool(pool.name, pool.faces[half]), rates_of(other[kept])
+
+
+def simulate_photos(pool: Pool, prevalence: float, repetitions: int) -> list[dict[str, object]]:
+    """Photos of one person (half of them), of two (most of them a woman and a man), of three and of four."""
+    rng = np.random.default_rng([2020, round(1000 * prevalence)])
+    share, count = {1: 0.5, 2: 0.3, 3: 0.1, 4: 0.1}, 500
+    missing = {
+        word: {1: q, 2: 0.4 * q, 3: q**3, 4: q**4} for word, q in (("women", 1 - prevalence), ("men", prevalence))
+    }
+    truth = {word: 1 - sum(share[m] * none[m] for m in share) for word, none in missing.items()}
+    found: dict[str, list[tuple[float, float, float, bool]]] = {word: [] for word in truth}
+    plain: dict[str, list[float]] = {word: [] for word in truth}
+    for repetition in range(repetitions):
+        source, rates = halved(pool, rng)
+        sizes = rng.choice(list(share), count, p=list(share.values()))
+        genders = []
+        for size in sizes.tolist():
+            couple = size == 2 and rng.random() < 0.6
+            same = size == 2 and not couple
+            women = rng.random(1 if same else size) < prevalence
+            genders.append([False, True] if couple else women.tolist() * (2 if same else 1))
+        photo, gender = np.repeat(np.arange(count), sizes), np.concatenate(genders)
+        parts = []
+        for label, here in ((0, gender), (1, ~gender)):
+            there = source.faces[source.faces["truth"] == label]
+            chance = there["chance"].to_numpy()
+            chosen = rng.choice(len(there), here.sum(), replace=False, p=chance / chance.sum())
+            parts.append(there.iloc[chosen].assign(photo=photo[here]))
+        faces = pd.concat(parts)
+        table = faces[["photo", "quality", "p_male", "label"]].assign(face=np.arange(len(faces)), seconds=1.0)
+        photos = pd.DataFrame({"path": map(str, range(count)), "weight": 1.0, "error_kind": None})
+        collection = Collection("photos", photos, table, [])
+        row = survey(collection, rates, unit="photos", replicates=_REPLICATES, seed=repetition, local=True).everyone
+        found["women"].append((row.women, row.women_low, row.women_high, row.misfit))
+        found["men"].append((row.men, row.men_low, row.men_high, row.misfit))
+        plain["women"].append(row.plain_women)
+        plain["men"].append(row.plain_men)
+    return [summary(f"photos with {word}", truth[word], count, found[word], plain[word]) for word in truth]
 
 
 def rates_of(faces: pd.DataFrame) -> ErrorRates:
