@@ -23,6 +23,19 @@ def test_every_format_says_the_same(write, tmp_path, couples, suffix):
     assert read.model == ("tiny", "ab" * 32)
 
 
+def test_several_files_are_one_collection(write, tmp_path, couples):
+    files = [
+        write(tmp_path / "a.jsonl", [photo("none.jpg"), photo("bad.jpg", error="truncated")]),
+        write(tmp_path / "b.csv", [photo("one.jpg", [(1, 0.1)])]),
+        write(tmp_path / "c.parquet", [photo("empty.jpg")]),
+        write(tmp_path / "d.sqlite", couples),
+    ]
+    read = read_results(files)
+    assert (len(read.photos), len(read.faces)) == (804, 1201)
+    assert read.photos["path"][read.faces["photo"].iloc[0]] == "one.jpg"
+    assert read.photos["error_kind"].notna().sum() == 41
+
+
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv"])
 def test_tracks_of_videos(tmp_path, suffix):
     tracks = [

@@ -19,6 +19,8 @@ Kind: TypeAlias = Literal["photos", "videos"]
 
 #: Columns of a face or track; all others of a table belong to the photo or video.
 _FACE = ("face", "track", "x", "y", "w", "h", "score", "quality", "p_male", "label", "begin", "end", "seconds", "faces")
+_NUMBERS = ("face", "track", "quality", "p_male", "seconds", "weight", "width", "height", "duration")
+_WORDS = ("label", "error_kind", "error_message")
 _NEEDED = ("path", "quality", "p_male", "label")
 _SUFFIXES = {".jsonl": "JSON Lines", ".csv": "CSV", ".parquet": "Parquet", ".sqlite": "SQLite", ".db": "SQLite"}
 
@@ -149,6 +151,12 @@ def _read(path: Path) -> pd.DataFrame:
         raise InputError(f"{path} has a face without a number or with an unknown label")
     for column, high in (("p_male", 1.0), ("quality", 1.0), *([("seconds", np.inf)] if number == "track" else [])):
         _numbers(table.loc[found, column], column, path, 0.0, high)
+    # Of one kind in all files, also where a column is empty.
+    for column in table.columns:
+        if column in _NUMBERS:
+            table[column] = pd.to_numeric(table[column], errors="coerce").astype(float)
+        elif column in _WORDS:
+            table[column] = table[column].astype(object)
     return table
 
 
@@ -160,18 +168,23 @@ def _numbers(values: pd.Series, column: str, path: Path, low: float, high: float
 
 
 def _json_lines(path: Path) -> pd.DataFrame:
-    rows: list[dict[str, Any]] = []
-    number = 0
+    columns: dict[str, list[Any]] = {}
+    number, count = 0, 0
     try:
         with path.open(encoding="utf-8") as file:
             for line in file:
                 number += 1
-                rows += _flat(json.loads(line))
+                for row in _flat(json.loads(line)):
+                    for key in row.keys() - columns.keys():
+                        columns[key] = [None] * count
+                    for key, values in columns.items():
+                        values.append(row.get(key))
+                    count += 1
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"line {number} of {path} is no record of facegender predict") from error
-    return pd.DataFrame(rows)
+    return pd.DataFrame(columns)
 
 
 def _flat(record: Mapping[str, Any]) -> list[dict[str, Any]]:
