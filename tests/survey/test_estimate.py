@@ -8,7 +8,9 @@ import pytest
 
 from facegender.errors import InputError
 from facegender.survey.compositions import find_patterns, photos_with
-from facegender.survey.estimate import EVERYONE, UNKNOWN, survey
+from facegender.survey.estimate import survey
+from facegender.survey.groups import UNKNOWN
+from facegender.survey.outcome import EVERYONE
 from facegender.survey.prevalence import METHODS, adjusted, mixture, overall
 from facegender.survey.results import Collection, read_results
 

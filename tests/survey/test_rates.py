@@ -8,13 +8,13 @@ import pytest
 
 from facegender import weights
 from facegender.errors import InputError
+from facegender.survey.labels import read_labels
 from facegender.survey.rates import (
     COARSE_SCORES,
     SCORES,
     count_rates,
     load_rates,
     measure_rates,
-    read_labels,
     shipped_rates,
 )
 from facegender.survey.results import read_results

@@ -15,7 +15,7 @@ from rich.table import Table
 from facegender.cli.root import app, say
 
 if TYPE_CHECKING:
-    from facegender.survey.estimate import Survey
+    from facegender.survey.outcome import Survey
 
 
 @app.command()

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Literal, TypeAlias, get_args
+from dataclasses import asdict
 
 import numpy as np
 import numpy.typing as npt
@@ -15,113 +12,15 @@ from scipy.sparse import csr_matrix, hstack
 from facegender.errors import InputError
 from facegender.progress import Bar
 from facegender.survey.compositions import find_patterns, photos_with
+from facegender.survey.groups import groups_of, order
+from facegender.survey.notes import warnings
+from facegender.survey.outcome import EVERYONE, UNITS, Estimate, Survey, Unit
 from facegender.survey.prevalence import METHODS, FloatArray, IntArray, Method, overall
 from facegender.survey.rates import ErrorRates
 from facegender.survey.results import Collection
 
-Unit: TypeAlias = Literal["faces", "photos", "screen-time"]
-UNITS: tuple[Unit, ...] = get_args(Unit)
-
-EVERYONE = "all"
-#: The group of photos that the grouping column says nothing of.
-UNKNOWN = "(unknown)"
-
 #: From so many videos on they are resampled whole; of fewer, their tracks.
 _MANY_VIDEOS = 20
-#: With fewer photos (or videos, or tracks) an interval from resampling is too narrow.
-FEW = 30
-#: A misfit that chance explains less often than this, and that is larger than that, is worth a warning.
-_CHANCE, _MISFIT = 0.05, 0.02
-#: Error rates of a quality bin from fewer faces of a gender than this are called few, where this share of faces are.
-_FEW_RATES, _MUCH = 100, 0.1
-
-_DATE = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?")
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """One row of a survey. Shares are in [0, 1]; None where there is nothing that they could be of.
-
-    Attributes:
-        group: value of the grouping column, or `EVERYONE`.
-        photos: photos (or videos) that were read.
-        not_read: those that were not.
-        faceless: of those read, without a face that counts.
-        faces: faces (or tracks) that count.
-        left_out: faces below the least quality.
-        clusters: what is resampled: photos with faces, or all that were read, or tracks, or videos.
-        represented: faces, photos or seconds that the shares are of; sampled photos stand for others.
-        uncertain: share of faces that the classifier did not answer.
-        plain_women, plain_men: from the answers as they are, `uncertain` passed over.
-        women, women_low, women_high: corrected, with its interval.
-        men, men_low, men_high: the same; faces and screen time are shared between women and men, photos are not.
-        fit_distance: how far the faces' scores are from what the error rates can explain: the share of faces that
-            would need another score.
-        fit_p: how often chance does as much.
-    """
-
-    group: str
-    photos: int
-    not_read: int
-    faceless: int
-    faces: int
-    left_out: int
-    clusters: int
-    represented: float
-    uncertain: float | None = None
-    plain_women: float | None = None
-    plain_men: float | None = None
-    women: float | None = None
-    women_low: float | None = None
-    women_high: float | None = None
-    men: float | None = None
-    men_low: float | None = None
-    men_high: float | None = None
-    fit_distance: float | None = None
-    fit_p: float | None = None
-
-    @property
-    def few(self) -> bool:
-        """Its interval is not to be trusted."""
-        return self.clusters < FEW
-
-    @property
-    def misfit(self) -> bool:
-        """The error rates do not explain the scores."""
-        return not self.few and self.fit_p is not None and self.fit_p < _CHANCE and (self.fit_distance or 0) > _MISFIT
-
-
-@dataclass(frozen=True)
-class Survey:
-    """What a survey found.
-
-    Attributes:
-        unit, method, level, replicates, seed, min_quality, group_by: as asked for.
-        resampled: what the bootstrap draws, in words.
-        ordered: the groups have an order, such as years.
-        everyone: all photos.
-        groups: one each, in order; empty without a grouping.
-        rates: the classifier's.
-        local: the rates are from the collection itself.
-        population: photos that the results were sampled from; None where they were not.
-        warnings: sentences for people.
-    """
-
-    unit: Unit
-    method: Method
-    level: float
-    replicates: int
-    seed: int
-    min_quality: float
-    group_by: str | None
-    resampled: str
-    ordered: bool
-    everyone: Estimate
-    groups: Sequence[Estimate]
-    rates: ErrorRates
-    local: bool
-    population: int | None
-    warnings: Sequence[str]
 
 
 def survey(
@@ -165,12 +64,12 @@ def survey(
             remedy="lower --min-quality" if len(collection.faces) else "look at the errors in the results",
         )
     job = _Job(collection, faces, rates, unit, method, level, replicates, seed)
-    names, ordered = _groups(collection.photos, group_by)
+    names, ordered = groups_of(collection.photos, group_by)
     values = list(dict.fromkeys(names)) if group_by else []
     with Bar("resampling", total=1 + len(values)) as bar:
         everyone = job.estimate(EVERYONE, np.ones(len(collection.photos), bool), 0)
         groups = []
-        for number, value in enumerate(sorted(values, key=_place(ordered)), 1):
+        for number, value in enumerate(sorted(values, key=order(ordered)), 1):
             bar.step()
             groups.append(job.estimate(value, np.asarray(names) == value, number))
     samples = [run["sample"] for run in collection.runs]
@@ -191,7 +90,14 @@ def survey(
         rates=rates,
         local=local,
         population=population,
-        warnings=_warnings(job, everyone, groups, local),
+        warnings=warnings(
+            collection,
+            rates,
+            [everyone, *groups],
+            by_quality=job.by_quality(),
+            resampled=job.resampled,
+            local=local,
+        ),
     )
 
 
@@ -271,6 +177,12 @@ class _Job:
         amount = self.amount[here]
         values["uncertain"] = float(amount[self.label[here] == "uncertain"].sum() / max(amount.sum(), 1e-12))
         return Estimate(**{**asdict(row), **values, **self._plain(here, read)})
+
+    def by_quality(self) -> FloatArray:
+        """Share of what is counted in each quality bin."""
+        bins, columns = self.rates.female.shape
+        share: FloatArray = np.bincount(self.cell // columns, self.amount, bins) / self.amount.sum()
+        return share
 
     def _faces(self, here: IntArray, cluster: IntArray, rng: np.random.Generator) -> dict[str, float]:
         """Shares among faces or seconds, and how well the histograms fit."""
@@ -396,66 +308,3 @@ def _check(
             f"neither the results nor the metadata have a column {group_by!r}",
             remedy=f"they have: {', '.join(map(str, collection.photos.columns))}",
         )
-
-
-def _groups(photos: pd.DataFrame, group_by: str | None) -> tuple[list[str], bool]:
-    """The group of each photo in words, and whether groups have an order."""
-    if group_by is None:
-        return [], False
-    words = [_word(value) for value in photos[group_by]]
-    known = {word for word in words if word != UNKNOWN}
-    return words, bool(known) and (all(map(_number, known)) or all(_DATE.fullmatch(word) for word in known))
-
-
-def _word(value: object) -> str:
-    if value is None or value is pd.NaT or (isinstance(value, float) and np.isnan(value)):
-        return UNKNOWN
-    if isinstance(value, (float, np.floating)) and float(value).is_integer():
-        return str(int(value))  # a year, beside photos without one
-    return str(value).strip() or UNKNOWN
-
-
-def _number(word: str) -> bool:
-    return re.fullmatch(r"-?\d+(\.\d+)?", word) is not None
-
-
-def _place(ordered: bool) -> Callable[[str], tuple[bool, float, str]]:
-    """The order of groups: by number or by word, the unknown last."""
-
-    def key(word: str) -> tuple[bool, float, str]:
-        return word == UNKNOWN, float(word) if ordered and _number(word) else 0.0, word
-
-    return key
-
-
-def _warnings(job: _Job, everyone: Estimate, groups: Sequence[Estimate], local: bool) -> list[str]:
-    said = []
-    if bad := [row for row in (everyone, *groups) if row.misfit]:
-        which = ", ".join(f"{row.group} ({100 * (row.fit_distance or 0):.1f} %)" for row in bad)
-        said.append(
-            f"The error rates do not explain the scores of {which}: this share of the faces would need another score. "
-            "The rates may not hold here, and the intervals do not know of it: label a sample and pass --labelled."
-        )
-    if not local:
-        said.append(
-            "The error rates are from other photos than these. If the classifier errs otherwise here, the corrected "
-            "shares are off by more than their intervals say; only labels of a random sample of these photos "
-            "(--labelled) can tell."
-        )
-        if job.collection.kind == "videos":
-            said.append("They are of single photos, and a track's score is the mean of several looks.")
-        found = job.collection.detectors
-        if job.rates.detector and found and found != {job.rates.detector}:
-            said.append("The results were made with another face detector than the error rates.")
-    share = np.bincount(job.cell // job.rates.female.shape[1], job.amount, job.rates.female.shape[0]) / job.amount.sum()
-    for (name, women, _, men, _), part in zip(job.rates.summary(), share.tolist(), strict=True):
-        if part > _MUCH and min(women, men) < _FEW_RATES:
-            said.append(
-                f"{100 * part:.0f} % of what is counted has a quality of {name}, where the error rates are from "
-                f"{women} women's and {men} men's faces only."
-            )
-    if few := [row.group for row in (everyone, *groups) if row.few]:
-        said.append(
-            f"Fewer than {FEW} {job.resampled} to resample, so an interval that is too narrow: {', '.join(few)}."
-        )
-    return said

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from facegender.evaluation.plots import new_figure, plain, save_figure
 from facegender.files import atomic_file
 from facegender.report import Section, picture, table, write_report
-from facegender.survey.estimate import Estimate, Survey, Unit
+from facegender.survey.outcome import Estimate, Survey, Unit
 
 #: Colour-blind safe (Okabe and Ito), as elsewhere.
 _COLOURS = {"women": "#d55e00", "men": "#0072b2"}
