@@ -12,6 +12,7 @@ from facegender.survey.estimate import survey
 from facegender.survey.groups import UNKNOWN
 from facegender.survey.outcome import EVERYONE
 from facegender.survey.prevalence import METHODS, adjusted, mixture, overall
+from facegender.survey.rates import count_rates
 from facegender.survey.results import Collection, read_results
 
 from .conftest import answer, draw, photo
@@ -144,6 +145,9 @@ def test_screen_time_counts_seconds(rates):
     assert (found.unit, found.resampled) == ("screen-time", "tracks")
     assert found.everyone.represented == pytest.approx(3000)
     assert found.everyone.women == pytest.approx(0.9, abs=0.03)
+    long.faces["seconds"] = np.where(long.faces["photo"] == 0, 9.0, 0.0)
+    off = survey(long, rates, group_by="path", replicates=100).groups[1]
+    assert (off.faces, off.women) == (300, None)
     assert survey(long, rates, unit="faces", replicates=100).everyone.women == pytest.approx(0.5, abs=0.05)
 
 
@@ -188,3 +192,17 @@ def test_what_cannot_be_counted(write, tmp_path, rates):
     ):
         with pytest.raises(InputError, match=message):
             survey(some, rates, **options)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.4])
+def test_intervals_hold_what_they_promise(share):
+    """Of 100 collections, with error rates measured anew for each (studies/survey.py does it with real faces)."""
+    held = 0
+    for number in range(100):
+        rng = np.random.default_rng(number)
+        known = np.repeat([0, 1], 300)
+        measured = count_rates(*draw(rng, known), known)
+        genders = (rng.random(400) > share).astype(int)
+        found = survey(collection(genders, seed=1000 + number), measured, replicates=200).everyone
+        held += found.women_low <= share <= found.women_high
+    assert held >= 91

@@ -112,11 +112,12 @@ def test_absent_files_and_two_models(write, tmp_path):
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_metadata_is_joined_on_path(write, tmp_path, suffix):
     results = read_results([write(tmp_path / "a.jsonl", [photo("a.jpg"), photo("b.jpg"), photo("NA")])])
-    rows = pd.DataFrame({"path": ["b.jpg", "a.jpg", "c.jpg"], "section": ["NA", "news", "x"]})
+    rows = pd.DataFrame({"path": ["b.jpg", "a.jpg", "c.jpg"], "section": ["NA", "news", "x"], "weight": ["7"] * 3})
     path = tmp_path / f"more{suffix}"
     rows.to_csv(path, index=False) if suffix == ".csv" else rows.to_parquet(path)
     joined = join_metadata(results, path).photos
     assert list(joined["path"]) == ["a.jpg", "b.jpg", "NA"]
+    assert set(joined["weight"]) == {1.0}
     assert list(joined["section"].fillna("none")) == ["news", "NA", "none"]
 
 

@@ -168,7 +168,7 @@ class _Job:
             clusters=clusters,
             represented=float(represented),
         )
-        if not len(here):
+        if not self.amount[here].sum() > 0:
             return row
         rng = np.random.default_rng([self.seed, 1 + number])
         values = self._faces(here, cluster, rng)

@@ -21,6 +21,8 @@ Kind: TypeAlias = Literal["photos", "videos"]
 _FACE = ("face", "track", "x", "y", "w", "h", "score", "quality", "p_male", "label", "begin", "end", "seconds", "faces")
 _NUMBERS = ("face", "track", "quality", "p_male", "seconds", "weight", "width", "height", "duration")
 _WORDS = ("label", "error_kind", "error_message")
+#: What metadata cannot replace.
+_OURS = ("weight", "error_kind")
 _NEEDED = ("path", "quality", "p_male", "label")
 _SUFFIXES = {".jsonl": "JSON Lines", ".csv": "CSV", ".parquet": "Parquet", ".sqlite": "SQLite", ".db": "SQLite"}
 
@@ -108,7 +110,7 @@ def read_results(paths: Sequence[Path]) -> Collection:
 def join_metadata(collection: Collection, metadata: Path) -> Collection:
     """The collection with the columns of a CSV or Parquet file that has one row a `path`.
 
-    A photo without a row there gets None.
+    A photo without a row there gets None. Weights and errors stay those of the results.
 
     Raises:
         InputError: the file cannot be read, has no such column, two rows for a path, or no path of the results.
@@ -127,6 +129,7 @@ def join_metadata(collection: Collection, metadata: Path) -> Collection:
             remedy=f"it begins with {table['path'].iloc[0] if len(table) else 'nothing'}, "
             f"they with {collection.photos['path'].iloc[0]}: write the paths alike",
         )
+    table = table.drop(columns=[column for column in _OURS if column in table])
     kept = collection.photos.drop(columns=[c for c in table.columns if c != "path" and c in collection.photos])
     return Collection(collection.kind, kept.merge(table, on="path", how="left"), collection.faces, collection.runs)
 
