@@ -203,10 +203,11 @@ def simulate(
             found[method].append((outcome.women, outcome.women_low, outcome.women_high, outcome.misfit))
         plain.append(outcome.plain_women)
         p_male = collection["p_male"].to_numpy()
-        found["em"].append((saerens(p_male, rates), np.nan, np.nan, False))
+        if not kind.startswith("labelled"):  # it knows no labels, only the prior at which the answers are calibrated
+            found["em"].append((saerens(p_male, rates), np.nan, np.nan, False))
         found["count"].append((adjusted_count(p_male, rates), np.nan, np.nan, False))
     labelled = {"labelled": min(int(kind.split()[1]), count // 2)} if kind.startswith("labelled") else {}
-    return [summary(method, prevalence, count, some, plain) | labelled for method, some in found.items()]
+    return [summary(method, prevalence, count, some, plain) | labelled for method, some in found.items() if some]
 
 
 def summary(
