@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from facegender.cli import app
 from facegender.errors import InputError
 from facegender.inference.parts import run_file
+from facegender.survey.results import read_results
 
 
 @pytest.fixture
@@ -112,6 +113,19 @@ def test_sqlite(run, photos, tmp_path):
     [(labels, faces)] = database.execute("SELECT COUNT(DISTINCT label), COUNT(face) FROM faces")
     database.close()
     assert (labels, faces) == (1, 40)
+
+
+def test_surveys_read_every_format(run, photos, tmp_path):
+    read = []
+    for suffix in ("jsonl", "csv", "parquet", "sqlite"):
+        out = tmp_path / f"out.{suffix}"
+        run(photos, "-o", out, "--sample", "30")
+        read.append(read_results([out]))
+    for collection in read:
+        assert collection.model[0] == "tiny"
+        assert collection.photos["weight"].tolist() == [41 / 30] * 30
+        assert collection.faces.equals(read[0].faces)
+        assert collection.photos["path"].equals(read[0].photos["path"])
 
 
 def test_a_sample_is_drawn_and_weighted(run, photos, tmp_path):

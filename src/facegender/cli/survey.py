@@ -1,0 +1,125 @@
+"""``facegender survey``: how often women and men appear, with an interval."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from facegender.cli.root import app, say
+
+if TYPE_CHECKING:
+    from facegender.survey.outcome import Survey
+
+
+@app.command()
+def survey(
+    results: Annotated[list[Path], typer.Argument(help="What facegender predict wrote, of photos or of videos.")],
+    metadata: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="CSV or Parquet with a column path and any to group by.")
+    ] = None,
+    group_by: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="A survey of each value: year, section, channel, ...")
+    ] = None,
+    unit: Annotated[
+        str | None,
+        typer.Option(
+            help="faces, photos (showing at least one) or screen-time.  [default: faces; of videos screen-time]"
+        ),
+    ] = None,
+    labelled: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CSV", help="path, label of a random sample of these photos: error rates of your own collection."
+        ),
+    ] = None,
+    rates: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Error rates measured before.  [default: those of the shipped model]"),
+    ] = None,
+    min_quality: Annotated[float, typer.Option(help="Leave out faces of less quality.", min=0.0, max=1.0)] = 0.0,
+    method: Annotated[str, typer.Option(help="mixture or adjusted: how the count is corrected.")] = "mixture",
+    level: Annotated[float, typer.Option(help="Of the intervals.")] = 0.95,
+    bootstrap: Annotated[int, typer.Option(metavar="N", help="Replicates.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder for survey.csv, survey.json, trend.png and report.html."),
+    ] = None,
+) -> None:
+    """Estimate how often women and men appear, corrected for the classifier's own errors, with intervals."""
+    from facegender.errors import InputError, MissingExtraError
+
+    for package in ("pandas", "scipy", "matplotlib", "markdown_it"):
+        if find_spec(package) is None:
+            raise MissingExtraError(package, "survey")
+    from facegender.survey.estimate import survey as estimate
+    from facegender.survey.rates import load_rates, measure_rates, shipped_rates
+    from facegender.survey.report import write_survey
+    from facegender.survey.results import join_metadata, read_results
+
+    if labelled is not None and rates is not None:
+        raise InputError("--labelled and --rates cannot both be given", remedy="give one")
+    command = shlex.join(["facegender", *sys.argv[1:]])
+    collection = read_results(results)
+    if metadata is not None:
+        collection = join_metadata(collection, metadata)
+    if labelled is not None:
+        source = f"labelled by hand in a sample of the collection, {labelled.name}"
+        errors = measure_rates(collection, labelled, source=source, command=command)
+    else:
+        errors = shipped_rates(collection) if rates is None else load_rates(rates)
+    found = estimate(
+        collection,
+        errors,
+        unit=unit,  # type: ignore[arg-type]  # checked there
+        method=method,  # type: ignore[arg-type]
+        group_by=group_by,
+        min_quality=min_quality,
+        level=level,
+        replicates=bootstrap,
+        seed=seed,
+        local=labelled is not None,
+    )
+    _print(found)
+    if output is not None:
+        files = write_survey(output, found, command)
+        if labelled is not None:
+            errors.save(output / "rates.errors.json")
+            files.append(output / "rates.errors.json")
+        for path in files:
+            print(path)
+
+
+def _print(found: Survey) -> None:
+    from facegender.survey.report import interval, share
+
+    # In a pipe there is no right width: let every row be one line.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    table = Table(
+        title=f"share of {found.unit}, {100 * found.level:g} % intervals; * too few for its interval",
+        title_justify="left",
+    )
+    table.add_column(found.group_by or "")
+    of_photos = found.unit == "photos"
+    headings = ["read", "not read", "faces", "left out", "women %", "interval", "men %"]
+    headings += ["interval", "plain women %", "plain men %"] if of_photos else ["plain women %"]
+    for heading in (*headings, "uncertain %", "misfit %"):
+        table.add_column(heading, justify="right")
+    for row in (found.everyone, *found.groups):
+        table.add_row(
+            f"{row.group}{'*' if row.few else ''}",
+            *(f"{row.photos:,}", f"{row.not_read:,}", f"{row.faces:,}", f"{row.left_out:,}"),
+            *(share(row.women), interval(row.women_low, row.women_high), share(row.men)),
+            *((interval(row.men_low, row.men_high), share(row.plain_women)) if of_photos else ()),
+            *(share(row.plain_men if of_photos else row.plain_women), share(row.uncertain), share(row.fit_distance)),
+        )
+    console.print(table)
+    for warning in found.warnings:
+        say(f"note: {warning}")

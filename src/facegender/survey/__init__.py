@@ -1,0 +1,1 @@
+"""How often women and men appear in a collection, corrected for the classifier's errors. Needs the extra ``survey``."""

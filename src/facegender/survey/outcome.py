@@ -1,0 +1,106 @@
+"""What a survey finds: a row for all photos, one for each group, and what has to be said beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
+
+from facegender.survey.prevalence import Method
+from facegender.survey.rates import ErrorRates
+
+Unit: TypeAlias = Literal["faces", "photos", "screen-time"]
+UNITS: tuple[Unit, ...] = get_args(Unit)
+
+EVERYONE = "all"
+
+#: With fewer photos (or videos, or tracks) an interval from resampling is too narrow.
+FEW = 30
+#: A misfit that chance explains less often than this, and that is larger than that, is worth a warning.
+_CHANCE, _MISFIT = 0.05, 0.02
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One row of a survey. Shares are in [0, 1]; None where there is nothing that they could be of.
+
+    Attributes:
+        group: value of the grouping column, or `EVERYONE`.
+        photos: photos (or videos) that were read.
+        not_read: those that were not.
+        faceless: of those read, without a face that counts.
+        faces: faces (or tracks) that count.
+        left_out: faces below the least quality.
+        clusters: what is resampled: photos with faces, or all that were read, or tracks, or videos.
+        represented: faces, photos or seconds that the shares are of; sampled photos stand for others.
+        uncertain: share of faces that the classifier did not answer.
+        plain_women, plain_men: from the answers as they are, `uncertain` passed over.
+        women, women_low, women_high: corrected, with its interval.
+        men, men_low, men_high: the same; faces and screen time are shared between women and men, photos are not.
+        fit_distance: how far the faces' scores are from what the error rates can explain: the share of faces that
+            would need another score.
+        fit_p: how often chance does as much.
+    """
+
+    group: str
+    photos: int
+    not_read: int
+    faceless: int
+    faces: int
+    left_out: int
+    clusters: int
+    represented: float
+    uncertain: float | None = None
+    plain_women: float | None = None
+    plain_men: float | None = None
+    women: float | None = None
+    women_low: float | None = None
+    women_high: float | None = None
+    men: float | None = None
+    men_low: float | None = None
+    men_high: float | None = None
+    fit_distance: float | None = None
+    fit_p: float | None = None
+
+    @property
+    def few(self) -> bool:
+        """Its interval is not to be trusted."""
+        return self.clusters < FEW
+
+    @property
+    def misfit(self) -> bool:
+        """The error rates do not explain the scores."""
+        return not self.few and self.fit_p is not None and self.fit_p < _CHANCE and (self.fit_distance or 0) > _MISFIT
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a survey found.
+
+    Attributes:
+        unit, method, level, replicates, seed, min_quality, group_by: as asked for.
+        resampled: what the bootstrap draws, in words.
+        ordered: the groups have an order, such as years.
+        everyone: all photos.
+        groups: one each, in order; empty without a grouping.
+        rates: the classifier's.
+        local: the rates are from the collection itself.
+        population: photos that the results were sampled from; None where they were not.
+        warnings: sentences for people.
+    """
+
+    unit: Unit
+    method: Method
+    level: float
+    replicates: int
+    seed: int
+    min_quality: float
+    group_by: str | None
+    resampled: str
+    ordered: bool
+    everyone: Estimate
+    groups: Sequence[Estimate]
+    rates: ErrorRates
+    local: bool
+    population: int | None
+    warnings: Sequence[str]

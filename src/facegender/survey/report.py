@@ -1,0 +1,237 @@
+"""A survey in files: numbers as CSV and JSON, a trend, and a report with method text that can be cited."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from dataclasses import asdict, fields
+from importlib.metadata import version
+from pathlib import Path
+
+from matplotlib.ticker import MaxNLocator
+
+from facegender.evaluation.plots import new_figure, plain, save_figure
+from facegender.files import atomic_file
+from facegender.report import Section, picture, table, write_report
+from facegender.survey.outcome import Estimate, Survey, Unit
+
+#: Colour-blind safe (Okabe and Ito), as elsewhere.
+_COLOURS = {"women": "#d55e00", "men": "#0072b2"}
+
+#: What a share is of.
+_OF: dict[Unit, str] = {
+    "faces": "of the faces",
+    "photos": "of the photos show one",
+    "screen-time": "of the screen time",
+}
+_MUCH = 60
+
+_REFERENCES = (
+    "M. Saerens, P. Latinne, C. Decaestecker: Adjusting the outputs of a classifier to new a priori probabilities. "
+    "Neural Computation 14(1), 2002.",
+    "G. Forman: Quantifying counts and costs via classification. Data Mining and Knowledge Discovery 17(2), 2008.",
+    "A. Bella, C. Ferri, J. Hernández-Orallo, M. J. Ramírez-Quintana: Quantification via probability estimators. "
+    "ICDM 2010.",
+    "B. Efron, R. J. Tibshirani: An Introduction to the Bootstrap. Chapman and Hall, 1993.",
+    "D. B. Rubin: The Bayesian bootstrap. Annals of Statistics 9(1), 1981.",
+    "A. Agresti, B. A. Coull: Approximate is better than exact for interval estimation of binomial proportions. "
+    "The American Statistician 52(2), 1998.",
+    "F. H. Kamaru Zaman: Gender classification using custom convolutional neural networks architecture. "
+    "IJECE 10(6), 2020.",
+)
+
+
+def write_survey(folder: Path, survey: Survey, command: str) -> list[Path]:
+    """Write ``survey.csv`` and ``.json``, ``report.md`` and ``.html``, and ``trend.png`` where groups have an order.
+
+    Returns:
+        the files, the report last.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    rows = [survey.everyone, *survey.groups]
+    names = [field.name for field in fields(Estimate)]
+    with atomic_file(folder / "survey.csv") as path, path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow([*names, "unit", "method", "level", "command"])
+        for row in rows:
+            values = [_rounded(getattr(row, name)) for name in names]
+            writer.writerow([*values, survey.unit, survey.method, survey.level, command])
+    record = {**asdict(survey), "rates": survey.rates.to_dict(), "command": command, "version": version("facegender")}
+    with atomic_file(folder / "survey.json") as path:
+        path.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    files = [folder / "survey.csv", folder / "survey.json"]
+    trend = [row for row in survey.groups if row.women is not None and re.match(r"-?\d", row.group)]
+    if survey.ordered and len(trend) > 1:
+        draw_trend(folder / "trend.png", survey, trend)
+        files.append(folder / "trend.png")
+    return [*files, _report(folder, survey, command, files[2:])]
+
+
+def method_text(survey: Survey) -> list[str]:
+    """How the numbers came about, in paragraphs that can be cited."""
+    rates, everyone = survey.rates, survey.everyone
+    what = {
+        "faces": "faces",
+        "photos": "photos that show at least one woman, and at least one man",
+        "screen-time": "the time that faces are on screen",
+    }[survey.unit]
+    how = {
+        "mixture": "Within each quality bin the histogram of scores is a mixture of these two histograms; the share of "
+        "women is the one of greatest likelihood (Forman 2008; on binned scores the limit of the EM algorithm of "
+        "Saerens et al. 2002), with a belief of two faces that all quality bins have the same share.",
+        "adjusted": "Within each quality bin the share of women is where the mean score lies between the mean scores "
+        "of women and of men (probabilistic adjusted count, Bella et al. 2010).",
+    }[survey.method]
+    if survey.unit == "photos":
+        how = (
+            "Photos with m faces are a mixture of those with 0 to m women among them; the shares of these compositions "
+            "are those of greatest likelihood, found by EM for every m by itself, with the scores of the faces of one "
+            "photo independent given who is in it. A photo without a face shows nobody."
+        )
+    women, men = int(rates.female.sum()), int(rates.male.sum())
+    population = "" if survey.population is None else f" They are a random sample of {survey.population:,}."
+    return [
+        f"We counted {what}. Every photo was searched for faces, and each face got a calibrated probability p_male of "
+        f"being perceived as male by the classifier {rates.model or 'named in the results'} (facegender "
+        f"{version('facegender')}, sha256 {rates.sha256[:16] or 'unknown'}). {everyone.faces:,} faces of a quality of "
+        f"{survey.min_quality:g} or more, in {everyone.photos:,} files that could be read, were counted; "
+        f"{everyone.left_out:,} faces of less and {everyone.not_read:,} files that could not be read were "
+        f"not.{population}",
+        f"The classifier's errors were taken from the scores of {women:,} faces of women and {men:,} of men ("
+        f"{rates.source}), as histograms of {len(rates.scores) - 1} bins in each of {len(rates.qualities) - 1} bins of "
+        f"face quality. {how}",
+        f"{100 * survey.level:g} % intervals are percentiles of {survey.replicates:,} bootstrap replicates (seed "
+        f"{survey.seed}), each of which draws the {survey.resampled} anew, with replacement, and the error rates from "
+        "the Dirichlet distribution that the counted faces leave (Rubin 1981); or of the same with about one of either "
+        "gender added, where that is wider (Agresti and Coull 1998). They hold if the classifier errs on these photos "
+        "as it does on those. The distance of fit is the total variation between the observed histogram and the "
+        "fitted one; its p value is the share of replicates whose misfit, less the observed one, is as large.",
+        "*Women* and *men* are faces that people would call female or male; the count says nothing of who the people "
+        "are, and faces that were not found do not count.",
+    ]
+
+
+def draw_trend(path: Path, survey: Survey, rows: list[Estimate]) -> None:
+    """The corrected shares of ordered groups with their intervals, and the plain count as a thin line.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    figure = new_figure(8.0, 4.2)
+    axes = figure.subplots()
+    numbers = all(re.fullmatch(r"-?\d+(\.\d+)?", row.group) for row in rows)
+    places = [float(row.group) if numbers else float(i) for i, row in enumerate(rows)]
+    for word in ("women", "men") if survey.unit == "photos" else ("women",):
+        shares = [100 * getattr(row, word) for row in rows]
+        low, high = ([100 * getattr(row, f"{word}_{end}") for row in rows] for end in ("low", "high"))
+        axes.fill_between(places, low, high, color=_COLOURS[word], alpha=0.2, linewidth=0)
+        axes.plot(places, shares, color=_COLOURS[word], marker="o", markersize=4, label=f"{word}, corrected")
+        counted = [getattr(row, f"plain_{word}") for row in rows]
+        plain_ones = [float("nan") if share is None else 100 * share for share in counted]
+        axes.plot(places, plain_ones, color=_COLOURS[word], linewidth=0.9, linestyle="--", label=f"{word}, plain count")
+    if not numbers:
+        step = max(1, len(rows) // 12)
+        axes.set_xticks(places[::step], [row.group for row in rows][::step], rotation=30, ha="right")
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set(xlabel=survey.group_by or "", ylabel=f"% {_OF[survey.unit]}", ylim=(0, 100))
+    axes.legend(frameon=False)
+    plain(axes)
+    save_figure(figure, path)
+
+
+def share(value: float | None, digits: int = 1) -> str:
+    """In percent; a dash where there is none."""
+    return "-" if value is None else f"{100 * value:.{digits}f}"
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """Two ends in percent; a dash where there are none."""
+    return "-" if low is None or high is None else f"{100 * low:.1f} to {100 * high:.1f}"
+
+
+def _report(folder: Path, survey: Survey, command: str, figures: list[Path]) -> Path:
+    everyone = survey.everyone
+    sentence = (
+        f"**Women: {share(everyone.women)} %** {_OF[survey.unit]} ({100 * survey.level:g} % interval "
+        f"{interval(everyone.women_low, everyone.women_high)} %). Men: {share(everyone.men)} % "
+        f"({interval(everyone.men_low, everyone.men_high)} %). The plain count says {share(everyone.plain_women)} % "
+        f"and {share(everyone.plain_men)} %; the classifier left {share(everyone.uncertain)} % unanswered."
+    )
+    sections = []
+    if survey.warnings:
+        sections.append(Section("Before you publish", [f"- {warning}" for warning in survey.warnings]))
+    blocks = [picture(figure.name, f"Shares by {survey.group_by}, with intervals") for figure in figures]
+    rows = [everyone, *survey.groups]
+    shown = rows[: _MUCH + 1]
+    if len(shown) < len(rows):
+        blocks.append(f"The first {_MUCH} of {len(rows) - 1} groups; survey.csv has all.")
+    sections.append(Section("Shares", [*blocks, _shares(survey, shown)]))
+    sections.append(
+        Section(
+            "What was counted",
+            [
+                table(
+                    (
+                        survey.group_by or "",
+                        "read",
+                        "not read",
+                        "no face",
+                        "faces",
+                        "left out",
+                        "represented",
+                        "misfit %",
+                        "p",
+                    ),
+                    [
+                        (
+                            *(row.group, f"{row.photos:,}", f"{row.not_read:,}", f"{row.faceless:,}"),
+                            *(f"{row.faces:,}", f"{row.left_out:,}", f"{row.represented:,.0f}"),
+                            *(share(row.fit_distance), "-" if row.fit_p is None else f"{row.fit_p:.3f}"),
+                        )
+                        for row in shown
+                    ],
+                )
+            ],
+        )
+    )
+    sections.append(Section("Method", method_text(survey)))
+    missed = survey.rates.not_found
+    rates = [(name, f"{women:,}", share(f), f"{men:,}", share(m)) for name, women, f, men, m in survey.rates.summary()]
+    sections.append(
+        Section(
+            "The classifier's errors",
+            [
+                table(("quality", "women", "called male %", "men", "called female %"), rates),
+                f"In {missed[0]:,} photos of women and {missed[1]:,} of men the labelled face was not found; no count "
+                "can correct for that.",
+            ],
+        )
+    )
+    sections.append(Section("References", ["\n".join(f"{i}. {text}" for i, text in enumerate(_REFERENCES, 1))]))
+    introduction = [sentence, f"Again with `{command}`."]
+    return write_report(folder, "report", "How often women and men appear", introduction, sections)
+
+
+def _shares(survey: Survey, rows: list[Estimate]) -> str:
+    header = [survey.group_by or "", "women %", f"{100 * survey.level:g} % interval"]
+    if survey.unit == "photos":
+        header += ["men %", "interval", "plain women %", "plain men %", "uncertain %"]
+    else:
+        header += ["plain count %", "uncertain %"]
+    lines = []
+    for row in rows:
+        line = [f"{row.group}{'*' if row.few else ''}", share(row.women), interval(row.women_low, row.women_high)]
+        if survey.unit == "photos":
+            line += [share(row.men), interval(row.men_low, row.men_high), share(row.plain_women), share(row.plain_men)]
+        else:
+            line += [share(row.plain_women)]
+        lines.append([*line, share(row.uncertain)])
+    return table(header, lines)
+
+
+def _rounded(value: object) -> object:
+    return round(value, 5) if isinstance(value, float) else value

@@ -1,0 +1,268 @@
+"""Reading what `facegender predict` wrote: photos or videos, in any of its formats, with what else is known of them."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from facegender.errors import InputError
+
+Kind: TypeAlias = Literal["photos", "videos"]
+
+#: Columns of a face or track; all others of a table belong to the photo or video.
+_FACE = ("face", "track", "x", "y", "w", "h", "score", "quality", "p_male", "label", "begin", "end", "seconds", "faces")
+_NUMBERS = ("face", "track", "quality", "p_male", "seconds", "weight", "width", "height", "duration")
+_WORDS = ("label", "error_kind", "error_message")
+#: What metadata cannot replace.
+_OURS = ("weight", "error_kind")
+_NEEDED = ("path", "quality", "p_male", "label")
+_SUFFIXES = {".jsonl": "JSON Lines", ".csv": "CSV", ".parquet": "Parquet", ".sqlite": "SQLite", ".db": "SQLite"}
+
+
+@dataclass(frozen=True)
+class Collection:
+    """The results of one or more runs.
+
+    Attributes:
+        kind: what was analysed.
+        photos: one row a photo or video, unique `path`; `weight` (float, how many of the collection it stands for),
+            `error_kind` (None where it was read), and all else that is known of it.
+        faces: one row a face or track; `photo` (int, position in `photos`), `face` (int, number of the face or track),
+            `quality`, `p_male` (floats), `label` (female, male or uncertain), `seconds` (float, 1 for a photo's face).
+        runs: what lies beside the results as ``.run.json``, in their order; empty where nothing does.
+    """
+
+    kind: Kind
+    photos: pd.DataFrame
+    faces: pd.DataFrame
+    runs: Sequence[Mapping[str, Any]]
+
+    @property
+    def model(self) -> tuple[str, str] | None:
+        """Name and sha256 of the classifier; None where no run says so.
+
+        Raises:
+            InputError: the results come from different ones, whose errors differ.
+        """
+        found = {(str(run["model"]["name"]), str(run["model"]["sha256"])) for run in self.runs if run.get("model")}
+        if len(found) > 1:
+            names = ", ".join(f"{name} ({digest[:8]})" for name, digest in sorted(found))
+            raise InputError(f"the results come from different models: {names}", remedy="survey those of one model")
+        return found.pop() if found else None
+
+    @property
+    def detectors(self) -> set[str]:
+        """The sha256 of the face detectors, as far as runs tell."""
+        return {str(run["detector"]["sha256"]) for run in self.runs if run.get("detector")}
+
+
+def read_results(paths: Sequence[Path]) -> Collection:
+    """Read result files of one kind; they may be of several formats.
+
+    Raises:
+        InputError: a file is absent, damaged, no result of `facegender predict`, or not of the kind of the others; or
+            a photo has results twice.
+    """
+    if not paths:
+        raise InputError("there are no results to read")
+    tables, runs = [], []
+    for path in paths:
+        table, run = _read(path), _run(path)
+        sampled = (run or {}).get("sample")
+        if "weight" not in table:
+            table["weight"] = sampled["population"] / sampled["drawn"] if sampled else 1.0
+        table["weight"] = _numbers(table["weight"].fillna(1.0), "weight", path, 0.0, np.inf)
+        tables.append(table)
+        runs += [] if run is None else [run]
+    kinds = {"videos" if "track" in table else "photos" for table in tables}
+    if len(kinds) > 1:
+        raise InputError("the results are of photos and of videos", remedy="survey them one after the other")
+    kind: Kind = "videos" if kinds == {"videos"} else "photos"
+    number = "track" if kind == "videos" else "face"
+    _require_once(tables, paths, number)
+    rows = pd.concat(tables, ignore_index=True)
+    about = [column for column in rows.columns if column not in _FACE]
+    codes, _ = pd.factorize(rows["path"])
+    photos = rows[about].drop_duplicates("path", ignore_index=True)
+    found = rows["p_male"].notna().to_numpy()
+    seconds = rows["seconds"] if kind == "videos" else pd.Series(1.0, rows.index)
+    faces = pd.DataFrame(
+        {
+            "photo": codes[found],
+            "face": rows.loc[found, number].astype(np.int64).to_numpy(),
+            "quality": rows.loc[found, "quality"].astype(float).to_numpy(),
+            "p_male": rows.loc[found, "p_male"].astype(float).to_numpy(),
+            "label": rows.loc[found, "label"].astype(str).to_numpy(),
+            "seconds": seconds[found].astype(float).to_numpy(),
+        }
+    )
+    return Collection(kind, photos, faces, runs)
+
+
+def join_metadata(collection: Collection, metadata: Path) -> Collection:
+    """The collection with the columns of a CSV or Parquet file that has one row a `path`.
+
+    A photo without a row there gets None. Weights and errors stay those of the results.
+
+    Raises:
+        InputError: the file cannot be read, has no such column, two rows for a path, or no path of the results.
+    """
+    table = _table(metadata, text=True)
+    if "path" not in table:
+        raise InputError(
+            f"{metadata} has no column named path", remedy=f"it has: {', '.join(map(str, table.columns)) or 'nothing'}"
+        )
+    table["path"] = table["path"].astype(str)
+    if (again := table["path"].duplicated()).any():
+        raise InputError(f"{metadata} has two rows for {table['path'][again].iloc[0]}", remedy="keep one a photo")
+    if not collection.photos["path"].isin(table["path"]).any():
+        raise InputError(
+            f"{metadata} has none of the photos of the results",
+            remedy=f"it begins with {table['path'].iloc[0] if len(table) else 'nothing'}, "
+            f"they with {collection.photos['path'].iloc[0]}: write the paths alike",
+        )
+    table = table.drop(columns=[column for column in _OURS if column in table])
+    kept = collection.photos.drop(columns=[c for c in table.columns if c != "path" and c in collection.photos])
+    return Collection(collection.kind, kept.merge(table, on="path", how="left"), collection.faces, collection.runs)
+
+
+def _read(path: Path) -> pd.DataFrame:
+    """The rows of a file, one a face or track, with the columns of the contract."""
+    table = _json_lines(path) if path.suffix == ".jsonl" else _table(path)
+    if absent := [column for column in _NEEDED if column not in table]:
+        raise InputError(f"{path} has no column named {absent[0]}", remedy="give what facegender predict wrote")
+    number = "track" if "track" in table else "face"
+    if number not in table or (number == "track" and "seconds" not in table):
+        raise InputError(f"{path} does not number its faces", remedy="give what facegender predict wrote")
+    if not len(table):
+        raise InputError(f"{path} holds no results")
+    if "error_kind" not in table:
+        table["error_kind"] = None
+    table["path"] = table["path"].fillna("").astype(str)
+    found = table["p_male"].notna()
+    if (found & table[number].isna()).any() or not table.loc[found, "label"].isin(
+        ["female", "male", "uncertain"]
+    ).all():
+        raise InputError(f"{path} has a face without a number or with an unknown label")
+    for column, high in (("p_male", 1.0), ("quality", 1.0), *([("seconds", np.inf)] if number == "track" else [])):
+        _numbers(table.loc[found, column], column, path, 0.0, high)
+    # Of one kind in all files, also where a column is empty.
+    for column in table.columns:
+        if column in _NUMBERS:
+            table[column] = pd.to_numeric(table[column], errors="coerce").astype(float)
+        elif column in _WORDS:
+            table[column] = table[column].astype(object)
+    return table
+
+
+def _numbers(values: pd.Series, column: str, path: Path, low: float, high: float) -> pd.Series:
+    numbers = pd.to_numeric(values, errors="coerce").astype(float)
+    if bad := (~((numbers >= low) & (numbers <= high) & np.isfinite(numbers))).sum():
+        raise InputError(f"{path}: {bad} values of {column} are no numbers from {low:g} to {high:g}")
+    return numbers
+
+
+def _json_lines(path: Path) -> pd.DataFrame:
+    columns: dict[str, list[Any]] = {}
+    number, count = 0, 0
+    try:
+        with path.open(encoding="utf-8") as file:
+            for line in file:
+                number += 1
+                for row in _flat(json.loads(line)):
+                    for key in row.keys() - columns.keys():
+                        columns[key] = [None] * count
+                    for key, values in columns.items():
+                        values.append(row.get(key))
+                    count += 1
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"line {number} of {path} is no record of facegender predict") from error
+    return pd.DataFrame(columns)
+
+
+def _flat(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rows of one photo or video; without faces one row, whose face is None."""
+    error = record.get("error") or {}
+    about = {key: value for key, value in record.items() if key not in ("faces", "tracks", "error")}
+    about |= {"path": str(record["path"]), "error_kind": error.get("kind")}
+    nothing = dict.fromkeys(("quality", "p_male", "label"))
+    if "tracks" in record:
+        keys = ("track", "seconds", "quality", "p_male", "label")
+        found = [{key: track[key] for key in keys} for track in record["tracks"] or ()]
+        return [about | row for row in found or [{"track": None, "seconds": None, **nothing}]]
+    found = [{"face": i, **{key: face[key] for key in nothing}} for i, face in enumerate(record.get("faces") or ())]
+    return [about | row for row in found or [{"face": None, **nothing}]]
+
+
+def _table(path: Path, text: bool = False) -> pd.DataFrame:
+    """A file or a folder of Parquet files as it is; `text` leaves the cells of a CSV as they are written."""
+    try:
+        if path.suffix == ".csv":
+            # A photo may be called NA.jpg, and a section NA.
+            kinds = str if text else {"path": str, "label": str, "error_kind": str}
+            return pd.read_csv(path, dtype=kinds, keep_default_na=False, na_values=[""])
+        if path.is_dir():  # of a cluster
+            parts = sorted(path.glob("part-*.parquet"))
+            if not parts:
+                raise InputError(f"the folder {path} has no results", remedy="give what facegender predict wrote")
+            return pd.concat(map(pd.read_parquet, parts), ignore_index=True)
+        if path.suffix == ".parquet":
+            return pd.read_parquet(path)
+        if path.suffix in (".sqlite", ".db") and path.is_file():
+            with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as base:
+                tables = {name for (name,) in base.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+                name = next((name for name in ("faces", "tracks") if name in tables), None)
+                if name is None:
+                    raise InputError(f"{path} has no table named faces or tracks")
+                return pd.read_sql_query(f"SELECT * FROM {name}", base)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    except (ValueError, sqlite3.Error, pd.errors.DatabaseError) as error:
+        raise InputError(f"{path} is damaged, or no {_SUFFIXES[path.suffix]} file: {error}") from error
+    known = ", ".join(_SUFFIXES)
+    raise InputError(
+        f"cannot read {path}: {'no such file' if path.suffix in _SUFFIXES else f'its name must end in {known}'}"
+    )
+
+
+def _run(path: Path) -> dict[str, Any] | None:
+    """What the run says of itself; None where no ``.run.json`` lies beside its results."""
+    beside = path / "run.json" if path.is_dir() else path.with_name(path.name + ".run.json")
+    try:
+        run = json.loads(beside.read_text(encoding="utf-8"))
+        if run.get("sample") and not run["sample"]["population"] >= run["sample"]["drawn"] > 0:
+            raise ValueError("a sample that is larger than its population")
+        if run.get("model"):
+            run["model"]["name"], run["model"]["sha256"]
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise InputError(f"cannot read {beside}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{beside} is not what facegender predict wrote: {error}") from error
+    return dict(run)
+
+
+def _require_once(tables: Sequence[pd.DataFrame], paths: Sequence[Path], number: str) -> None:
+    """No photo may count twice."""
+    seen: dict[str, Path] = {}
+    for table, path in zip(tables, paths, strict=True):
+        keys = table[["path"]].assign(number=table[number].fillna(-1))
+        empty = set(keys.loc[keys["number"] < 0, "path"])
+        again = set(keys.loc[keys.duplicated(), "path"]) | (empty & set(keys.loc[keys["number"] >= 0, "path"]))
+        again |= seen.keys() & set(keys["path"])
+        if again:
+            first = min(again)
+            where = f"{seen[first]} and {path}" if first in seen else str(path)
+            raise InputError(f"{first} has results twice, in {where}", remedy="give each photo's results once")
+        seen.update(dict.fromkeys(keys["path"], path))

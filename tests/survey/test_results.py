@@ -1,0 +1,147 @@
+"""What a survey reads: every format, metadata, and files that are not what they should be."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from facegender.errors import InputError
+from facegender.survey.results import join_metadata, read_results
+
+from .conftest import photo
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet", ".sqlite"])
+def test_every_format_says_the_same(write, tmp_path, couples, suffix):
+    read = read_results([write(tmp_path / f"faces{suffix}", couples)])
+    assert (read.kind, len(read.photos), len(read.faces)) == ("photos", 800, 1200)
+    assert read.photos["error_kind"].notna().sum() == 40
+    first = couples[0]["faces"][0]
+    face = read.faces.iloc[0]
+    assert (face["quality"], face["p_male"], face["label"]) == (first["quality"], first["p_male"], first["label"])
+    assert list(read.faces["face"][:4]) == [0, 1, 0, 1]
+    assert read.model == ("tiny", "ab" * 32)
+
+
+def test_the_folder_of_a_cluster(write, tmp_path, couples):
+    folder = tmp_path / "out.parquet"
+    folder.mkdir()
+    write(folder / "part-1.parquet", couples[:300])
+    run = write(folder / "part-0.parquet", couples[300:])
+    run.with_name("part-0.parquet.run.json").rename(folder / "run.json")
+    read = read_results([folder])
+    assert (len(read.photos), len(read.faces), read.model) == (800, 1200, ("tiny", "ab" * 32))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="no results"):
+        read_results([tmp_path / "empty"])
+
+
+def test_several_files_are_one_collection(write, tmp_path, couples):
+    files = [
+        write(tmp_path / "a.jsonl", [photo("none.jpg"), photo("bad.jpg", error="truncated")]),
+        write(tmp_path / "b.csv", [photo("one.jpg", [(1, 0.1)])]),
+        write(tmp_path / "c.parquet", [photo("empty.jpg")]),
+        write(tmp_path / "d.sqlite", couples),
+    ]
+    read = read_results(files)
+    assert (len(read.photos), len(read.faces)) == (804, 1201)
+    assert read.photos["path"][read.faces["photo"].iloc[0]] == "one.jpg"
+    assert read.photos["error_kind"].notna().sum() == 41
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv"])
+def test_tracks_of_videos(tmp_path, suffix):
+    tracks = [
+        {
+            "track": 0,
+            "begin": 0,
+            "end": 9,
+            "seconds": 9.0,
+            "faces": 9,
+            "quality": 0.9,
+            "p_male": 0.1,
+            "label": "female",
+        },
+        {"track": 1, "begin": 2, "end": 5, "seconds": 3.0, "faces": 3, "quality": 0.8, "p_male": 0.9, "label": "male"},
+    ]
+    about = {"path": "a.mp4", "width": 9, "height": 9, "duration": 9.0}
+    path = tmp_path / f"tracks{suffix}"
+    if suffix == ".jsonl":
+        dark = {**about, "path": "b.mp4", "tracks": [], "error": {"kind": "no_video", "message": "none"}}
+        path.write_text(json.dumps({**about, "tracks": tracks, "error": None}) + "\n" + json.dumps(dark) + "\n")
+    else:
+        rows = [{**about, **track} for track in tracks]
+        pd.DataFrame([*rows, {"path": "b.mp4", "error_kind": "no_video"}]).to_csv(path, index=False)
+    read = read_results([path])
+    assert (read.kind, list(read.faces["seconds"])) == ("videos", [9.0, 3.0])
+    assert list(read.photos["error_kind"].notna()) == [False, True]
+
+
+def test_a_sample_without_weights_takes_them_from_its_run(write, tmp_path, couples):
+    path = write(tmp_path / "a.csv", couples, sample={"drawn": 800, "population": 80_000, "seed": 1})
+    pd.read_csv(path).drop(columns="weight").to_csv(path, index=False)
+    assert set(read_results([path]).photos["weight"]) == {100.0}
+
+
+def test_a_photo_counts_once(write, tmp_path):
+    one = write(tmp_path / "one.jsonl", [photo("a.jpg", [(1, 0.1)])])
+    two = write(tmp_path / "two.csv", [photo("b.jpg"), photo("a.jpg")])
+    with pytest.raises(InputError, match=r"a\.jpg has results twice, in .*one.jsonl and .*two.csv"):
+        read_results([one, two])
+    again = write(tmp_path / "again.jsonl", [photo("a.jpg", [(1, 0.1)])] * 2)
+    with pytest.raises(InputError, match="twice"):
+        read_results([again])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("faces.jsonl", '{"path": "a.jpg", "faces": [], "error": null}\n{"path": "b.jpg", "fa', "line 2 of"),
+        ("faces.jsonl", "", "no column named path"),
+        ("faces.csv", "path,face,quality,p_male,label\n", "holds no results"),
+        ("faces.csv", "path,face,quality,p_male,label\na.jpg,0,1,1.5,male\n", "p_male"),
+        ("faces.csv", "path,face,quality,p_male,label\na.jpg,0,1,0.5,boy\n", "unknown label"),
+        ("faces.csv", "a,b\n1,2\n", "no column named path"),
+        ("faces.parquet", "PAR1", "no Parquet file"),
+        ("faces.sqlite", "no database at all, whatever its name", "no SQLite file"),
+        ("faces.txt", "", "its name must end in"),
+    ],
+)
+def test_files_that_are_something_else(tmp_path, name, content, message):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(InputError, match=message):
+        read_results([tmp_path / name])
+
+
+def test_absent_files_and_two_models(write, tmp_path):
+    with pytest.raises(InputError, match=r"absent\.jsonl"):
+        read_results([tmp_path / "absent.jsonl"])
+    one = write(tmp_path / "one.jsonl", [photo("a.jpg")])
+    two = write(tmp_path / "two.jsonl", [photo("b.jpg")], model={"name": "other", "sha256": "cd" * 32})
+    with pytest.raises(InputError, match="different models"):
+        read_results([one, two]).model  # noqa: B018
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_metadata_is_joined_on_path(write, tmp_path, suffix):
+    results = read_results([write(tmp_path / "a.jsonl", [photo("a.jpg"), photo("b.jpg"), photo("NA")])])
+    rows = pd.DataFrame({"path": ["b.jpg", "a.jpg", "c.jpg"], "section": ["NA", "news", "x"], "weight": ["7"] * 3})
+    path = tmp_path / f"more{suffix}"
+    rows.to_csv(path, index=False) if suffix == ".csv" else rows.to_parquet(path)
+    joined = join_metadata(results, path).photos
+    assert list(joined["path"]) == ["a.jpg", "b.jpg", "NA"]
+    assert set(joined["weight"]) == {1.0}
+    assert list(joined["section"].fillna("none")) == ["news", "NA", "none"]
+
+
+def test_metadata_that_does_not_fit(write, tmp_path):
+    results = read_results([write(tmp_path / "a.jsonl", [photo("photos/a.jpg")])])
+    more = tmp_path / "more.csv"
+    for text, message in (
+        ("file,year\na.jpg,1\n", "no column named path"),
+        ("path,year\na.jpg,1\n", "it begins with a.jpg, they with photos/a.jpg"),
+        ("path,year\nphotos/a.jpg,1\nphotos/a.jpg,2\n", "two rows for photos/a.jpg"),
+    ):
+        more.write_text(text)
+        with pytest.raises(InputError, match=message):
+            join_metadata(results, more)
