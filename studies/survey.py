@@ -23,8 +23,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import shlex
-import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -104,7 +102,10 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--output", type=Path, default=Path("results/survey_simulation.csv"))
     arguments = parser.parse_args()
-    extra = {"command": shlex.join(["python", "studies/survey.py", *sys.argv[1:]]), "machine": machine()}
+    extra = {
+        "command": "python studies/survey.py FOLDER --repetitions " + str(arguments.repetitions),
+        "machine": machine(),
+    }
     jobs = [
         (arguments.folder, model, name, rates, prevalence, arguments.repetitions)
         for model in ("research", "open")
@@ -203,10 +204,11 @@ def simulate(
             found[method].append((outcome.women, outcome.women_low, outcome.women_high, outcome.misfit))
         plain.append(outcome.plain_women)
         p_male = collection["p_male"].to_numpy()
-        found["em"].append((saerens(p_male, rates), np.nan, np.nan, False))
+        if not kind.startswith("labelled"):  # it knows no labels, only the prior at which the answers are calibrated
+            found["em"].append((saerens(p_male, rates), np.nan, np.nan, False))
         found["count"].append((adjusted_count(p_male, rates), np.nan, np.nan, False))
     labelled = {"labelled": min(int(kind.split()[1]), count // 2)} if kind.startswith("labelled") else {}
-    return [summary(method, prevalence, count, some, plain) | labelled for method, some in found.items()]
+    return [summary(method, prevalence, count, some, plain) | labelled for method, some in found.items() if some]
 
 
 def summary(
