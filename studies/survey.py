@@ -23,8 +23,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import shlex
-import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -104,7 +102,10 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--output", type=Path, default=Path("results/survey_simulation.csv"))
     arguments = parser.parse_args()
-    extra = {"command": shlex.join(["python", "studies/survey.py", *sys.argv[1:]]), "machine": machine()}
+    extra = {
+        "command": "python studies/survey.py FOLDER --repetitions " + str(arguments.repetitions),
+        "machine": machine(),
+    }
     jobs = [
         (arguments.folder, model, name, rates, prevalence, arguments.repetitions)
         for model in ("research", "open")
