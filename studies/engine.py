@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=200_000, help="photos of `collection`")
     parser.add_argument("--output", type=Path, default=Path("results/engine.csv"))
     arguments = parser.parse_args()
-    photos = sorted(str(path) for path in arguments.photos.iterdir())
+    photos = sorted(map(str, arguments.photos.resolve().iterdir()))
     for part in arguments.parts:
         command = f"python studies/engine.py PHOTOS {part}"
         if part == "collection":

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 #: So few photos are done before processes of their own would have started.
 _FEW_PHOTOS = 64
+#: So many photos that cannot be read are named on the terminal.
+_REMARKS = 100
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,8 @@ def predict_photos(
         # The reader has seen enough. Without this, Python complains when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    if counts["errors"] > _REMARKS:
+        say(f"{counts['errors']} of {counts['photos']} photos could not be read")
     if file is not None and file.done and not counts:
         say(f"{destination.output} holds all {file.done} photos already")
     return status(counts, nothing_before=file is None or not file.done)
@@ -246,7 +250,10 @@ def _count(results: Sequence[PhotoResult], counts: Counter[str]) -> None:
         counts["faces"] += len(result.faces)
         if result.error is not None:
             counts["errors"] += 1
-            say(f"skipped ({result.error.kind}): {result.error.message}")
+            if counts["errors"] <= _REMARKS:
+                say(f"skipped ({result.error.kind}): {result.error.message}")
+            elif counts["errors"] == _REMARKS + 1:
+                say("more photos are skipped; each has its error in the output")
 
 
 def _is_ours(photo: str, folders: Sequence[Path]) -> bool:

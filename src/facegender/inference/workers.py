@@ -11,12 +11,14 @@ import gc
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
+from queue import SimpleQueue
 from typing import Protocol, Self
 
 import cv2
@@ -37,6 +39,8 @@ class MakeStage(Protocol):
 
 #: Seconds after which a job is given up, and its photos are tried one by one.
 TIME_LIMIT = 120.0
+#: Jobs that a process has before it: enough that it never waits while the main process writes.
+_AHEAD = 3
 #: Jobs done or under way for each process: enough that one slow photo does not hold up the others at once.
 _JOBS_PER_WORKER = 8
 
@@ -94,8 +98,20 @@ class _Job:
         return [self.results[place] for place in range(len(self.tasks))] if whole else None
 
 
+@dataclass(frozen=True)
+class _Share:
+    """Photos of a job that are sent to a process together."""
+
+    job: _Job
+    places: Sequence[int]
+
+    @property
+    def tasks(self) -> list[Task]:
+        return [self.job.tasks[place] for place in self.places]
+
+
 class _Worker:
-    """A process, what it is working on, and until when it may."""
+    """A process, what it was sent and has not answered yet, and until when it may take for the first of that."""
 
     def __init__(self, make_stage: MakeStage) -> None:
         context = multiprocessing.get_context("spawn")
@@ -104,8 +120,7 @@ class _Worker:
         self.process.start()
         theirs.close()
         self.ready = False
-        self.job: _Job | None = None
-        self.places: list[int] = []
+        self.shares: deque[_Share] = deque()
         self.deadline = 0.0
 
     def stop(self) -> None:
@@ -120,8 +135,8 @@ class Pool:
     def __init__(self, make_stage: MakeStage, workers: int, time_limit: float) -> None:
         self._make_stage, self._size, self._time_limit = make_stage, workers, time_limit
         self._workers: list[_Worker] = []
-        #: Photos that shared a job with one that ended its process: each is tried by itself.
-        self._suspects: deque[tuple[_Job, int]] = deque()
+        #: What lost processes leave undone; photos that shared their end are single.
+        self._left: deque[_Share] = deque()
 
     def __enter__(self) -> Self:
         self._workers = [_Worker(self._make_stage) for _ in range(self._size)]
@@ -135,34 +150,35 @@ class Pool:
         """Analyse photos; may be called again when all results have been taken."""
         chunks = _chunks(tasks)
         waiting: deque[_Job] = deque()
-        more = True
-        while more or waiting:
-            for worker in [worker for worker in self._workers if worker.job is None]:
-                if self._suspects:
-                    job, place = self._suspects.popleft()
-                    self._send(worker, job, [place])
-                elif more and len(waiting) < self._size * _JOBS_PER_WORKER:
-                    chunk = next(chunks, None)
+        exhausted = False
+        while waiting or not exhausted:
+            for worker in sorted(self._workers, key=lambda worker: len(worker.shares)):
+                while len(worker.shares) < _AHEAD:
+                    if self._left:
+                        self._send(worker, self._left.popleft())
+                        continue
+                    full = len(waiting) == self._size * _JOBS_PER_WORKER
+                    chunk = None if exhausted or full else next(chunks, None)
+                    exhausted = exhausted or (chunk is None and not full)
                     if chunk is None:
-                        more = False
-                    else:
-                        waiting.append(_Job(chunk))
-                        self._send(worker, waiting[-1], list(range(len(chunk))))
+                        break
+                    waiting.append(_Job(chunk))
+                    self._send(worker, _Share(waiting[-1], range(len(chunk))))
             while waiting and (results := waiting[0].in_order) is not None:
                 waiting.popleft()
                 yield results
             self._collect()
 
-    def _send(self, worker: _Worker, job: _Job, places: list[int]) -> None:
-        worker.job, worker.places, worker.deadline = job, places, time.monotonic() + self._time_limit
-        try:
-            worker.pipe.send([job.tasks[place] for place in places])
-        except OSError:
-            self._replace(worker, *_CRASHED)
+    def _send(self, worker: _Worker, share: _Share) -> None:
+        if not worker.shares:
+            worker.deadline = time.monotonic() + self._time_limit
+        worker.shares.append(share)
+        with suppress(OSError):  # it has ended, as its pipe will tell
+            worker.pipe.send(share.tasks)
 
     def _collect(self) -> None:
         """Wait until a process has something to say, has ended, or has had its time."""
-        busy = [worker for worker in self._workers if worker.job is not None]
+        busy = [worker for worker in self._workers if worker.shares]
         if not busy:
             return
         left = min(worker.deadline for worker in busy) - time.monotonic()
@@ -177,15 +193,16 @@ class Pool:
         try:
             answer: list[PhotoResult] | Exception | None = worker.pipe.recv()
         except (EOFError, OSError):
-            self._replace(worker, *_CRASHED)
+            self._replace(worker, "crashed", "ended the process that was reading it")
             return
         if isinstance(answer, Exception):
             raise answer
         if answer is None:
             worker.ready = True
-        elif worker.job is not None:
-            worker.job.add(worker.places, answer)
-            worker.job = None
+        else:
+            share = worker.shares.popleft()
+            share.job.add(share.places, answer)
+            worker.deadline = time.monotonic() + self._time_limit
 
     def _replace(self, worker: _Worker, kind: str, what: str) -> None:
         """Put a new process in the place of a lost one, and find out which photo it was."""
@@ -193,32 +210,36 @@ class Pool:
             raise FacegenderError("a worker process ended before it could begin", remedy="try fewer --workers")
         worker.stop()
         self._workers[self._workers.index(worker)] = _Worker(self._make_stage)
-        job, places = worker.job, worker.places
-        if job is None:
-            return
-        if len(places) > 1:
-            self._suspects.extend((job, place) for place in places)
+        first, *others = worker.shares
+        if len(first.places) > 1:
+            self._left.extend(_Share(first.job, [place]) for place in first.places)
         else:
-            task = job.tasks[places[0]]
-            job.add(places, [lost(task, kind, f"{task.source.name} {what}")])
-
-
-_CRASHED = ("crashed", "ended the process that was reading it")
+            [task] = first.tasks
+            first.job.add(first.places, [lost(task, kind, f"{task.source.name} {what}")])
+        self._left.extend(others)
 
 
 def _serve(pipe: Connection, make_stage: MakeStage) -> None:
     """The life of a worker process: it ends when its pipe does, also when the main process is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process decides
     cv2.setNumThreads(1)
+    shares: SimpleQueue[list[Task] | None] = SimpleQueue()
     with suppress(OSError):
         try:
             stage = make_stage(threads=1)
             gc.freeze()  # what was imported stays: no use in looking at it again and again
             os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libtiff and others speak to the terminal of their own accord
             pipe.send(None)
-            while True:
-                pipe.send(stage(pipe.recv()))
-        except EOFError:
-            pass
+            # The main process must never wait for this one to take what it is sent: both might wait for ever.
+            threading.Thread(target=_receive, args=(pipe, shares), daemon=True).start()
+            while (tasks := shares.get()) is not None:
+                pipe.send(stage(tasks))
         except Exception as error:
             pipe.send(error)
+
+
+def _receive(pipe: Connection, shares: SimpleQueue[list[Task] | None]) -> None:
+    with suppress(EOFError, OSError):
+        while True:
+            shares.put(pipe.recv())
+    shares.put(None)
