@@ -153,6 +153,19 @@ def test_a_file_of_unknown_origin_is_not_touched(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["out.csv"]
 
 
+@FORMATS
+def test_a_damaged_file_is_refused(suffix, tmp_path):
+    path = tmp_path / f"out.{suffix}"
+    with output(path) as out:
+        out.write([record("a")] * 20)
+    path.write_bytes(b"\xff" + path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises((InputError, OutputError), match="out"), output(path):
+        pass
+    with output(path, resume=False) as out:
+        out.write([record("b")])
+    assert paths(path) == ["b"]
+
+
 def test_one_run_at_a_time(tmp_path):
     path = tmp_path / "out.csv"
     with output(path) as out:

@@ -121,13 +121,14 @@ def warp(image: Image, matrix: Matrix, size: int = CROP_SIZE) -> Image:
     """
     linear, offset = matrix[:, :2], matrix[:, 2]
     (a, b), (c, d) = linear.tolist()
-    scale = math.sqrt(abs(a * d - b * c))
+    determinant = a * d - b * c
+    scale = math.sqrt(abs(determinant))
     if not math.isfinite(scale) or scale == 0:
         raise ValueError(f"the alignment matrix cannot be inverted: {matrix.tolist()}")
 
     low, high = -float(_MARGIN), float(size + _MARGIN)
     corners = np.array([[low, high, low, high], [low, low, high, high]])
-    region = np.linalg.inv(linear) @ (corners - offset[:, None])
+    region = np.array([[d, -b], [-c, a]]) / determinant @ (corners - offset[:, None])
     height, width = image.shape[:2]
     left, right = _clip_span(region[0], width)
     top, bottom = _clip_span(region[1], height)

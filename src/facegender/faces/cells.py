@@ -64,7 +64,8 @@ def read_cells(cells: npt.NDArray[np.float32], height: int, width: int, min_scor
     rows = np.empty((len(chosen), VALUES), np.float32)
     rows[:, 2:4] = np.exp(np.clip(values[:, 3:5], -_LOG_SIZE, _LOG_SIZE)) * stride
     rows[:, :2] = centre + values[:, 1:3] * stride - rows[:, 2:4] / 2
-    rows[:, 4:14] = np.tile(centre, 5) + values[:, 5:] * stride
+    points = centre[:, None] + values[:, 5:].reshape(-1, 5, 2) * stride[:, None]
+    rows[:, 4:14] = points.reshape(-1, 10)
     rows[:, 14] = values[:, 0]
     if not np.isfinite(rows).all():
         raise ValueError("a face whose place or score is no finite number")

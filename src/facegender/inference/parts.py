@@ -122,6 +122,9 @@ class Output:
         except FacegenderError:
             self._leave()
             raise
+        except (ValueError, KeyError, TypeError) as error:  # what readers say of damage
+            self._held.close()
+            raise InputError(f"what was written to {self.path} before is damaged: {error}", remedy=_AFRESH) from error
         return self
 
     def _settle(self) -> None:
