@@ -222,7 +222,7 @@ def kills(photos: Sequence[str]) -> list[Row]:
                 process.wait()
                 continue
             try:
-                process.wait(generator.uniform(0.5, seconds / 6))
+                process.wait(generator.uniform(0.5, seconds / 8))
             except subprocess.TimeoutExpired:
                 process.send_signal(signal.SIGKILL)
                 process.wait()
