@@ -15,7 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from queue import SimpleQueue
@@ -43,6 +43,8 @@ TIME_LIMIT = 120.0
 _AHEAD = 3
 #: Jobs done or under way for each process: enough that one slow photo does not hold up the others at once.
 _JOBS_PER_WORKER = 8
+#: Of OpenMP and of the libraries below NumPy; they are read when a process begins.
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def analyze_here(tasks: Iterable[Task], make_stage: MakeStage) -> Iterator[list[PhotoResult]]:
@@ -117,7 +119,8 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, make_stage), daemon=True)
-        self.process.start()
+        with _one_thread_each():
+            self.process.start()
         theirs.close()
         self.ready = False
         self.shares: deque[_Share] = deque()
@@ -217,6 +220,21 @@ class Pool:
             [task] = first.tasks
             first.job.add(first.places, [lost(task, kind, f"{task.source.name} {what}")])
         self._left.extend(others)
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """What a process started meanwhile is told of threads, which its libraries would otherwise start for every core."""
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _serve(pipe: Connection, make_stage: MakeStage) -> None:
