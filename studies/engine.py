@@ -93,17 +93,21 @@ def small(photos: Sequence[str]) -> list[Row]:
     """The whole path from file to record against a loop over the API for one photo."""
     analyzer = FaceAnalyzer()
     rates: dict[str, list[float]] = {"engine": [], "loop": []}
+    bytes_out = {}
     with tempfile.TemporaryDirectory() as folder:
         listed = write_list(Path(folder, "list.txt"), photos)
-        for number in range(3):
-            out = Path(folder, f"{number}.jsonl")
+        for number, suffix in enumerate(("jsonl", "jsonl", "parquet")):
+            out = Path(folder, f"{number}.{suffix}")
             seconds = timed(lambda out=out: subprocess.run(predict(listed, out), check=True))
+            bytes_out[suffix] = out.stat().st_size / len(photos)
             rates["engine"].append(len(photos) / seconds)
             some = photos[number * 1500 : (number + 1) * 1500]
             rates["loop"].append(len(some) / timed(lambda some=some: [analyzer.analyze(path) for path in some]))
     engine, loop = (statistics.median(rates[name]) for name in ("engine", "loop"))
-    what = f"250 x 250 pixels, {len(photos)} files to JSON Lines, {WORKERS} workers"
+    size = statistics.mean(Path(photo).stat().st_size for photo in photos) / 1e3
+    what = f"250 x 250 pixels ({size:.0f} kB), {len(photos)} files to records, {WORKERS} workers"
     return [
+        ("bytes of records a photo, JSON Lines", bytes_out["jsonl"], "Parquet", bytes_out["parquet"]),
         (f"{what}, photos/s", engine, "loop over FaceAnalyzer.analyze, photos/s", loop),
         (f"{what}, ms a photo", 1000 / engine, "other face tools, ms a photo, at their best", OTHERS_MS[0]),
     ]
