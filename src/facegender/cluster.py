@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from facegender.errors import InputError, MissingExtraError
-from facegender.inference.parts import Names, names_in_parquet, read_account
+from facegender.inference.names import Names, names_in_parquet
+from facegender.inference.parts import read_account
 from facegender.inference.records import FACES, Record
 from facegender.inference.stage import Task
 from facegender.inference.workers import TIME_LIMIT, MakeStage, Pool

@@ -11,23 +11,20 @@ on, each whole or not there. When the run ends well, FILE is written from its ow
 
 from __future__ import annotations
 
-import csv
-import hashlib
 import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
-import numpy as np
-
 from facegender.errors import FacegenderError, InputError, OutputError
 from facegender.files import atomic_file
-from facegender.inference.records import Record, Schema, printable
+from facegender.inference.names import Names, names_in
+from facegender.inference.records import Record, Schema
 from facegender.inference.writers import (
     FileFormat,
     ParquetWriter,
@@ -151,9 +148,9 @@ class Output:
 
     def _names(self) -> Iterator[str]:
         if self._base is not None:
-            yield from _NAMES[self._format](self._base, self._schema)
+            yield from names_in(self._base, self._format, self._schema)
         for part in self._parts():
-            yield from _names_in_lines(part, self._schema)
+            yield from names_in(part, FileFormat.JSONL, self._schema)
 
     @property
     def done(self) -> int:
@@ -259,62 +256,10 @@ class Output:
             raise OutputError(f"cannot write {self.path.name} in the folder {self.path.parent}: {reason}") from error
 
 
-class Names:
-    """How often each name of a record occurs, in little memory: 64 bits of a hash and a count each."""
-
-    def __init__(self, names: Iterable[str]) -> None:
-        hashes = np.fromiter(map(_hash, names), np.uint64)
-        self.total = len(hashes)
-        self._hashes, self._counts = np.unique(hashes, return_counts=True)
-
-    def take(self, name: str) -> bool:
-        """Whether the name is left; then there is one less of it."""
-        wanted = _hash(printable(name))
-        place = int(np.searchsorted(self._hashes, wanted))
-        if place == len(self._hashes) or self._hashes[place] != wanted or not self._counts[place]:
-            return False
-        self._counts[place] -= 1
-        return True
-
-
-def _hash(name: str) -> np.uint64:
-    return np.uint64(int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little"))
-
-
 def _records(parts: Sequence[Path]) -> Iterator[Record]:
     for part in parts:
         with part.open(encoding="utf-8") as lines:
             yield from map(json.loads, lines)
-
-
-def _names_in_lines(file: Path, schema: Schema) -> Iterator[str]:
-    return (printable(record["path"]) for record in _records([file]))
-
-
-def _names_in_csv(file: Path, schema: Schema) -> Iterator[str]:
-    with file.open(encoding="utf-8", newline="") as lines:
-        yield from (row["path"] for row in csv.DictReader(lines) if row[schema.number] in ("", "0"))
-
-
-def names_in_parquet(file: Path | IO[bytes], schema: Schema) -> Iterator[str]:
-    """The names of the records in a Parquet file, in order."""
-    batches = require_pyarrow().parquet.ParquetFile(file).iter_batches(columns=["path", schema.number])
-    for batch in batches:
-        yield from (row["path"] for row in batch.to_pylist() if not row[schema.number])
-
-
-def _names_in_database(file: Path, schema: Schema) -> Iterator[str]:
-    with closing(sqlite3.connect(file)) as database:
-        query = f"SELECT path FROM {schema.table} WHERE COALESCE({schema.number}, 0) = 0 ORDER BY rowid"
-        yield from (path for (path,) in database.execute(query))
-
-
-_NAMES: dict[FileFormat, Callable[[Path, Schema], Iterator[str]]] = {
-    FileFormat.JSONL: _names_in_lines,
-    FileFormat.CSV: _names_in_csv,
-    FileFormat.PARQUET: names_in_parquet,
-    FileFormat.SQLITE: _names_in_database,
-}
 
 
 @contextmanager

@@ -12,8 +12,8 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from facegender.errors import InputError, MissingExtraError
-from facegender.inference.sources.remote import check_protocol, is_url, open_url, url_path
-from facegender.inference.sources.source import LocalFile, Remote, Source, Unreadable
+from facegender.inference.sources.remote import Remote, check_protocol, is_url, open_url, url_path
+from facegender.inference.sources.source import LocalFile, Source, Unreadable
 
 _TEXT = (".txt", ".lst")
 _DELIMITED = {".csv": ",", ".tsv": "\t"}

@@ -14,7 +14,7 @@ from facegender.errors import InputError
 from facegender.inference.sources import remote
 from facegender.inference.sources.manifests import MANIFEST_SUFFIXES, lines, photos_listed
 from facegender.inference.sources.patterns import expand_ranges, files_matching, is_pattern
-from facegender.inference.sources.source import SUFFIXES, LocalFile, Remote, Source, Unreadable
+from facegender.inference.sources.source import SUFFIXES, LocalFile, Source, Unreadable
 from facegender.inference.sources.tars import TAR_SUFFIXES, is_compressed, photos_in_tar
 from facegender.inference.sources.zips import photos_in_zip
 
@@ -200,7 +200,7 @@ def _in_remote_file(url: str, counting: bool) -> Iterator[Source]:
     if lower.endswith(ZIP_SUFFIX):
         raise InputError(f"{url}: a zip archive has its directory at its end", remedy="fetch it, or use tar")
     if not lower.endswith((*TAR_SUFFIXES, *MANIFEST_SUFFIXES)):
-        yield Remote(url, url)
+        yield remote.Remote(url, url)
     elif counting:
         raise _UncountedError
     elif lower.endswith(MANIFEST_SUFFIXES):

@@ -6,17 +6,34 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from typing import IO, Any, cast
 from urllib.parse import urlsplit
 
 from facegender.errors import InputError, MissingExtraError
-from facegender.inference.sources.source import MAX_BYTES, Remote, Source, Unreadable, is_photo, refuse_above_limit
+from facegender.inference.sources.source import MAX_BYTES, Source, Unreadable, is_photo, refuse_above_limit
 
 #: Seconds that a web server has for one photo, and between two pieces of an archive. Others have their package's.
 TIMEOUT = 60.0
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _WEB = ("http", "https")
+
+
+@dataclass(frozen=True, slots=True)
+class Remote(Source):
+    """A file at a URL."""
+
+    url: str
+
+    def load(self) -> bytes:
+        """Its bytes."""
+        return fetch(self.name, self.url)
+
+
+def is_remote(source: Source) -> bool:
+    """Whether reading it is mostly waiting for a network."""
+    return isinstance(source, Remote)
 
 
 def is_url(text: str) -> bool:

@@ -83,11 +83,6 @@ def as_photo_error(name: str, error: Exception) -> PhotoReadError:
     return PhotoReadError(reason if isinstance(error, FacegenderError) else f"cannot read {name}: {reason}")
 
 
-def is_remote(source: Source) -> bool:
-    """Whether reading it is mostly waiting for a network."""
-    return isinstance(source, Remote)
-
-
 def is_photo(name: str) -> bool:
     """Whether a member of an archive or of a listing at a URL is a photo by its name, and not hidden."""
     path = PurePosixPath(name)
@@ -142,19 +137,6 @@ class Held(Source):
     def load(self) -> bytes:
         """Its bytes."""
         return self.data
-
-
-@dataclass(frozen=True, slots=True)
-class Remote(Source):
-    """A file at a URL."""
-
-    url: str
-
-    def load(self) -> bytes:
-        """Its bytes."""
-        from facegender.inference.sources.remote import fetch
-
-        return fetch(self.name, self.url)
 
 
 #: File systems raise the last four without a number, too.
