@@ -23,7 +23,7 @@ from facegender.inference.names import Names, names_in_parquet
 from facegender.inference.parts import read_account
 from facegender.inference.records import FACES, Record
 from facegender.inference.stage import Task
-from facegender.inference.workers import TIME_LIMIT, MakeStage, Pool
+from facegender.inference.workers import TIME_LIMIT, MakeStage, Pool, chunks_of
 from facegender.inference.writers import ParquetWriter
 
 #: Photos that are one batch for Ray, and one file of the output.
@@ -113,7 +113,7 @@ def analyze_on_ray(
         InputError: the cluster cannot be reached, or has nothing free.
     """
     ray = _require_ray()
-    batches = [{"tasks": pickle.dumps(batch)} for batch in _batches(tasks)]
+    batches = [{"tasks": pickle.dumps(batch)} for batch in chunks_of(BATCH_PHOTOS, tasks)]
     if not batches:
         return
     with _cluster(ray, address, workers):
@@ -181,17 +181,6 @@ class _Operator:
             "faces": [sum(len(record["faces"]) for record in records)],
             "errors": [sum(record["error"] is not None for record in records)],
         }
-
-
-def _batches(tasks: Iterable[Task]) -> Iterator[list[Task]]:
-    batch: list[Task] = []
-    for task in tasks:
-        batch.append(task)
-        if len(batch) == BATCH_PHOTOS:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
 
 
 def _opened(place: str) -> tuple[Any, str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from facegender.cli.photos import Destination, status
 from facegender.cli.root import say
+from facegender.inference.annotate import PictureNames
 from facegender.inference.parts import Output
 from facegender.inference.records import TIMELINE, TRACKS, Record
 from facegender.inference.stage import Settings
@@ -63,26 +64,29 @@ def predict_videos(
         OutputError: a file cannot be written.
         MissingExtraError: PyAV, or pyarrow for Parquet, is not installed.
     """
-    account = settings.account()
-    account["options"] |= {"fps": fps}
+
+    def account() -> Record:
+        known = settings.account()
+        return {**known, "options": {**known["options"], "fps": fps}}
+
     counts: Counter[str] = Counter()
-    names: set[str] = set()
+    names = PictureNames()
     with ExitStack() as stack:
         terminal: Writer | None = None
         files: list[tuple[Output, Callable[[VideoResult], Record]]] = []
-        file = destination.file(TRACKS, lambda: account)
+        file = destination.file(TRACKS, account)
         if file is None:
             terminal = stack.enter_context(destination.terminal(TRACKS))
         else:
             files.append((stack.enter_context(file), VideoResult.to_dict))
         if extras.timeline is not None:
             side = replace(destination, output=extras.timeline, format_=FileFormat(extras.timeline.suffix[1:].lower()))
-            timeline = side.file(TIMELINE, lambda: account)
+            timeline = side.file(TIMELINE, account)
             if timeline is not None:
                 files.append((stack.enter_context(timeline), VideoResult.timeline))
         analyzer = _analyzer(settings, fps, workers)
         for path in paths:
-            stem = _free(Path(path).stem or "video", names)
+            stem = names.stem(path)
             missing = [(output, record) for output, record in files if not output.is_done(path)]
             if files and not missing:
                 continue
@@ -134,16 +138,6 @@ def _one(path: str, stem: str, analyzer: VideoAnalyzer, extras: VideoExtras, bar
     for remark in remarks:
         say(f"{path}: {remark}")
     return result
-
-
-def _free(stem: str, names: set[str]) -> str:
-    """A stem that no other video's files have; some file systems do not tell A from a."""
-    name, number = stem, 1
-    while name.casefold() in names:
-        number += 1
-        name = f"{stem}-{number}"
-    names.add(name.casefold())
-    return name
 
 
 class _ShareBar(Bar):

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
@@ -216,7 +217,7 @@ class Output:
                 yield parquet
             return
         if self._base is not None:
-            path.write_bytes(self._base.read_bytes())
+            shutil.copyfile(self._base, path)
         if self._format is FileFormat.SQLITE:
             with SqliteWriter(path, self._schema) as database:
                 yield database

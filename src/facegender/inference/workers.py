@@ -50,7 +50,7 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 def analyze_here(tasks: Iterable[Task], make_stage: MakeStage) -> Iterator[list[PhotoResult]]:
     """Analyse photos in this process with all its cores; results come a few photos at a time, in order."""
     stage = make_stage(threads=None)
-    for chunk in _chunks(tasks):
+    for chunk in chunks_of(CHUNK_PHOTOS, tasks):
         yield stage(chunk)
 
 
@@ -72,11 +72,12 @@ def analyze_in_workers(
         yield from pool.run(tasks)
 
 
-def _chunks(tasks: Iterable[Task]) -> Iterator[list[Task]]:
+def chunks_of(size: int, tasks: Iterable[Task]) -> Iterator[list[Task]]:
+    """The tasks, so many at a time; the last may be fewer."""
     chunk: list[Task] = []
     for task in tasks:
         chunk.append(task)
-        if len(chunk) == CHUNK_PHOTOS:
+        if len(chunk) == size:
             yield chunk
             chunk = []
     if chunk:
@@ -151,7 +152,7 @@ class Pool:
 
     def run(self, tasks: Iterable[Task]) -> Iterator[list[PhotoResult]]:
         """Analyse photos; may be called again when all results have been taken."""
-        chunks = _chunks(tasks)
+        chunks = chunks_of(CHUNK_PHOTOS, tasks)
         waiting: deque[_Job] = deque()
         exhausted = False
         while waiting or not exhausted:
