@@ -18,8 +18,8 @@ VENDOR = HERE.parents[1] / "src" / "facegender" / "page" / "static" / "vendor"
 PACKAGE = "onnxruntime-web"
 
 #: Files of the package; those that browsers get compressed lie here compressed.
-PLAIN = ("dist/ort.wasm.bundle.min.mjs",)
-COMPRESSED = ("dist/ort-wasm-simd-threaded.wasm",)
+PLAIN = ("dist/ort.wasm.bundle.min.mjs", "dist/ort.jspi.bundle.min.mjs")
+COMPRESSED = ("dist/ort-wasm-simd-threaded.wasm", "dist/ort-wasm-simd-threaded.jspi.wasm")
 
 
 def main() -> None:

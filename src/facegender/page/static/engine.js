@@ -8,11 +8,12 @@ export class Analyzer {
   /**
    * Start the worker and load the networks.
    *
-   * @param {{model?: string, onProgress?: (fraction: number, text: string) => void}} options
+   * @param {{model?: string, backend?: "wasm" | "webgpu", onProgress?: (fraction: number, text: string) => void}} options
+   *     without a backend, the faster one is taken
    */
-  static async open({ model, onProgress } = {}) {
+  static async open({ model, backend, onProgress } = {}) {
     const analyzer = new Analyzer();
-    const about = await analyzer.#call("open", { model }, [], ({ fraction, text }) => onProgress?.(fraction, text));
+    const about = await analyzer.#call("open", { model, backend }, [], ({ fraction, text }) => onProgress?.(fraction, text));
     return Object.assign(analyzer, about);
   }
 

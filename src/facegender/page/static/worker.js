@@ -2,10 +2,9 @@
 
 import { cropFace } from "./crops.js";
 import { input, levels, merged, quality, readCells, toPhoto } from "./faces.js";
-import * as ort from "./vendor/ort.wasm.bundle.min.mjs";
 
 const here = new URL("./", self.location.href);
-const state = { models: null, detector: null, classifier: null, card: null };
+const state = { ort: null, models: null, detector: null, backend: "wasm", classifier: null, card: null };
 
 const calls = { open, use, analyze };
 
@@ -27,36 +26,84 @@ async function fetched(path) {
   return response;
 }
 
-async function open({ model }, report) {
+async function open({ model, backend }, report) {
   report({ fraction: 0, text: "list of networks" });
   state.models = await (await fetched("models.json")).json();
-  ort.env.logLevel = "error";
-  ort.env.wasm.wasmPaths = { wasm: new URL("vendor/ort-wasm-simd-threaded.wasm", here).href };
-  // More threads need a page that is isolated from others, which takes two headers of the server.
-  ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency || 1) : 1;
   report({ fraction: 0.1, text: "runtime and face detector" });
-  state.detector = await session(state.models.detector);
+  const gpu = backend !== "wasm" && (await hasGpu(backend === "webgpu"));
+  // The build that knows GPUs also runs on the CPU, but is larger and needs a newer browser.
+  const build = gpu ? "jspi." : "";
+  state.ort = await import(`./vendor/ort.${build || "wasm."}bundle.min.mjs`);
+  state.ort.env.logLevel = "error";
+  state.ort.env.wasm.wasmPaths = { wasm: new URL(`vendor/ort-wasm-simd-threaded.${build}wasm`, here).href };
+  // More threads need a page that is isolated from others, which takes two headers of the server.
+  const threads = self.crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency || 1) : 1;
+  state.ort.env.wasm.numThreads = threads;
+  await openDetector(gpu, backend);
   report({ fraction: 0.7, text: "classifier" });
   await use(model ?? state.models.default);
   report({ fraction: 1, text: "ready" });
-  return { models: state.models.classifiers, version: state.models.version, model: state.card.name, backend: "wasm",
-    threads: ort.env.wasm.numThreads };
+  return { models: state.models.classifiers, version: state.models.version, model: state.card.name,
+    backend: state.backend, threads };
 }
 
-async function session({ file, sha256 }) {
+/** Whether there is a GPU to be used; one that is only played by the CPU counts where it is asked for. */
+async function hasGpu(asked) {
+  if (!("Suspending" in WebAssembly)) return false;
+  const adapter = await navigator.gpu?.requestAdapter().catch(() => null);
+  if (!adapter) return false;
+  return asked || !(adapter.info?.isFallbackAdapter ?? adapter.isFallbackAdapter);
+}
+
+/** On the CPU, or where there is a GPU, on the faster of the two; the classifier is too small for one. */
+async function openDetector(gpu, asked) {
+  const { detector: card } = state.models;
+  const bytes = await weights(card);
+  state.detector = await session(bytes, "wasm");
+  if (!gpu) return;
+  try {
+    const other = await session(bytes, "webgpu");
+    const faster = asked === "webgpu" || (await seconds(other)) < (await seconds(state.detector));
+    const loser = faster ? state.detector : other;
+    if (faster) Object.assign(state, { detector: other, backend: "webgpu" });
+    await loser.release();
+  } catch (error) {
+    console.info(`the GPU is not used: ${error}`);
+  }
+}
+
+/** What the detector takes for an empty picture, the first time aside. */
+async function seconds(detector) {
+  const [height, width] = [480, 640];
+  let began;
+  for (let k = 0; k < 4; k++) {
+    if (k === 1) began = performance.now();
+    const images = new state.ort.Tensor("uint8", new Uint8Array(height * width * 3), [1, height, width, 3]);
+    const { cells } = await detector.run({ images });
+    await cells.getData();
+    cells.dispose();
+  }
+  return (performance.now() - began) / 3000;
+}
+
+async function weights({ file, sha256 }) {
   const bytes = await (await fetched(file)).arrayBuffer();
   if (crypto.subtle) { // absent where the page came over plain HTTP from another machine
     const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
     const found = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
     if (found !== sha256) throw new Error(`${file} is damaged: its sha256 is ${found}, its card says ${sha256}`);
   }
-  return ort.InferenceSession.create(bytes, { executionProviders: ["wasm"] });
+  return bytes;
+}
+
+function session(bytes, backend) {
+  return state.ort.InferenceSession.create(bytes, { executionProviders: [backend] });
 }
 
 async function use(name) {
   const card = state.models.classifiers.find((each) => each.name === name);
   if (!card) throw new Error(`there is no model ${name}`);
-  const classifier = await session(card);
+  const classifier = await session(await weights(card), "wasm");
   await state.classifier?.release();
   Object.assign(state, { classifier, card });
   return card.name;
@@ -107,9 +154,9 @@ async function detect(bitmap) {
   const found = [];
   for (const level of levels(bitmap, settings)) {
     const { bytes, width, height } = input(level.picture, settings.multiple);
-    const images = new ort.Tensor("uint8", bytes, [1, height, width, 3]);
+    const images = new state.ort.Tensor("uint8", bytes, [1, height, width, 3]);
     const { cells } = await state.detector.run({ images });
-    found.push(...toPhoto(readCells(cells.data, height, width, settings), level, bitmap));
+    found.push(...toPhoto(readCells(await cells.getData(), height, width, settings), level, bitmap));
     cells.dispose();
   }
   return merged(found, settings);
@@ -123,7 +170,7 @@ async function classify(bitmap, faces) {
     const some = faces.slice(begin, begin + 32);
     const bytes = new Uint8Array(some.length * size * size * 3);
     some.forEach((face, k) => bytes.set(cropFace(bitmap, face.points, points, size), k * size * size * 3));
-    const crops = new ort.Tensor("uint8", bytes, [some.length, size, size, 3]);
+    const crops = new state.ort.Tensor("uint8", bytes, [some.length, size, size, 3]);
     const answer = await state.classifier.run({ crops });
     p_male.push(...answer.p_male.data);
     answer.p_male.dispose();
