@@ -32,16 +32,18 @@ export function describe(card, accepted) {
       answered ? percent(answered.error) : "–",
     ]);
   }));
-  $("tests-answered").textContent = `answered at ${percent(Number(accepted))}`;
+  $("tests-answered").textContent = `answered at ${percent(Number(accepted)).replace(".0", "")}`;
+  $("source").textContent = card.rates
+    ? `Validation faces, none of which was trained on, are those of ${card.rates.source}.` : "";
 
   const groups = card.groups.filter(({ count }) => count >= FEWEST).sort((a, b) => a.accuracy - b.accuracy);
   $("weak").hidden = !groups.length;
   if (!groups.length) return;
   const [worst] = groups;
   $("worst").textContent =
-    `Worst: ${named(worst.dataset)}, ${worst.group}: right for ${percent(worst.accuracy)} of ${worst.count} faces`;
+    `Worst: ${named(worst.dataset)}, ${worst.group.replace(" x ", " × ")}: right for ${percent(worst.accuracy)} of ${worst.count} faces`;
   $("groups").replaceChildren(...groups.slice(0, SHOWN).map(({ dataset, group, count, accuracy, low, high }) =>
-    row(group, [named(dataset), count.toLocaleString("en"), percent(accuracy), `${percent(low)} to ${percent(high)}`])));
+    row(group.replaceAll(" x ", " × "), [named(dataset), count.toLocaleString("en"), percent(accuracy), `${percent(low)} to ${percent(high)}`])));
 }
 
 function row(heading, cells) {

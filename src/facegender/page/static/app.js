@@ -85,6 +85,7 @@ document.addEventListener("paste", ({ clipboardData }) => {
 function relabel() {
   for (const photo of photos) photo.draw(accepted());
   describe(card, accepted());
+  $("model-now").textContent = card.name;
   const error = percent(Number(accepted())).replace(".0", "");
   const confidence = card.confidence_for_error[accepted()];
   $("error-now").textContent = error;
@@ -148,7 +149,9 @@ $("clear").onclick = () => {
 // Networks ------------------------------------------------------------------------------------------------------------
 
 function offer(models) {
-  $("models").append(...models.map((model) => element("label", { class: "model" },
+  const order = [card, ...models.filter((each) => each !== card)];
+  $("model").open = window.matchMedia("(min-width: 44rem)").matches;
+  $("models").append(...order.map((model) => element("label", { class: "model" },
     element("input", { type: "radio", name: "model", value: model.name, checked: model.name === card.name }),
     element("span", {}, element("b", {}, model.name), ` trained on ${trainedOn(model)}`,
       element("small", {}, `${model.licence}. ${model.parameters.toLocaleString("en")} parameters.`)))));

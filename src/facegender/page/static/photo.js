@@ -4,6 +4,9 @@ import { box } from "./boxes.js";
 import { answer, element } from "./dom.js";
 import { alike, evidence, failure, label, otherwise, percent, probable, warning } from "./words.js";
 
+/** With more faces the picture takes the whole width, and what is said of them stands below it. */
+const MANY = 3;
+
 let last = 0;
 
 export class Photo {
@@ -56,6 +59,7 @@ export class Photo {
     if (!result) return;
     this.labels = result.faces.map(({ p_male }) => label(p_male, card.confidence_for_error[accepted]));
     this.#caption.classList.toggle("failed", result.error !== null);
+    this.element.classList.toggle("many", result.faces.length > MANY);
     this.#caption.replaceChildren(result.error?.message ?? this.#seen());
     const each = (made) => result.faces.map((face, k) => made.call(this, face, k, `${this.#id}-${k + 1}`));
     this.#boxes.replaceChildren(...each((face, k, id) => box(face, k + 1, this.labels[k], result, { id })));

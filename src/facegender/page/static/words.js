@@ -1,5 +1,8 @@
 // What the page says of numbers: answers, probabilities, counts, and what is known of faces like these.
 
+/** With a space at which no line ends. */
+const PERCENT = "\u00a0%";
+
 export const LABELS = ["female", "male", "uncertain"];
 
 /** Below this quality a face is smaller than 24 pixels or turned by more than about 45 degrees. */
@@ -12,16 +15,16 @@ export function label(p_male, confidence) {
   return p_male >= 0.5 ? "male" : "female";
 }
 
-/** "92 % male": the more likely answer, rounded down, because 100 % would claim a certainty that no model has. */
+/** "92 % male": the more likely answer, rounded down and never 100 %, a certainty that no model has. */
 export function probable(p_male) {
   const side = p_male >= 0.5 ? "male" : "female";
-  return `${Math.floor(100 * Math.max(p_male, 1 - p_male))} % ${side}`;
+  return `${Math.min(99, Math.floor(100 * Math.max(p_male, 1 - p_male)))}${PERCENT} ${side}`;
 }
 
 /** A share in percent: "0.4 %", "3.1 %", "58 %". */
 export function percent(share) {
   const value = 100 * share;
-  return `${value < 10 && value > 0 ? value.toFixed(1) : Math.round(value)} %`;
+  return `${value < 10 && value > 0 ? value.toFixed(1) : Math.round(value)}${PERCENT}`;
 }
 
 /** "1 face", "2 faces". */
@@ -86,7 +89,7 @@ export function evidence(rates, face) {
   const [other, wrong] = otherwise(found, face.p_male);
   const [low, high] = interval(wrong, all);
   const share = wrong ? `${percent(wrong / all)} were labelled ${other}` : `none was labelled ${other}`;
-  const span = `95 % interval ${percent(low).replace(" %", "")} to ${percent(high)}`;
+  const span = `95${PERCENT} interval ${percent(low).replace(PERCENT, "")} to ${percent(high)}`;
   return `Of ${counted(all, "validation face")} of this quality and probability, ${share} (${span}).`;
 }
 
