@@ -45,11 +45,11 @@ export function cropFace(bitmap, points, template, size) {
     part = resized(part, Math.max(1, round(part.width * scale)), Math.max(1, round(part.height * scale)));
   }
   const [wide, high] = [(right - left) / part.width, (bottom - top) / part.height];
-  return warped(part, {
-    // From the centres of the crop's pixels back to those of the part's.
-    matrix: [d / determinant / wide, -b / determinant / wide, -c / determinant / high, a / determinant / high],
-    offset: [(-(d * x - b * y) / determinant - left) / wide, (-(a * y - c * x) / determinant - top) / high],
-  }, size);
+  // From the centres of the part's pixels to those of the crop's.
+  return warped(part, [
+    a * wide, b * high, a * left + b * top + x + (a * wide + b * high) / 2 - 0.5,
+    c * wide, d * high, c * left + d * top + y + (c * wide + d * high) / 2 - 0.5,
+  ], size);
 }
 
 /** The whole pixels from the least to the greatest edge that lie in the photo; at least one. */
@@ -58,24 +58,29 @@ function span(edges, length) {
   return [first, Math.max(Math.min(Math.ceil(Math.max(...edges)), length), first + 1)];
 }
 
-function warped(part, { matrix: [a, b, c, d], offset: [x0, y0] }, size) {
-  const { data, width, height } = part;
+/** OpenCV's warpAffine, bilinear; places are rounded to 32 bits where it rounds them. */
+function warped({ data, width, height }, [a, b, x0, c, d, y0], size) {
+  const f = Math.fround;
+  const determinant = a * d - b * c;
+  const [backA, backB, backC, backD] = [d / determinant, -b / determinant, -c / determinant, a / determinant];
+  const [fromX, fromY] = [f(-backA * x0 - backB * y0), f(-backC * x0 - backD * y0)];
+  const [ax, bx, cx, dx] = [backA, backB, backC, backD].map(f);
   const bytes = new Uint8ClampedArray(size * size * 3);
   const inside = (value, length) => Math.min(Math.max(value, 0), length - 1);
   for (let v = 0, out = 0; v < size; v++) {
     for (let u = 0; u < size; u++) {
-      const x = a * (u + 0.5) + b * (v + 0.5) + x0 - 0.5;
-      const y = c * (u + 0.5) + d * (v + 0.5) + y0 - 0.5;
+      const x = f(f(u * ax) + f(f(v * bx) + fromX));
+      const y = f(f(u * cx) + f(f(v * dx) + fromY));
       const [column, row] = [Math.floor(x), Math.floor(y)];
-      const [right, below] = [x - column, y - row];
+      const [right, below] = [f(x - column), f(y - row)];
       const [column0, column1] = [inside(column, width), inside(column + 1, width)];
       const [row0, row1] = [inside(row, height) * width, inside(row + 1, height) * width];
       const [i00, i01] = [(row0 + column0) * 4, (row0 + column1) * 4];
       const [i10, i11] = [(row1 + column0) * 4, (row1 + column1) * 4];
       for (let k = 0; k < 3; k++) {
-        const above = data[i00 + k] * (1 - right) + data[i01 + k] * right;
-        const under = data[i10 + k] * (1 - right) + data[i11 + k] * right;
-        bytes[out++] = above * (1 - below) + under * below;
+        const above = f(data[i00 + k] + right * (data[i01 + k] - data[i00 + k]));
+        const under = f(data[i10 + k] + right * (data[i11 + k] - data[i10 + k]));
+        bytes[out++] = f(above + below * f(under - above)); // the array rounds
       }
     }
   }

@@ -91,6 +91,7 @@ function resizedRows(source, fromWidth, fromHeight, width, height) {
   const [weights, alongRow, downColumns] =
     width < fromWidth ? [areaWeights, areaRow, areaColumns] : [linearWeights, linearRow, linearColumns];
   const across = weights(fromWidth, width, true);
+  const halved = fromWidth === 2 * width && fromHeight === 2 * height;
   const done = new Map(); // rows of the input at the output's width: neighbours share them
   const row = (y) => {
     let found = done.get(y);
@@ -99,7 +100,7 @@ function resizedRows(source, fromWidth, fromHeight, width, height) {
   };
   weights(fromHeight, height, false).forEach((down, y) => {
     for (const old of done.keys()) if (old < down.first) done.delete(old);
-    downColumns(row, down, data, y * width * 4, width);
+    downColumns(row, down, data, y * width * 4, width, halved);
   });
   return { data, width, height };
 }
@@ -118,13 +119,15 @@ function areaRow(input, across) {
   return row;
 }
 
-function areaColumns(row, { first, weights }, data, out, width) {
+function areaColumns(row, { first, weights }, data, out, width, halved) {
   const sum = new Float32Array(width * 3);
   weights.forEach((weight, j) => {
     const values = row(first + j);
     for (let k = 0; k < sum.length; k++) sum[k] += Math.fround(weight * values[k]);
   });
-  for (let k = 0; k < sum.length; out++) { // the array rounds
+  // Both round to the nearest; but OpenCV rounds means of four upwards at the half, all others to the even neighbour.
+  if (halved) for (let k = 0; k < sum.length; k++) sum[k] = Math.floor(sum[k] + 0.5);
+  for (let k = 0; k < sum.length; out++) {
     data[out++] = sum[k++];
     data[out++] = sum[k++];
     data[out++] = sum[k++];
