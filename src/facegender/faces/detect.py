@@ -32,8 +32,8 @@ LARGEST_SCALE = 2.0
 SAME_FACE = 0.4
 #: The places of boxes that overlap at least this much are averaged.
 BLENDED = 0.5
-#: Landmarks are rounded to so many parts of a pixel. The last bits of the network's arithmetic differ from one processor
-#: and runtime to the next; unrounded, they would change single pixels of the crop, and with them the classifier's answer.
+#: Landmarks are rounded to so many parts of a pixel. The last bits of the network's arithmetic differ from one
+#: processor and runtime to the next; unrounded, they would change pixels of the crop, and so the classifier's answer.
 PARTS_OF_PIXEL = 32
 #: Images go through the network together up to this many pixels: with more, its features leave the cache, and each
 #: image takes longer.
