@@ -15,6 +15,7 @@ from facegender.cli import (  # noqa: F401  (each registers its verb)
     export,
     join,
     leaks,
+    page,
     params,
     predict,
     prepare,

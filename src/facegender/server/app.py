@@ -22,6 +22,7 @@ from facegender.inference.classifier import label_of
 from facegender.server import problems, schemas
 from facegender.server.bodies import BodyRules, Part, check_headers, read_parts
 from facegender.server.guard import GONE, Guard
+from facegender.server.pages import add_page
 from facegender.server.problems import ProblemDetails, ProblemError, responses
 from facegender.server.service import Chosen, ClientGoneError, Service
 from facegender.server.work import CROP_BYTES, TASK_CROPS, Answer, CropAnswer, CropTask, PhotoTask
@@ -73,12 +74,7 @@ def create_app(service: Service) -> FastAPI:
     )
     app.state.service = service
     _add_routes(app, service)
-    try:
-        from facegender.server.pages import add_page
-    except ModuleNotFoundError:
-        pass
-    else:
-        add_page(app)
+    add_page(app)
     if settings.origins:
         app.add_middleware(
             CORSMiddleware,
