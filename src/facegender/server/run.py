@@ -6,6 +6,7 @@ import asyncio
 import logging
 import multiprocessing
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -73,8 +74,12 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Take a signal to end; a second one ends at once."""
-        self.force_exit = self.should_exit
+        """Take a signal to end; a second Ctrl-C ends at once, without what was accepted.
+
+        uvicorn's would raise the signal again afterwards, and the exit status would be that of a failure. A second
+        SIGTERM means nothing: some senders reach the process both by itself and with its group.
+        """
+        self.force_exit = self.should_exit and sig == signal.SIGINT
         self.should_exit = True
 
     async def _look(self, url: str) -> None:
