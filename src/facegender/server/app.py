@@ -79,8 +79,8 @@ def create_app(service: Service) -> FastAPI:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.origins,
-            allow_methods=["GET", "POST"],
-            allow_headers=["Authorization", "Content-Type"],
+            allow_methods=["*"],  # the routes have their own answer to those that they do not take
+            allow_headers=["*"],
             expose_headers=["Retry-After", "X-Request-Id"],
         )
     app.add_middleware(Guard, metrics=service.metrics, hosts=settings.hosts, origins=settings.origins)

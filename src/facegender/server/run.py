@@ -83,7 +83,7 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
     async def _look(self, url: str) -> None:
-        while not self.service.ready:
+        while self.service.lanes.open < self.service.settings.workers:
             if self.service.failure is not None:
                 self.should_exit = True
                 return

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import logging
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,8 +20,6 @@ from facegender.server.problems import ProblemError
 from facegender.server.settings import ServerSettings
 from facegender.server.work import Answer, ServiceTask, WorkSettings, process
 from facegender.weights.cards import DEFAULT_MAX_ERROR, Card
-
-logger = logging.getLogger(__name__)
 
 
 class ClientGoneError(Exception):
@@ -166,7 +163,7 @@ class Service:
                 self.lanes.drop(ticket)
 
     def _on_failure(self, error: Exception) -> None:
-        self.failure = error
+        self.failure = self.failure or error
 
 
 class _Hold:
