@@ -103,7 +103,7 @@ def serve(settings: ServerSettings, on_ready: Callable[[str], None]) -> bool:
         FacegenderError: the workers cannot be started.
     """
     service = Service(settings)
-    listening = _listen(settings.host, settings.port)
+    listening = listen(settings.host, settings.port)
     logs.configure()
     server = Server(service, on_ready)
     with listening:
@@ -118,7 +118,8 @@ def serve(settings: ServerSettings, on_ready: Callable[[str], None]) -> bool:
     return not service.lanes.gave_up
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """A socket on an address, which uvicorn will listen on; InputError if it cannot be had."""
     try:
         [(family, _, _, _, address), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         listening = socket.socket(family, socket.SOCK_STREAM)
