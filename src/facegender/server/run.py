@@ -121,8 +121,9 @@ def serve(settings: ServerSettings, on_ready: Callable[[str], None]) -> bool:
 def listen(host: str, port: int) -> socket.socket:
     """A socket on an address, which uvicorn will listen on; InputError if it cannot be had."""
     try:
-        [(family, _, _, _, address), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        listening = socket.socket(family, socket.SOCK_STREAM)
+        [(family, kind, protocol, _, address), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        # asyncio sends what is small at once (TCP_NODELAY) only where the protocol is named.
+        listening = socket.socket(family, kind, protocol)
         try:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listening.bind(address)
