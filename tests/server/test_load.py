@@ -6,10 +6,12 @@ import itertools
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import psutil
 import pytest
@@ -110,6 +112,31 @@ def test_those_who_leave_within_their_body_are_forgotten(service):
     leaving.close()
     service.until("disconnected_total", gone + 1)
     service.until("held_bytes", 0)
+
+
+def test_workers_that_are_lost_for_good_are_told_and_come_back(models, photos, tmp_path, monkeypatch):
+    monkeypatch.setattr("facegender.server.lanes._PAUSE", 0.1)
+    detector = tmp_path / "detector.onnx"
+    for suffix in (".onnx", ".json"):
+        shutil.copy(Path(models["detector_model"]).with_suffix(suffix), detector.with_suffix(suffix))
+    with running(models=models["models"], detector_model=str(detector)) as service:
+        with service.held_up() as workers:
+            taken = service.later("/v1/analyze", photos[0])
+            service.until("working_tasks", 1)
+            detector.rename(tmp_path / "away")
+            for worker in workers:
+                worker.kill()
+        [photo] = taken.result(20).json["photos"]
+        assert photo["error"]["kind"] == "crashed"
+        assert service.post("/v1/analyze", photos[0]).problem == (500, "failed")
+        service.until("workers_ready", 0)
+        for answer in (service.get("/readyz"), service.post("/v1/analyze", photos[0])):
+            assert answer.problem == (503, "not_ready")
+            assert int(answer.headers["retry-after"]) >= 1
+        assert service.get("/healthz").status == 200
+        (tmp_path / "away").rename(detector)
+        service.until("workers_ready", 1)
+        assert len(service.post("/v1/analyze", photos[0]).json["photos"][0]["faces"]) == 1
 
 
 def test_a_request_has_one_line_in_the_log_and_no_name(service, photos, caplog):

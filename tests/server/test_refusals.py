@@ -4,6 +4,8 @@ from facegender.errors import InputError, WeightsError
 from facegender.server.service import Service
 from facegender.server.settings import Limits, ServerSettings
 
+from .conftest import running
+
 TOKEN = {"authorization": "Bearer open-sesame"}
 
 
@@ -129,6 +131,20 @@ def test_a_web_page_of_another_name_is_not_let_in(service, photos):
     own = service.post("/v1/analyze", photos[0], origin=f"http://127.0.0.1:{service.port}")
     assert own.status == 200
     assert "access-control-allow-origin" not in own.headers
+
+
+def test_web_pages_that_may_use_the_service(models, photos):
+    with running(**models, origins=("https://known.example",), allowed_hosts=("faces.example",)) as service:
+        known, strange = "https://known.example", "https://strange.example"
+        asking = {"access_control_request_method": "POST", "access_control_request_headers": "authorization"}
+        allowed = service.ask("OPTIONS", "/v1/analyze", origin=known, **asking)
+        assert allowed.status == 200
+        assert allowed.headers["access-control-allow-origin"] == known
+        assert service.ask("OPTIONS", "/v1/analyze", origin=strange, **asking).problem == (403, "origin")
+        answer = service.post("/v1/analyze", photos[0], origin=known, host="faces.example")
+        assert answer.status == 200
+        assert answer.headers["access-control-allow-origin"] == known
+        assert service.post("/v1/analyze", photos[0], origin=strange).problem == (403, "origin")
 
 
 @pytest.mark.parametrize(

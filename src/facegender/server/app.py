@@ -123,12 +123,16 @@ def _add_routes(app: FastAPI, service: Service) -> None:
     lock = ("unauthorized",) if token is not None else ()
     rates = [float(rate) for card in service.cards.values() for rate in card.confidence_for_error]
 
-    named = Query(None, description="A name from `/v1/models`.", json_schema_extra={"enum": list(service.cards)})
+    names = list(service.cards)
+    named = Query(
+        None, description="A name from `/v1/models`.", examples=[service.default], json_schema_extra={"enum": names}
+    )
     error_rate = Query(
         None,
         ge=min(rates),
         lt=0.5,
         allow_inf_nan=False,
+        examples=[max(min(rates), 0.05)],
         description="Answer `uncertain` so often that at most this share of the other answers is wrong, on faces like "
         "those that the network was validated on. 0.01 unless one of the two is given.",
     )
@@ -137,6 +141,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:
         ge=0.5,
         le=1,
         allow_inf_nan=False,
+        examples=[0.9],
         description="Instead of `max_error`: answers less probable than this are `uncertain`.",
     )
 
