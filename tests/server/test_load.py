@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -224,6 +225,26 @@ def test_a_signal_under_load_loses_nothing_that_was_accepted(models, photos, tmp
     assert not any(map(alive, workers))
 
 
+def test_a_body_that_was_on_its_way_is_still_taken(models, photos, tmp_path):
+    command = Command(models, tmp_path)
+    with socket.create_connection(("127.0.0.1", command.port), timeout=30) as connection:
+        head = f"POST /v1/analyze HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(photos[1])}\r\n"
+        connection.sendall(head.encode() + b"Content-Type: image/png\r\n\r\n" + photos[1][:100])
+        while command.metric("held_bytes") < 100:
+            pass
+        command.process.send_signal(signal.SIGTERM)
+        with contextlib.suppress(ConnectionError):  # once nobody listens any more
+            while command.ask("GET", "/healthz"):
+                pass
+        connection.sendall(photos[1][100:])
+        told = b""
+        while more := connection.recv(65_536):
+            told += more
+    assert told.startswith(b"HTTP/1.1 200")
+    assert len(json.loads(told.partition(b"\r\n\r\n")[2])["photos"][0]["faces"]) == 2
+    assert command.end()[0] == 0
+
+
 def test_what_cannot_be_finished_within_the_grace_is_told_so(models, photos, tmp_path):
     command = Command(models, tmp_path, "--grace", "0.1")
     [worker] = workers_of(command.process.pid)
@@ -255,3 +276,11 @@ def test_a_service_that_cannot_start(options, words, monkeypatch, capsys):
         main()
     assert ended.value.code == 1
     assert words in capsys.readouterr().err
+
+
+def test_without_the_extra(monkeypatch, capsys):
+    monkeypatch.setattr("facegender.cli.serve.find_spec", lambda package: None)
+    monkeypatch.setattr(sys, "argv", ["facegender", "serve"])
+    with pytest.raises(SystemExit):
+        main()
+    assert "facegender[server]" in capsys.readouterr().err

@@ -227,7 +227,8 @@ def _add_routes(app: FastAPI, service: Service) -> None:
     )
     async def readyz() -> Response:
         if not service.ready:
-            service.admit(0, 0)
+            detail = "the service is about to end" if service.draining else "no worker is ready"
+            raise ProblemError("not_ready", detail, {"Retry-After": "1"})
         return _Json({"status": "ready"})
 
     @app.get(

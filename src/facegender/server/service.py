@@ -104,14 +104,19 @@ class Service:
         return Chosen(card, min_confidence)
 
     def admit(self, tasks: int, size: int) -> None:
-        """See whether there is room for so many more tasks and bytes.
+        """See whether one more request, of so many tasks and bytes as far as is known, can be taken.
 
         Raises:
             ProblemError: 429 or 503, with Retry-After.
         """
-        if not self.ready:
-            detail = "the service is about to end" if self.draining else "the service is starting"
-            raise ProblemError("not_ready", detail, {"Retry-After": "5" if self.draining else "1"})
+        if self.draining:
+            raise ProblemError("not_ready", "the service is about to end", {"Retry-After": "5"})
+        self._find_room(tasks, size)
+
+    def _find_room(self, tasks: int, size: int) -> None:
+        """As `admit`, also for a request that was taken before the service was told to end."""
+        if not self.lanes.open:
+            raise ProblemError("not_ready", "no worker is ready", {"Retry-After": "1"})
         wait = self.lanes.expected_wait
         if self.lanes.waiting + tasks > self.limits.max_queue:
             why = f"{self.lanes.waiting} photos wait, and there is room for {self.limits.max_queue}"
@@ -134,7 +139,7 @@ class Service:
 
     def _take(self, size: int) -> None:
         if self._held + size > self.limits.max_memory:
-            self.admit(0, size)
+            self._find_room(0, size)
         self._held += size
 
     async def answer(self, request: Request, tasks: Sequence[ServiceTask]) -> list[Answer]:
@@ -144,7 +149,7 @@ class Service:
             ProblemError: 429 or 503.
             ClientGoneError: the client did not wait.
         """
-        self.admit(len(tasks), 0)
+        self._find_room(len(tasks), 0)
         try:
             ticket = self.lanes.submit(tasks)
         except LanesClosedError as error:
