@@ -47,7 +47,7 @@ def loaded(browser, page_url):
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("console", lambda said: wrong.append(said.text) if said.type in ("error", "warning") else None)
     page.on("request", lambda asked: asked.url.startswith((page_url, "blob:", "data:")) or wrong.append(asked.url))
-    # Playwright takes file choosers while somebody listens, and begins to do so too late for a key that follows at once.
+    # Playwright takes file choosers while somebody listens, and would begin too late for a key that follows at once.
     page.on("filechooser", lambda _: None)
     page.goto(page_url)
     expect(page.locator("#status")).to_have_text("Ready.", timeout=30_000)
@@ -69,7 +69,7 @@ def page(loaded):
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    """A portrait whose name looks like a formula, two people, a photo without faces, and a text file."""
+    """A portrait whose name looks like a formula, two people turned upright by EXIF, nobody, and a text file."""
     skimage_data = pytest.importorskip("skimage.data")
     folder, astronaut = tmp_path_factory.mktemp("photos"), PIL.Image.fromarray(skimage_data.astronaut())
     two = PIL.Image.new("RGB", (700, 400), "gray")
@@ -77,7 +77,9 @@ def photos(tmp_path_factory):
     two.paste(astronaut.crop((150, 30, 300, 180)).resize((60, 60)), (500, 100))
     paths = [folder / name for name in ("=1+1, a.png", "two.jpg", "gray.png", "notes.txt")]
     astronaut.save(paths[0])
-    two.save(paths[1], quality=95)
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6  # it lies on its side
+    two.rotate(90, expand=True).save(paths[1], quality=95, exif=exif)
     PIL.Image.new("RGB", (300, 200), "gray").save(paths[2])
     paths[3].write_text("no photo")
     return paths
@@ -104,8 +106,11 @@ def test_several_photos_and_what_is_none(page, photos):
     expect(page.locator("#status")).to_contain_text("3 faces in 4 photos")
     assert page.locator(".photo h3").all_text_contents() == [path.name for path in photos]
     assert page.locator("#rows tbody th").all_text_contents() == ["=1+1, a.png", "two.jpg", "two.jpg"]
-    first, _, third, last = page.locator(".photo").all()
+    first, second, third, last = page.locator(".photo").all()
     expect(first).to_contain_text("512 × 512 pixels")
+    upright = second.locator(".frame").bounding_box()
+    assert upright["width"] / upright["height"] == pytest.approx(700 / 400, rel=0.02)
+    assert second.locator(".box").nth(1).bounding_box()["x"] > upright["x"] + 0.7 * upright["width"]
     expect(third).to_contain_text("No face found")
     expect(last).to_contain_text("notes.txt is not a picture that this browser can read")
     expect(first.get_by_role("button", name="Face 1: uncertain, 57 % female")).to_be_visible()
@@ -125,7 +130,8 @@ def test_dropped_and_pasted(page, photos):
     expect(page.locator("#status")).to_have_text("1 face found in dropped.png: 1 uncertain.")
     give(page, "paste", photos[0], "image.png")
     expect(page.locator(".photo h3").nth(1)).to_have_text("pasted 1.png")
-    expect(page.locator("#status")).to_contain_text("2 photos done")
+    expect(page.locator("#status")).to_have_text("1 face found in pasted 1.png: 1 uncertain.")
+    expect(page.locator("#summary")).to_have_text("2 faces in 2 photos: 2 uncertain.")
 
 
 @pytest.mark.parametrize(
@@ -307,4 +313,5 @@ def test_networks_that_cannot_be_loaded(browser, page_url):
     page.goto(page_url)
     expect(page.locator("#status")).to_contain_text("The networks could not be loaded: models/face-detector.onnx")
     expect(page.locator("#loading")).to_be_hidden()
+    expect(page.locator("#choose")).to_be_disabled()
     page.close()
