@@ -101,7 +101,7 @@ export class Photo {
     return element(
       "tr",
       { "data-face": id },
-      element("th", { scope: "row" }, this.file.name),
+      element("th", { scope: "row", title: this.file.name }, this.file.name),
       element("td", {}, element("button", { type: "button", class: "number", "aria-label": name }, String(k + 1))),
       element("td", {}, answer(this.labels[k])),
       ...cells.map((cell) => element("td", { class: "figure" }, cell)),
