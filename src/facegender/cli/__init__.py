@@ -20,6 +20,7 @@ from facegender.cli import (  # noqa: F401  (each registers its verb)
     predict,
     prepare,
     reproduce,
+    serve,
     survey,
     train,
     train_detector,
