@@ -1,7 +1,10 @@
 """MODEL_CARD.md is what its script writes from the weights and the results."""
 
 import importlib.util
+import json
 from pathlib import Path
+
+from facegender import weights
 
 ROOT = Path(__file__).parents[1]
 
@@ -12,3 +15,6 @@ def test_no_number_in_it_is_typed_by_hand():
     spec.loader.exec_module(script)
     written = (ROOT / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert written == script.model_card(), "run: python studies/model_card.py"
+    for name in weights.names():
+        assert script.groups_path(name).read_text(encoding="utf-8") == script.groups(name)
+        assert {each["dataset"] for each in json.loads(script.groups(name))} >= {"fairface", "utkface"}

@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from facegender.errors import InputError, MissingExtraError
+from facegender.faces.types import PhotoResult
 from facegender.inference.names import Names, names_in_parquet
 from facegender.inference.parts import read_account
 from facegender.inference.records import FACES, Record
-from facegender.inference.stage import Task
+from facegender.inference.stage import Task, lost
 from facegender.inference.workers import TIME_LIMIT, MakeStage, Pool, chunks_of
 from facegender.inference.writers import ParquetWriter
 
@@ -87,7 +88,7 @@ class ClusterOutput:
 
 def analyze_on_ray(
     tasks: Iterable[Task],
-    make_stage: MakeStage,
+    make_stage: MakeStage[Task, PhotoResult],
     place: str,
     *,
     address: str | None = None,
@@ -158,8 +159,8 @@ class _Operator:
     The networks live in a process below the actor, so that a photo that ends it costs an error row and no actor.
     """
 
-    def __init__(self, make_stage: MakeStage, place: str) -> None:
-        self._pool = Pool(make_stage, 1, TIME_LIMIT)
+    def __init__(self, make_stage: MakeStage[Task, PhotoResult], place: str) -> None:
+        self._pool = Pool(make_stage, 1, TIME_LIMIT, lost)
         self._pool.__enter__()
         self._store, self._root = _opened(place)
 

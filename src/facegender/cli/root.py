@@ -25,8 +25,9 @@ class _Verbs(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         order = (
-            *("predict", "survey", "params", "prepare", "join", "train", "crossval", "crossdataset", "evaluate"),
-            *("audit", "calibration", "errors", "leaks", "export", "benchmark", "reproduce", "train-detector"),
+            *("predict", "serve", "page", "survey", "params", "prepare", "join", "train", "crossval"),
+            *("crossdataset", "evaluate", "audit", "calibration", "errors", "leaks", "export", "benchmark"),
+            *("reproduce", "train-detector"),
         )
         return sorted(super().list_commands(ctx), key=order.index)
 

@@ -24,14 +24,17 @@ LONGEST_SIDE = 1280
 #: small photo still takes milliseconds (results/detector.csv).
 USUAL_SCALE = 1.5
 #: Photos that are smaller than this once they are enlarged may be filled up: it costs little there.
-_FILLED_UP_TO = 256
+FILLED_UP_TO = 256
 #: Photos are enlarged at most this much: beyond, faces have nothing to be found by.
 LARGEST_SCALE = 2.0
 
 #: Of two boxes that overlap more (intersection over union), the one with the lower score goes.
-_SAME_FACE = 0.4
+SAME_FACE = 0.4
 #: The places of boxes that overlap at least this much are averaged.
-_BLENDED = 0.5
+BLENDED = 0.5
+#: Landmarks are rounded to so many parts of a pixel. The last bits of the network's arithmetic differ from one
+#: processor and runtime to the next; unrounded, they would change pixels of the crop, and so the classifier's answer.
+PARTS_OF_PIXEL = 32
 #: Images go through the network together up to this many pixels: with more, its features leave the cache, and each
 #: image takes longer.
 _BATCH_PIXELS = 300_000
@@ -92,7 +95,7 @@ class PyramidDetector(ABC):
             longest = max(width, height)
             side = min(USUAL_SCALE * longest, LONGEST_SIDE)
             # The network would fill it up to a multiple of its own, and the filling costs as much as the photo.
-            return (side if side < _FILLED_UP_TO else side // MULTIPLE * MULTIPLE) / longest
+            return (side if side < FILLED_UP_TO else side // MULTIPLE * MULTIPLE) / longest
         return min(self.reliable / self.min_face, LARGEST_SCALE)
 
     @abstractmethod
@@ -176,7 +179,7 @@ class YuNetDetector(PyramidDetector):
             raise WeightsError(f"no such weight file: {path}", remedy="YuNet's ONNX file is in OpenCV's model zoo")
         try:
             with _opencv_silent():
-                self._net: Any = cv2.FaceDetectorYN.create(str(path), "", (320, 320), self.min_score, _SAME_FACE, 5000)
+                self._net: Any = cv2.FaceDetectorYN.create(str(path), "", (320, 320), self.min_score, SAME_FACE, 5000)
                 self._net.detect(np.zeros((320, 320, 3), np.uint8))  # other networks fail only now
         except cv2.error as error:
             raise WeightsError(f"{path} cannot be loaded as YuNet: {error}") from error
@@ -230,7 +233,7 @@ def _faces(rows: FaceRows) -> list[Face]:
     sound = np.isfinite(rows).all(1) & (rows[:, 2:4] > 0).all(1) & (np.ptp(points, axis=1) > 0).any(1)
     rows = rows[sound]
     # The least score has been passed already.
-    kept = cv2.dnn.NMSBoxes(rows[:, :4].tolist(), rows[:, 14].tolist(), 0.0, _SAME_FACE)
+    kept = cv2.dnn.NMSBoxes(rows[:, :4].tolist(), rows[:, 14].tolist(), 0.0, SAME_FACE)
     faces = [
         Face(box=(x, y, width, height), landmarks=_points(places), score=min(max(score, 0.0), 1.0))
         for x, y, width, height, *places, score in (_blended(rows[index], rows).tolist() for index in kept)
@@ -243,9 +246,11 @@ def _blended(row: FaceRows, rows: FaceRows) -> FaceRows:
 
     V. Bazarevsky et al., "BlazeFace", arXiv:1907.05047, 2019, section 3.4.
     """
-    same = rows[overlaps(row[:4], rows[:, :4]) >= _BLENDED]
+    same = rows[overlaps(row[:4], rows[:, :4]) >= BLENDED]
     weights = same[:, 14:] ** 2
-    return np.append((same[:, :14] * weights).sum(0) / weights.sum(), row[14])
+    places = (same[:, :14] * weights).sum(0) / weights.sum()
+    places[4:] = np.rint(places[4:] * PARTS_OF_PIXEL) / PARTS_OF_PIXEL
+    return np.append(places, row[14])
 
 
 def _points(values: list[float]) -> Landmarks:

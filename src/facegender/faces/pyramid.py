@@ -13,9 +13,9 @@ from facegender.faces.cells import FaceRows
 from facegender.faces.types import Image, Picture
 
 #: Each level of a pyramid is this much smaller than the one before; a detector finds faces over a wider range.
-_STEP = 4
+STEP = 4
 #: A level whose longest side is at most this needs no smaller one: no face in it is too large.
-_LAST_LEVEL = 256
+LAST_LEVEL = 256
 #: Larger levels are cut in tiles of about this side.
 TILE = 1280
 #: What a tile has beyond its own part on every side: faces of up to 192 pixels are whole in the tile that answers
@@ -87,10 +87,10 @@ def tiles(number: int, picture: Picture, scale: float) -> Iterator[Tile]:
                         y.core_end / picture.scale_y,
                     ),
                 )
-        if max(width, height) <= _LAST_LEVEL:
+        if max(width, height) <= LAST_LEVEL:
             return
         whole = image if max(width, height) <= TILE else None
-        scale /= _STEP
+        scale /= STEP
 
 
 @dataclass(frozen=True)

@@ -26,9 +26,9 @@ CROP_SIZE = 64
 LOW_QUALITY = 0.5
 
 #: From this side in pixels on a face's size takes nothing from its quality.
-_FULL_QUALITY_SIDE = 48
+FULL_QUALITY_SIDE = 48
 #: How far the nose tip stands out from the eyes' plane, in inter-eye distances.
-_NOSE_DEPTH = 0.55
+NOSE_DEPTH = 0.55
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class Face:
         as the landmarks tell it, to 0.5 at 45 degrees; whichever is worse counts.
         """
         side = math.sqrt(self.box[2] * self.box[3])
-        return max(0.0, min(side / _FULL_QUALITY_SIDE, 1 - abs(_yaw(self.landmarks)) / 90, 1.0))
+        return max(0.0, min(side / FULL_QUALITY_SIDE, 1 - abs(_yaw(self.landmarks)) / 90, 1.0))
 
 
 def _yaw(landmarks: Landmarks) -> float:
@@ -107,7 +107,7 @@ def _yaw(landmarks: Landmarks) -> float:
     if square == 0:
         return 90.0
     along = (nose_x - (right_x + left_x) / 2) * axis_x + (nose_y - (right_y + left_y) / 2) * axis_y
-    return math.degrees(math.atan(along / square / _NOSE_DEPTH))
+    return math.degrees(math.atan(along / square / NOSE_DEPTH))
 
 
 @dataclass(frozen=True, slots=True)

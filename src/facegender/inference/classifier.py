@@ -91,6 +91,11 @@ class GenderClassifier:
 
     def label(self, p_male: float) -> Label:
         """The answer that a calibrated probability allows."""
-        if max(p_male, 1 - p_male) < self.min_confidence:
-            return "uncertain"
-        return "male" if p_male >= 0.5 else "female"
+        return label_of(p_male, self.min_confidence)
+
+
+def label_of(p_male: float, min_confidence: float) -> Label:
+    """The answer that a calibrated probability allows, where less than `min_confidence` is too little."""
+    if max(p_male, 1 - p_male) < min_confidence:
+        return "uncertain"
+    return "male" if p_male >= 0.5 else "female"

@@ -137,7 +137,7 @@ class PhotoStage:
             if len(tasks) > 1:
                 return [result for task in tasks for result in self([task])]
             [task] = tasks
-            return [lost(task, "failed", f"{task.source.name} led to {type(error).__name__}: {error}")]
+            return [lost(task, "failed", f"led to {type(error).__name__}: {error}")]
 
     def _analyze(self, tasks: Sequence[Task]) -> list[PhotoResult]:
         photos = self._read([task.source for task in tasks])
@@ -182,6 +182,8 @@ class PhotoStage:
         return result
 
 
-def lost(task: Task, kind: str, message: str) -> PhotoResult:
-    """The result of a photo that ended its worker."""
-    return PhotoResult(task.source.name, error=PhotoError(kind, message), weight=task.weight)
+def lost(task: Task, kind: str, what: str) -> PhotoResult:
+    """The result of a photo that ended its worker, or did what else was not foreseen."""
+    name = task.source.name
+    message = f"{name or 'the image given as bytes'} {what}"
+    return PhotoResult(name, error=PhotoError(kind, message), weight=task.weight)

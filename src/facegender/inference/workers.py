@@ -19,22 +19,42 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from queue import SimpleQueue
-from typing import Protocol, Self
+from typing import Generic, Protocol, Self, TypeVar
 
 import cv2
 
 from facegender.errors import FacegenderError
 from facegender.faces.types import PhotoResult
 from facegender.inference.pipeline import CHUNK_PHOTOS
-from facegender.inference.stage import PhotoStage, Task, lost
+from facegender.inference.stage import Task, lost
+
+#: What a process is sent, and what it answers to one; `Task` and `PhotoResult` but in the service.
+TaskT = TypeVar("TaskT")
+ResultT = TypeVar("ResultT")
+TaskT_contra = TypeVar("TaskT_contra", contravariant=True)
+ResultT_co = TypeVar("ResultT_co", covariant=True)
 
 
-class MakeStage(Protocol):
+class Stage(Protocol[TaskT_contra, ResultT_co]):
+    """Works on a few tasks at a time, as `facegender.inference.stage.PhotoStage` does."""
+
+    def __call__(self, tasks: Sequence[TaskT_contra], /) -> Sequence[ResultT_co]:
+        """One result a task, in order."""
+        ...
+
+
+class MakeStage(Protocol[TaskT_contra, ResultT_co]):
     """Makes the stage of a process; can be sent to one."""
 
-    def __call__(self, *, threads: int | None) -> PhotoStage:
+    def __call__(self, *, threads: int | None) -> Stage[TaskT_contra, ResultT_co]:
         """Make it, with so many CPU threads for its networks; None takes all cores."""
         ...
+
+
+class Lost(Protocol[TaskT_contra, ResultT_co]):
+    """Makes the result of a task that was lost, given the kind of its error and what the task did."""
+
+    def __call__(self, task: TaskT_contra, kind: str, what: str, /) -> ResultT_co: ...
 
 
 #: Seconds after which a job is given up, and its photos are tried one by one.
@@ -47,7 +67,7 @@ _JOBS_PER_WORKER = 8
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-def analyze_here(tasks: Iterable[Task], make_stage: MakeStage) -> Iterator[list[PhotoResult]]:
+def analyze_here(tasks: Iterable[Task], make_stage: MakeStage[Task, PhotoResult]) -> Iterator[Sequence[PhotoResult]]:
     """Analyse photos in this process with all its cores; results come a few photos at a time, in order."""
     stage = make_stage(threads=None)
     for chunk in chunks_of(CHUNK_PHOTOS, tasks):
@@ -55,7 +75,7 @@ def analyze_here(tasks: Iterable[Task], make_stage: MakeStage) -> Iterator[list[
 
 
 def analyze_in_workers(
-    tasks: Iterable[Task], make_stage: MakeStage, workers: int, time_limit: float = TIME_LIMIT
+    tasks: Iterable[Task], make_stage: MakeStage[Task, PhotoResult], workers: int, time_limit: float = TIME_LIMIT
 ) -> Iterator[list[PhotoResult]]:
     """Analyse photos in processes of their own; results come a few photos at a time, in order.
 
@@ -68,13 +88,13 @@ def analyze_in_workers(
     Raises:
         FacegenderError: what the stage raises; photos that cannot be read are results.
     """
-    with Pool(make_stage, workers, time_limit) as pool:
+    with Pool(make_stage, workers, time_limit, lost) as pool:
         yield from pool.run(tasks)
 
 
-def chunks_of(size: int, tasks: Iterable[Task]) -> Iterator[list[Task]]:
+def chunks_of(size: int, tasks: Iterable[TaskT]) -> Iterator[list[TaskT]]:
     """The tasks, so many at a time; the last may be fewer."""
-    chunk: list[Task] = []
+    chunk: list[TaskT] = []
     for task in tasks:
         chunk.append(task)
         if len(chunk) == size:
@@ -85,38 +105,38 @@ def chunks_of(size: int, tasks: Iterable[Task]) -> Iterator[list[Task]]:
 
 
 @dataclass
-class _Job:
+class _Job(Generic[TaskT, ResultT]):
     """Photos that are worked on together, and the results so far by their places."""
 
-    tasks: list[Task]
-    results: dict[int, PhotoResult] = field(default_factory=dict)
+    tasks: list[TaskT]
+    results: dict[int, ResultT] = field(default_factory=dict)
 
-    def add(self, places: Sequence[int], results: Sequence[PhotoResult]) -> None:
+    def add(self, places: Sequence[int], results: Sequence[ResultT]) -> None:
         self.results.update(zip(places, results, strict=True))
 
     @property
-    def in_order(self) -> list[PhotoResult] | None:
+    def in_order(self) -> list[ResultT] | None:
         """All results, once they are there."""
         whole = len(self.results) == len(self.tasks)
         return [self.results[place] for place in range(len(self.tasks))] if whole else None
 
 
 @dataclass(frozen=True)
-class _Share:
+class _Share(Generic[TaskT, ResultT]):
     """Photos of a job that are sent to a process together."""
 
-    job: _Job
+    job: _Job[TaskT, ResultT]
     places: Sequence[int]
 
     @property
-    def tasks(self) -> list[Task]:
+    def tasks(self) -> list[TaskT]:
         return [self.job.tasks[place] for place in self.places]
 
 
-class _Worker:
+class _Worker(Generic[TaskT, ResultT]):
     """A process, what it was sent and has not answered yet, and until when it may take for the first of that."""
 
-    def __init__(self, make_stage: MakeStage) -> None:
+    def __init__(self, make_stage: MakeStage[TaskT, ResultT]) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, make_stage), daemon=True)
@@ -124,7 +144,7 @@ class _Worker:
             self.process.start()
         theirs.close()
         self.ready = False
-        self.shares: deque[_Share] = deque()
+        self.shares: deque[_Share[TaskT, ResultT]] = deque()
         self.deadline = 0.0
 
     def stop(self) -> None:
@@ -133,14 +153,24 @@ class _Worker:
         self.process.join()
 
 
-class Pool:
-    """Worker processes; arguments and errors as for `analyze_in_workers`."""
+class Pool(Generic[TaskT, ResultT]):
+    """Worker processes; arguments and errors as for `analyze_in_workers`.
 
-    def __init__(self, make_stage: MakeStage, workers: int, time_limit: float) -> None:
-        self._make_stage, self._size, self._time_limit = make_stage, workers, time_limit
-        self._workers: list[_Worker] = []
+    Args:
+        lost: the result of a task that ended its process, or kept it too long.
+    """
+
+    def __init__(
+        self,
+        make_stage: MakeStage[TaskT, ResultT],
+        workers: int,
+        time_limit: float,
+        lost: Lost[TaskT, ResultT],
+    ) -> None:
+        self._make_stage, self._size, self._time_limit, self._lost = make_stage, workers, time_limit, lost
+        self._workers: list[_Worker[TaskT, ResultT]] = []
         #: What lost processes leave undone; photos that shared their end are single.
-        self._left: deque[_Share] = deque()
+        self._left: deque[_Share[TaskT, ResultT]] = deque()
 
     def __enter__(self) -> Self:
         self._workers = [_Worker(self._make_stage) for _ in range(self._size)]
@@ -150,10 +180,10 @@ class Pool:
         for worker in self._workers:
             worker.stop()
 
-    def run(self, tasks: Iterable[Task]) -> Iterator[list[PhotoResult]]:
+    def run(self, tasks: Iterable[TaskT]) -> Iterator[list[ResultT]]:
         """Analyse photos; may be called again when all results have been taken."""
         chunks = chunks_of(CHUNK_PHOTOS, tasks)
-        waiting: deque[_Job] = deque()
+        waiting: deque[_Job[TaskT, ResultT]] = deque()
         exhausted = False
         while waiting or not exhausted:
             for worker in sorted(self._workers, key=lambda worker: len(worker.shares)):
@@ -173,7 +203,7 @@ class Pool:
                 yield results
             self._collect()
 
-    def _send(self, worker: _Worker, share: _Share) -> None:
+    def _send(self, worker: _Worker[TaskT, ResultT], share: _Share[TaskT, ResultT]) -> None:
         if not worker.shares:
             worker.deadline = time.monotonic() + self._time_limit
         worker.shares.append(share)
@@ -193,9 +223,9 @@ class Pool:
             elif time.monotonic() > worker.deadline:
                 self._replace(worker, "timeout", f"took longer than {self._time_limit:g} seconds")
 
-    def _listen(self, worker: _Worker) -> None:
+    def _listen(self, worker: _Worker[TaskT, ResultT]) -> None:
         try:
-            answer: list[PhotoResult] | Exception | None = worker.pipe.recv()
+            answer: list[ResultT] | Exception | None = worker.pipe.recv()
         except (EOFError, OSError):
             self._replace(worker, "crashed", "ended the process that was reading it")
             return
@@ -208,7 +238,7 @@ class Pool:
             share.job.add(share.places, answer)
             worker.deadline = time.monotonic() + self._time_limit
 
-    def _replace(self, worker: _Worker, kind: str, what: str) -> None:
+    def _replace(self, worker: _Worker[TaskT, ResultT], kind: str, what: str) -> None:
         """Put a new process in the place of a lost one, and find out which photo it was."""
         if not worker.ready:
             raise FacegenderError("a worker process ended before it could begin", remedy="try fewer --workers")
@@ -219,7 +249,7 @@ class Pool:
             self._left.extend(_Share(first.job, [place]) for place in first.places)
         else:
             [task] = first.tasks
-            first.job.add(first.places, [lost(task, kind, f"{task.source.name} {what}")])
+            first.job.add(first.places, [self._lost(task, kind, what)])
         self._left.extend(others)
 
 
@@ -238,11 +268,11 @@ def _one_thread_each() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _serve(pipe: Connection, make_stage: MakeStage) -> None:
+def _serve(pipe: Connection, make_stage: MakeStage[TaskT, ResultT]) -> None:
     """The life of a worker process: it ends when its pipe does, also when the main process is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process decides
     cv2.setNumThreads(1)
-    shares: SimpleQueue[list[Task] | None] = SimpleQueue()
+    shares: SimpleQueue[list[TaskT] | None] = SimpleQueue()
     with suppress(OSError):
         try:
             stage = make_stage(threads=1)
@@ -257,7 +287,7 @@ def _serve(pipe: Connection, make_stage: MakeStage) -> None:
             pipe.send(error)
 
 
-def _receive(pipe: Connection, shares: SimpleQueue[list[Task] | None]) -> None:
+def _receive(pipe: Connection, shares: SimpleQueue[list[TaskT] | None]) -> None:
     with suppress(EOFError, OSError):
         while True:
             shares.put(pipe.recv())

@@ -1,0 +1,24 @@
+"""``facegender page``: the page as files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from facegender.cli.root import app, say
+
+
+@app.command()
+def page(
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="A new or an empty folder.")],
+) -> None:
+    """Write the page that finds and classifies faces in the browser, for any web server.
+
+    Photos never leave the browser: the page and the networks are static files.
+    """
+    from facegender.page import write_page
+
+    count = write_page(output)
+    say(f"{count} files in {output}; serve them, for example with: python -m http.server -d {output}")

@@ -1,0 +1,145 @@
+"""``facegender serve``: the page and the service for programs."""
+
+from __future__ import annotations
+
+import os
+import webbrowser
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from facegender.cli.root import app, say
+from facegender.weights import DEFAULT
+
+#: A secret is better in the environment or a file than among the arguments, which every user of the machine can list.
+TOKEN_VARIABLE = "FACEGENDER_TOKEN"
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on; others than this machine's need a token.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="A shipped network, or the path of an .onnx file; may be given again, and the first is the one that "
+            f"answers unless a request names another.  [default: {DEFAULT}]",
+        ),
+    ] = None,
+    detector_model: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The detector's .onnx file, instead of the package's.")
+    ] = None,
+    workers: Annotated[
+        str, typer.Option(metavar="N", help="Processes, of one thread each. `auto`: one for each core.")
+    ] = "auto",
+    max_bytes: Annotated[int, typer.Option(metavar="N", help="Of the body of one request.")] = 32 * 2**20,
+    max_photos: Annotated[int, typer.Option(metavar="N", help="In one request.")] = 64,
+    max_pixels: Annotated[int, typer.Option(metavar="N", help="Of one photo.")] = 50_000_000,
+    max_queue: Annotated[int, typer.Option(metavar="N", help="Photos that wait, of all requests.")] = 256,
+    max_wait: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", help="Refuse requests while the work before them should take longer."),
+    ] = 10.0,
+    max_memory: Annotated[
+        int, typer.Option(metavar="N", help="Bytes of bodies that are held at one time, of all requests.")
+    ] = 256 * 2**20,
+    body_timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", help="In which the body of a request must have come.")
+    ] = 30.0,
+    time_limit: Annotated[
+        float, typer.Option(metavar="SECONDS", help="For a batch of photos; then for each of them alone.")
+    ] = 30.0,
+    grace: Annotated[
+        float, typer.Option(metavar="SECONDS", help="To finish accepted requests after a signal to end.")
+    ] = 30.0,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help=f"Holds the token that requests must bear. Default: the variable {TOKEN_VARIABLE}."
+        ),
+    ] = None,
+    no_token: Annotated[
+        bool, typer.Option("--no-token", help="Let everyone in, also from other machines and with the variable set.")
+    ] = False,
+    cors: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ORIGIN", help="A web page's origin that may use the service; may be given again."),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A name that the service is reached by, such as a proxy's."),
+    ] = None,
+    open_: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")] = False,
+) -> None:
+    """Serve the page, and the service for programs, until a signal ends it.
+
+    Exit status: 0 all that was accepted has been answered; 1 it could not start, or the grace was too short.
+    """
+    from facegender.errors import InputError, MissingExtraError
+
+    for package, name in _PACKAGES.items():
+        if find_spec(package) is None:
+            raise MissingExtraError(name, "server")
+    from facegender.machine import usable_cores
+    from facegender.server.run import serve as run
+    from facegender.server.settings import Limits, ServerSettings
+
+    if workers != "auto" and not workers.isdecimal():
+        raise typer.BadParameter(f"{workers!r} is neither a number from 1 on nor auto", param_hint="--workers")
+    if no_token and token_file is not None:
+        raise InputError("--token-file and --no-token cannot both be given", remedy="give one")
+    settings = ServerSettings(
+        models=tuple(model or [DEFAULT]),
+        detector_model=None if detector_model is None else str(detector_model),
+        workers=usable_cores() if workers == "auto" else int(workers),
+        limits=Limits(
+            max_bytes=max_bytes,
+            max_photos=max_photos,
+            max_pixels=max_pixels,
+            max_queue=max_queue,
+            max_wait=max_wait,
+            max_memory=max_memory,
+            body_timeout=body_timeout,
+            time_limit=time_limit,
+        ),
+        grace=grace,
+        host=host,
+        port=port,
+        token=None if no_token else _token(token_file),
+        open_to_all=no_token,
+        origins=tuple(cors or ()),
+        allowed_hosts=tuple(allow_host or ()),
+    )
+
+    def told(url: str) -> None:
+        say(f"serving {url} (the page), {url}openapi.json (for programs); end with Ctrl-C")
+        if open_:
+            webbrowser.open(url)
+
+    if not run(settings, told):
+        say("not all that was accepted could be finished within the grace")
+        raise typer.Exit(1)
+
+
+_PACKAGES = {
+    "fastapi": "fastapi",
+    "uvicorn": "uvicorn",
+    "python_multipart": "python-multipart",
+    "prometheus_client": "prometheus-client",
+}
+
+
+def _token(file: Path | None) -> str | None:
+    from facegender.errors import InputError
+
+    if file is None:
+        return os.environ.get(TOKEN_VARIABLE)
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read the token file {file}: {error}") from error

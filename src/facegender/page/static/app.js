@@ -1,0 +1,214 @@
+// The page: takes photos, has them analysed one after another, and shows the answers. See engine.js for the analysis.
+
+import { describe, trainedOn } from "./about.js";
+import { Camera } from "./camera.js";
+import { remark } from "./choice.js";
+import { $, element } from "./dom.js";
+import { Analyzer } from "./engine.js";
+import { Photo } from "./photo.js";
+import { record, toCsv, toJsonLines, toTsv } from "./records.js";
+import { LABELS, announced, counted, counts, listed, percent } from "./words.js";
+
+const USUAL_ERROR = "0.01";
+
+let photos = [];
+let analyzer = null;
+let card = null; // of the model that is chosen
+let busy = false;
+let pasted = 0;
+
+const accepted = () => Object.keys(card.confidence_for_error).sort((a, b) => a - b)[$("error").value];
+const say = (text) => ($("status").textContent = text);
+
+// Photos in -----------------------------------------------------------------------------------------------------------
+
+function add(files) {
+  for (const file of files) {
+    const photo = new Photo(file);
+    photos.push(photo);
+    $("photos").append(photo.element);
+    $("rows").append(photo.rows);
+  }
+  $("results").hidden = !photos.length;
+  work();
+}
+
+/** Have photos analysed until each has an answer of the chosen model. */
+async function work() {
+  if (busy || !analyzer) return;
+  busy = true;
+  for (let photo; (photo = photos.find((each) => each.card !== card)); ) {
+    const asked = card;
+    const waiting = photos.filter((each) => each.card !== card).length;
+    if (waiting > 1) say(`${counted(waiting, "photo")} to go`);
+    let result;
+    try {
+      result = await analyzer.analyze(photo.file);
+    } catch (error) {
+      result = { width: null, height: null, faces: [], error: { kind: "failed", message: error.message } };
+    }
+    photo.take(result, asked);
+    photo.draw(accepted());
+    if (photos.includes(photo)) say(`${result.error?.message ?? announced(photo.file.name, photo.labels)}.`);
+    summarize();
+  }
+  busy = false;
+  if (photos.length > 1) say(`${counted(photos.length, "photo")} done. ${$("summary").textContent}`);
+}
+
+$("choose").onclick = () => $("files").click();
+$("files").onchange = () => {
+  add($("files").files);
+  $("files").value = "";
+};
+
+document.addEventListener("dragover", (event) => {
+  event.preventDefault();
+  $("choose").classList.add("over");
+});
+document.addEventListener("dragleave", ({ relatedTarget }) => {
+  if (!relatedTarget) $("choose").classList.remove("over");
+});
+document.addEventListener("drop", (event) => {
+  event.preventDefault();
+  $("choose").classList.remove("over");
+  add(event.dataTransfer.files);
+});
+document.addEventListener("paste", ({ clipboardData }) => {
+  // The clipboard calls each picture image.png.
+  add([...clipboardData.files].map((file) =>
+    file.name === "image.png" ? new File([file], `pasted ${++pasted}.png`, { type: file.type }) : file));
+});
+
+// Answers out ---------------------------------------------------------------------------------------------------------
+
+function relabel() {
+  for (const photo of photos) photo.draw(accepted());
+  describe(card, accepted());
+  $("model-now").textContent = card.name;
+  const error = percent(Number(accepted())).replace(".0", "");
+  const confidence = card.confidence_for_error[accepted()];
+  $("error-now").textContent = error;
+  $("error").setAttribute("aria-valuetext", error);
+  $("error-means").textContent =
+    `Of the answers given, at most about ${error} are wrong on faces like the validation photos. ` +
+    (confidence > 0.5 ? `Faces whose answer is less than ${percent(confidence)} probable are called uncertain.`
+      : "At this error every face gets an answer.");
+  summarize();
+}
+
+function summarize() {
+  const labels = photos.flatMap((each) => each.labels);
+  const found = counts(labels);
+  for (const label of LABELS) $(`count-${label}`).textContent = found[label];
+  $("summary").textContent = labels.length
+    ? `${counted(labels.length, "face")} in ${counted(photos.length, "photo")}: ${listed(labels)}.`
+    : `No face in ${counted(photos.length, "photo")}.`;
+  $("uncertain").textContent = labels.length ? `${found.uncertain} of ${counted(labels.length, "face")} uncertain.` : "";
+  $("table").hidden = !labels.length;
+  remark();
+}
+
+const records = () => photos.filter((each) => each.result)
+  .map(({ file, result, labels }) => record(file.name, result, labels));
+
+function save(name, type, text) {
+  const link = element("a", { href: URL.createObjectURL(new Blob([text], { type })), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+  say(`Saved ${name}.`);
+}
+
+async function copy() {
+  const text = toTsv(records());
+  try {
+    await navigator.clipboard.writeText(text); // over https and on this machine only
+  } catch {
+    const area = element("textarea", { class: "aside" }, text);
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+    $("copy").focus();
+  }
+  say("Copied: paste it into a spreadsheet.");
+}
+
+$("copy").onclick = copy;
+$("save-csv").onclick = () => save("faces.csv", "text/csv", toCsv(records()));
+$("save-json").onclick = () => save("faces.jsonl", "application/jsonl", toJsonLines(records()));
+$("clear").onclick = () => {
+  for (const photo of photos) photo.close();
+  photos = [];
+  $("results").hidden = true;
+  summarize();
+  say("Cleared.");
+  $("choose").focus();
+};
+
+// Networks ------------------------------------------------------------------------------------------------------------
+
+function offer(models) {
+  const order = [card, ...models.filter((each) => each !== card)];
+  $("model").open = window.matchMedia("(min-width: 44rem)").matches;
+  $("models").append(...order.map((model) => element("label", { class: "model" },
+    element("input", { type: "radio", name: "model", value: model.name, checked: model.name === card.name }),
+    element("span", {}, element("b", {}, model.name), ` trained on ${trainedOn(model)}`,
+      element("small", {}, `${model.licence}. ${model.parameters.toLocaleString("en")} parameters.`)))));
+  $("models").onchange = ({ target }) => take(target.value);
+}
+
+async function take(name) {
+  try {
+    await analyzer.use(name);
+  } catch (error) {
+    say(`The model ${name} could not be loaded: ${error.message}`);
+    document.querySelector(`[name=model][value=${card.name}]`).checked = true;
+    return;
+  }
+  const error = accepted();
+  card = analyzer.models.find((each) => each.name === name);
+  settle(error);
+  say(`Answers are now those of the model ${name}.`);
+  work();
+}
+
+/** The steps of the slider are the errors that the model's card knows; the one at hand stays. */
+function settle(error) {
+  const errors = Object.keys(card.confidence_for_error).sort((a, b) => a - b);
+  $("error").max = errors.length - 1;
+  $("error").value = Math.max(errors.indexOf(error), 0);
+  $("error").disabled = false;
+  relabel();
+}
+
+async function open() {
+  const onProgress = (fraction, text) => {
+    $("loading").value = fraction;
+    say(`Loading: ${text}`);
+  };
+  try {
+    analyzer = await Analyzer.open({ onProgress });
+  } catch (error) {
+    say(`The networks could not be loaded: ${error.message}. Reload the page to try again.`);
+    return;
+  } finally {
+    $("loading").hidden = true;
+  }
+  card = analyzer.models.find(({ name }) => name === analyzer.model) ?? analyzer.models[0];
+  offer(analyzer.models);
+  settle(USUAL_ERROR);
+  const threads = counted(analyzer.threads, "thread");
+  $("version").textContent = `facegender ${analyzer.version}, ${analyzer.backend}, ${threads}`;
+  say("Ready.");
+  work();
+}
+
+$("error").oninput = relabel;
+const ready = open();
+new Camera({
+  analyze: async (video) => (await ready, analyzer.analyze(video)),
+  confidence: () => card.confidence_for_error[accepted()],
+  keep: (file) => add([file]),
+  say,
+});

@@ -1,0 +1,61 @@
+// The analyzer as the page sees it; the work is done in a worker, so that the page stays responsive.
+
+export class Analyzer {
+  #worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
+  #waiting = new Map();
+  #last = 0;
+
+  /**
+   * Start the worker and load the networks.
+   *
+   * @param {{model?: string, backend?: "wasm" | "webgpu", onProgress?: (fraction: number, text: string) => void}} options
+   *     without a backend, the faster one is taken
+   */
+  static async open({ model, backend, onProgress } = {}) {
+    const analyzer = new Analyzer();
+    const about = await analyzer.#call("open", { model, backend }, [], ({ fraction, text }) => onProgress?.(fraction, text));
+    return Object.assign(analyzer, about);
+  }
+
+  constructor() {
+    this.#worker.onmessage = ({ data: { id, answer, failure, progress } }) => {
+      const { resolve, reject, report } = this.#waiting.get(id);
+      if (progress) return report?.(progress);
+      this.#waiting.delete(id);
+      if (failure === undefined) resolve(answer);
+      else reject(new Error(failure));
+    };
+    this.#worker.onerror = (event) => {
+      for (const { reject } of this.#waiting.values()) reject(new Error(event.message || "the worker did not start"));
+      this.#waiting.clear();
+    };
+  }
+
+  /** Take another classifier; rejects where there is none of that name. */
+  async use(name) {
+    this.model = await this.#call("use", name);
+  }
+
+  /**
+   * The faces of a photo, largest first, in pixels of the upright photo:
+   * { width, height, faces: [{ box, score, quality, landmarks, p_male }], error: null | { kind, message }, ms }.
+   *
+   * @param {Blob | ImageBitmap | HTMLVideoElement} source a bitmap is taken away
+   */
+  async analyze(source) {
+    const bitmap = source instanceof HTMLVideoElement ? await createImageBitmap(source) : source;
+    return this.#call("analyze", bitmap, bitmap instanceof ImageBitmap ? [bitmap] : []);
+  }
+
+  close() {
+    this.#worker.terminate();
+  }
+
+  #call(call, argument, transfer = [], report = null) {
+    const id = ++this.#last;
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject, report });
+      this.#worker.postMessage({ id, call, argument }, transfer);
+    });
+  }
+}

@@ -1,0 +1,125 @@
+// Where the faces are: the way around the detector's network, as facegender.faces.detect, .pyramid and .cells have it.
+// All numbers come from models.json, where Python writes its own.
+
+import { resized, rgb, round, shrunk } from "./pixels.js";
+
+/** How large a photo of this size is looked at, in pixels per pixel of the photo. */
+export function scaleFor(width, height, settings) {
+  const longest = Math.max(width, height);
+  const side = Math.min(settings.usual_scale * longest, settings.longest_side);
+  const { multiple } = settings;
+  return (side < settings.filled_up_to ? side : Math.floor(side / multiple) * multiple) / longest;
+}
+
+/**
+ * The images of a photo that the network looks at, largest first. A level is never cut in tiles here: it has at most
+ * `longest_side` pixels a side.
+ */
+export function* levels(bitmap, settings) {
+  let scale = scaleFor(bitmap.width, bitmap.height, settings);
+  let picture = null;
+  for (;;) {
+    const width = Math.max(1, round(bitmap.width * scale));
+    const height = Math.max(1, round(bitmap.height * scale));
+    picture = picture ? resized(picture, width, height) : shrunk(bitmap, width, height);
+    yield { picture, zoomX: bitmap.width / width, zoomY: bitmap.height / height };
+    if (Math.max(width, height) <= settings.last_level) return;
+    scale /= settings.step;
+  }
+}
+
+/** What the network takes: RGB bytes with both sides multiples of its own. */
+export function input(picture, multiple) {
+  const width = Math.ceil(picture.width / multiple) * multiple;
+  const height = Math.ceil(picture.height / multiple) * multiple;
+  return { bytes: rgb(picture, width, height), width, height };
+}
+
+/** The faces that the cells of one image speak of: { box, points, score }, in its pixels. */
+export function readCells(cells, height, width, settings) {
+  const found = [];
+  const count = settings.strides.reduce((sum, stride) => sum + (height / stride) * (width / stride), 0);
+  if (cells.length !== 15 * count) throw new Error(`the detector gives ${cells.length} values for ${count} cells`);
+  let cell = 0;
+  for (const stride of settings.strides) {
+    for (let y = 0; y < height / stride; y++) {
+      for (let x = 0; x < width / stride; x++, cell++) {
+        if (!(cells[cell] >= settings.min_score)) continue;
+        const value = (k) => cells[k * count + cell];
+        const size = (k) => Math.exp(Math.min(Math.max(value(k), -6), 6)) * stride;
+        const [centreX, centreY] = [(x + 0.5) * stride, (y + 0.5) * stride];
+        const [w, h] = [size(3), size(4)];
+        const box = [centreX + value(1) * stride - w / 2, centreY + value(2) * stride - h / 2, w, h];
+        const points = [0, 1, 2, 3, 4].map((k) => [
+          centreX + value(5 + 2 * k) * stride,
+          centreY + value(6 + 2 * k) * stride,
+        ]);
+        found.push({ box, points, score: value(0) });
+      }
+    }
+  }
+  return found;
+}
+
+/** The same faces in pixels of the photo; those with their centre beyond it are dropped. */
+export function toPhoto(found, { zoomX, zoomY }, { width, height }) {
+  return found
+    .map(({ box: [x, y, w, h], points, score }) => ({
+      box: [x * zoomX, y * zoomY, w * zoomX, h * zoomY],
+      points: points.map(([px, py]) => [px * zoomX, py * zoomY]),
+      score,
+    }))
+    .filter(({ box: [x, y, w, h] }) => {
+      const [centreX, centreY] = [x + w / 2, y + h / 2];
+      return centreX >= 0 && centreY >= 0 && centreX < width && centreY < height;
+    });
+}
+
+/** Intersection over union of two boxes. */
+function overlap([x, y, w, h], [x2, y2, w2, h2]) {
+  const across = Math.min(x + w, x2 + w2) - Math.max(x, x2);
+  const down = Math.min(y + h, y2 + h2) - Math.max(y, y2);
+  const common = Math.max(across, 0) * Math.max(down, 0);
+  return common / Math.max(w * h + w2 * h2 - common, 1e-6);
+}
+
+/** Each face once, largest first. */
+export function merged(found, settings) {
+  const sound = found.filter(
+    ({ box, points, score }) =>
+      [...box, ...points.flat(), score].every(Number.isFinite) &&
+      box[2] > 0 && box[3] > 0 &&
+      points.some(([x, y]) => x !== points[0][0] || y !== points[0][1]),
+  );
+  const kept = [];
+  for (const face of [...sound].sort((a, b) => b.score - a.score)) {
+    if (kept.every((other) => overlap(face.box, other.box) <= settings.same_face)) kept.push(face);
+  }
+  return kept
+    .map((face) => blended(face, sound, settings))
+    .sort((a, b) => b.box[2] * b.box[3] - a.box[2] * a.box[3] || b.score - a.score);
+}
+
+/** Place and landmarks averaged over all that speak of the same face; steadier than any one of them. */
+function blended(face, all, settings) {
+  const same = all.filter((other) => overlap(face.box, other.box) >= settings.blended);
+  const total = same.reduce((sum, { score }) => sum + score ** 2, 0);
+  const mean = (of) => same.reduce((sum, other) => sum + of(other) * other.score ** 2, 0) / total;
+  const place = (value) => round(value * settings.parts_of_pixel) / settings.parts_of_pixel;
+  return {
+    box: face.box.map((_, k) => mean((other) => other.box[k])),
+    points: face.points.map((_, k) => [0, 1].map((axis) => place(mean((other) => other.points[k][axis])))),
+    score: Math.min(Math.max(face.score, 0), 1),
+  };
+}
+
+/** How much of a face there is to judge, in [0, 1]: facegender.faces.types.Face.quality. */
+export function quality({ box, points }, settings) {
+  const side = Math.sqrt(box[2] * box[3]);
+  const [[rightX, rightY], [leftX, leftY], [noseX, noseY]] = points;
+  const [axisX, axisY] = [leftX - rightX, leftY - rightY];
+  const square = axisX ** 2 + axisY ** 2;
+  const along = ((noseX - (rightX + leftX) / 2) * axisX + (noseY - (rightY + leftY) / 2) * axisY) / square;
+  const yaw = square === 0 ? 90 : (Math.atan(along / settings.nose_depth) * 180) / Math.PI;
+  return Math.max(0, Math.min(side / settings.full_quality_side, 1 - Math.abs(yaw) / 90, 1));
+}

@@ -1,0 +1,116 @@
+// One photo: its picture with boxes, what is said of each face beside it, and its rows in the table of all faces.
+
+import { box } from "./boxes.js";
+import { answer, element } from "./dom.js";
+import { alike, evidence, failure, label, otherwise, percent, probable, warning } from "./words.js";
+
+/** With more faces the picture takes the whole width, and what is said of them stands below it. */
+const MANY = 3;
+
+let last = 0;
+
+export class Photo {
+  #id = ++last;
+  #url;
+  #boxes = element("div", { class: "boxes", role: "group", "data-roving": true });
+  #caption = element("p", { class: "caption" }, "waiting");
+  #faces = element("ol", { class: "faces" });
+  #frame;
+
+  /** The classifier that made the result, and the result; null until then. */
+  card = null;
+  result = null;
+  labels = [];
+
+  /** @param {File} file */
+  constructor(file) {
+    this.file = file;
+    this.#url = URL.createObjectURL(file);
+    const picture = element("img", { src: this.#url, alt: "", decoding: "async" });
+    this.#boxes.setAttribute("aria-label", `Faces in ${file.name}`);
+    this.#frame = element("div", { class: "frame" }, picture, this.#boxes);
+    picture.onload = () => this.#shape(picture.naturalWidth, picture.naturalHeight);
+    picture.onerror = () => this.#frame.remove();
+    const heading = `photo-${this.#id}`;
+    this.element = element(
+      "article",
+      { class: "photo", "aria-labelledby": heading },
+      element("h3", { id: heading }, file.name),
+      element("div", { class: "plate" }, this.#frame, element("div", { class: "legend" }, this.#caption, this.#faces)),
+    );
+    this.rows = element("tbody");
+  }
+
+  /** The style sheet makes the frame as large as there is room for. */
+  #shape(width, height) {
+    this.#frame.style.setProperty("--width", width);
+    this.#frame.style.setProperty("--ratio", width / height);
+  }
+
+  /** Take the result that the classifier of this card gave. */
+  take(result, card) {
+    Object.assign(this, { result, card });
+    if (result.error) this.result.error = { kind: result.error.kind, message: failure(result.error, this.file) };
+  }
+
+  /** Label and draw all faces for this accepted error, such as "0.01". */
+  draw(accepted) {
+    const { result, card } = this;
+    if (!result) return;
+    this.labels = result.faces.map(({ p_male }) => label(p_male, card.confidence_for_error[accepted]));
+    this.#caption.classList.toggle("failed", result.error !== null);
+    this.element.classList.toggle("many", result.faces.length > MANY);
+    this.#caption.replaceChildren(result.error?.message ?? this.#seen());
+    const each = (made) => result.faces.map((face, k) => made.call(this, face, k, `${this.#id}-${k + 1}`));
+    this.#boxes.replaceChildren(...each((face, k, id) => box(face, k + 1, this.labels[k], result, { id })));
+    this.#faces.replaceChildren(...each(this.#said));
+    this.rows.replaceChildren(...each(this.#row));
+  }
+
+  #seen() {
+    const { width, height, faces, ms } = this.result;
+    const size = `${width} × ${height} pixels, ${Math.round(ms.total)} ms`;
+    return faces.length ? size : `No face found. ${size}`;
+  }
+
+  #said(face, k, id) {
+    const warned = warning(face);
+    return element(
+      "li",
+      { "data-face": id },
+      element("p", { class: "verdict" }, element("b", {}, String(k + 1)), answer(this.labels[k]),
+        element("span", { class: "probable" }, probable(face.p_male))),
+      element("p", { class: "evidence" }, evidence(this.card.rates, face)),
+      warned && element("p", { class: "warning" }, warned),
+    );
+  }
+
+  #row(face, k, id) {
+    const known = alike(this.card.rates, face);
+    const all = known ? known.female + known.male : 0;
+    const [, , width, height] = face.box;
+    const name = `Face ${k + 1} of ${this.file.name}`;
+    const cells = [
+      probable(face.p_male),
+      face.p_male.toFixed(4),
+      all ? `${percent(otherwise(known, face.p_male)[1] / all)} of ${all.toLocaleString("en")}` : "–",
+      face.quality.toFixed(2),
+      `${Math.round(width)} × ${Math.round(height)}`,
+    ];
+    return element(
+      "tr",
+      { "data-face": id },
+      element("th", { scope: "row" }, this.file.name),
+      element("td", {}, element("button", { type: "button", class: "number", "aria-label": name }, String(k + 1))),
+      element("td", {}, answer(this.labels[k])),
+      ...cells.map((cell) => element("td", { class: "figure" }, cell)),
+    );
+  }
+
+  /** Give its memory back. */
+  close() {
+    URL.revokeObjectURL(this.#url);
+    this.element.remove();
+    this.rows.remove();
+  }
+}

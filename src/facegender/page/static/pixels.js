@@ -1,0 +1,166 @@
+// Pictures as RGBA bytes, resized as OpenCV does in the Python pipeline: { data, width, height }.
+
+/** Python's round: halves go to the even neighbour. */
+export function round(value) {
+  const down = Math.floor(value);
+  const rest = value - down;
+  if (rest !== 0.5) return rest < 0.5 ? down : down + 1;
+  return down % 2 ? down + 1 : down;
+}
+
+/**
+ * Part of a decoded photo. Transparent parts become white, as in Python.
+ *
+ * @param {ImageBitmap} bitmap
+ */
+export function read(bitmap, left, top, width, height) {
+  const canvas = new OffscreenCanvas(width, height);
+  const context = canvas.getContext("2d", { willReadFrequently: true, colorSpace: "srgb" });
+  context.imageSmoothingEnabled = false;
+  context.fillStyle = "white";
+  context.fillRect(0, 0, width, height);
+  context.drawImage(bitmap, left, top, width, height, 0, 0, width, height);
+  return context.getImageData(0, 0, width, height);
+}
+
+/** For each output pixel along one side, the first input pixel and the weights of it and of those that follow. */
+function areaWeights(from, to) {
+  const zoom = from / to;
+  return Array.from({ length: to }, (_, i) => {
+    const [begin, end] = [i * zoom, (i + 1) * zoom];
+    const width = Math.min(zoom, from - begin);
+    const last = Math.min(Math.floor(end), from - 1);
+    const whole = Math.min(Math.ceil(begin), last);
+    const weights = new Array(last - whole).fill(Math.fround(1 / width));
+    const before = whole - begin > 1e-3; // OpenCV's own limit
+    if (before) weights.unshift(Math.fround((whole - begin) / width));
+    if (end - last > 1e-3) weights.push(Math.fround(Math.min(end - last, 1, width) / width));
+    return { first: before ? whole - 1 : whole, weights };
+  });
+}
+
+/**
+ * For each output pixel along one side, two input pixels and their weights in 2048ths, as OpenCV rounds them. At the
+ * ends it takes one pixel whole along a row, but down a column twice with both weights.
+ */
+function linearWeights(from, to, whole) {
+  const zoom = from / to;
+  const inside = (place) => Math.min(Math.max(place, 0), from - 1);
+  return Array.from({ length: to }, (_, i) => {
+    const place = Math.fround((i + 0.5) * zoom - 0.5);
+    const first = Math.floor(place);
+    const rest = whole && inside(place) !== place ? 0 : Math.fround(place - first);
+    return { first: inside(first), second: inside(first + 1),
+      weights: [round(Math.fround(1 - rest) * 2048), round(rest * 2048)] };
+  });
+}
+
+/** Another size: averaged where it shrinks, bilinear where it grows. */
+export function resized(picture, width, height) {
+  if (picture.width === width && picture.height === height) return picture;
+  return resizedRows((top, count) => rows(picture, top, count), picture.width, picture.height, width, height);
+}
+
+function rows(picture, top, count) {
+  const stride = picture.width * 4;
+  return picture.data.subarray(top * stride, (top + count) * stride);
+}
+
+/**
+ * A photo at another size, read a few rows at a time: there is never more of it in memory than its bitmap.
+ *
+ * @param {ImageBitmap} bitmap
+ */
+export function shrunk(bitmap, width, height) {
+  if (bitmap.width === width && bitmap.height === height) return read(bitmap, 0, 0, width, height);
+  const strip = { top: 0, count: 0, data: null };
+  const source = (top, count) => {
+    if (!strip.data || top < strip.top || top + count > strip.top + strip.count) {
+      strip.top = top;
+      strip.count = Math.min(Math.max(count, 256), bitmap.height - top);
+      strip.data = read(bitmap, 0, top, bitmap.width, strip.count).data;
+    }
+    const stride = bitmap.width * 4;
+    return strip.data.subarray((top - strip.top) * stride, (top - strip.top + count) * stride);
+  };
+  return resizedRows(source, bitmap.width, bitmap.height, width, height);
+}
+
+function resizedRows(source, fromWidth, fromHeight, width, height) {
+  const data = new Uint8ClampedArray(width * height * 4).fill(255);
+  const [weights, alongRow, downColumns] =
+    width < fromWidth ? [areaWeights, areaRow, areaColumns] : [linearWeights, linearRow, linearColumns];
+  const across = weights(fromWidth, width, true);
+  const halved = fromWidth === 2 * width && fromHeight === 2 * height;
+  const done = new Map(); // rows of the input at the output's width: neighbours share them
+  const row = (y) => {
+    let found = done.get(y);
+    if (!found) done.set(y, (found = alongRow(source(y, 1), across)));
+    return found;
+  };
+  weights(fromHeight, height, false).forEach((down, y) => {
+    for (const old of done.keys()) if (old < down.first) done.delete(old);
+    downColumns(row, down, data, y * width * 4, width, halved);
+  });
+  return { data, width, height };
+}
+
+function areaRow(input, across) {
+  const row = new Float32Array(across.length * 3); // sums are rounded as often as OpenCV's
+  for (let x = 0, out = 0; x < across.length; x++, out += 3) {
+    const { first, weights } = across[x];
+    for (let j = 0, i = first * 4; j < weights.length; j++, i += 4) {
+      const weight = weights[j];
+      row[out] += Math.fround(weight * input[i]);
+      row[out + 1] += Math.fround(weight * input[i + 1]);
+      row[out + 2] += Math.fround(weight * input[i + 2]);
+    }
+  }
+  return row;
+}
+
+function areaColumns(row, { first, weights }, data, out, width, halved) {
+  const sum = new Float32Array(width * 3);
+  weights.forEach((weight, j) => {
+    const values = row(first + j);
+    for (let k = 0; k < sum.length; k++) sum[k] += Math.fround(weight * values[k]);
+  });
+  // Both round to the nearest; but OpenCV rounds means of four upwards at the half, all others to the even neighbour.
+  if (halved) for (let k = 0; k < sum.length; k++) sum[k] = Math.floor(sum[k] + 0.5);
+  for (let k = 0; k < sum.length; out++) {
+    data[out++] = sum[k++];
+    data[out++] = sum[k++];
+    data[out++] = sum[k++];
+  }
+}
+
+function linearRow(input, across) {
+  const row = new Int32Array(across.length * 3);
+  for (let x = 0, out = 0; x < across.length; x++) {
+    const { first, second, weights } = across[x];
+    for (let k = 0; k < 3; k++) row[out++] = input[first * 4 + k] * weights[0] + input[second * 4 + k] * weights[1];
+  }
+  return row;
+}
+
+function linearColumns(row, { first, second, weights: [upper, lower] }, data, out, width) {
+  const [above, below] = [row(first), row(second)];
+  for (let k = 0; k < width * 3; out++) {
+    for (let c = 0; c < 3; c++, k++) {
+      data[out++] = (((upper * (above[k] >> 4)) >> 16) + ((lower * (below[k] >> 4)) >> 16) + 2) >> 2;
+    }
+  }
+}
+
+/** RGB bytes, row by row, filled up with black on the right and below to `width` x `height`. */
+export function rgb(picture, width = picture.width, height = picture.height) {
+  const bytes = new Uint8Array(width * height * 3);
+  for (let y = 0; y < picture.height; y++) {
+    for (let x = 0, i = y * picture.width * 4, out = y * width * 3; x < picture.width; x++, i += 4) {
+      bytes[out++] = picture.data[i];
+      bytes[out++] = picture.data[i + 1];
+      bytes[out++] = picture.data[i + 2];
+    }
+  }
+  return bytes;
+}

@@ -1,0 +1,179 @@
+// Does the work beside the page: decode, detect, align, classify. Takes { id, call, argument } and answers { id, ... }.
+
+import { cropFace } from "./crops.js";
+import { input, levels, merged, quality, readCells, toPhoto } from "./faces.js";
+
+const here = new URL("./", self.location.href);
+const state = { ort: null, models: null, detector: null, backend: "wasm", classifier: null, card: null };
+
+const calls = { open, use, analyze };
+
+let turn = Promise.resolve(); // a network runs one call at a time
+
+self.onmessage = ({ data: { id, call, argument } }) => {
+  turn = turn.then(async () => {
+    try {
+      self.postMessage({ id, answer: await calls[call](argument, (progress) => self.postMessage({ id, progress })) });
+    } catch (error) {
+      self.postMessage({ id, failure: error instanceof Error ? error.message : String(error) });
+    }
+  });
+};
+
+async function fetched(path) {
+  const response = await fetch(new URL(path, here));
+  if (!response.ok) throw new Error(`${path} could not be loaded: ${response.status} ${response.statusText}`);
+  return response;
+}
+
+async function open({ model, backend }, report) {
+  report({ fraction: 0, text: "list of networks" });
+  state.models = await (await fetched("models.json")).json();
+  report({ fraction: 0.1, text: "runtime and face detector" });
+  const gpu = backend !== "wasm" && (await hasGpu(backend === "webgpu"));
+  // The build that knows GPUs also runs on the CPU, but is larger and needs a newer browser.
+  const build = gpu ? "jspi." : "";
+  state.ort = await import(`./vendor/ort.${build || "wasm."}bundle.min.mjs`);
+  state.ort.env.logLevel = "error";
+  state.ort.env.wasm.wasmPaths = { wasm: new URL(`vendor/ort-wasm-simd-threaded.${build}wasm`, here).href };
+  // More threads need a page that is isolated from others, which takes two headers of the server.
+  const threads = self.crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency || 1) : 1;
+  state.ort.env.wasm.numThreads = threads;
+  await openDetector(gpu, backend);
+  report({ fraction: 0.7, text: "classifier" });
+  await use(model ?? state.models.default);
+  report({ fraction: 1, text: "ready" });
+  return { models: state.models.classifiers, version: state.models.version, model: state.card.name,
+    backend: state.backend, threads };
+}
+
+/** Whether there is a GPU to be used; one that is only played by the CPU counts where it is asked for. */
+async function hasGpu(asked) {
+  if (!("Suspending" in WebAssembly)) return false;
+  const adapter = await navigator.gpu?.requestAdapter().catch(() => null);
+  if (!adapter) return false;
+  return asked || !(adapter.info?.isFallbackAdapter ?? adapter.isFallbackAdapter);
+}
+
+/** On the CPU, or where there is a GPU, on the faster of the two; the classifier is too small for one. */
+async function openDetector(gpu, asked) {
+  const { detector: card } = state.models;
+  const bytes = await weights(card);
+  state.detector = await session(bytes, "wasm");
+  if (!gpu) return;
+  try {
+    const other = await session(bytes, "webgpu");
+    const faster = asked === "webgpu" || (await seconds(other)) < (await seconds(state.detector));
+    const loser = faster ? state.detector : other;
+    if (faster) Object.assign(state, { detector: other, backend: "webgpu" });
+    await loser.release();
+  } catch (error) {
+    console.info(`the GPU is not used: ${error}`);
+  }
+}
+
+/** What the detector takes for an empty picture, the first time aside. */
+async function seconds(detector) {
+  const [height, width] = [480, 640];
+  let began;
+  for (let k = 0; k < 4; k++) {
+    if (k === 1) began = performance.now();
+    const images = new state.ort.Tensor("uint8", new Uint8Array(height * width * 3), [1, height, width, 3]);
+    const { cells } = await detector.run({ images });
+    await cells.getData();
+    cells.dispose();
+  }
+  return (performance.now() - began) / 3000;
+}
+
+async function weights({ file, sha256 }) {
+  const bytes = await (await fetched(file)).arrayBuffer();
+  if (crypto.subtle) { // absent where the page came over plain HTTP from another machine
+    const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+    const found = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+    if (found !== sha256) throw new Error(`${file} is damaged: its sha256 is ${found}, its card says ${sha256}`);
+  }
+  return bytes;
+}
+
+function session(bytes, backend) {
+  return state.ort.InferenceSession.create(bytes, { executionProviders: [backend] });
+}
+
+async function use(name) {
+  const card = state.models.classifiers.find((each) => each.name === name);
+  if (!card) throw new Error(`there is no model ${name}`);
+  const classifier = await session(await weights(card), "wasm");
+  await state.classifier?.release();
+  Object.assign(state, { classifier, card });
+  return card.name;
+}
+
+async function analyze(source) {
+  const began = performance.now();
+  let bitmap = source;
+  if (source instanceof Blob) {
+    try {
+      bitmap = await createImageBitmap(source);
+    } catch {
+      return failed("not_an_image", "this browser cannot read it as an image");
+    }
+  }
+  try {
+    const { width, height } = bitmap;
+    if (width * height > state.models.max_pixels) {
+      return failed("pixel_limit", `it has ${width} x ${height} pixels, above the limit of ${state.models.max_pixels}`);
+    }
+    const decoded = performance.now();
+    const found = await detect(bitmap);
+    const detected = performance.now();
+    const p_male = await classify(bitmap, found);
+    const ended = performance.now();
+    const faces = found.map((face, k) => ({
+      box: face.box,
+      score: face.score,
+      quality: quality(face, state.models.detector),
+      landmarks: face.points,
+      p_male: p_male[k],
+    }));
+    const ms = { decode: decoded - began, detect: detected - decoded, classify: ended - detected, total: ended - began };
+    return { width, height, faces, error: null, ms };
+  } catch (error) {
+    return failed("failed", error instanceof Error ? error.message : String(error));
+  } finally {
+    bitmap.close();
+  }
+}
+
+function failed(kind, message) {
+  return { width: null, height: null, faces: [], error: { kind, message }, ms: null };
+}
+
+async function detect(bitmap) {
+  const settings = state.models.detector;
+  const found = [];
+  for (const level of levels(bitmap, settings)) {
+    const { bytes, width, height } = input(level.picture, settings.multiple);
+    const images = new state.ort.Tensor("uint8", bytes, [1, height, width, 3]);
+    const { cells } = await state.detector.run({ images });
+    found.push(...toPhoto(readCells(await cells.getData(), height, width, settings), level, bitmap));
+    cells.dispose();
+  }
+  return merged(found, settings);
+}
+
+/** Calibrated probabilities, a few faces at a time so that memory stays flat. */
+async function classify(bitmap, faces) {
+  const { template: { points }, input_size: size } = state.card;
+  const p_male = [];
+  for (let begin = 0; begin < faces.length; begin += 32) {
+    const some = faces.slice(begin, begin + 32);
+    const bytes = new Uint8Array(some.length * size * size * 3);
+    some.forEach((face, k) => bytes.set(cropFace(bitmap, face.points, points, size), k * size * size * 3));
+    const crops = new state.ort.Tensor("uint8", bytes, [some.length, size, size, 3]);
+    const answer = await state.classifier.run({ crops });
+    p_male.push(...answer.p_male.data);
+    answer.p_male.dispose();
+  }
+  return p_male;
+}

@@ -1,0 +1,112 @@
+"""What every request goes through before its route: its number, its line in the log, its host and origin."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Collection
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from facegender.server.metrics import Metrics
+from facegender.server.problems import Problem
+
+logger = logging.getLogger(__name__)
+
+#: A request with more is refused. Browsers send about 20, proxies add a few.
+_MAX_HEADERS = 100
+#: How much of a path is logged that leads nowhere.
+_PATH_LENGTH = 100
+
+#: The client was gone before it could be answered; nobody sees this status but in logs and counts.
+GONE = 499
+
+
+class Guard:
+    """Counts, logs and checks requests; turns what nobody foresaw into an answer.
+
+    Args:
+        app: takes those that pass.
+        metrics: is told of each.
+        hosts: that requests may be addressed to; None for any.
+        origins: web pages, beside the service's own, that may send something.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, hosts: Collection[str] | None, origins: Collection[str]) -> None:
+        self._app, self._metrics, self._hosts, self._origins = app, metrics, hosts, origins
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request; other scopes are passed on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begun = time.monotonic()
+        request = secrets.token_hex(8)
+        scope["state"] = {**scope.get("state", {}), "photos": 0, "bytes": 0, "problem": None}
+        status = 0
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-Id"] = request
+                headers.setdefault("X-Content-Type-Options", "nosniff")
+                headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        try:
+            problem = self._check(scope)
+            if problem is None:
+                await self._app(scope, receive, watched)
+            else:
+                self._metrics.rejected(problem.kind)
+                await problem.response(scope, receive, watched)
+        except Exception:
+            logger.exception("a request failed", extra={"request": request})
+            if status == 0:
+                problem = Problem("failed", "the service failed; its log has the reason", {"Connection": "close"})
+                await problem.response(scope, receive, watched)
+        finally:
+            self._tell(scope, request, status or GONE, time.monotonic() - begun)
+
+    def _check(self, scope: Scope) -> Problem | None:
+        headers = Headers(scope=scope)
+        if len(headers) > _MAX_HEADERS:
+            return Problem("headers_too_large", f"more than {_MAX_HEADERS} headers", {"Connection": "close"})
+        host = headers.get("host", "")
+        if self._hosts is not None and _without_port(host) not in self._hosts:
+            return Problem("host", "the service is not known by the name in the header Host")
+        origin = headers.get("origin")
+        if origin is None or scope["method"] in ("GET", "HEAD", "OPTIONS"):
+            return None
+        if urlsplit(origin).netloc.lower() == host.lower() or not {"*", origin}.isdisjoint(self._origins):
+            return None
+        return Problem("origin", "a web page that the service does not know sent this")
+
+    def _tell(self, scope: Scope, request: str, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", None)
+        self._metrics.request(scope["method"], route or "other", status, seconds)
+        if status == GONE:
+            self._metrics.disconnected()
+        told = {
+            "request": request,
+            "method": scope["method"][:20],
+            "path": route or scope["path"][:_PATH_LENGTH],
+            "status": status,
+            "ms": round(1000 * seconds, 1),
+            "photos": scope["state"]["photos"],
+            "bytes": scope["state"]["bytes"],
+        }
+        logger.info("request", extra=told)
+
+
+def _without_port(host: str) -> str:
+    """The name in a header Host, in lower case; of an IPv6 address with its brackets."""
+    host = host.strip().lower()
+    if host.startswith("["):
+        return host[: host.find("]") + 1]
+    return host.rsplit(":", 1)[0] if ":" in host else host

@@ -1,0 +1,78 @@
+"""What the service counts, for Prometheus; in a registry of its own."""
+
+from __future__ import annotations
+
+from collections import Counter as Tally
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+from facegender.inference.pipeline import CHUNK_PHOTOS
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+#: Other methods are one in the count: clients may make up as many as they like.
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
+class Metrics:
+    """All counts; `batch` may be called in any thread."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        prefix: dict[str, Any] = {"namespace": "facegender", "registry": self.registry}
+        self._requests = Counter("requests", "Requests answered.", ["method", "path", "status"], **prefix)
+        self._seconds = Histogram(
+            "request_seconds", "From the headers of a request to its answer.", ["path"], buckets=_SECONDS, **prefix
+        )
+        self._rejected = Counter("rejected", "Requests refused, by the kind of problem.", ["kind"], **prefix)
+        self._disconnected = Counter("disconnected", "Requests whose client went before the answer.", **prefix)
+        self._photos = Counter("photos", "Photos answered.", ["model"], **prefix)
+        self._faces = Counter("faces", "Faces found in them.", ["model"], **prefix)
+        self._errors = Counter("photo_errors", "Photos answered with an error.", ["kind"], **prefix)
+        self._crops = Counter("crops", "Crops classified.", ["model"], **prefix)
+        self._batch = Histogram(
+            "batch_tasks", "Tasks worked on together.", buckets=range(1, CHUNK_PHOTOS + 1), **prefix
+        )
+        self._wait = Histogram("wait_seconds", "A task's time in the queue.", buckets=_SECONDS, **prefix)
+        self._work = Histogram("work_seconds", "Time of a batch.", buckets=_SECONDS, **prefix)
+
+    def watch(self, name: str, about: str, value: Callable[[], float]) -> None:
+        """Let a number be read when the counts are asked for."""
+        Gauge(name, about, namespace="facegender", registry=self.registry).set_function(value)
+
+    def request(self, method: str, path: str, status: int, seconds: float) -> None:
+        """A request was answered; `path` is that of its route."""
+        self._requests.labels(method if method in _METHODS else "other", path, str(status)).inc()
+        self._seconds.labels(path).observe(seconds)
+
+    def rejected(self, kind: str) -> None:
+        """A request was refused."""
+        self._rejected.labels(kind).inc()
+
+    def disconnected(self) -> None:
+        """A client went before its answer."""
+        self._disconnected.inc()
+
+    def photos(self, model: str, faces: Sequence[int], errors: Sequence[str]) -> None:
+        """Photos were answered: the faces of each, and the kinds of their errors."""
+        self._photos.labels(model).inc(len(faces))
+        self._faces.labels(model).inc(sum(faces))
+        for kind, count in Tally(errors).items():
+            self._errors.labels(kind).inc(count)
+
+    def crops(self, model: str, count: int) -> None:
+        """Crops were answered."""
+        self._crops.labels(model).inc(count)
+
+    def batch(self, tasks: int, waited: Sequence[float], seconds: float) -> None:
+        """As for `facegender.server.lanes.Watcher`."""
+        self._batch.observe(tasks)
+        for each in waited:
+            self._wait.observe(each)
+        self._work.observe(seconds)
+
+    def text(self) -> tuple[bytes, str]:
+        """All of it, and its content type."""
+        return generate_latest(self.registry), CONTENT_TYPE_PLAIN_0_0_4

@@ -1,0 +1,137 @@
+"""The service from its start to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import multiprocessing
+import os
+import socket
+import sys
+from collections.abc import Callable
+from types import FrameType
+
+import uvicorn
+
+from facegender.errors import InputError
+from facegender.server import logs
+from facegender.server.app import create_app
+from facegender.server.protocol import MAX_HEADER_BYTES, Protocol
+from facegender.server.service import Service
+from facegender.server.settings import ServerSettings
+
+logger = logging.getLogger(__name__)
+
+#: Seconds that an idle connection is kept.
+_KEEP_ALIVE = 15
+#: Seconds between one look at whether the workers are there and the next.
+_LOOK = 0.05
+#: Seconds for what a refused request has left to be told.
+_LAST_WORDS = 2
+
+
+class Server(uvicorn.Server):
+    """uvicorn's, which leaves the service time to finish what it has accepted.
+
+    Args:
+        service: what it serves.
+        on_ready: called once requests are taken, with the URL.
+    """
+
+    def __init__(self, service: Service, on_ready: Callable[[str], None]) -> None:
+        self.service, self._on_ready = service, on_ready
+        settings = service.settings
+        super().__init__(
+            uvicorn.Config(
+                create_app(service),
+                http=Protocol,
+                ws="none",
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                h11_max_incomplete_event_size=MAX_HEADER_BYTES,
+                timeout_keep_alive=_KEEP_ALIVE,
+                timeout_graceful_shutdown=int(settings.grace) + _LAST_WORDS,
+            )
+        )
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and tell when the workers are there."""
+        await super().startup(sockets)
+        assert sockets
+        url = _url(self.service.settings, sockets[0])
+        self._watch = asyncio.create_task(self._look(url))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop to listen, and finish what was accepted."""
+        self.service.draining = True
+        self._watch.cancel()
+        # What is not finished then is refused, which leaves time to say so.
+        asyncio.get_running_loop().call_later(self.service.settings.grace, self.service.lanes.give_up)
+        await super().shutdown(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take a signal to end; a second one ends at once."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+    async def _look(self, url: str) -> None:
+        while not self.service.ready:
+            if self.service.failure is not None:
+                self.should_exit = True
+                return
+            await asyncio.sleep(_LOOK)
+        self._on_ready(url)
+
+
+def serve(settings: ServerSettings, on_ready: Callable[[str], None]) -> bool:
+    """Serve until a signal comes; whether all that was accepted has been answered.
+
+    Args:
+        settings: how.
+        on_ready: called once requests are taken, with the URL.
+
+    Raises:
+        WeightsError, InputError: as for `Service`, or the address cannot be listened on.
+        FacegenderError: the workers cannot be started.
+    """
+    service = Service(settings)
+    listening = _listen(settings.host, settings.port)
+    logs.configure()
+    server = Server(service, on_ready)
+    with listening:
+        server.run([listening])
+    if service.failure is not None:
+        raise service.failure
+    if not service.lanes.close(0):  # photos that were given up are still being worked on
+        for process in multiprocessing.active_children():
+            process.kill()
+        sys.stderr.flush()
+        os._exit(1)
+    return not service.lanes.gave_up
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        [(family, _, _, _, address), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(address)
+        except OSError:
+            listening.close()
+            raise
+    except OSError as error:
+        raise InputError(
+            f"cannot listen on {host}, port {port}: {error.strerror}", remedy="choose another --host or --port"
+        ) from error
+    listening.set_inheritable(False)
+    return listening
+
+
+def _url(settings: ServerSettings, listening: socket.socket) -> str:
+    port = listening.getsockname()[1]
+    host = settings.host if settings.local else socket.gethostname()
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/"

@@ -1,0 +1,189 @@
+"""What the service knows and holds: its models, its queue, and whether there is room for one more request."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from fastapi import Request
+
+from facegender import weights
+from facegender.errors import InputError
+from facegender.inference.pipeline import CHUNK_PHOTOS
+from facegender.server.lanes import Lanes, LanesClosedError
+from facegender.server.metrics import Metrics
+from facegender.server.problems import ProblemError
+from facegender.server.settings import ServerSettings
+from facegender.server.work import Answer, ServiceTask, WorkSettings, process
+from facegender.weights.cards import DEFAULT_MAX_ERROR, Card
+
+logger = logging.getLogger(__name__)
+
+
+class ClientGoneError(Exception):
+    """Nobody waits for the answer any more."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The classifier of a request, and from which confidence on its answers are given."""
+
+    card: Card
+    min_confidence: float
+
+    def to_dict(self) -> dict[str, object]:
+        """The fields of `facegender.server.schemas.UsedModel`."""
+        return {"name": self.card.name, "sha256": self.card.sha256, "min_confidence": self.min_confidence}
+
+
+class Service:
+    """Models, queue and admission.
+
+    Args:
+        settings: how it is run.
+
+    Raises:
+        WeightsError: a model or the detector is unknown, or not what its card says.
+        InputError: two models have one name, or one knows no confidence for the usual error rate.
+    """
+
+    def __init__(self, settings: ServerSettings) -> None:
+        self.settings, self.limits = settings, settings.limits
+        self.cards: dict[str, Card] = {}
+        models = {}
+        for model in settings.models:
+            card = weights.load_card(model)
+            if card.name in self.cards:
+                raise InputError(f"two models are called {card.name}", remedy="name each --model once")
+            card.confidence(DEFAULT_MAX_ERROR)
+            self.cards[card.name], models[card.name] = card, model
+        self.default = next(iter(self.cards))
+        self.detector = weights.load_detector_card(settings.detector_model)
+        self.metrics = Metrics()
+        self.draining = False
+        #: Why the workers could not be started.
+        self.failure: Exception | None = None
+        self._held = 0
+        work = WorkSettings(models, settings.detector_model, self.limits.max_pixels)
+        self.lanes: Lanes[ServiceTask, Answer] = Lanes(
+            functools.partial(process, work, self.limits.time_limit),
+            settings.workers,
+            CHUNK_PHOTOS,
+            self.metrics,
+            self._on_failure,
+        )
+        self.metrics.watch("queue_tasks", "Tasks that wait.", lambda: self.lanes.waiting)
+        self.metrics.watch("workers_ready", "Processes that are ready or at work.", lambda: self.lanes.open)
+        self.metrics.watch("held_bytes", "Bytes of bodies that are held.", lambda: self._held)
+        self.metrics.watch("expected_wait_seconds", "For a request that comes now.", lambda: self.lanes.expected_wait)
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests are taken."""
+        return self.lanes.open > 0 and not self.draining
+
+    def choose(self, model: str | None, max_error: float | None, min_confidence: float | None) -> Chosen:
+        """The classifier that a request asks for.
+
+        Raises:
+            ProblemError: 422.
+        """
+        if max_error is not None and min_confidence is not None:
+            raise ProblemError("invalid", "give max_error or min_confidence, not both")
+        card = self.cards.get(self.default if model is None else model)
+        if card is None:
+            raise ProblemError("invalid", f"model: there is none of this name; there are {', '.join(self.cards)}")
+        if min_confidence is None:
+            try:
+                min_confidence = card.confidence(DEFAULT_MAX_ERROR if max_error is None else max_error)
+            except InputError as error:
+                raise ProblemError("invalid", f"max_error: {error}") from None
+        return Chosen(card, min_confidence)
+
+    def admit(self, tasks: int, size: int) -> None:
+        """See whether there is room for so many more tasks and bytes.
+
+        Raises:
+            ProblemError: 429 or 503, with Retry-After.
+        """
+        if not self.ready:
+            detail = "the service is about to end" if self.draining else "the service is starting"
+            raise ProblemError("not_ready", detail, {"Retry-After": "5" if self.draining else "1"})
+        wait = self.lanes.expected_wait
+        if self.lanes.waiting + tasks > self.limits.max_queue:
+            why = f"{self.lanes.waiting} photos wait, and there is room for {self.limits.max_queue}"
+        elif wait > self.limits.max_wait:
+            why = f"it would take {wait:.2g} seconds to come to this, above {self.limits.max_wait:g}"
+        elif self._held + size > self.limits.max_memory:
+            why = "as many bytes are held as there is room for"
+        else:
+            return
+        raise ProblemError("busy", why, {"Retry-After": str(max(1, math.ceil(wait)))})
+
+    @contextmanager
+    def holding(self, request: Request) -> Iterator[_Hold]:
+        """Count the bytes of a request's body for as long as they are held."""
+        hold = _Hold(self, request)
+        try:
+            yield hold
+        finally:
+            self._held -= hold.size
+
+    def _take(self, size: int) -> None:
+        if self._held + size > self.limits.max_memory:
+            self.admit(0, size)
+        self._held += size
+
+    async def answer(self, request: Request, tasks: Sequence[ServiceTask]) -> list[Answer]:
+        """Wait for the answers to tasks, as long as the client does.
+
+        Raises:
+            ProblemError: 429 or 503.
+            ClientGoneError: the client did not wait.
+        """
+        self.admit(len(tasks), 0)
+        try:
+            ticket = self.lanes.submit(tasks)
+        except LanesClosedError as error:
+            raise ProblemError("not_ready", str(error), {"Retry-After": "5"}) from None
+        answers: asyncio.Future[list[Answer]] = asyncio.wrap_future(ticket.future)
+        gone = asyncio.create_task(_gone(request))
+        try:
+            await asyncio.wait((answers, gone), return_when=asyncio.FIRST_COMPLETED)
+            if not answers.done():
+                raise ClientGoneError
+            return answers.result()
+        except LanesClosedError as error:
+            raise ProblemError("not_ready", str(error), {"Retry-After": "5"}) from None
+        finally:
+            gone.cancel()
+            if not answers.done():
+                self.lanes.drop(ticket)
+
+    def _on_failure(self, error: Exception) -> None:
+        self.failure = error
+
+
+class _Hold:
+    """The bytes that a request holds."""
+
+    def __init__(self, service: Service, request: Request) -> None:
+        self._service, self._request = service, request
+        self.size = 0
+
+    def __call__(self, size: int) -> None:
+        """So many bytes more; ProblemError, 429, if there is no room for them."""
+        self._service._take(size)
+        self.size += size
+        self._request.state.bytes = self.size
+
+
+async def _gone(request: Request) -> None:
+    """Wait until the client has gone; its body must have been read."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

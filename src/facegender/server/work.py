@@ -1,0 +1,198 @@
+"""What a lane does: a process with all models, which tells what is in photos and crops."""
+
+from __future__ import annotations
+
+import functools
+import io
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+import PIL.Image
+
+from facegender.errors import PhotoReadError
+from facegender.faces.decode import decode
+from facegender.faces.types import CROP_SIZE, Crops, PhotoError, PhotoResult
+from facegender.inference import stage
+from facegender.inference.classifier import GenderClassifier
+from facegender.inference.sources.source import Held
+from facegender.inference.stage import PhotoStage, Settings
+from facegender.inference.workers import Pool
+
+#: Crops that are one task at most.
+TASK_CROPS = 256
+CROP_BYTES = CROP_SIZE * CROP_SIZE * 3
+
+
+@dataclass(frozen=True)
+class PhotoTask:
+    """A photo, and the name of the classifier for its faces.
+
+    Attributes:
+        name: what results call it; text only.
+        data: the bytes of the file.
+    """
+
+    model: str
+    name: str
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class CropTask:
+    """Crops for a classifier: one in an image file, or pixels.
+
+    Attributes:
+        name: what errors call it.
+        data: the bytes of an image file, or N x 64 x 64 x 3 bytes, RGB.
+        encoded: which of them.
+    """
+
+    model: str
+    name: str
+    data: bytes = field(repr=False)
+    encoded: bool
+
+
+@dataclass(frozen=True)
+class CropAnswer:
+    """Calibrated probabilities, one a crop, or what is wrong with the task."""
+
+    p_male: tuple[float, ...] = ()
+    error: PhotoError | None = None
+
+
+ServiceTask: TypeAlias = PhotoTask | CropTask
+#: Labels are not for this side: requests of one batch may accept different error rates.
+Answer: TypeAlias = PhotoResult | CropAnswer
+
+
+@dataclass(frozen=True)
+class WorkSettings:
+    """What a process is made from; small, so that it can be sent to it.
+
+    Attributes:
+        models: name to what `Settings` takes as a model.
+        detector_model, max_pixels: as for `Settings`.
+    """
+
+    models: dict[str, str]
+    detector_model: str | None
+    max_pixels: int
+
+
+class ServiceStage:
+    """Works on tasks of all kinds and models, together where they are alike.
+
+    Args:
+        settings: the models.
+        threads: CPU threads of the networks.
+
+    Raises:
+        WeightsError, InputError: as for `FaceAnalyzer`.
+    """
+
+    def __init__(self, settings: WorkSettings, *, threads: int | None) -> None:
+        # An init system may tell all processes of the service to end at once; photos under way are to be finished.
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        self._photos = {}
+        self._classifiers = {}
+        for name, model in settings.models.items():
+            # Any confidence will do: the label is made where the request is known.
+            common = Settings(
+                model, detector_model=settings.detector_model, max_pixels=settings.max_pixels, min_confidence=0.5
+            )
+            self._photos[name] = PhotoStage(common, threads=threads)
+            self._classifiers[name] = GenderClassifier(model, threads=threads, min_confidence=0.5)
+
+    def __call__(self, tasks: Sequence[ServiceTask]) -> list[Answer]:
+        """One answer a task, in order."""
+        answers: dict[int, Answer] = {}
+        for model, photos in self._photos.items():
+            places = [place for place, task in enumerate(tasks) if isinstance(task, PhotoTask) and task.model == model]
+            sources = [stage.Task(Held(tasks[place].name, tasks[place].data)) for place in places]
+            answers.update(zip(places, photos(sources) if sources else [], strict=True))
+        for model, classifier in self._classifiers.items():
+            crops = {
+                place: task for place, task in enumerate(tasks) if isinstance(task, CropTask) and task.model == model
+            }
+            answers.update(_classify(classifier, crops))
+        return [answers[place] for place in range(len(tasks))]
+
+
+def _classify(classifier: GenderClassifier, tasks: dict[int, CropTask]) -> Iterator[tuple[int, CropAnswer]]:
+    """The answers to tasks, with their places."""
+    read: dict[int, Crops] = {}
+    for place, task in tasks.items():
+        try:
+            read[place] = _crops(task)
+        except PhotoReadError as error:
+            yield place, CropAnswer(error=PhotoError(error.kind, str(error)))
+    if not read:
+        return
+    p_male = classifier.p_male(np.concatenate(list(read.values())))
+    ends = np.cumsum([len(crops) for crops in read.values()])
+    for place, own in zip(read, np.split(p_male, ends[:-1]), strict=True):
+        yield place, CropAnswer(tuple(own.tolist()))
+
+
+def _crops(task: CropTask) -> Crops:
+    if not task.encoded:
+        return np.frombuffer(task.data, np.uint8).reshape(-1, CROP_SIZE, CROP_SIZE, 3)
+    pixels = decode(task.data, max_pixels=CROP_SIZE * CROP_SIZE)
+    if pixels.shape != (CROP_SIZE, CROP_SIZE, 3):
+        raise WrongSizeError(f"it has {pixels.shape[1]} x {pixels.shape[0]} pixels, not {CROP_SIZE} x {CROP_SIZE}")
+    return pixels[None]
+
+
+class WrongSizeError(PhotoReadError):
+    """An image that is no crop."""
+
+    kind = "crop_size"
+
+
+def lost(task: ServiceTask, kind: str, what: str) -> Answer:
+    """The answer to a task that ended its process, or kept it too long."""
+    if isinstance(task, PhotoTask):
+        return stage.lost(stage.Task(Held(task.name, b"")), kind, what)
+    return CropAnswer(error=PhotoError(kind, what))
+
+
+#: Starting a process changes the environment for a moment, which no two threads should do at once.
+_STARTING = threading.Lock()
+
+
+@contextmanager
+def process(settings: WorkSettings, time_limit: float) -> Iterator[Callable[[Sequence[ServiceTask]], list[Answer]]]:
+    """A process that works on tasks; it has worked on a photo for each model when this is entered.
+
+    Args:
+        settings: what it is made from.
+        time_limit: seconds that tasks may take together; then each may take as long by itself.
+
+    Raises:
+        FacegenderError: the process cannot be started, or not work; `WeightsError` and others as for `FaceAnalyzer`.
+    """
+    pool: Pool[ServiceTask, Answer] = Pool(functools.partial(ServiceStage, settings), 1, time_limit, lost)
+    with _STARTING:
+        pool.__enter__()
+    try:
+
+        def work(tasks: Sequence[ServiceTask]) -> list[Answer]:
+            return [answer for answers in pool.run(tasks) for answer in answers]
+
+        work([PhotoTask(name, "", _any_photo()) for name in settings.models])
+        yield work
+    finally:
+        pool.__exit__()
+
+
+def _any_photo() -> bytes:
+    file = io.BytesIO()
+    PIL.Image.new("RGB", (CROP_SIZE, CROP_SIZE), "gray").save(file, "PNG")
+    return file.getvalue()

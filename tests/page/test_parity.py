@@ -1,0 +1,186 @@
+"""The page's engine in a real browser against the Python pipeline."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import io
+import os
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from facegender import FaceAnalyzer, weights
+from facegender.datasets.source import image_names, read_images
+from facegender.page import assets, write_page
+
+DATA = Path(os.environ.get("FACEGENDER_DATA", Path(__file__).parents[3] / "shared" / "datasets"))
+ARCHIVES = {
+    DATA / "lfw" / "lfw-deepfunneled.tar": 10,
+    DATA / "fairface" / "val_odd.tar": 8,
+    DATA / "utkface" / "UTKFace_tenth.tar": 6,
+    DATA / "celeba" / "img_align_celeba_half_first10000.tar": 6,
+}
+
+OPEN = """async ([url, backend]) => {
+  const { Analyzer } = await import(url + "engine.js");
+  window.analyzer = await Analyzer.open({ backend });
+  return { backend: analyzer.backend, threads: analyzer.threads, model: analyzer.model };
+}"""
+ANALYZE = """async photo => {
+  const bytes = Uint8Array.from(atob(photo), (c) => c.charCodeAt(0));
+  return await analyzer.analyze(new Blob([bytes]));
+}"""
+
+
+@pytest.fixture(scope="module")
+def engine(browser, page_url):
+    """A page with the engine loaded, and the addresses that it has asked for."""
+    page = browser.new_page()
+    requests = []
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto(page_url + "models.json")
+    page.evaluate(OPEN, [page_url, None])
+    yield page, requests
+    page.close()
+
+
+def analyze(page, content):
+    return page.evaluate(ANALYZE, base64.b64encode(content).decode())
+
+
+def assert_same(answer, expected, box=2.0, p_male=0.01):
+    """Boxes in pixels, probabilities; in the same order."""
+    assert answer["error"] is None
+    assert expected.error is None
+    assert (answer["width"], answer["height"]) == (expected.width, expected.height)
+    assert len(answer["faces"]) == len(expected.faces)
+    for ours, theirs in zip(answer["faces"], expected.faces, strict=True):
+        np.testing.assert_allclose(ours["box"], theirs.face.box, atol=box)
+        np.testing.assert_allclose(ours["landmarks"], theirs.face.landmarks, atol=box)
+        np.testing.assert_allclose(ours["score"], theirs.face.score, atol=0.01)
+        np.testing.assert_allclose(ours["quality"], theirs.face.quality, atol=0.01)
+        np.testing.assert_allclose(ours["p_male"], theirs.prediction.p_male, atol=p_male)
+
+
+@pytest.mark.data
+def test_real_photos_have_the_answers_of_python(engine):
+    missing = [path for path in ARCHIVES if not path.exists()]
+    if missing:
+        pytest.skip(f"{missing[0]} is absent; FACEGENDER_DATA names another folder")
+    page, _ = engine
+    analyzer = FaceAnalyzer()
+    faces = 0
+    for archive, wanted in ARCHIVES.items():
+        names = [name for name in image_names(archive) if name.endswith(".jpg")]
+        chosen = set(names[:: len(names) // wanted][:wanted])
+        for _, content in read_images(archive, chosen):
+            expected = analyzer.analyze(content)
+            assert_same(analyze(page, content), expected)
+            faces += len(expected.faces)
+    assert faces >= 30
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "rotated", "gray", "transparent", "large", "small"])
+def test_a_photo_of_every_kind(engine, astronaut, kind):
+    page, _ = engine
+    image, options = PIL.Image.fromarray(astronaut), {}
+    if kind == "rotated":
+        exif = PIL.Image.Exif()
+        exif[0x0112] = 6
+        image, kind, options = image.transpose(PIL.Image.Transpose.ROTATE_90), "JPEG", {"exif": exif}
+    elif kind == "gray":
+        image, kind = image.convert("L"), "JPEG"
+    elif kind == "transparent":
+        image.putalpha(PIL.Image.linear_gradient("L").resize(image.size).point(lambda v: 255 if v > 20 else 0))
+        kind = "PNG"
+    elif kind == "large":  # the Python pipeline decodes it at half its size
+        image, kind, options = image.resize((3000, 3000), PIL.Image.Resampling.LANCZOS), "JPEG", {"quality": 92}
+    elif kind == "small":
+        image, kind = image.resize((96, 96), PIL.Image.Resampling.LANCZOS), "PNG"
+    file = io.BytesIO()
+    image.save(file, format=kind, **options)
+    expected = FaceAnalyzer().analyze(file.getvalue())
+    assert expected.faces
+    assert_same(analyze(page, file.getvalue()), expected)
+
+
+def test_what_is_no_photo_is_an_error_and_the_next_photo_is_answered(engine, astronaut):
+    page, _ = engine
+    answer = analyze(page, b"no photo")
+    assert answer["error"]["kind"] == "not_an_image"
+    assert answer["faces"] == []
+    file = io.BytesIO()
+    PIL.Image.fromarray(astronaut).save(file, format="PNG")
+    assert analyze(page, file.getvalue())["faces"]
+
+
+def test_nothing_is_asked_for_once_the_page_is_loaded(engine, page_url, astronaut):
+    page, requests = engine
+    before = len(requests)
+    file = io.BytesIO()
+    PIL.Image.fromarray(astronaut).save(file, format="PNG")
+    assert analyze(page, file.getvalue())["faces"]
+    assert len(requests) == before
+    assert all(url.startswith(page_url) for url in requests)
+
+
+def test_another_model(engine, astronaut):
+    page, _ = engine
+    file = io.BytesIO()
+    PIL.Image.fromarray(astronaut).save(file, format="PNG")
+    other = next(name for name in weights.names() if name != weights.DEFAULT)
+    page.evaluate("name => analyzer.use(name)", other)
+    try:
+        assert_same(analyze(page, file.getvalue()), FaceAnalyzer(other).analyze(file.getvalue()))
+    finally:
+        page.evaluate("name => analyzer.use(name)", weights.DEFAULT)
+
+
+def test_a_gpu_gives_the_same_numbers(launch, page_url, astronaut):
+    # One that the CPU plays, and slowly: a small photo.
+    with launch(
+        "--enable-unsafe-webgpu",
+        "--use-webgpu-adapter=swiftshader",
+        "--enable-features=Vulkan",
+        "--ignore-gpu-blocklist",
+    ) as browser:
+        page = browser.new_page()
+        page.goto(page_url + "models.json")
+        if not page.evaluate("async () => Boolean(await navigator.gpu?.requestAdapter())"):
+            pytest.skip("this browser has no WebGPU")
+        assert page.evaluate(OPEN, [page_url, "webgpu"])["backend"] == "webgpu"
+        file = io.BytesIO()
+        PIL.Image.fromarray(astronaut[40:200, 140:300]).resize((80, 80)).save(file, format="PNG")
+        expected = FaceAnalyzer().analyze(file.getvalue())
+        assert expected.faces
+        assert_same(analyze(page, file.getvalue()), expected)
+
+
+def test_static_files_on_any_server(browser, tmp_path, astronaut):
+    folder = tmp_path / "page"
+    assert write_page(folder) == len(assets())
+    assert write_page(folder) == len(assets())  # over an older one
+    handler = functools.partial(_Silent, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}/"
+        page = browser.new_page()
+        page.goto(url + "models.json")
+        assert page.evaluate(OPEN, [url, None]) == {"backend": "wasm", "threads": 1, "model": weights.DEFAULT}
+        file = io.BytesIO()
+        PIL.Image.fromarray(astronaut).save(file, format="PNG")
+        assert_same(analyze(page, file.getvalue()), FaceAnalyzer().analyze(file.getvalue()))
+        page.close()
+        server.shutdown()
+        thread.join()
+
+
+class _Silent(SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
