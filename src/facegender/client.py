@@ -51,8 +51,8 @@ except ImportError:
 T = TypeVar("T")
 R = TypeVar("R")
 
-#: Crops that are sent with one request: 12.6 MB.
-_CROPS = 1024
+#: Crops that are sent with one request: 3.1 MB.
+_CROPS = 256
 #: Answers after which the same request may be welcome a little later. All that is asked of the service is safe to ask
 #: twice.
 _PASSING = (429, 502, 503, 504)
