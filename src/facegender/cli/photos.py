@@ -179,7 +179,7 @@ def predict_photos(
 
 def _engine(
     tasks: Iterable[Task], settings: Settings, extras: Extras, workers: int | None, total: int | None
-) -> Iterator[list[PhotoResult]]:
+) -> Iterator[Sequence[PhotoResult]]:
     """What analyses photos on this machine."""
     make_stage = functools.partial(PhotoStage, settings, annotate=extras.annotate, crops=extras.crops)
     if workers is None and total is not None and total <= _FEW_PHOTOS:
