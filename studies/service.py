@@ -23,7 +23,7 @@ from pathlib import Path
 
 from engine import Row, write
 from service_hostile import hostile
-from service_load import CLIENTS, MIXTURE, Closed, Connection, Load, Photos, Server, closed_loop, open_loop
+from service_load import CLIENTS, MIXTURE, ClosedError, Connection, Load, Photos, Server, closed_loop, open_loop
 
 #: So little may wait that what is accepted is answered nearly as fast as without load.
 OVERLOAD_OPTIONS = ("--max-wait", "0.1")
@@ -154,7 +154,7 @@ async def _interrupted(server: Server, photos: Photos, counts: dict[str, int], s
             late = signalled is not None
             try:
                 status, body = await connection.post(sample.data)
-            except Closed:
+            except ClosedError:
                 counts["late" if late else "lost"] += 1
                 return
             if signalled is not None:

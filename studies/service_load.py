@@ -50,7 +50,7 @@ class Server:
     """
 
     def __init__(self, options: Sequence[str] = ()) -> None:
-        self._log = tempfile.TemporaryFile()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the server)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "facegender", "serve", "--port", "0", *options],
             stdout=subprocess.DEVNULL,
@@ -197,7 +197,7 @@ def png_bomb(width: int, height: int, rows: bytes = b"") -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
-class Closed(Exception):
+class ClosedError(Exception):
     """The server has closed the connection without an answer."""
 
 
@@ -212,7 +212,7 @@ class Connection:
         """Status and body of the answer to a photo.
 
         Raises:
-            Closed: there was none.
+            ClosedError: there was none.
         """
         head = (
             f"POST /v1/analyze HTTP/1.1\r\nHost: 127.0.0.1:{self._port}\r\n"
@@ -226,7 +226,7 @@ class Connection:
             status, body, closing = await _response(reader)
         except (OSError, EOFError) as error:
             self.close()
-            raise Closed from error
+            raise ClosedError from error
         if closing:
             self.close()
         return status, body
@@ -295,7 +295,7 @@ def closed_loop(port: int, samples: Callable[[int], Iterable[Sample]], clients: 
             begun = time.perf_counter()
             try:
                 status, body = await connection.post(sample.data)
-            except Closed:
+            except ClosedError:
                 status, body = 0, b""
             load.take(sample, status, body, time.perf_counter() - begun)
         connection.close()
@@ -329,7 +329,7 @@ def open_loop(port: int, samples: Iterable[Sample], rate: float, seconds: float,
         connection = idle.pop()
         try:
             status, body = await connection.post(sample.data)
-        except Closed:
+        except ClosedError:
             status, body = 0, b""
         idle.append(connection)
         load.take(sample, status, body, time.monotonic() - meant)
