@@ -121,7 +121,7 @@ def serve(settings: ServerSettings, on_ready: Callable[[str], None]) -> bool:
 def _listen(host: str, port: int) -> socket.socket:
     try:
         [(family, _, _, _, address), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             # Inherited by connections; the end of an answer would otherwise wait for its beginning to be acknowledged.
