@@ -59,6 +59,8 @@ class Lost(Protocol[TaskT_contra, ResultT_co]):
 
 #: Seconds after which a job is given up, and its photos are tried one by one.
 TIME_LIMIT = 120.0
+#: Seconds in which a process must have begun; on a busy machine it takes many.
+_BEGINNING = 120.0
 #: Jobs that a process has before it: enough that it never waits while the main process writes.
 _AHEAD = 3
 #: Jobs done or under way for each process: enough that one slow photo does not hold up the others at once.
@@ -182,6 +184,7 @@ class Pool(Generic[TaskT, ResultT]):
 
     def run(self, tasks: Iterable[TaskT]) -> Iterator[list[ResultT]]:
         """Analyse photos; may be called again when all results have been taken."""
+        self._workers = [self._alive(worker) for worker in self._workers]
         chunks = chunks_of(CHUNK_PHOTOS, tasks)
         waiting: deque[_Job[TaskT, ResultT]] = deque()
         exhausted = False
@@ -203,9 +206,16 @@ class Pool(Generic[TaskT, ResultT]):
                 yield results
             self._collect()
 
+    def _alive(self, worker: _Worker[TaskT, ResultT]) -> _Worker[TaskT, ResultT]:
+        """The worker, or another where it was ended while it had nothing to do: no task is to blame for that."""
+        if worker.process.is_alive() or not worker.ready:
+            return worker
+        worker.stop()
+        return _Worker(self._make_stage)
+
     def _send(self, worker: _Worker[TaskT, ResultT], share: _Share[TaskT, ResultT]) -> None:
         if not worker.shares:
-            worker.deadline = time.monotonic() + self._time_limit
+            worker.deadline = time.monotonic() + (self._time_limit if worker.ready else _BEGINNING)
         worker.shares.append(share)
         with suppress(OSError):  # it has ended, as its pipe will tell
             worker.pipe.send(share.tasks)
@@ -233,6 +243,7 @@ class Pool(Generic[TaskT, ResultT]):
             raise answer
         if answer is None:
             worker.ready = True
+            worker.deadline = time.monotonic() + self._time_limit
         else:
             share = worker.shares.popleft()
             share.job.add(share.places, answer)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import unicodedata
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -16,9 +15,8 @@ from facegender.server.problems import ProblemError
 
 #: Characters of a file name that are kept.
 _NAME_LENGTH = 255
-#: Bytes of a header of a part, and headers that it may have.
-_PART_HEADER = 4096
-_PART_HEADERS = 16
+#: Bytes of the headers of a part.
+_PART_HEADERS = 4096
 
 
 @dataclass(frozen=True)
@@ -144,6 +142,7 @@ class _FormReader:
         self._rules = rules
         self._parts: list[Part] = []
         self._header, self._value = bytearray(), bytearray()
+        self._headers = 0
         self._disposition = b""
         self._name = ""
         self._data = bytearray()
@@ -152,17 +151,14 @@ class _FormReader:
             boundary,
             {
                 "on_part_begin": self._on_part_begin,
-                "on_header_field": lambda data, start, end: self._header.extend(data[start:end]),
-                "on_header_value": lambda data, start, end: self._value.extend(data[start:end]),
+                "on_header_field": lambda data, start, end: self._on_header(self._header, data[start:end]),
+                "on_header_value": lambda data, start, end: self._on_header(self._value, data[start:end]),
                 "on_header_end": self._on_header_end,
                 "on_headers_finished": self._on_headers_finished,
                 "on_part_data": lambda data, start, end: self._data.extend(data[start:end]),
                 "on_part_end": self._on_part_end,
                 "on_end": self._on_end,
             },
-            max_size=math.inf,
-            max_header_count=_PART_HEADERS,
-            max_header_size=_PART_HEADER,
         )
 
     def write(self, chunk: bytes) -> None:
@@ -182,7 +178,14 @@ class _FormReader:
         if len(self._parts) == self._rules.max_parts:
             raise too_large("the form", f"{self._rules.max_parts} files")
         self._disposition = b""
+        self._headers = 0
         self._data = bytearray()
+
+    def _on_header(self, what: bytearray, more: bytes) -> None:
+        self._headers += len(more)
+        if self._headers > _PART_HEADERS:
+            raise ProblemError("bad_request", f"a part of the form has more than {_PART_HEADERS} bytes of headers")
+        what += more
 
     def _on_header_end(self) -> None:
         if bytes(self._header).lower() == b"content-disposition":
@@ -195,6 +198,8 @@ class _FormReader:
         if named != self._rules.field.encode():
             shown = _clean(named.decode("utf-8", "replace"), 80)
             raise ProblemError("invalid", f"the form has a field {shown!r}; files are {self._rules.field!r}")
+        if b"filename" not in options:
+            raise ProblemError("invalid", f"the field {self._rules.field!r} must hold a file, with its name")
         self._name = _clean(options.get(b"filename", b"").decode("utf-8", "replace"), _NAME_LENGTH)
 
     def _on_part_end(self) -> None:

@@ -159,9 +159,19 @@ class Lanes(Generic[TaskT, ResultT]):
         return self._open
 
     @property
+    def idle(self) -> int:
+        """Lanes that have nothing to do."""
+        return self._idle
+
+    @property
     def waiting(self) -> int:
         """Tasks in the queue."""
         return len(self._waiting)
+
+    @property
+    def working(self) -> int:
+        """Tasks that are being worked on."""
+        return len(self._at_work)
 
     @property
     def expected_wait(self) -> float:
@@ -169,11 +179,12 @@ class Lanes(Generic[TaskT, ResultT]):
         return (len(self._waiting) + len(self._at_work)) * (self._seconds or 0.0) / self._count
 
     def _run(self) -> None:
-        opened = False
+        ever = False
         while not self._closed:
+            opened = False
             try:
                 with self._open_lane() as work:
-                    opened = True
+                    ever = opened = True
                     self._count_open(1)
                     try:
                         while batch := self._take():
@@ -181,14 +192,19 @@ class Lanes(Generic[TaskT, ResultT]):
                     finally:
                         self._count_open(-1)
             except Exception as error:
-                if not opened:
+                if not ever:
                     self._on_failure(error)
                     return
                 logger.exception("a lane failed, and is opened again")
-                with self._changed:
-                    if not self._open:
-                        self._fail_waiting(error)
-                    self._changed.wait_for(lambda: self._closed, _PAUSE)
+                if not opened:
+                    self._pause(error)
+
+    def _pause(self, error: Exception) -> None:
+        """Wait before a lane is opened once more that could not be; if it was the last, nobody else should wait."""
+        with self._changed:
+            if not self._open:
+                self._fail_waiting(error)
+            self._changed.wait_for(lambda: self._closed, _PAUSE)
 
     def _count_open(self, change: int) -> None:
         with self._changed:

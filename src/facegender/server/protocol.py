@@ -18,12 +18,15 @@ MAX_CONNECTIONS = 1000
 _PATIENCE = 10.0
 #: Bytes of such a rest. It is read at all since many clients look at the answer only when they have sent everything.
 _IN_VAIN = 8 * 2**20
+#: Seconds in which a client must take some of its answer.
+_STALL = 30.0
 
 
 class Protocol(H11Protocol):
     """uvicorn's, which waits for ever for headers, and for the end of a body that nobody reads."""
 
     _watchdog: asyncio.TimerHandle | None = None
+    _stalled: asyncio.TimerHandle | None = None
     _in_vain = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -54,6 +57,17 @@ class Protocol(H11Protocol):
         """A client has gone."""
         super().connection_lost(exc)
         self._rest()
+        self._flowing()
+
+    def pause_writing(self) -> None:
+        """A client takes its answer more slowly than it is made."""
+        super().pause_writing()
+        self._stalled = self.loop.call_later(_STALL, self._end)
+
+    def resume_writing(self) -> None:
+        """A client has taken what was ready for it."""
+        super().resume_writing()
+        self._flowing()
 
     def send_400_response(self, msg: str) -> None:
         """Answer to what is not HTTP, or has too much in its headers."""
@@ -88,6 +102,11 @@ class Protocol(H11Protocol):
         if self._watchdog is not None:
             self._watchdog.cancel()
             self._watchdog = None
+
+    def _flowing(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
 
     def _end(self) -> None:
         self._watchdog = None

@@ -103,7 +103,7 @@ def serve(settings: ServerSettings, on_ready: Callable[[str], None]) -> bool:
         FacegenderError: the workers cannot be started.
     """
     service = Service(settings)
-    listening = _listen(settings.host, settings.port)
+    listening = listen(settings.host, settings.port)
     logs.configure()
     server = Server(service, on_ready)
     with listening:
@@ -118,14 +118,14 @@ def serve(settings: ServerSettings, on_ready: Callable[[str], None]) -> bool:
     return not service.lanes.gave_up
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """A socket on an address, which uvicorn will listen on; InputError if it cannot be had."""
     try:
-        [(family, _, _, _, address), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        [(family, kind, protocol, _, address), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        # asyncio sends what is small at once (TCP_NODELAY) only where the protocol is named.
+        listening = socket.socket(family, kind, protocol)
         try:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            # Inherited by connections; the end of an answer would otherwise wait for its beginning to be acknowledged.
-            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             listening.bind(address)
         except OSError:
             listening.close()

@@ -75,6 +75,7 @@ class Service:
             self._on_failure,
         )
         self.metrics.watch("queue_tasks", "Tasks that wait.", lambda: self.lanes.waiting)
+        self.metrics.watch("working_tasks", "Tasks that are being worked on.", lambda: self.lanes.working)
         self.metrics.watch("workers_ready", "Processes that are ready or at work.", lambda: self.lanes.open)
         self.metrics.watch("held_bytes", "Bytes of bodies that are held.", lambda: self._held)
         self.metrics.watch("expected_wait_seconds", "For a request that comes now.", lambda: self.lanes.expected_wait)
