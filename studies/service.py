@@ -106,10 +106,12 @@ def batching(arguments: argparse.Namespace) -> list[Row]:
 def overload(arguments: argparse.Namespace) -> list[Row]:
     """Requests that come at several times the rate at which they can be answered."""
     photos = Photos(arguments.photos)
+    with Server() as server:
+        closed_loop(server.port, photos.endless, CLIENTS, 2)
+        full = closed_loop(server.port, photos.endless, CLIENTS, arguments.seconds)
     with Server(OVERLOAD_OPTIONS) as server:
         closed_loop(server.port, photos.endless, 4, 2)
         alone = closed_loop(server.port, photos.endless, 1, arguments.seconds)
-        full = closed_loop(server.port, photos.endless, 8, arguments.seconds)
         load, unsent = open_loop(server.port, photos.endless(0), OVERLOAD * full.rate, arguments.seconds, seed=0)
     what = f"overload ({' '.join(OVERLOAD_OPTIONS)})"
     others = load.statuses.total() - load.statuses[200] - load.statuses[429]
