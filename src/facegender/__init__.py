@@ -1,5 +1,11 @@
 """Every face in a photo, with a calibrated estimate of how its gender is perceived."""
 
+import os
+
+# ONNX Runtime's own packages report each session to their maker, from 1.29 on, and keep a file for it. This must be
+# said before it is first imported; who wants the reports can set the variable to 0.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 from facegender.errors import (
     FacegenderError,
     InputError,

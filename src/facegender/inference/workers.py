@@ -182,6 +182,7 @@ class Pool(Generic[TaskT, ResultT]):
 
     def run(self, tasks: Iterable[TaskT]) -> Iterator[list[ResultT]]:
         """Analyse photos; may be called again when all results have been taken."""
+        self._workers = [self._alive(worker) for worker in self._workers]
         chunks = chunks_of(CHUNK_PHOTOS, tasks)
         waiting: deque[_Job[TaskT, ResultT]] = deque()
         exhausted = False
@@ -202,6 +203,13 @@ class Pool(Generic[TaskT, ResultT]):
                 waiting.popleft()
                 yield results
             self._collect()
+
+    def _alive(self, worker: _Worker[TaskT, ResultT]) -> _Worker[TaskT, ResultT]:
+        """The worker, or another where it was ended while it had nothing to do: no task is to blame for that."""
+        if worker.process.is_alive() or not worker.ready:
+            return worker
+        worker.stop()
+        return _Worker(self._make_stage)
 
     def _send(self, worker: _Worker[TaskT, ResultT], share: _Share[TaskT, ResultT]) -> None:
         if not worker.shares:

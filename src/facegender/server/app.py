@@ -32,7 +32,7 @@ _ABOUT = """Photos in, the faces in them out, each with a calibrated probability
 Nothing is kept: photos are held in memory until they are answered, and are neither stored nor logged."""
 
 #: What any route may answer, and what those may that take a body or ask for the token.
-_ALL = ("bad_request", "host", "headers_too_large", "failed")
+_ALL = ("bad_request", "host", "method_not_allowed", "headers_too_large", "failed")
 _WORK = ("origin", "body_timeout", "too_large", "unsupported_media_type", "invalid", "busy", "not_ready")
 
 #: Seconds in which processes that have nothing to do come to their end.
@@ -79,8 +79,8 @@ def create_app(service: Service) -> FastAPI:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.origins,
-            allow_methods=["GET", "POST"],
-            allow_headers=["Authorization", "Content-Type"],
+            allow_methods=["*"],  # the routes have their own answer to those that they do not take
+            allow_headers=["*"],
             expose_headers=["Retry-After", "X-Request-Id"],
         )
     app.add_middleware(Guard, metrics=service.metrics, hosts=settings.hosts, origins=settings.origins)
@@ -163,7 +163,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:
         description="The photos come as the fields `photo` of a form, or one as raw bytes. A photo that cannot be "
         "read has an `error` and costs the others nothing.",
         response_model=schemas.Analysis,
-        responses={**_example(schemas.ANALYSIS_EXAMPLE), **responses(*_ALL, *lock, *_WORK)},
+        responses=responses(*_ALL, *lock, *_WORK),
         openapi_extra={"requestBody": _request_body("photo", ["image/*", "application/octet-stream"])},
         **locked,
     )
@@ -186,7 +186,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:
         description=f"N x {CROP_SIZE} x {CROP_SIZE} x 3 bytes, RGB, row after row; or image files of {CROP_SIZE} x "
         f"{CROP_SIZE} pixels as the fields `crop` of a form. They must be aligned as the model's `template` says.",
         response_model=schemas.Classification,
-        responses={**_example(schemas.CLASSIFICATION_EXAMPLE), **responses(*_ALL, *lock, *_WORK)},
+        responses=responses(*_ALL, *lock, *_WORK),
         openapi_extra={"requestBody": _request_body("crop", ["application/octet-stream"])},
         **locked,
     )
@@ -306,13 +306,15 @@ def _request_body(name: str, raw: Sequence[str]) -> dict[str, Any]:
     return {"required": True, "content": {"multipart/form-data": {"schema": form}, **kinds}}
 
 
-def _example(value: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
-    return {200: {"content": {"application/json": {"example": value}}}}
-
-
 def _describe(app: FastAPI) -> None:
     """Let the OpenAPI document have what FastAPI does not know of, and nothing of what it supposes."""
     document = app.openapi()
     document["components"]["schemas"]["ProblemDetails"] = ProblemDetails.model_json_schema()
-    for name in ("HTTPValidationError", "ValidationError"):
-        document["components"]["schemas"].pop(name, None)
+    for path, example in schemas.EXAMPLES.items():  # FastAPI leaves out what is null in an example
+        document["paths"][path]["post"]["responses"]["200"]["content"]["application/json"]["example"] = example
+    for path in document["paths"].values():
+        for operation in path.values():
+            for parameter in operation.get("parameters", []):
+                # It may be left out, but there is no word for None.
+                kinds = parameter["schema"].pop("anyOf", [])
+                parameter["schema"] |= next((kind for kind in kinds if kind != {"type": "null"}), {})

@@ -195,6 +195,8 @@ class _FormReader:
         if named != self._rules.field.encode():
             shown = _clean(named.decode("utf-8", "replace"), 80)
             raise ProblemError("invalid", f"the form has a field {shown!r}; files are {self._rules.field!r}")
+        if b"filename" not in options:
+            raise ProblemError("invalid", f"the field {self._rules.field!r} must hold a file, with its name")
         self._name = _clean(options.get(b"filename", b"").decode("utf-8", "replace"), _NAME_LENGTH)
 
     def _on_part_end(self) -> None:

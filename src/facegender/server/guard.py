@@ -45,7 +45,7 @@ class Guard:
             return
         begun = time.monotonic()
         request = secrets.token_hex(8)
-        scope["state"] = {**scope.get("state", {}), "photos": 0, "bytes": 0, "problem": None}
+        scope["state"] = {**scope.get("state", {}), "photos": 0, "bytes": 0}
         status = 0
 
         async def watched(message: Message) -> None:
@@ -81,7 +81,8 @@ class Guard:
         if self._hosts is not None and _without_port(host) not in self._hosts:
             return Problem("host", "the service is not known by the name in the header Host")
         origin = headers.get("origin")
-        if origin is None or scope["method"] in ("GET", "HEAD", "OPTIONS"):
+        asking_first = scope["method"] == "OPTIONS" and self._origins  # else there is no such method
+        if origin is None or (scope["method"] in ("GET", "HEAD", "OPTIONS") and not asking_first):
             return None
         if urlsplit(origin).netloc.lower() == host.lower() or not {"*", origin}.isdisjoint(self._origins):
             return None

@@ -1,12 +1,13 @@
 """A bounded queue that all requests share, and lanes that take from it.
 
-A lane takes whatever waits, up to a few tasks, as soon as it has nothing to do: with one request at a time every answer
-comes at once, and under load the batches grow by themselves. There is no timer.
+A lane takes its share of whatever waits, up to a few tasks, as soon as it has nothing to do: with one request at a time
+every answer comes at once, and under load the batches grow by themselves. There is no timer.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -99,6 +100,7 @@ class Lanes(Generic[TaskT, ResultT]):
         self.gave_up = False
         self._seconds: float | None = None
         self._open = 0
+        self._idle = 0
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
@@ -120,7 +122,7 @@ class Lanes(Generic[TaskT, ResultT]):
             if self._closed:
                 raise LanesClosedError("the service is about to end")
             self._waiting.extend((ticket, place) for place in range(len(tasks)))
-            self._changed.notify(1 + (len(tasks) - 1) // self._chunk)
+            self._changed.notify(len(tasks))
         return ticket
 
     def drop(self, ticket: Ticket[TaskT, ResultT]) -> None:
@@ -157,9 +159,19 @@ class Lanes(Generic[TaskT, ResultT]):
         return self._open
 
     @property
+    def idle(self) -> int:
+        """Lanes that have nothing to do."""
+        return self._idle
+
+    @property
     def waiting(self) -> int:
         """Tasks in the queue."""
         return len(self._waiting)
+
+    @property
+    def working(self) -> int:
+        """Tasks that are being worked on."""
+        return len(self._at_work)
 
     @property
     def expected_wait(self) -> float:
@@ -167,11 +179,12 @@ class Lanes(Generic[TaskT, ResultT]):
         return (len(self._waiting) + len(self._at_work)) * (self._seconds or 0.0) / self._count
 
     def _run(self) -> None:
-        opened = False
+        ever = False
         while not self._closed:
+            opened = False
             try:
                 with self._open_lane() as work:
-                    opened = True
+                    ever = opened = True
                     self._count_open(1)
                     try:
                         while batch := self._take():
@@ -179,14 +192,19 @@ class Lanes(Generic[TaskT, ResultT]):
                     finally:
                         self._count_open(-1)
             except Exception as error:
-                if not opened:
+                if not ever:
                     self._on_failure(error)
                     return
                 logger.exception("a lane failed, and is opened again")
-                with self._changed:
-                    if not self._open:
-                        self._fail_waiting(error)
-                    self._changed.wait_for(lambda: self._closed, _PAUSE)
+                if not opened:
+                    self._pause(error)
+
+    def _pause(self, error: Exception) -> None:
+        """Wait before a lane is opened once more that could not be; if it was the last, nobody else should wait."""
+        with self._changed:
+            if not self._open:
+                self._fail_waiting(error)
+            self._changed.wait_for(lambda: self._closed, _PAUSE)
 
     def _count_open(self, change: int) -> None:
         with self._changed:
@@ -198,10 +216,13 @@ class Lanes(Generic[TaskT, ResultT]):
         self._waiting.clear()
 
     def _take(self) -> list[tuple[Ticket[TaskT, ResultT], int]]:
-        """What waits, up to a chunk, once something does; nothing when the lanes are closed."""
+        """A share of what waits, up to a chunk, once something does; nothing when the lanes are closed."""
         with self._changed:
+            self._idle += 1
             self._changed.wait_for(lambda: self._waiting or self._closed)
-            batch = [self._waiting.popleft() for _ in range(min(self._chunk, len(self._waiting)))]
+            share = math.ceil(len(self._waiting) / self._idle)
+            self._idle -= 1
+            batch = [self._waiting.popleft() for _ in range(min(self._chunk, share))]
             self._at_work.update(batch)
         return batch
 

@@ -39,6 +39,8 @@ def configure() -> None:
                 # What it tells below a warning is in our own lines, or of no use.
                 "uvicorn": {**own, "level": "WARNING"},
                 "asyncio": {**own, "level": "WARNING"},
+                # It quotes what clients send.
+                "python_multipart": {**own, "level": "CRITICAL"},
             },
         }
     )

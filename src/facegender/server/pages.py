@@ -23,20 +23,21 @@ def add_page(app: FastAPI) -> None:
 
 
 def _add(app: FastAPI, path: str, asset: Asset) -> None:
-    etag = f'"{hashlib.sha256(asset.read()).hexdigest()}"'
-    headers = {**HEADERS, "ETag": etag, "Cache-Control": "no-cache"}
-    if asset.gzipped:
-        headers["Vary"] = "Accept-Encoding"
+    digest = hashlib.sha256(asset.read()).hexdigest()
 
     async def give(request: Request) -> Response:
+        unpacked = asset.gzipped and "gzip" not in request.headers.get("accept-encoding", "")
+        etag = f'"{digest}-unpacked"' if unpacked else f'"{digest}"'
+        headers = {**HEADERS, "ETag": etag, "Cache-Control": "no-cache"}
+        if asset.gzipped:
+            headers["Vary"] = "Accept-Encoding"
         known = [each.strip().removeprefix("W/") for each in request.headers.get("if-none-match", "").split(",")]
         if etag in known or "*" in known:
             return Response(status_code=304, headers=headers)
-        if asset.gzipped and "gzip" not in request.headers.get("accept-encoding", ""):
-            return Response(asset.read(unpacked=True), headers=headers, media_type=asset.media_type)
-        own = {**headers, "Content-Encoding": "gzip"} if asset.gzipped else headers
-        if isinstance(asset.content, bytes):
-            return Response(asset.content, headers=own, media_type=asset.media_type)
-        return FileResponse(asset.content, headers=own, media_type=asset.media_type)
+        if asset.gzipped and not unpacked:
+            headers["Content-Encoding"] = "gzip"
+        if unpacked or isinstance(asset.content, bytes):
+            return Response(asset.read(unpacked=unpacked), headers=headers, media_type=asset.media_type)
+        return FileResponse(asset.content, headers=headers, media_type=asset.media_type)
 
     app.add_route(path, give, methods=["GET", "HEAD"], include_in_schema=False)

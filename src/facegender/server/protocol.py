@@ -16,12 +16,15 @@ MAX_HEADER_BYTES = 16_384
 MAX_CONNECTIONS = 1000
 #: Seconds for the headers of a request, and for the rest of a body after its request was refused.
 _PATIENCE = 10.0
+#: Bytes of such a rest. It is read at all since many clients look at the answer only when they have sent everything.
+_IN_VAIN = 8 * 2**20
 
 
 class Protocol(H11Protocol):
     """uvicorn's, which waits for ever for headers, and for the end of a body that nobody reads."""
 
     _watchdog: asyncio.TimerHandle | None = None
+    _in_vain = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has come."""
@@ -34,6 +37,12 @@ class Protocol(H11Protocol):
     def data_received(self, data: bytes) -> None:
         """A client has sent something."""
         super().data_received(data)
+        if self._sending_in_vain:
+            self._in_vain += len(data)
+            if self._in_vain > _IN_VAIN:
+                self.transport.abort()
+        else:
+            self._in_vain = 0
         self._watch()
 
     def on_response_complete(self) -> None:
@@ -62,11 +71,15 @@ class Protocol(H11Protocol):
             self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
 
+    @property
+    def _sending_in_vain(self) -> bool:
+        """Whether the client sends the body of a request that has been answered."""
+        return self.conn.their_state is h11.SEND_BODY and self.cycle.response_complete
+
     def _watch(self) -> None:
         """Begin to lose patience, or stop, by what the client is about."""
         sending_headers = self.conn.their_state is h11.IDLE and self.timeout_keep_alive_task is None
-        sending_in_vain = self.conn.their_state is h11.SEND_BODY and self.cycle.response_complete
-        if not (sending_headers or sending_in_vain) or self.transport.is_closing():
+        if not (sending_headers or self._sending_in_vain) or self.transport.is_closing():
             self._rest()
         elif self._watchdog is None:
             self._watchdog = self.loop.call_later(_PATIENCE, self._end)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import multiprocessing
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -73,12 +74,16 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Take a signal to end; a second one ends at once."""
-        self.force_exit = self.should_exit
+        """Take a signal to end; a second Ctrl-C ends at once, without what was accepted.
+
+        uvicorn's would raise the signal again afterwards, and the exit status would be that of a failure. A second
+        SIGTERM means nothing: some senders reach the process both by itself and with its group.
+        """
+        self.force_exit = self.should_exit and sig == signal.SIGINT
         self.should_exit = True
 
     async def _look(self, url: str) -> None:
-        while not self.service.ready:
+        while self.service.lanes.open < self.service.settings.workers:
             if self.service.failure is not None:
                 self.should_exit = True
                 return
@@ -98,7 +103,7 @@ def serve(settings: ServerSettings, on_ready: Callable[[str], None]) -> bool:
         FacegenderError: the workers cannot be started.
     """
     service = Service(settings)
-    listening = _listen(settings.host, settings.port)
+    listening = listen(settings.host, settings.port)
     logs.configure()
     server = Server(service, on_ready)
     with listening:
@@ -113,7 +118,8 @@ def serve(settings: ServerSettings, on_ready: Callable[[str], None]) -> bool:
     return not service.lanes.gave_up
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """A socket on an address, which uvicorn will listen on; InputError if it cannot be had."""
     try:
         [(family, _, _, _, address), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)

@@ -130,8 +130,7 @@ class Health(_Model):
     status: Literal["ok", "ready"]
 
 
-#: An answer for the document.
-ANALYSIS_EXAMPLE = {
+_ANALYSIS = {
     "model": {"name": "research", "sha256": "97db4d40...", "min_confidence": 0.947},
     "photos": [
         {
@@ -161,7 +160,10 @@ ANALYSIS_EXAMPLE = {
         },
     ],
 }
-CLASSIFICATION_EXAMPLE = {
+_CLASSIFICATION = {
     "model": {"name": "research", "sha256": "97db4d40...", "min_confidence": 0.947},
     "predictions": [{"p_male": 0.0183, "label": "female"}, {"p_male": 0.8125, "label": "uncertain"}],
 }
+
+#: Path to an answer, for the document.
+EXAMPLES: dict[str, dict[str, Any]] = {"/v1/analyze": _ANALYSIS, "/v1/classify": _CLASSIFICATION}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import logging
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,8 +20,6 @@ from facegender.server.problems import ProblemError
 from facegender.server.settings import ServerSettings
 from facegender.server.work import Answer, ServiceTask, WorkSettings, process
 from facegender.weights.cards import DEFAULT_MAX_ERROR, Card
-
-logger = logging.getLogger(__name__)
 
 
 class ClientGoneError(Exception):
@@ -78,6 +75,7 @@ class Service:
             self._on_failure,
         )
         self.metrics.watch("queue_tasks", "Tasks that wait.", lambda: self.lanes.waiting)
+        self.metrics.watch("working_tasks", "Tasks that are being worked on.", lambda: self.lanes.working)
         self.metrics.watch("workers_ready", "Processes that are ready or at work.", lambda: self.lanes.open)
         self.metrics.watch("held_bytes", "Bytes of bodies that are held.", lambda: self._held)
         self.metrics.watch("expected_wait_seconds", "For a request that comes now.", lambda: self.lanes.expected_wait)
@@ -166,7 +164,7 @@ class Service:
                 self.lanes.drop(ticket)
 
     def _on_failure(self, error: Exception) -> None:
-        self.failure = error
+        self.failure = self.failure or error
 
 
 class _Hold:
