@@ -30,6 +30,9 @@ OVERLOAD_OPTIONS = ("--max-wait", "0.1")
 OVERLOAD = 5
 SIGTERM_CLIENTS = 32
 SCHEMA_CASES = 2000
+#: A document cannot say that two parameters exclude each other, nor what makes a file a photo, and in a form every text
+#: is a file: what it allows may be refused, and the other way round.
+NOT_CHECKED = ("positive_data_acceptance", "negative_data_rejection")
 
 _MIXED = "250 px, 640 x 480, 12 MP and broken in shares of " + ":".join(str(share) for share in MIXTURE.values())
 
@@ -41,7 +44,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0, help="of `soak`")
     parser.add_argument("--seconds", type=float, default=20.0, help="of each measurement of `batching` and `overload`")
     parser.add_argument("--rounds", type=int, default=5, help="of `batching` and `sigterm`")
-    parser.add_argument("--examples", type=int, default=400, help="of `schema`, for each operation")
+    parser.add_argument("--examples", type=int, default=1000, help="of `schema`, for each operation")
     parser.add_argument("--output", type=Path, default=Path("results/service.csv"))
     arguments = parser.parse_args()
     for part in arguments.parts:
@@ -180,6 +183,7 @@ def schema(arguments: argparse.Namespace) -> list[Row]:
             [
                 *(str(Path(sys.executable).with_name("st")), "run", f"http://127.0.0.1:{server.port}/openapi.json"),
                 *("--phases", "examples,coverage,fuzzing", "--max-examples", str(arguments.examples)),
+                *("--checks", "all", "--exclude-checks", ",".join(NOT_CHECKED)),
                 *("--continue-on-failure", "--seed", "1", "--request-timeout", "60", "--warnings", "off"),
                 *("--report", "ndjson", "--report-ndjson-path", str(report)),
             ],
@@ -197,7 +201,7 @@ def schema(arguments: argparse.Namespace) -> list[Row]:
     failures = sum(count for status, count in logged.items() if status >= 500)
     return [
         ("schemathesis, cases", cases, "bar", SCHEMA_CASES),
-        ("schemathesis, violations of the OpenAPI document", violations, "bar", 0),
+        (f"schemathesis, all checks but {' and '.join(NOT_CHECKED)}, violations", violations, "bar", 0),
         ("schemathesis, answers 5xx", failures, "bar", 0),
         ("schemathesis, requests answered", logged.total(), "of them 2xx", sum(logged[s] for s in range(200, 300))),
     ]
