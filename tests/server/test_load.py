@@ -150,6 +150,8 @@ class Command:
         found = re.match(r"serving http://127.0.0.1:(\d+)/ ", first)
         assert found, first + self.process.stderr.read()
         self.port = int(found[1])
+        # A pipe that nobody empties would stop the service in the middle of a line.
+        self.log = ThreadPoolExecutor(1).submit(self.process.stderr.readlines)
 
     def ask(self, method, path, body=None, kind="image/png"):
         with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)) as connection:
@@ -165,8 +167,9 @@ class Command:
         return float(re.search(rf"^facegender_{name} (\S+)$", self.ask("GET", "/metrics")[1], re.M)[1])
 
     def end(self):
-        _, told = self.process.communicate(timeout=30)
-        return self.process.returncode, [json.loads(line) for line in told.splitlines() if line.startswith("{")]
+        lines = self.log.result(30)
+        self.process.stderr.close()
+        return self.process.wait(30), [json.loads(line) for line in lines if line.startswith("{")]
 
 
 def test_a_signal_under_load_loses_nothing_that_was_accepted(models, photos, tmp_path):

@@ -59,6 +59,8 @@ class Lost(Protocol[TaskT_contra, ResultT_co]):
 
 #: Seconds after which a job is given up, and its photos are tried one by one.
 TIME_LIMIT = 120.0
+#: Seconds in which a process must have begun; on a busy machine it takes many.
+_BEGINNING = 120.0
 #: Jobs that a process has before it: enough that it never waits while the main process writes.
 _AHEAD = 3
 #: Jobs done or under way for each process: enough that one slow photo does not hold up the others at once.
@@ -213,7 +215,7 @@ class Pool(Generic[TaskT, ResultT]):
 
     def _send(self, worker: _Worker[TaskT, ResultT], share: _Share[TaskT, ResultT]) -> None:
         if not worker.shares:
-            worker.deadline = time.monotonic() + self._time_limit
+            worker.deadline = time.monotonic() + (self._time_limit if worker.ready else _BEGINNING)
         worker.shares.append(share)
         with suppress(OSError):  # it has ended, as its pipe will tell
             worker.pipe.send(share.tasks)
@@ -241,6 +243,7 @@ class Pool(Generic[TaskT, ResultT]):
             raise answer
         if answer is None:
             worker.ready = True
+            worker.deadline = time.monotonic() + self._time_limit
         else:
             share = worker.shares.popleft()
             share.job.add(share.places, answer)
