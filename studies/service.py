@@ -23,7 +23,19 @@ from pathlib import Path
 
 from engine import Row, write
 from service_hostile import hostile
-from service_load import CLIENTS, MIXTURE, ClosedError, Connection, Load, Photos, Server, closed_loop, open_loop
+from service_load import (
+    BOX_PIXELS,
+    CLIENTS,
+    MIXTURE,
+    PROBABILITY,
+    ClosedError,
+    Connection,
+    Load,
+    Photos,
+    Server,
+    closed_loop,
+    open_loop,
+)
 
 #: So little may wait that what is accepted is answered nearly as fast as without load.
 OVERLOAD_OPTIONS = ("--max-wait", "0.1")
@@ -70,7 +82,8 @@ def soak(arguments: argparse.Namespace) -> list[Row]:
         (f"{what}, requests ({_MIXED})", load.statuses.total(), "", ""),
         (f"{what}, answers 5xx", _failures(load), "bar", 0),
         (f"{what}, answers not 200", load.statuses.total() - load.statuses[200], "", ""),
-        (f"{what}, wrong answers", load.wrong, "bar", 0),
+        (f"{what}, wrong answers (boxes off by {BOX_PIXELS} px, p_male by {PROBABILITY})", load.wrong, "bar", 0),
+        (f"{what}, largest difference of p_male", load.probability, "of a box, pixels", load.pixels),
         (f"{what}, photos/s", load.rate, "", ""),
         *((f"{what}, p{percent} of the time to the answer, ms", load.ms(percent), "", "") for percent in (50, 95, 99)),
         (f"{what}, memory of all processes in the last minute, MB", late, "in the second minute, MB", early),
@@ -163,7 +176,7 @@ async def _interrupted(server: Server, photos: Photos, counts: dict[str, int], s
                 counts["late" if late else "lost"] += 1
                 return
             if signalled is not None:
-                if status == 200 and not sample.fits(body):
+                if status == 200 and sample.differences(body) is None:
                     raise RuntimeError("a wrong answer")
                 counts[str(status)] += 1
 
