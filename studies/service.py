@@ -23,13 +23,28 @@ from pathlib import Path
 
 from engine import Row, write
 from service_hostile import hostile
-from service_load import CLIENTS, MIXTURE, ClosedError, Connection, Load, Photos, Server, closed_loop, open_loop
+from service_load import (
+    BOX_PIXELS,
+    CLIENTS,
+    MIXTURE,
+    PROBABILITY,
+    ClosedError,
+    Connection,
+    Load,
+    Photos,
+    Server,
+    closed_loop,
+    open_loop,
+)
 
 #: So little may wait that what is accepted is answered nearly as fast as without load.
 OVERLOAD_OPTIONS = ("--max-wait", "0.1")
 OVERLOAD = 5
 SIGTERM_CLIENTS = 32
 SCHEMA_CASES = 2000
+#: A document cannot say that two parameters exclude each other, nor what makes a file a photo, and in a form every text
+#: is a file: what it allows may be refused, and the other way round.
+NOT_CHECKED = ("positive_data_acceptance", "negative_data_rejection")
 
 _MIXED = "250 px, 640 x 480, 12 MP and broken in shares of " + ":".join(str(share) for share in MIXTURE.values())
 
@@ -41,7 +56,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0, help="of `soak`")
     parser.add_argument("--seconds", type=float, default=20.0, help="of each measurement of `batching` and `overload`")
     parser.add_argument("--rounds", type=int, default=5, help="of `batching` and `sigterm`")
-    parser.add_argument("--examples", type=int, default=400, help="of `schema`, for each operation")
+    parser.add_argument("--examples", type=int, default=1000, help="of `schema`, for each operation")
     parser.add_argument("--output", type=Path, default=Path("results/service.csv"))
     arguments = parser.parse_args()
     for part in arguments.parts:
@@ -67,7 +82,8 @@ def soak(arguments: argparse.Namespace) -> list[Row]:
         (f"{what}, requests ({_MIXED})", load.statuses.total(), "", ""),
         (f"{what}, answers 5xx", _failures(load), "bar", 0),
         (f"{what}, answers not 200", load.statuses.total() - load.statuses[200], "", ""),
-        (f"{what}, wrong answers", load.wrong, "bar", 0),
+        (f"{what}, wrong answers (boxes off by {BOX_PIXELS} px, p_male by {PROBABILITY})", load.wrong, "bar", 0),
+        (f"{what}, largest difference of p_male", load.probability, "of a box, pixels", load.pixels),
         (f"{what}, photos/s", load.rate, "", ""),
         *((f"{what}, p{percent} of the time to the answer, ms", load.ms(percent), "", "") for percent in (50, 95, 99)),
         (f"{what}, memory of all processes in the last minute, MB", late, "in the second minute, MB", early),
@@ -106,10 +122,12 @@ def batching(arguments: argparse.Namespace) -> list[Row]:
 def overload(arguments: argparse.Namespace) -> list[Row]:
     """Requests that come at several times the rate at which they can be answered."""
     photos = Photos(arguments.photos)
+    with Server() as server:
+        closed_loop(server.port, photos.endless, CLIENTS, 2)
+        full = closed_loop(server.port, photos.endless, CLIENTS, arguments.seconds)
     with Server(OVERLOAD_OPTIONS) as server:
         closed_loop(server.port, photos.endless, 4, 2)
         alone = closed_loop(server.port, photos.endless, 1, arguments.seconds)
-        full = closed_loop(server.port, photos.endless, 8, arguments.seconds)
         load, unsent = open_loop(server.port, photos.endless(0), OVERLOAD * full.rate, arguments.seconds, seed=0)
     what = f"overload ({' '.join(OVERLOAD_OPTIONS)})"
     others = load.statuses.total() - load.statuses[200] - load.statuses[429]
@@ -158,7 +176,7 @@ async def _interrupted(server: Server, photos: Photos, counts: dict[str, int], s
                 counts["late" if late else "lost"] += 1
                 return
             if signalled is not None:
-                if status == 200 and not sample.fits(body):
+                if status == 200 and sample.differences(body) is None:
                     raise RuntimeError("a wrong answer")
                 counts[str(status)] += 1
 
@@ -178,6 +196,7 @@ def schema(arguments: argparse.Namespace) -> list[Row]:
             [
                 *(str(Path(sys.executable).with_name("st")), "run", f"http://127.0.0.1:{server.port}/openapi.json"),
                 *("--phases", "examples,coverage,fuzzing", "--max-examples", str(arguments.examples)),
+                *("--checks", "all", "--exclude-checks", ",".join(NOT_CHECKED)),
                 *("--continue-on-failure", "--seed", "1", "--request-timeout", "60", "--warnings", "off"),
                 *("--report", "ndjson", "--report-ndjson-path", str(report)),
             ],
@@ -195,7 +214,7 @@ def schema(arguments: argparse.Namespace) -> list[Row]:
     failures = sum(count for status, count in logged.items() if status >= 500)
     return [
         ("schemathesis, cases", cases, "bar", SCHEMA_CASES),
-        ("schemathesis, violations of the OpenAPI document", violations, "bar", 0),
+        (f"schemathesis, all checks but {' and '.join(NOT_CHECKED)}, violations", violations, "bar", 0),
         ("schemathesis, answers 5xx", failures, "bar", 0),
         ("schemathesis, requests answered", logged.total(), "of them 2xx", sum(logged[s] for s in range(200, 300))),
     ]

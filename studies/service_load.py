@@ -38,8 +38,9 @@ CLIENTS = 64
 MIXTURE = {"small": 70, "medium": 20, "large": 6, "broken": 4}
 #: Different photos of each kind.
 KINDS = {"small": 60, "medium": 20, "large": 8}
-#: How far an answer may be from that of the process by itself: batches round differently in the last place.
-BOX_PIXELS, PROBABILITY = 0.15, 0.0002
+#: How far an answer may be from that of `FaceAnalyzer` for the photo alone. Sums come out a little differently in other
+#: company, and now and then a crop shifts by a hair: in 200 photos of LFW one, by 0.003, in one process too.
+BOX_PIXELS, PROBABILITY = 0.15, 0.01
 
 
 class Server:
@@ -133,16 +134,19 @@ class Sample:
     data: bytes = field(repr=False)
     record: dict[str, Any] = field(repr=False)
 
-    def fits(self, answer: bytes) -> bool:
-        """Whether an answer of ``/v1/analyze`` has the same faces and probabilities, or the same error."""
+    def differences(self, answer: bytes) -> tuple[float, float] | None:
+        """How far an answer of ``/v1/analyze`` is from the record: in pixels of the boxes, and in the probabilities.
+
+        None where it has other faces, or another error.
+        """
         [record] = json.loads(answer)["photos"]
         faces = self.record["faces"]
         if len(record["faces"]) != len(faces) or any(record[k] != self.record[k] for k in ("width", "height", "error")):
-            return False
-        return all(
-            np.abs(np.subtract(theirs["box"], ours["box"])).max() <= BOX_PIXELS
-            and abs(theirs["p_male"] - ours["p_male"]) <= PROBABILITY
-            for theirs, ours in zip(record["faces"], faces, strict=True)
+            return None
+        pairs = list(zip(record["faces"], faces, strict=True))
+        return (
+            max((float(np.abs(np.subtract(a["box"], b["box"])).max()) for a, b in pairs), default=0.0),
+            max((abs(a["p_male"] - b["p_male"]) for a, b in pairs), default=0.0),
         )
 
 
@@ -255,12 +259,15 @@ class Load:
         statuses: of the answers; 0 for none.
         times: seconds of each request answered with 200.
         wrong: answers that are not as they should be.
+        pixels, probability: the largest differences of boxes and probabilities among the others.
     """
 
     seconds: float = 0.0
     statuses: Counter[int] = field(default_factory=Counter)
     times: list[float] = field(default_factory=list)
     wrong: int = 0
+    pixels: float = 0.0
+    probability: float = 0.0
 
     @property
     def rate(self) -> float:
@@ -280,7 +287,12 @@ class Load:
         self.statuses[status] += 1
         if status == 200:
             self.times.append(seconds)
-            self.wrong += not sample.fits(body)
+            differences = sample.differences(body)
+            if differences is None or differences[0] > BOX_PIXELS or differences[1] > PROBABILITY:
+                self.wrong += 1
+            else:
+                self.pixels = max(self.pixels, differences[0])
+                self.probability = max(self.probability, differences[1])
 
 
 def closed_loop(port: int, samples: Callable[[int], Iterable[Sample]], clients: int, seconds: float) -> Load:
