@@ -16,6 +16,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 VENDOR = HERE.parents[1] / "src" / "facegender" / "page" / "static" / "vendor"
 PACKAGE = "onnxruntime-web"
+LICENSE = "onnxruntime-license.txt"
 
 #: Files of the package; those that browsers get compressed lie here compressed.
 PLAIN = ("dist/ort.wasm.bundle.min.mjs", "dist/ort.jspi.bundle.min.mjs")
@@ -43,7 +44,9 @@ def main() -> None:
                 (VENDOR / f"{name}.gz").write_bytes(gzip.compress(content, 9, mtime=0))
             else:
                 (VENDOR / name).write_bytes(content)
-    record = {"package": PACKAGE, "version": version, "licence": "MIT, Microsoft Corporation", "sha256": sums}
+    shutil.copy(HERE / LICENSE, VENDOR)
+    sums[LICENSE] = hashlib.sha256((HERE / LICENSE).read_bytes()).hexdigest()
+    record = {"package": PACKAGE, "version": version, "sha256": sums}
     (VENDOR / "versions.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 

@@ -24,6 +24,7 @@
     ├── RecipeError                 kind "recipe": a training recipe with an unknown or impossible setting
     ├── DivergedError               kind "diverged": a training run whose loss is no finite number any more
     ├── CheckpointError             kind "checkpoint": a checkpoint that is cut short or belongs to another run
+    ├── ServerError                 kind "server", or the server's word: it refuses, or cannot be reached
     └── MissingExtraError           kind "missing_extra": an optional dependency is not installed
 """
 
@@ -167,6 +168,23 @@ class CheckpointError(FacegenderError):
     """A checkpoint is cut short or belongs to another run."""
 
     kind = "checkpoint"
+
+
+class ServerError(FacegenderError):
+    """A server refused a request, could not be reached, or answered something else than facegender's service would.
+
+    Attributes:
+        status: of its answer; None where there was none.
+        kind: the server's word for what is wrong, such as ``unauthorized``; ``server`` where it gave none.
+    """
+
+    kind = "server"
+
+    def __init__(
+        self, message: str, *, status: int | None = None, kind: str | None = None, remedy: str | None = None
+    ) -> None:
+        super().__init__(message, remedy=remedy)
+        self.status, self.kind = status, kind or type(self).kind
 
 
 class MissingExtraError(FacegenderError):

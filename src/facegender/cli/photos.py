@@ -32,6 +32,7 @@ from facegender.machine import usable_cores
 from facegender.progress import Bar
 
 if TYPE_CHECKING:
+    from facegender.client import Client
     from facegender.cluster import ClusterOutput
 
 #: So few photos are done before processes of their own would have started.
@@ -131,13 +132,13 @@ def find(paths: Sequence[str], recursive: bool, extras: Extras, sample: tuple[in
 
 
 def predict_photos(
-    collection: Collection, settings: Settings, destination: Destination, extras: Extras, workers: int | None
+    collection: Collection, work: Settings | Client, destination: Destination, extras: Extras, workers: int | None
 ) -> int:
     """Analyse photos and write their records; the exit status.
 
     Args:
         collection: the photos.
-        settings: how they are analysed.
+        work: how they are analysed here, or the server that does it; with one, there are no extras and workers.
         destination: of the records.
         extras: pictures that are made of them.
         workers: processes; None for one a core, and none for a few photos.
@@ -147,7 +148,7 @@ def predict_photos(
     counts: Counter[str] = Counter()
     try:
         with ExitStack() as stack:
-            file = destination.file(FACES, lambda: settings.account() | {"sample": collection.drawn})
+            file = destination.file(FACES, lambda: work.account() | {"sample": collection.drawn})
             write = (
                 _one_by_one(stack.enter_context(destination.terminal(FACES)))
                 if file is None
@@ -155,11 +156,11 @@ def predict_photos(
             )
             bar = stack.enter_context(Bar("photos", collection.total, wanted=destination.bar_fits))
             tasks = _tasks(collection, extras, file, bar)
-            make_stage = functools.partial(PhotoStage, settings, annotate=extras.annotate, crops=extras.crops)
-            if workers is None and collection.total is not None and collection.total <= _FEW_PHOTOS:
-                engine = analyze_here(tasks, make_stage)
-            else:
-                engine = analyze_in_workers(tasks, make_stage, workers or usable_cores())
+            engine = (
+                _engine(tasks, work, extras, workers, collection.total)
+                if isinstance(work, Settings)
+                else work.analyze_tasks(tasks)
+            )
             began = time.monotonic()
             for results in engine:
                 write([result.to_dict() for result in results])
@@ -174,6 +175,16 @@ def predict_photos(
     if file is not None and file.done and not counts:
         say(f"{destination.output} holds all {file.done} photos already")
     return status(counts, nothing_before=file is None or not file.done)
+
+
+def _engine(
+    tasks: Iterable[Task], settings: Settings, extras: Extras, workers: int | None, total: int | None
+) -> Iterator[Sequence[PhotoResult]]:
+    """What analyses photos on this machine."""
+    make_stage = functools.partial(PhotoStage, settings, annotate=extras.annotate, crops=extras.crops)
+    if workers is None and total is not None and total <= _FEW_PHOTOS:
+        return analyze_here(tasks, make_stage)
+    return analyze_in_workers(tasks, make_stage, workers or usable_cores())
 
 
 def _one_by_one(writer: Writer) -> Callable[[list[Record]], None]:
@@ -217,6 +228,34 @@ def predict_on_cluster(
     if counts["errors"]:
         say(f"{counts['errors']} photos could not be read; each has its error in {place}")
     return status(counts, nothing_before=not output.done)
+
+
+def predict_on_server(
+    collection: Collection,
+    url: str,
+    destination: Destination,
+    *,
+    model: str | None,
+    max_error: float | None,
+    min_confidence: float | None,
+) -> int:
+    """Send photos to a server and write the records that come back; the exit status.
+
+    Args:
+        collection: the photos.
+        url: of the server.
+        destination: of the records.
+        model: one of the server's; None for its default.
+        max_error: as for `FaceAnalyzer`.
+        min_confidence: as for `FaceAnalyzer`.
+    """
+    from facegender.client import RUN_RETRIES, Client
+
+    token = os.environ.get("FACEGENDER_TOKEN") or None
+    with Client(
+        url, token=token, model=model, max_error=max_error, min_confidence=min_confidence, retries=RUN_RETRIES
+    ) as client:
+        return predict_photos(collection, client, destination, Extras(None, None), None)
 
 
 def rate(counts: Counter[str], began: float) -> str:

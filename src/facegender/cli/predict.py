@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from facegender.cli.photos import Destination, Extras, find, predict_on_cluster, predict_photos
+from facegender.cli.photos import Destination, Extras, find, predict_on_cluster, predict_on_server, predict_photos
 from facegender.cli.root import app
 from facegender.cli.video import VIDEO_SUFFIXES, VideoExtras, predict_videos
 from facegender.faces.decode import DEFAULT_MAX_PIXELS
@@ -51,8 +52,16 @@ class Device(StrEnum):
     AUTO = "auto"
 
 
+#: Options that say how this machine analyses photos, or what it makes beside the records.
+_OF_THIS_MACHINE = (
+    *("annotate", "crops", "fps", "timeline", "subtitles", "workers", "engine", "address", "device"),
+    *("detector", "detector_model", "min_face", "min_score", "max_pixels"),
+)
+
+
 @app.command()
 def predict(
+    ctx: typer.Context,
     paths: Annotated[
         list[str],
         typer.Argument(
@@ -126,6 +135,15 @@ def predict(
         str | None,
         typer.Option("--address", metavar="HOST:PORT", help="Of the Ray cluster. Default: one on this machine."),
     ] = None,
+    server: Annotated[
+        str | None,
+        typer.Option(
+            "--server",
+            metavar="URL",
+            help="Send the photos to a server (`facegender serve`), which has its own detector and limits. Its token "
+            "is taken from the environment variable FACEGENDER_TOKEN.",
+        ),
+    ] = None,
     model: Annotated[
         str, typer.Option("--model", metavar="NAME", help="A shipped network, or the path of an .onnx file.")
     ] = DEFAULT,
@@ -190,6 +208,7 @@ def predict(
     Exit status: 0 all photos were read; 1 nothing could be done; 2 wrong usage; 3 some photos could not
     be read (each has its error in the output); 130 interrupted.
     """
+    _check_server_options(ctx, server, paths)
     if max_error is not None and min_confidence is not None:
         raise typer.BadParameter("give --max-error or --min-confidence, not both", param_hint="--max-error")
     if detector is Detector.YUNET and detector_model is None:
@@ -223,12 +242,40 @@ def predict(
         raise typer.BadParameter("these are for videos", param_hint="--timeline, --subtitles")
     extras = Extras(annotate, crops)
     photos = find(paths, recursive, extras, None if sample is None else (sample, seed))
-    if engine is Engine.RAY:
+    if server is not None:
+        status = predict_on_server(
+            photos,
+            server,
+            destination,
+            model=None if _is_default(ctx, "model") else model,
+            max_error=max_error,
+            min_confidence=min_confidence,
+        )
+    elif engine is Engine.RAY:
         status = predict_on_cluster(photos, settings, destination, address, _workers(workers))
     else:
         status = predict_photos(photos, settings, destination, extras, _workers(workers))
     if status:
         raise typer.Exit(status)
+
+
+def _is_default(ctx: typer.Context, name: str) -> bool:
+    source = ctx.get_parameter_source(name)
+    return source is None or source.name == "DEFAULT"
+
+
+def _check_server_options(ctx: typer.Context, server: str | None, paths: Sequence[str]) -> None:
+    """Refuse what a server would not do."""
+    if server is None:
+        return
+    refused = [f"--{name.replace('_', '-')}" for name in _OF_THIS_MACHINE if not _is_default(ctx, name)]
+    if refused:
+        raise typer.BadParameter(
+            "with --server, photos are analysed as the server was told to, and nothing is made but records",
+            param_hint=", ".join(refused),
+        )
+    if any(map(_is_video, paths)):
+        raise typer.BadParameter("a server takes photos, not videos", param_hint="--server")
 
 
 def _is_video(path: str) -> bool:

@@ -19,6 +19,7 @@ from PIL import UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
 from facegender.errors import (
+    ByteLimitError,
     NotAnImageError,
     PhotoNotFoundError,
     PhotoPermissionError,
@@ -30,6 +31,9 @@ from facegender.faces.colour import to_rgb
 from facegender.faces.types import Image, Picture
 
 DEFAULT_MAX_PIXELS = 120_000_000
+
+#: What errors call a photo without a name.
+UNNAMED = "the image given as bytes"
 
 #: Named one by one: Pillow would otherwise also try formats that run other programs (EPS). JPEG brings MPO.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "JPEG2000", "AVIF")
@@ -111,10 +115,37 @@ def decode_reduced(
         PhotoReadError: its subclasses as for `decode`.
     """
     if name is None:
-        name = "the image given as bytes" if isinstance(source, bytes) else str(source)
+        name = UNNAMED if isinstance(source, bytes) else str(source)
+    with _errors_of(name), _opened(source) as file, _quiet():
+        return _decode(file, name, max_pixels, scale_for)
+
+
+def file_bytes(path: str | Path, *, max_bytes: int, name: str | None = None) -> bytes:
+    """The bytes of a photo's file, which is not looked into.
+
+    Args:
+        path: of the file.
+        max_bytes: of the file.
+        name: what errors call the photo; None takes the path.
+
+    Raises:
+        PhotoNotFoundError, PhotoPermissionError, PhotoReadError: as for `decode`.
+        ByteLimitError: it has more than ``max_bytes``.
+    """
+    name = name or str(path)
+    with _errors_of(name), _opened(path) as file:
+        data = file.read(max_bytes + 1)
+        if len(data) > max_bytes:
+            size = os.fstat(file.fileno()).st_size
+            raise ByteLimitError(f"{name} has {size} bytes, above the limit of {max_bytes}")
+        return data
+
+
+@contextmanager
+def _errors_of(name: str) -> Iterator[None]:
+    """Errors of ours for what opening and reading a photo may raise."""
     try:
-        with _opened(source) as file, _quiet():
-            return _decode(file, name, max_pixels, scale_for)
+        yield
     except PhotoReadError:
         raise
     except FileNotFoundError as error:

@@ -23,6 +23,7 @@ const say = (text) => ($("status").textContent = text);
 // Photos in -----------------------------------------------------------------------------------------------------------
 
 function add(files) {
+  if ($("choose").disabled) return; // the networks could not be loaded
   for (const file of files) {
     const photo = new Photo(file);
     photos.push(photo);
@@ -37,6 +38,7 @@ function add(files) {
 async function work() {
   if (busy || !analyzer) return;
   busy = true;
+  let done = 0;
   for (let photo; (photo = photos.find((each) => each.card !== card)); ) {
     const asked = card;
     const waiting = photos.filter((each) => each.card !== card).length;
@@ -47,13 +49,14 @@ async function work() {
     } catch (error) {
       result = { width: null, height: null, faces: [], error: { kind: "failed", message: error.message } };
     }
+    done += 1;
     photo.take(result, asked);
     photo.draw(accepted());
     if (photos.includes(photo)) say(`${result.error?.message ?? announced(photo.file.name, photo.labels)}.`);
     summarize();
   }
   busy = false;
-  if (photos.length > 1) say(`${counted(photos.length, "photo")} done. ${$("summary").textContent}`);
+  if (done > 1 && photos.length) say(`${counted(done, "photo")} done. ${$("summary").textContent}`);
 }
 
 $("choose").onclick = () => $("files").click();
@@ -191,6 +194,7 @@ async function open() {
     analyzer = await Analyzer.open({ onProgress });
   } catch (error) {
     say(`The networks could not be loaded: ${error.message}. Reload the page to try again.`);
+    $("choose").disabled = $("camera-start").disabled = true;
     return;
   } finally {
     $("loading").hidden = true;

@@ -4,6 +4,7 @@ export class Analyzer {
   #worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
   #waiting = new Map();
   #last = 0;
+  #broken = null;
 
   /**
    * Start the worker and load the networks.
@@ -26,7 +27,8 @@ export class Analyzer {
       else reject(new Error(failure));
     };
     this.#worker.onerror = (event) => {
-      for (const { reject } of this.#waiting.values()) reject(new Error(event.message || "the worker did not start"));
+      this.#broken = new Error(event.message || "the page's worker did not start");
+      for (const { reject } of this.#waiting.values()) reject(this.#broken);
       this.#waiting.clear();
     };
   }
@@ -52,6 +54,7 @@ export class Analyzer {
   }
 
   #call(call, argument, transfer = [], report = null) {
+    if (this.#broken) return Promise.reject(this.#broken);
     const id = ++this.#last;
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject, report });

@@ -30,7 +30,6 @@ export class Photo {
     this.#boxes.setAttribute("aria-label", `Faces in ${file.name}`);
     this.#frame = element("div", { class: "frame" }, picture, this.#boxes);
     picture.onload = () => this.#shape(picture.naturalWidth, picture.naturalHeight);
-    picture.onerror = () => this.#frame.remove();
     const heading = `photo-${this.#id}`;
     this.element = element(
       "article",
@@ -50,7 +49,9 @@ export class Photo {
   /** Take the result that the classifier of this card gave. */
   take(result, card) {
     Object.assign(this, { result, card });
-    if (result.error) this.result.error = { kind: result.error.kind, message: failure(result.error, this.file) };
+    if (!result.error) return;
+    this.result.error = { kind: result.error.kind, message: failure(result.error, this.file) };
+    this.#frame.remove();
   }
 
   /** Label and draw all faces for this accepted error, such as "0.01". */
@@ -100,7 +101,7 @@ export class Photo {
     return element(
       "tr",
       { "data-face": id },
-      element("th", { scope: "row" }, this.file.name),
+      element("th", { scope: "row", title: this.file.name }, this.file.name),
       element("td", {}, element("button", { type: "button", class: "number", "aria-label": name }, String(k + 1))),
       element("td", {}, answer(this.labels[k])),
       ...cells.map((cell) => element("td", { class: "figure" }, cell)),

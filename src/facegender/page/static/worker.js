@@ -29,7 +29,10 @@ async function fetched(path) {
 async function open({ model, backend }, report) {
   report({ fraction: 0, text: "list of networks" });
   state.models = await (await fetched("models.json")).json();
-  report({ fraction: 0.1, text: "runtime and face detector" });
+  const { detector, classifiers, default: usual } = state.models;
+  const card = named(model ?? usual);
+  report({ fraction: 0.1, text: "runtime and networks" });
+  const files = [detector, card].map(weights); // on their way meanwhile
   const gpu = backend !== "wasm" && (await hasGpu(backend === "webgpu"));
   // The build that knows GPUs also runs on the CPU, but is larger and needs a newer browser.
   const build = gpu ? "jspi." : "";
@@ -39,12 +42,11 @@ async function open({ model, backend }, report) {
   // More threads need a page that is isolated from others, which takes two headers of the server.
   const threads = self.crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency || 1) : 1;
   state.ort.env.wasm.numThreads = threads;
-  await openDetector(gpu, backend);
-  report({ fraction: 0.7, text: "classifier" });
-  await use(model ?? state.models.default);
+  await openDetector(await files[0], gpu, backend);
+  report({ fraction: 0.8, text: "classifier" });
+  await openClassifier(card, await files[1]);
   report({ fraction: 1, text: "ready" });
-  return { models: state.models.classifiers, version: state.models.version, model: state.card.name,
-    backend: state.backend, threads };
+  return { models: classifiers, version: state.models.version, model: card.name, backend: state.backend, threads };
 }
 
 /** Whether there is a GPU to be used; one that is only played by the CPU counts where it is asked for. */
@@ -56,9 +58,7 @@ async function hasGpu(asked) {
 }
 
 /** On the CPU, or where there is a GPU, on the faster of the two; the classifier is too small for one. */
-async function openDetector(gpu, asked) {
-  const { detector: card } = state.models;
-  const bytes = await weights(card);
+async function openDetector(bytes, gpu, asked) {
   state.detector = await session(bytes, "wasm");
   if (!gpu) return;
   try {
@@ -100,13 +100,22 @@ function session(bytes, backend) {
   return state.ort.InferenceSession.create(bytes, { executionProviders: [backend] });
 }
 
-async function use(name) {
-  const card = state.models.classifiers.find((each) => each.name === name);
-  if (!card) throw new Error(`there is no model ${name}`);
-  const classifier = await session(await weights(card), "wasm");
+function named(model) {
+  const card = state.models.classifiers.find(({ name }) => name === model);
+  if (!card) throw new Error(`there is no model ${model}`);
+  return card;
+}
+
+async function use(model) {
+  const card = named(model);
+  await openClassifier(card, await weights(card));
+  return card.name;
+}
+
+async function openClassifier(card, bytes) {
+  const classifier = await session(bytes, "wasm");
   await state.classifier?.release();
   Object.assign(state, { classifier, card });
-  return card.name;
 }
 
 async function analyze(source) {

@@ -1,0 +1,482 @@
+"""The service from a program: photos go to a server, and the same results come back as from `FaceAnalyzer`.
+
+    with Client("http://127.0.0.1:8000") as client:
+        for result in client.analyze_many(paths):
+            ...
+
+Only the bytes of a photo are sent, never its name.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import io
+import ipaddress
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypedDict, TypeVar, cast
+
+import numpy as np
+import PIL.Image
+
+from facegender.errors import InputError, MissingExtraError, PhotoReadError, ServerError
+from facegender.faces.decode import UNNAMED, file_bytes
+from facegender.faces.types import (
+    CROP_SIZE,
+    Crops,
+    Face,
+    FaceResult,
+    Image,
+    PhotoError,
+    PhotoResult,
+    Prediction,
+)
+from facegender.inference.pipeline import Photo
+from facegender.inference.sources import MAX_BYTES, read
+from facegender.inference.stage import Task
+
+try:
+    import httpx
+except ImportError:
+    raise MissingExtraError("httpx", "client") from None
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+#: Crops that are sent with one request: 3.1 MB.
+_CROPS = 256
+#: Answers after which the same request may be welcome a little later. All that is asked of the service is safe to ask
+#: twice.
+_PASSING = (429, 502, 503, 504)
+#: Seconds of the first pause where the server names none, and of the longest pause.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 60.0
+#: Seconds in which a connection must be there.
+_CONNECT_SECONDS = 10.0
+
+#: For a run over many photos: requests under way, and patience enough to outlast the server's restart.
+RUN_CONCURRENCY, RUN_RETRIES = 16, 20
+
+
+class UsedModel(TypedDict):
+    """The classifier that answered, and the confidence below which its answers are ``uncertain``."""
+
+    name: str
+    sha256: str
+    min_confidence: float
+
+
+class ModelInfo(TypedDict):
+    """What a server tells of a classifier: fields of its card."""
+
+    name: str
+    network: str
+    parameters: int
+    precision: str
+    input_size: int
+    training_data: str
+    licence: str
+    sha256: str
+    template: dict[str, Any]
+    confidence_for_error: dict[str, float]
+    accuracy: dict[str, Any]
+
+
+class DetectorInfo(TypedDict):
+    """What a server tells of its face detector."""
+
+    name: str
+    sha256: str
+    min_score: float
+    smallest_face: float
+
+
+class Models(TypedDict):
+    """What a server can do.
+
+    Keys:
+        version: of facegender there.
+        models, default: its classifiers, and the name of the one that answers unless another is asked for.
+        detector: finds its faces.
+        limits: of requests, such as ``max_bytes`` and ``max_photos``.
+    """
+
+    version: str
+    models: list[ModelInfo]
+    default: str
+    detector: DetectorInfo
+    limits: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class ServedFace(Face):
+    """A face found by a server.
+
+    Attributes:
+        judged: its quality, which the server judged before it rounded the places.
+    """
+
+    judged: float
+
+    @property
+    def quality(self) -> float:
+        """As for `Face`."""
+        return self.judged
+
+
+class Client:
+    """Asks a server; may be used by several threads at once.
+
+    Args:
+        url: where the server is.
+        token: that it asks for.
+        model: one of its models; None takes its default.
+        max_error, min_confidence: as for `FaceAnalyzer`; with neither, the server takes an accepted error of 0.01.
+        timeout: seconds without a sign of life after which an answer is given up.
+        retries: how often a request is sent again after a broken connection, or an answer such as 429 or 503 that
+            will pass; in between, it waits as long as the server asks, or ever longer.
+
+    Raises:
+        InputError: a URL or a token that cannot be, a number out of range, or both ways to say when to answer
+            ``uncertain``.
+    """
+
+    def __init__(
+        self,
+        url: str = "http://127.0.0.1:8000",
+        *,
+        token: str | None = None,
+        model: str | None = None,
+        max_error: float | None = None,
+        min_confidence: float | None = None,
+        timeout: float = 120.0,
+        retries: int = 5,
+    ) -> None:
+        if max_error is not None and min_confidence is not None:
+            raise InputError("an accepted error rate and a least confidence cannot both be given", remedy="give one")
+        if timeout <= 0 or retries < 0:
+            raise InputError(f"a timeout above 0 and retries from 0 on are needed, not {timeout} and {retries}")
+        if token is not None and not (token and token.isascii() and token.isprintable() and " " not in token):
+            raise InputError("the token must be one word of ASCII characters")
+        self.url, local = _checked(url)
+        given = {"model": model, "max_error": max_error, "min_confidence": min_confidence}
+        self._query = {name: value for name, value in given.items() if value is not None}
+        self._retries = retries
+        headers = {"User-Agent": f"facegender/{version('facegender')}", "Accept": "application/json"}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        # A proxy of the environment is for the way out of this machine.
+        self._http = httpx.Client(
+            headers=headers,
+            timeout=httpx.Timeout(timeout, connect=min(timeout, _CONNECT_SECONDS), pool=None),
+            limits=httpx.Limits(max_connections=None),
+            follow_redirects=False,
+            trust_env=not local,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def analyze(self, photo: Photo) -> PhotoResult:
+        """Analyse one photo. A photo that cannot be read, here or by the server, gives a result with an error.
+
+        The result's path is empty for bytes and arrays.
+
+        Raises:
+            ServerError: the server refuses, cannot be reached, or is none of facegender's.
+            InputError: an array that is not uint8, H x W x 3.
+        """
+        return self._analyze(_name_of(photo), photo, threading.Event())[1]
+
+    def analyze_many(self, photos: Iterable[Photo], *, concurrency: int = 8) -> Iterator[PhotoResult]:
+        """Analyse photos, several at a time; results come in order, as `analyze` gives them.
+
+        Photos are taken from `photos` only as fast as they are answered: no more than twice `concurrency` are under
+        way, and the files of no more than `concurrency` are held.
+
+        Raises:
+            ServerError, InputError: as for `analyze`; what was under way is given up.
+        """
+        if isinstance(photos, (str, bytes, Path)):
+            raise InputError("analyze_many takes several photos; for one there is analyze")
+
+        def one(photo: Photo, ended: threading.Event) -> PhotoResult:
+            return self._analyze(_name_of(photo), photo, ended)[1]
+
+        return _in_order(one, photos, concurrency)
+
+    def analyze_tasks(self, tasks: Iterable[Task]) -> Iterator[list[PhotoResult]]:
+        """Analyse photos as `facegender.inference.workers.analyze_here` does, with all that a source can be.
+
+        Raises:
+            ServerError: as for `analyze`, or the server has come to another model meanwhile.
+        """
+        first: list[UsedModel] = []
+
+        def one(task: Task, ended: threading.Event) -> tuple[UsedModel | None, PhotoResult]:
+            try:
+                photo = read(task.source)
+            except PhotoReadError as error:
+                return None, PhotoResult(task.source.name, error=PhotoError(error.kind, str(error)), weight=task.weight)
+            used, result = self._analyze(task.source.name, photo, ended)
+            return used, replace(result, weight=task.weight)
+
+        for used, result in _in_order(one, tasks, RUN_CONCURRENCY):
+            if used is not None:
+                first = first or [used]
+                if used != first[0]:
+                    raise ServerError(f"{self.url} answered with {first[0]} at first, and now with {used}")
+            yield [result]
+
+    def classify(self, crops: Crops) -> list[Prediction]:
+        """One answer a crop.
+
+        Args:
+            crops: uint8, N x 64 x 64 x 3, RGB, aligned as the model's template says; N may be 0.
+
+        Raises:
+            InputError: another dtype or shape.
+            ServerError: as for `analyze`.
+        """
+        if crops.dtype != np.uint8 or crops.ndim != 4 or crops.shape[1:] != (CROP_SIZE, CROP_SIZE, 3):
+            raise InputError(
+                f"crops must be uint8, N x {CROP_SIZE} x {CROP_SIZE} x 3, not {crops.dtype}, {crops.shape}"
+            )
+        predictions: list[Prediction] = []
+        for start in range(0, len(crops), _CROPS):
+            predictions += self._classify(crops[start : start + _CROPS])[1]
+        return predictions
+
+    def models(self) -> Models:
+        """What the server can do.
+
+        Raises:
+            ServerError: as for `analyze`.
+        """
+        answer = self._json("GET", "/v1/models")
+        if not Models.__required_keys__ <= answer.keys():
+            raise self._nonsense("an answer without its models")
+        return cast(Models, answer)
+
+    def account(self) -> dict[str, Any]:
+        """What results depend on, as `facegender.inference.stage.Settings.account` tells it.
+
+        Raises:
+            ServerError: as for `analyze`; a wrong token or model shows here.
+        """
+        about = self.models()
+        used, _ = self._classify(np.zeros((1, CROP_SIZE, CROP_SIZE, 3), np.uint8))
+        detector = {"name": about["detector"]["name"], "sha256": about["detector"]["sha256"]}
+        options = {"min_face": None, "min_score": None, "max_pixels": about["limits"].get("max_pixels")}
+        return {"version": about["version"], "model": used, "detector": detector, "options": options}
+
+    def _analyze(
+        self, name: str, photo: Photo | PhotoError, ended: threading.Event
+    ) -> tuple[UsedModel | None, PhotoResult]:
+        """The model that answered, if it came to that, and the result."""
+        try:
+            data = _bytes_of(name, photo)
+        except PhotoReadError as error:
+            return None, PhotoResult(name, error=PhotoError(error.kind, str(error)))
+        try:
+            answer = self._json("POST", "/v1/analyze", data, ended)
+        except ServerError as error:
+            if error.status != 413:
+                raise
+            what = f"{name or UNNAMED} has {len(data)} bytes, more than {self.url} takes"
+            return None, PhotoResult(name, error=PhotoError("byte_limit", what))
+        try:
+            [record] = answer["photos"]
+            return _used(answer), _result(name, record)
+        except (KeyError, TypeError, ValueError) as error:
+            raise self._nonsense("an answer without results") from error
+
+    def _classify(self, crops: Crops) -> tuple[UsedModel, list[Prediction]]:
+        answer = self._json("POST", "/v1/classify", crops.tobytes())
+        try:
+            predictions = [_prediction(record) for record in answer["predictions"]]
+            if len(predictions) != len(crops):
+                raise ValueError(f"{len(predictions)} answers to {len(crops)} crops")
+            return _used(answer), predictions
+        except (KeyError, TypeError, ValueError) as error:
+            raise self._nonsense("an answer without predictions") from error
+
+    def _json(
+        self, method: str, path: str, data: bytes | None = None, ended: threading.Event | None = None
+    ) -> dict[str, Any]:
+        """The object that the server answers with."""
+        response = self._answer(method, path, data, ended or threading.Event())
+        if response.status_code != 200:
+            raise self._refusal(response)
+        try:
+            answer = response.json()
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):
+            raise self._nonsense(response.headers.get("content-type", "something else"), 200)
+        return answer
+
+    def _answer(self, method: str, path: str, data: bytes | None, ended: threading.Event) -> httpx.Response:
+        """The server's answer, after as many tries as it takes and are allowed."""
+        headers = {} if data is None else {"Content-Type": "application/octet-stream"}
+        query = None if data is None else self._query
+        for tried in range(self._retries + 1):
+            pause = _FIRST_PAUSE * 2**tried * random.random()
+            last = tried == self._retries
+            try:
+                response = self._http.request(method, f"{self.url}{path}", params=query, content=data, headers=headers)
+            except httpx.TransportError as error:
+                if last or isinstance(error, httpx.UnsupportedProtocol):
+                    raise ServerError(
+                        f"{self.url} cannot be reached: {error or type(error).__name__}",
+                        remedy="facegender serve starts a server",
+                    ) from error
+            except (httpx.HTTPError, httpx.InvalidURL) as error:  # an answer that is no HTTP, or cannot be decoded
+                raise self._nonsense(f"{type(error).__name__}: {error}") from error
+            else:
+                asked = _retry_after(response)
+                if last or response.status_code not in _PASSING or asked > _LONGEST_PAUSE:
+                    return response
+                # Not all at once, whoever else has been told the same.
+                pause = max(pause, asked * random.uniform(1, 1.5))
+            if ended.wait(min(pause, 1.5 * _LONGEST_PAUSE)):
+                raise ServerError(f"{self.url} was not asked again: the run has ended")
+        raise AssertionError("the last try returns or raises")
+
+    def _refusal(self, response: httpx.Response) -> ServerError:
+        status = response.status_code
+        place = f"{response.request.method} {self.url}{response.request.url.path}"
+        if response.has_redirect_location:
+            to = response.headers["location"]
+            return ServerError(f"{place} leads to {to}, which is not followed", status=status, remedy="give that URL")
+        try:
+            problem = response.json()
+            detail, kind = str(problem["detail"]), str(problem["kind"])
+        except (ValueError, KeyError, TypeError):
+            return self._nonsense(f"status {status} {response.reason_phrase}, and not why", status)
+        remedy = "set FACEGENDER_TOKEN, or give token=" if status == 401 else None
+        return ServerError(f"{place}: {detail}", status=status, kind=kind, remedy=remedy)
+
+    def _nonsense(self, what: str, status: int | None = None) -> ServerError:
+        return ServerError(
+            f"{self.url} is no server of facegender's, or something is in its way: it gave {what}", status=status
+        )
+
+
+def _checked(url: str) -> tuple[str, bool]:
+    """The URL without its last slash, and whether it leads to this machine."""
+    try:
+        parsed = httpx.URL(url)
+    except (httpx.InvalidURL, TypeError) as error:
+        raise InputError(f"{url!r} is no URL: {error}") from None
+    if parsed.userinfo:
+        raise InputError("the server's URL must not hold a password", remedy="there is the token")
+    if parsed.scheme not in ("http", "https") or not parsed.host or parsed.query or parsed.fragment:
+        raise InputError(f"{url!r} is not where a server is", remedy="such as http://127.0.0.1:8000")
+    try:
+        local = ipaddress.ip_address(parsed.host).is_loopback
+    except ValueError:
+        local = parsed.host == "localhost"
+    return url.rstrip("/"), local
+
+
+def _name_of(photo: Photo) -> str:
+    return "" if isinstance(photo, (bytes, np.ndarray)) else str(photo)
+
+
+def _bytes_of(name: str, photo: Photo | PhotoError) -> bytes:
+    """What is sent of a photo: the bytes of its file, or an array as PNG."""
+    if isinstance(photo, bytes):
+        return photo
+    if isinstance(photo, (str, Path)):
+        return file_bytes(photo, max_bytes=MAX_BYTES, name=name)
+    image: Image = np.asarray(photo)
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+        raise InputError(f"an image must be uint8, H x W x 3, not {image.dtype}, {image.shape}")
+    file = io.BytesIO()
+    PIL.Image.fromarray(image).save(file, "PNG", compress_level=1)
+    return file.getvalue()
+
+
+def _used(answer: Mapping[str, Any]) -> UsedModel:
+    model = answer["model"]
+    return {
+        "name": str(model["name"]),
+        "sha256": str(model["sha256"]),
+        "min_confidence": float(model["min_confidence"]),
+    }
+
+
+def _result(name: str, record: Mapping[str, Any]) -> PhotoResult:
+    """The result of a record; KeyError, TypeError or ValueError where it is none."""
+    if record["error"] is not None:
+        message = str(record["error"]["message"])
+        if name:  # the server was not told
+            message = message.replace(UNNAMED, name, 1)
+        return PhotoResult(name, error=PhotoError(str(record["error"]["kind"]), message))
+    faces = tuple(FaceResult(_face(each), _prediction(each)) for each in record["faces"])
+    return PhotoResult(name, int(record["width"]), int(record["height"]), faces)
+
+
+def _face(record: Mapping[str, Any]) -> ServedFace:
+    x, y, width, height = map(float, record["box"])
+    one, two, three, four, five = ((float(x), float(y)) for x, y in record["landmarks"])
+    score, quality = float(record["score"]), float(record["quality"])
+    return ServedFace((x, y, width, height), (one, two, three, four, five), score, quality)
+
+
+def _prediction(record: Mapping[str, Any]) -> Prediction:
+    if record["label"] not in ("female", "male", "uncertain"):
+        raise ValueError(f"no answer: {record['label']}")
+    return Prediction(float(record["p_male"]), record["label"])
+
+
+def _retry_after(response: httpx.Response) -> float:
+    """Seconds that the server asks to wait; 0 where it does not say."""
+    text = response.headers.get("retry-after", "0").strip()
+    if text.isascii() and text.isdecimal():
+        return float(text)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
+    except ValueError:
+        return 0.0
+
+
+def _in_order(call: Callable[[T, threading.Event], R], items: Iterable[T], concurrency: int) -> Iterator[R]:
+    """What `call` gives for each item, in order, so many at once; it is also told when nobody waits any more."""
+    if concurrency < 1:
+        raise InputError(f"at least 1 request at a time is needed, not {concurrency}")
+
+    def run() -> Iterator[R]:
+        ended = threading.Event()
+        waiting: deque[Future[R]] = deque()
+        threads = ThreadPoolExecutor(concurrency)
+        try:
+            for item in items:
+                waiting.append(threads.submit(call, item, ended))
+                # One slow answer does not hold up the others at once.
+                while waiting and (waiting[0].done() or len(waiting) >= 2 * concurrency):
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            ended.set()
+            threads.shutdown(cancel_futures=True)
+
+    return run()

@@ -1,0 +1,317 @@
+"""What people do with the page, in a real browser: photos in, answers out, by mouse, by keyboard and by webcam."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+
+import numpy as np
+import PIL.Image
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from facegender.faces.types import PhotoResult
+from facegender.inference.records import FACES
+from facegender.inference.writers import FileFormat, TextWriter
+from facegender.weights import DEFAULT, load_card
+
+#: A file with its bytes reaches the page as if it were dropped or pasted.
+GIVE = """([type, name, bytes]) => {
+  const transfer = new DataTransfer();
+  transfer.items.add(new File([Uint8Array.from(atob(bytes), (c) => c.charCodeAt(0))], name, { type: "image/png" }));
+  const event = type === "paste"
+    ? new ClipboardEvent("paste", { clipboardData: transfer, bubbles: true, cancelable: true })
+    : new DragEvent(type, { dataTransfer: transfer, bubbles: true, cancelable: true });
+  document.querySelector("main").dispatchEvent(event);
+}"""
+
+#: The webcam sees this photo.
+FILM = """async (bytes) => {
+  const photo = await createImageBitmap(new Blob([Uint8Array.from(atob(bytes), (c) => c.charCodeAt(0))]));
+  const canvas = Object.assign(document.createElement("canvas"), { width: photo.width, height: photo.height });
+  const draw = () => canvas.getContext("2d").drawImage(photo, 0, 0);
+  draw();
+  setInterval(draw, 40);
+  navigator.mediaDevices.getUserMedia = async () => canvas.captureStream();
+}"""
+
+
+@pytest.fixture(scope="module")
+def loaded(browser, page_url):
+    """The page once its networks are loaded, and what has gone wrong on it so far."""
+    context = browser.new_context(permissions=["clipboard-read", "clipboard-write", "camera"])
+    page, wrong = context.new_page(), []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("console", lambda said: wrong.append(said.text) if said.type in ("error", "warning") else None)
+    page.on("request", lambda asked: asked.url.startswith((page_url, "blob:", "data:")) or wrong.append(asked.url))
+    # Playwright takes file choosers while somebody listens, and would begin too late for a key that follows at once.
+    page.on("filechooser", lambda _: None)
+    page.goto(page_url)
+    expect(page.locator("#status")).to_have_text("Ready.", timeout=30_000)
+    yield page, wrong
+    context.close()
+
+
+@pytest.fixture
+def page(loaded):
+    """The page without photos; whatever a test does there, nothing goes wrong and nothing leaves."""
+    page, wrong = loaded
+    yield page
+    if page.locator("#clear").is_visible():
+        page.click("#clear")
+    page.locator("#error").fill("1")
+    page.set_viewport_size({"width": 1280, "height": 800})
+    assert wrong == []
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """A portrait whose name looks like a formula, two people turned upright by EXIF, nobody, and a text file."""
+    skimage_data = pytest.importorskip("skimage.data")
+    folder, astronaut = tmp_path_factory.mktemp("photos"), PIL.Image.fromarray(skimage_data.astronaut())
+    two = PIL.Image.new("RGB", (700, 400), "gray")
+    two.paste(astronaut.crop((120, 0, 360, 240)).resize((380, 380)), (10, 10))
+    two.paste(astronaut.crop((150, 30, 300, 180)).resize((60, 60)), (500, 100))
+    paths = [folder / name for name in ("=1+1, a.png", "two.jpg", "gray.png", "notes.txt")]
+    astronaut.save(paths[0])
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6  # it lies on its side
+    two.rotate(90, expand=True).save(paths[1], quality=95, exif=exif)
+    PIL.Image.new("RGB", (300, 200), "gray").save(paths[2])
+    paths[3].write_text("no photo")
+    return paths
+
+
+def choose(page, *paths):
+    with page.expect_file_chooser() as chooser:
+        page.click("#choose")
+    chooser.value.set_files(paths)
+    done = f"{len(paths)} photos done" if len(paths) > 1 else paths[0].name
+    expect(page.locator("#status")).to_contain_text(done, timeout=20_000)
+
+
+def give(page, how, path, name):
+    page.evaluate(GIVE, [how, name, base64.b64encode(path.read_bytes()).decode()])
+
+
+def labels(page):
+    return page.locator("#rows tbody .answer").all_text_contents()
+
+
+def test_several_photos_and_what_is_none(page, photos):
+    choose(page, *photos)
+    expect(page.locator("#status")).to_contain_text("3 faces in 4 photos")
+    assert page.locator(".photo h3").all_text_contents() == [path.name for path in photos]
+    assert page.locator("#rows tbody th").all_text_contents() == ["=1+1, a.png", "two.jpg", "two.jpg"]
+    first, second, third, last = page.locator(".photo").all()
+    expect(first).to_contain_text("512 × 512 pixels")
+    upright = second.locator(".frame").bounding_box()
+    assert upright["width"] / upright["height"] == pytest.approx(700 / 400, rel=0.02)
+    assert second.locator(".box").nth(1).bounding_box()["x"] > upright["x"] + 0.7 * upright["width"]
+    expect(third).to_contain_text("No face found")
+    expect(last).to_contain_text("notes.txt is not a picture that this browser can read")
+    expect(first.get_by_role("button", name="Face 1: uncertain, 57 % female")).to_be_visible()
+    expect(first.locator(".evidence")).to_contain_text("validation faces of this quality and probability")
+    box = first.locator(".box").bounding_box()
+    frame = first.locator(".frame").bounding_box()
+    scale = frame["width"] / 512
+    assert box["x"] - frame["x"] == pytest.approx(179 * scale, abs=3 * scale)
+    assert box["width"] == pytest.approx(91 * scale, abs=3 * scale)
+    page.click("#clear")
+    expect(page.locator("#results")).to_be_hidden()
+    assert page.locator("#count-uncertain").text_content() == "0"
+
+
+def test_dropped_and_pasted(page, photos):
+    give(page, "drop", photos[0], "dropped.png")
+    expect(page.locator("#status")).to_have_text("1 face found in dropped.png: 1 uncertain.")
+    give(page, "paste", photos[0], "image.png")
+    expect(page.locator(".photo h3").nth(1)).to_have_text("pasted 1.png")
+    expect(page.locator("#status")).to_have_text("1 face found in pasted 1.png: 1 uncertain.")
+    expect(page.locator("#summary")).to_have_text("2 faces in 2 photos: 2 uncertain.")
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("IMG_1.HEIC", "IMG_1.HEIC is a HEIC photo, which this browser cannot read: save it as JPEG first"),
+        ("cut.png", "cut.png is not a picture that this browser can read, or it is damaged"),
+    ],
+)
+def test_errors_name_the_file_and_say_why(page, photos, tmp_path, name, why):
+    path = tmp_path / name
+    path.write_bytes(photos[0].read_bytes()[:40])
+    choose(page, path)
+    expect(page.locator("#status")).to_have_text(f"{why}.")
+    expect(page.locator(".caption.failed")).to_have_text(why)
+    assert page.locator(".photo .frame").count() == 0
+
+
+def test_the_accepted_error_decides_without_new_inference(page, photos):
+    choose(page, photos[0], photos[1])
+    times = page.locator(".caption").all_text_contents()
+    slider, steps = page.locator("#error"), load_card(DEFAULT).confidence_for_error
+    assert slider.get_attribute("max") == str(len(steps) - 1)
+    expect(page.locator("#error-now")).to_have_text("1 %")
+    before = labels(page)
+    slider.fill("4")
+    assert "uncertain" not in labels(page)
+    expect(page.locator("#uncertain")).to_have_text("0 of 3 faces uncertain.")
+    expect(page.locator("#error-means")).to_contain_text("at most about 10 % are wrong")
+    assert slider.get_attribute("aria-valuetext").replace("\xa0", " ") == "10 %"
+    slider.fill("1")
+    assert labels(page) == before
+    assert page.locator("#count-uncertain").text_content() == str(before.count("uncertain"))
+    assert page.locator(".caption").all_text_contents() == times
+
+
+def test_the_files_are_those_of_the_python_tool(page, photos):
+    choose(page, *photos)
+    saved = {}
+    for button in ("#save-json", "#save-csv"):
+        with page.expect_download() as download:
+            page.click(button)
+        saved[download.value.suggested_filename] = download.value.path().read_text(encoding="utf-8")
+    page.click("#copy")
+    expect(page.locator("#status")).to_contain_text("Copied")
+    copied = page.evaluate("navigator.clipboard.readText()")
+
+    records = [json.loads(line) for line in saved["faces.jsonl"].splitlines()]
+    assert [record["path"] for record in records] == [path.name for path in photos]
+    assert records[0].keys() == PhotoResult("").to_dict().keys()
+    assert list(records[0]["faces"][0]) == ["box", "score", "quality", "landmarks", "p_male", "label"]
+    assert records[3]["error"]["kind"] == "not_an_image"
+    for record in records:
+        record["weight"] = float(record["weight"])
+        for face in record["faces"]:
+            face["box"] = [float(value) for value in face["box"]]
+            face |= {name: float(face[name]) for name in ("score", "quality", "p_male")}
+    expected = io.StringIO()
+    with TextWriter(expected, FileFormat.CSV, FACES) as writer:
+        for record in records:
+            writer.write(record)
+    assert saved["faces.csv"] == expected.getvalue()
+    assert list(csv.reader(copied.splitlines(), delimiter="\t")) == list(csv.reader(io.StringIO(expected.getvalue())))
+
+
+def test_numbers_are_rounded_as_in_python(page, page_url):
+    rng = np.random.default_rng(7)
+    values = [0.25, 0.75, -0.25, 12.25, 0.05, 0.15, 2.675, 0.03125, 0.09375, 99.95, *rng.uniform(-50, 900, 300)]
+    values += [float(value) / 32 for value in rng.integers(-900, 9000, 300)]
+    asked = [[value, digits] for value in map(float, values) for digits in (1, 4)]
+    script = "async ([url, asked]) => { const { rounded } = await import(url + 'records.js');"
+    got = page.evaluate(script + "return asked.map(([v, d]) => rounded(v, d)); }", [page_url, asked])
+    assert got == [round(value, digits) for value, digits in asked]
+
+
+def test_the_whole_walk_by_keyboard(page, photos):
+    page.locator("a.skip").focus()
+    page.keyboard.press("Tab")
+    expect(page.locator("#choose")).to_be_focused()
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Enter")
+    chooser.value.set_files([photos[0], photos[1]])
+    expect(page.locator("#status")).to_contain_text("2 photos done", timeout=20_000)
+
+    stops = []
+    for _ in range(11):
+        page.keyboard.press("Tab")
+        stops.append(page.evaluate("document.activeElement.id || document.activeElement.className"))
+        outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+        assert outline == "solid", stops
+        if stops[-1] == "error":
+            page.keyboard.press("ArrowRight")
+            expect(page.locator("#error-now")).to_have_text("2 %")
+    assert stops[:2] == ["camera-start", "error"]
+    assert [stop.split()[0] for stop in stops[-6:]] == ["clear", "box", "box", "copy", "save-csv", "save-json"]
+
+    boxes = page.locator(".photo").nth(1).locator(".box")
+    boxes.first.focus()
+    page.keyboard.press("ArrowRight")
+    expect(boxes.nth(1)).to_be_focused()
+    expect(boxes.nth(1)).to_have_attribute("aria-pressed", "true")
+    rows = page.locator("#rows tbody tr")
+    chosen = ["chosen" in (row.get_attribute("class") or "") for row in rows.all()]
+    assert chosen == [False, False, True]
+    rows.nth(2).locator("button").focus()
+    page.keyboard.press("Home")
+    expect(rows.nth(0).locator("button")).to_be_focused()
+    expect(page.locator(".box").nth(0)).to_have_attribute("aria-pressed", "true")
+    page.keyboard.press("Escape")
+    assert page.locator(".chosen").count() == 0
+
+
+def test_a_row_marks_its_box(page, photos):
+    choose(page, photos[1])
+    page.locator("#rows tbody tr").nth(1).click()
+    assert page.locator(".box.chosen").get_attribute("aria-label").startswith("Face 2")
+    expect(page.locator(".faces li.chosen .verdict b")).to_have_text("2")
+
+
+def test_another_model_answers_the_same_photos(page, photos):
+    choose(page, photos[0])
+    before = page.locator("#rows tbody tr").text_content()
+    with page.expect_response("**/models/open.onnx"):
+        page.get_by_role("radio", name="open").check()
+    expect(page.locator("#rows tbody tr")).not_to_have_text(before)
+    expect(page.locator("#model-now")).to_have_text("open")
+    expect(page.locator("#models label").first).to_contain_text("non-commercial research only")
+    page.get_by_role("radio", name="research").check()
+    expect(page.locator("#rows tbody tr")).to_have_text(before)
+
+
+def test_the_webcam(page):
+    page.click("#camera-start")
+    expect(page.locator("#camera-now")).to_contain_text("ms a frame", timeout=10_000)
+    video = page.locator("#camera-video").element_handle()
+    track = video.evaluate_handle("video => video.srcObject.getTracks()[0]")
+    page.keyboard.press("Enter")  # the button that stops it has the focus
+    expect(page.locator("#camera")).to_be_hidden()
+    assert track.evaluate("track => track.readyState") == "ended"
+    expect(page.locator("#camera-start")).to_be_focused()
+
+
+def test_faces_before_the_webcam(page, photos):
+    page.evaluate(FILM, base64.b64encode(photos[0].read_bytes()).decode())
+    page.click("#camera-start")
+    box = page.locator("#camera-boxes .box")
+    expect(box).to_have_text("1uncertain", timeout=10_000)
+    place = box.evaluate("box => parseFloat(box.style.left)")
+    assert place == pytest.approx(100 * (512 - 179 - 91) / 512, abs=2)  # mirrored, as the picture is
+    page.click("#camera-keep")
+    expect(page.locator(".photo h3")).to_contain_text("webcam")
+    expect(page.locator("#rows tbody tr")).to_have_count(1)
+    track = page.locator("#camera-video").element_handle().evaluate_handle("video => video.srcObject.getTracks()[0]")
+    page.evaluate("Object.defineProperty(document, 'hidden', { value: true, configurable: true })")
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange')); delete document.hidden")
+    expect(page.locator("#camera")).to_be_hidden()
+    assert track.evaluate("track => track.readyState") == "ended"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_accessible_and_as_wide_as_the_window(page, photos, scheme):
+    page.emulate_media(color_scheme=scheme)
+    for content in ("empty", "results"):
+        if content == "results":
+            choose(page, *photos)
+            page.locator(".box").first.click()
+        page.locator("details").evaluate_all("all => all.forEach((each) => (each.open = true))")
+        found = Axe().run(page)
+        assert found.violations_count == 0, found.generate_report()
+        for width in (360, 820):
+            page.set_viewport_size({"width": width, "height": 800})
+            assert page.evaluate("document.documentElement.scrollWidth") == width
+        page.set_viewport_size({"width": 1280, "height": 800})
+
+
+def test_networks_that_cannot_be_loaded(browser, page_url):
+    page = browser.new_page()
+    page.route("**/models/face-detector.onnx", lambda route: route.fulfill(status=500))
+    page.goto(page_url)
+    expect(page.locator("#status")).to_contain_text("The networks could not be loaded: models/face-detector.onnx")
+    expect(page.locator("#loading")).to_be_hidden()
+    expect(page.locator("#choose")).to_be_disabled()
+    page.close()
