@@ -38,7 +38,7 @@ from service_load import (
 )
 
 #: So little may wait that what is accepted is answered nearly as fast as without load.
-OVERLOAD_OPTIONS = ("--max-wait", "0.1")
+OVERLOAD_OPTIONS = ("--max-wait", "0.03")
 OVERLOAD = 5
 SIGTERM_CLIENTS = 32
 SCHEMA_CASES = 2000
