@@ -23,22 +23,11 @@ from pathlib import Path
 
 from engine import Row, write
 from service_hostile import hostile
-from service_load import (
-    BOX_PIXELS,
-    CLIENTS,
-    MIXTURE,
-    PROBABILITY,
-    ClosedError,
-    Connection,
-    Load,
-    Photos,
-    Server,
-    closed_loop,
-    open_loop,
-)
+from service_load import BOX_PIXELS, CLIENTS, PROBABILITY, ClosedError, Connection, Load, Server, closed_loop, open_loop
+from service_photos import MIXTURE, Photos
 
 #: So little may wait that what is accepted is answered nearly as fast as without load.
-OVERLOAD_OPTIONS = ("--max-wait", "0.1")
+OVERLOAD_OPTIONS = ("--max-wait", "0.03")
 OVERLOAD = 5
 SIGTERM_CLIENTS = 32
 SCHEMA_CASES = 2000

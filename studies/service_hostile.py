@@ -18,7 +18,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 
 from engine import Row
-from service_load import Server, png_bomb
+from service_load import Server
+from service_photos import png_bomb
 
 #: The slow cases end sooner with it; everything else is as it is by default.
 OPTIONS = ("--body-timeout", "5")

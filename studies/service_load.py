@@ -1,4 +1,4 @@
-"""What the studies of the service share: the server as a process of its own, photos, and clients that cost little.
+"""What the studies of the service share: the server as a process of its own, and clients that cost little.
 
 The clients speak HTTP over asyncio's streams: they have the same two cores as the server.
 """
@@ -6,38 +6,24 @@ The clients speak HTTP over asyncio's streams: they have the same two cores as t
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 import re
 import signal
-import struct
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
-import PIL.Image
 import psutil
-
-from facegender.faces.decode import decode
-from facegender.inference.pipeline import FaceAnalyzer
-from facegender.server import Limits
+from service_photos import Sample
 
 CLIENTS = 64
-#: Of a hundred photos: so many as they are, of 640 x 480 and 4000 x 3000 pixels, and broken.
-MIXTURE = {"small": 70, "medium": 20, "large": 6, "broken": 4}
-#: Different photos of each kind.
-KINDS = {"small": 60, "medium": 20, "large": 8}
 #: How far an answer may be from that of `FaceAnalyzer` for the photo alone. Sums come out a little differently in other
 #: company, and now and then a crop shifts by a hair: in 200 photos of LFW one, by 0.003, in one process too.
 BOX_PIXELS, PROBABILITY = 0.15, 0.01
@@ -125,80 +111,6 @@ class Server:
                 self.process.kill()
                 self.process.wait()
         self._log.close()
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A photo to be sent, and what must come back: the record of `FaceAnalyzer`."""
-
-    data: bytes = field(repr=False)
-    record: dict[str, Any] = field(repr=False)
-
-    def differences(self, answer: bytes) -> tuple[float, float] | None:
-        """How far an answer of ``/v1/analyze`` is from the record: in pixels of the boxes, and in the probabilities.
-
-        None where it has other faces, or another error.
-        """
-        [record] = json.loads(answer)["photos"]
-        faces = self.record["faces"]
-        if len(record["faces"]) != len(faces) or any(record[k] != self.record[k] for k in ("width", "height", "error")):
-            return None
-        pairs = list(zip(record["faces"], faces, strict=True))
-        return (
-            max((float(np.abs(np.subtract(a["box"], b["box"])).max()) for a, b in pairs), default=0.0),
-            max((abs(a["p_male"] - b["p_male"]) for a, b in pairs), default=0.0),
-        )
-
-
-class Photos:
-    """Photos of several sizes.
-
-    Args:
-        folder: of photos of about 250 x 250 pixels; larger ones are made from them.
-        mixed: False has the small ones alone.
-    """
-
-    def __init__(self, folder: Path, *, mixed: bool = True) -> None:
-        paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in (".jpg", ".jpeg"))
-        chosen = paths[:: max(1, len(paths) // KINDS["small"])][: KINDS["small"]]
-        analyzer = FaceAnalyzer(max_pixels=Limits().max_pixels)
-        kinds = {"small": [path.read_bytes() for path in chosen]}
-        if mixed:
-            kinds["medium"] = [_resized(path, 640, 480) for path in chosen[: KINDS["medium"]]]
-            kinds["large"] = [_resized(path, 4000, 3000) for path in chosen[: KINDS["large"]]]
-            kinds["broken"] = [kinds["small"][0][:3000], b"Dear reader", b"", png_bomb(50_000, 50_000)]
-        self.kinds = {
-            kind: [Sample(data, analyzer.analyze(data).to_dict()) for data in photos] for kind, photos in kinds.items()
-        }
-
-    def endless(self, seed: int) -> Iterator[Sample]:
-        """Photos at random, in the shares of `MIXTURE`."""
-        generator = np.random.default_rng(seed)
-        names = list(self.kinds)
-        shares = np.array([MIXTURE[name] for name in names], float)
-        while True:
-            for kind in generator.choice(names, 1000, p=shares / shares.sum()):
-                photos = self.kinds[kind]
-                yield photos[generator.integers(len(photos))]
-
-
-def _resized(path: Path, width: int, height: int) -> bytes:
-    """A real photo at another size, with the noise of a sensor, as a camera would save it."""
-    image = cv2.resize(decode(path), (width, height), interpolation=cv2.INTER_CUBIC)
-    noise = np.random.default_rng(0).normal(0, 4, (height, width, 1)).astype(np.float32)
-    file = io.BytesIO()
-    PIL.Image.fromarray((image + noise).clip(0, 255).astype(np.uint8)).save(file, "JPEG", quality=90)
-    return file.getvalue()
-
-
-def png_bomb(width: int, height: int, rows: bytes = b"") -> bytes:
-    """A PNG file that says it has so many pixels; `rows`: its compressed pixels."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
 class ClosedError(Exception):

@@ -1,11 +1,4 @@
-"""The service from a program: photos go to a server, and the same results come back as from `FaceAnalyzer`.
-
-    with Client("http://127.0.0.1:8000") as client:
-        for result in client.analyze_many(paths):
-            ...
-
-Only the bytes of a photo are sent, never its name.
-"""
+"""Asks a server over HTTP, again and again where that helps."""
 
 from __future__ import annotations
 
@@ -15,25 +8,23 @@ import ipaddress
 import random
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypedDict, TypeVar, cast
+from typing import Any, Self, cast
 
 import numpy as np
 import PIL.Image
 
+from facegender.client.answers import Models, UsedModel, photo_result, prediction, used_model
+from facegender.client.order import in_order
 from facegender.errors import InputError, MissingExtraError, PhotoReadError, ServerError
 from facegender.faces.decode import UNNAMED, file_bytes
 from facegender.faces.types import (
     CROP_SIZE,
     Crops,
-    Face,
-    FaceResult,
     Image,
     PhotoError,
     PhotoResult,
@@ -48,9 +39,6 @@ try:
 except ImportError:
     raise MissingExtraError("httpx", "client") from None
 
-T = TypeVar("T")
-R = TypeVar("R")
-
 #: Crops that are sent with one request: 3.1 MB.
 _CROPS = 256
 #: Answers after which the same request may be welcome a little later. All that is asked of the service is safe to ask
@@ -63,72 +51,6 @@ _CONNECT_SECONDS = 10.0
 
 #: For a run over many photos: requests under way, and patience enough to outlast the server's restart.
 RUN_CONCURRENCY, RUN_RETRIES = 16, 20
-
-
-class UsedModel(TypedDict):
-    """The classifier that answered, and the confidence below which its answers are ``uncertain``."""
-
-    name: str
-    sha256: str
-    min_confidence: float
-
-
-class ModelInfo(TypedDict):
-    """What a server tells of a classifier: fields of its card."""
-
-    name: str
-    network: str
-    parameters: int
-    precision: str
-    input_size: int
-    training_data: str
-    licence: str
-    sha256: str
-    template: dict[str, Any]
-    confidence_for_error: dict[str, float]
-    accuracy: dict[str, Any]
-
-
-class DetectorInfo(TypedDict):
-    """What a server tells of its face detector."""
-
-    name: str
-    sha256: str
-    min_score: float
-    smallest_face: float
-
-
-class Models(TypedDict):
-    """What a server can do.
-
-    Keys:
-        version: of facegender there.
-        models, default: its classifiers, and the name of the one that answers unless another is asked for.
-        detector: finds its faces.
-        limits: of requests, such as ``max_bytes`` and ``max_photos``.
-    """
-
-    version: str
-    models: list[ModelInfo]
-    default: str
-    detector: DetectorInfo
-    limits: dict[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class ServedFace(Face):
-    """A face found by a server.
-
-    Attributes:
-        judged: its quality, which the server judged before it rounded the places.
-    """
-
-    judged: float
-
-    @property
-    def quality(self) -> float:
-        """As for `Face`."""
-        return self.judged
 
 
 class Client:
@@ -219,7 +141,7 @@ class Client:
         def one(photo: Photo, ended: threading.Event) -> PhotoResult:
             return self._analyze(_name_of(photo), photo, ended)[1]
 
-        return _in_order(one, photos, concurrency)
+        return in_order(one, photos, concurrency)
 
     def analyze_tasks(self, tasks: Iterable[Task]) -> Iterator[list[PhotoResult]]:
         """Analyse photos as `facegender.inference.workers.analyze_here` does, with all that a source can be.
@@ -237,7 +159,7 @@ class Client:
             used, result = self._analyze(task.source.name, photo, ended)
             return used, replace(result, weight=task.weight)
 
-        for used, result in _in_order(one, tasks, RUN_CONCURRENCY):
+        for used, result in in_order(one, tasks, RUN_CONCURRENCY):
             if used is not None:
                 first = first or [used]
                 if used != first[0]:
@@ -303,17 +225,17 @@ class Client:
             return None, PhotoResult(name, error=PhotoError("byte_limit", what))
         try:
             [record] = answer["photos"]
-            return _used(answer), _result(name, record)
+            return used_model(answer), photo_result(name, record)
         except (KeyError, TypeError, ValueError) as error:
             raise self._nonsense("an answer without results") from error
 
     def _classify(self, crops: Crops) -> tuple[UsedModel, list[Prediction]]:
         answer = self._json("POST", "/v1/classify", crops.tobytes())
         try:
-            predictions = [_prediction(record) for record in answer["predictions"]]
+            predictions = [prediction(record) for record in answer["predictions"]]
             if len(predictions) != len(crops):
                 raise ValueError(f"{len(predictions)} answers to {len(crops)} crops")
-            return _used(answer), predictions
+            return used_model(answer), predictions
         except (KeyError, TypeError, ValueError) as error:
             raise self._nonsense("an answer without predictions") from error
 
@@ -414,39 +336,6 @@ def _bytes_of(name: str, photo: Photo | PhotoError) -> bytes:
     return file.getvalue()
 
 
-def _used(answer: Mapping[str, Any]) -> UsedModel:
-    model = answer["model"]
-    return {
-        "name": str(model["name"]),
-        "sha256": str(model["sha256"]),
-        "min_confidence": float(model["min_confidence"]),
-    }
-
-
-def _result(name: str, record: Mapping[str, Any]) -> PhotoResult:
-    """The result of a record; KeyError, TypeError or ValueError where it is none."""
-    if record["error"] is not None:
-        message = str(record["error"]["message"])
-        if name:  # the server was not told
-            message = message.replace(UNNAMED, name, 1)
-        return PhotoResult(name, error=PhotoError(str(record["error"]["kind"]), message))
-    faces = tuple(FaceResult(_face(each), _prediction(each)) for each in record["faces"])
-    return PhotoResult(name, int(record["width"]), int(record["height"]), faces)
-
-
-def _face(record: Mapping[str, Any]) -> ServedFace:
-    x, y, width, height = map(float, record["box"])
-    one, two, three, four, five = ((float(x), float(y)) for x, y in record["landmarks"])
-    score, quality = float(record["score"]), float(record["quality"])
-    return ServedFace((x, y, width, height), (one, two, three, four, five), score, quality)
-
-
-def _prediction(record: Mapping[str, Any]) -> Prediction:
-    if record["label"] not in ("female", "male", "uncertain"):
-        raise ValueError(f"no answer: {record['label']}")
-    return Prediction(float(record["p_male"]), record["label"])
-
-
 def _retry_after(response: httpx.Response) -> float:
     """Seconds that the server asks to wait; 0 where it does not say."""
     text = response.headers.get("retry-after", "0").strip()
@@ -456,27 +345,3 @@ def _retry_after(response: httpx.Response) -> float:
         return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
     except ValueError:
         return 0.0
-
-
-def _in_order(call: Callable[[T, threading.Event], R], items: Iterable[T], concurrency: int) -> Iterator[R]:
-    """What `call` gives for each item, in order, so many at once; it is also told when nobody waits any more."""
-    if concurrency < 1:
-        raise InputError(f"at least 1 request at a time is needed, not {concurrency}")
-
-    def run() -> Iterator[R]:
-        ended = threading.Event()
-        waiting: deque[Future[R]] = deque()
-        threads = ThreadPoolExecutor(concurrency)
-        try:
-            for item in items:
-                waiting.append(threads.submit(call, item, ended))
-                # One slow answer does not hold up the others at once.
-                while waiting and (waiting[0].done() or len(waiting) >= 2 * concurrency):
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            ended.set()
-            threads.shutdown(cancel_futures=True)
-
-    return run()

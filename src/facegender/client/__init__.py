@@ -1,0 +1,13 @@
+"""The service from a program: photos go to a server, and the same results come back as from `FaceAnalyzer`.
+
+    with Client("http://127.0.0.1:8000") as client:
+        for result in client.analyze_many(paths):
+            ...
+
+Only the bytes of a photo are sent, never its name.
+"""
+
+from facegender.client.answers import DetectorInfo, ModelInfo, Models, ServedFace, UsedModel
+from facegender.client.client import RUN_RETRIES, Client
+
+__all__ = ["RUN_RETRIES", "Client", "DetectorInfo", "ModelInfo", "Models", "ServedFace", "UsedModel"]
