@@ -2,6 +2,7 @@
 
     python studies/page.py PHOTOS same --count 1000
     python studies/page.py PHOTOS speed
+    python studies/page.py PHOTOS access
 
 PHOTOS is a folder of photos, below which JPEGs are looked for. Needs a Chromium. Adds its rows to results/page.csv, or
 replaces them.
@@ -26,6 +27,7 @@ from typing import Any
 
 import numpy as np
 import PIL.Image
+from axe_playwright_python.sync_playwright import Axe
 from engine import Row, write
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -35,6 +37,7 @@ from facegender.progress import track
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 REPEATS = 5
+WIDTHS = (360, 820, 1280)
 
 OPEN = """async url => {
   const { Analyzer } = await import(url + "engine.js");
@@ -156,6 +159,31 @@ def speed(browser: Browser, photos: list[str]) -> list[Row]:
     return rows
 
 
+def access(browser: Browser, photos: list[str]) -> list[Row]:
+    """axe's rules (labels, names, contrast, order and so on) and the width of the page, with and without answers."""
+    checker, violations, passes, wide = Axe(), 0, 0, 0
+    with _served() as url:
+        for theme in ("light", "dark"):
+            for width in WIDTHS:
+                page = browser.new_page(color_scheme=theme, viewport={"width": width, "height": 800})
+                page.goto(url)
+                page.locator("#status", has_text="Ready.").wait_for()
+                for chosen in ([], photos[:3]):
+                    if chosen:
+                        page.set_input_files("#files", chosen)
+                        page.locator("#status", has_text="photos done").wait_for()
+                    found = checker.run(page)
+                    violations += found.violations_count
+                    passes += len(found.response["passes"])
+                    wide += page.evaluate("document.documentElement.scrollWidth > innerWidth")
+                page.close()
+    what = f"at {', '.join(map(str, WIDTHS))} pixels, light and dark, empty and with answers"
+    return [
+        (f"accessibility (axe): violations, {what}", violations, "rules passed, all views", passes),
+        (f"views that are wider than the window, {what}", wide, "bar", 0),
+    ]
+
+
 def _analyze(page: Page, content: bytes) -> dict[str, Any]:
     answer: dict[str, Any] = page.evaluate(ANALYZE, base64.b64encode(content).decode())
     return answer
@@ -221,7 +249,7 @@ def _served(isolated: bool = True) -> Iterator[str]:
         thread.join()
 
 
-PARTS = {"same": same, "speed": speed}
+PARTS = {"same": same, "speed": speed, "access": access}
 
 if __name__ == "__main__":
     main()

@@ -53,6 +53,11 @@ def test_a_body_without_end_is_refused_at_the_limit(narrow, photos):
     assert narrow.post("/v1/analyze", photos[0], **TOKEN).status == 200
 
 
+def test_a_body_of_two_lengths_is_refused(narrow):
+    told = talk(narrow, head("Content-Length: 5", "Transfer-Encoding: chunked"), b"0\r\n\r\n")
+    assert status(told) == 400
+
+
 def test_a_slow_body_is_given_up(narrow):
     told = talk(narrow, head("Content-Length: 1000"), b"a")
     assert status(told) == 408

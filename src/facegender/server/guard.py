@@ -77,6 +77,8 @@ class Guard:
         headers = Headers(scope=scope)
         if len(headers) > _MAX_HEADERS:
             return Problem("headers_too_large", f"more than {_MAX_HEADERS} headers", {"Connection": "close"})
+        if "content-length" in headers and "transfer-encoding" in headers:  # a proxy may believe the other one
+            return Problem("bad_request", "both Content-Length and Transfer-Encoding", {"Connection": "close"})
         host = headers.get("host", "")
         if self._hosts is not None and _without_port(host) not in self._hosts:
             return Problem("host", "the service is not known by the name in the header Host")
