@@ -41,7 +41,7 @@ class Gate:
 @contextlib.contextmanager
 def lanes_of(gate, count=1, chunk=4):
     watch, failures = Watch(), []
-    lanes = Lanes(gate.open, count, chunk, watch, failures.append)
+    lanes = Lanes(gate.open, count, chunk, lambda task: 0, watch, failures.append)
     lanes.start()
     try:
         yield lanes, watch.batches
@@ -134,7 +134,7 @@ def test_nobody_waits_for_a_lane_that_cannot_be_opened_again(monkeypatch):
         with gate.open() as work:
             yield work
 
-    lanes = Lanes(open_lane, 1, 4, Watch(), [].append)
+    lanes = Lanes(open_lane, 1, 4, lambda task: 0, Watch(), [].append)
     lanes.start()
     bad = lanes.submit([None])
     assert gate.begun.acquire(timeout=10)
@@ -175,7 +175,7 @@ def test_lanes_that_cannot_be_opened_say_why():
         raise OSError("no room")
         yield
 
-    lanes = Lanes(refuse, 2, 4, Watch(), failures.append)
+    lanes = Lanes(refuse, 2, 4, lambda task: 0, Watch(), failures.append)
     lanes.start()
     assert lanes.close(10)
     assert [str(error) for error in failures] == ["no room"] * 2

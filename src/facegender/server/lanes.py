@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from facegender.errors import FacegenderError
+from facegender.server.pace import Pace
 
 logger = logging.getLogger(__name__)
 
@@ -26,8 +27,6 @@ ResultT = TypeVar("ResultT")
 #: One result a task, in order.
 Work: TypeAlias = Callable[[Sequence[TaskT]], Sequence[ResultT]]
 
-#: Share of the newest batch in the mean of seconds a task.
-_NEWEST = 0.1
 #: Seconds after which a lane that failed is opened again.
 _PAUSE = 1.0
 
@@ -78,6 +77,7 @@ class Lanes(Generic[TaskT, ResultT]):
         open_lane: a context in which the function it gives works on tasks; entered and left in the lane's thread.
         count: lanes.
         chunk: tasks that a lane takes at a time.
+        size: bytes of a task.
         watcher: is told of each batch.
         on_failure: called in a lane's thread if it cannot be opened at first, with the error.
     """
@@ -87,10 +87,11 @@ class Lanes(Generic[TaskT, ResultT]):
         open_lane: Callable[[], AbstractContextManager[Work[TaskT, ResultT]]],
         count: int,
         chunk: int,
+        size: Callable[[TaskT], int],
         watcher: Watcher,
         on_failure: Callable[[Exception], None],
     ) -> None:
-        self._open_lane, self._count, self._chunk = open_lane, count, chunk
+        self._open_lane, self._count, self._chunk, self._size = open_lane, count, chunk, size
         self._watcher, self._on_failure = watcher, on_failure
         self._waiting: deque[tuple[Ticket[TaskT, ResultT], int]] = deque()
         self._changed = threading.Condition()
@@ -98,7 +99,7 @@ class Lanes(Generic[TaskT, ResultT]):
         self._at_work: set[tuple[Ticket[TaskT, ResultT], int]] = set()
         #: Whether something was left undone.
         self.gave_up = False
-        self._seconds: float | None = None
+        self._pace = Pace()
         self._open = 0
         self._idle = 0
         self._threads: list[threading.Thread] = []
@@ -175,8 +176,13 @@ class Lanes(Generic[TaskT, ResultT]):
 
     @property
     def expected_wait(self) -> float:
-        """Seconds until the work that is there is done, by the running mean of what a task takes."""
-        return (len(self._waiting) + len(self._at_work)) * (self._seconds or 0.0) / self._count
+        """Seconds until a lane comes to one more task, by what tasks have taken lately; none if one is idle."""
+        with self._changed:
+            if self._idle > len(self._waiting):
+                return 0.0
+            before = (*self._waiting, *self._at_work)
+            size = sum(self._size(ticket.tasks[place]) for ticket, place in before)
+            return self._pace.seconds(len(before), size) / self._count
 
     def _run(self) -> None:
         ever = False
@@ -240,7 +246,6 @@ class Lanes(Generic[TaskT, ResultT]):
                 self._at_work.difference_update(batch)
         self._watcher.batch(len(batch), [begun - ticket.since for ticket, _ in batch], seconds)
         with self._changed:
-            mean = seconds / len(batch)
-            self._seconds = mean if self._seconds is None else (1 - _NEWEST) * self._seconds + _NEWEST * mean
+            self._pace.learn(len(batch), sum(self._size(ticket.tasks[place]) for ticket, place in batch), seconds)
             for (ticket, place), result in zip(batch, results, strict=True):
                 ticket.add(place, result)

@@ -71,6 +71,7 @@ class Service:
             functools.partial(process, work, self.limits.time_limit),
             settings.workers,
             CHUNK_PHOTOS,
+            lambda task: len(task.data),
             self.metrics,
             self._on_failure,
         )
