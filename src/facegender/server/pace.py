@@ -24,14 +24,14 @@ class Pace:
         batch = np.array([tasks, size], float)
         self._squares = _MEMORY * self._squares + np.outer(batch, batch)
         self._products = _MEMORY * self._products + seconds * batch
-        by_task = np.array([self._products[0] / self._squares[0, 0], 0.0])
+        by_task: npt.NDArray[np.float64] = np.array([self._products[0] / self._squares[0, 0], 0.0])
         scale = np.sqrt(np.diag(self._squares))
         # Where all tasks are about alike, bytes explain nothing.
         if scale[1] == 0 or np.linalg.det(self._squares / np.outer(scale, scale)) < 1e-6:
             self._prices = by_task
             return
-        both = np.linalg.solve(self._squares, self._products)
-        by_byte = np.array([0.0, self._products[1] / self._squares[1, 1]])
+        both: npt.NDArray[np.float64] = np.linalg.solve(self._squares, self._products)
+        by_byte: npt.NDArray[np.float64] = np.array([0.0, self._products[1] / self._squares[1, 1]])
         self._prices = by_task if both[1] < 0 else by_byte if both[0] < 0 else both
 
     def seconds(self, tasks: int, size: int) -> float:
