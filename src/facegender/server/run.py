@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import logging
 import multiprocessing
 import os
@@ -10,6 +11,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 
 import uvicorn
@@ -22,6 +24,9 @@ from facegender.server.service import Service
 from facegender.server.settings import ServerSettings
 
 logger = logging.getLogger(__name__)
+
+#: glibc's name for the size from which on memory is mapped, M_MMAP_THRESHOLD.
+_MMAP_THRESHOLD = -3
 
 #: Seconds that an idle connection is kept.
 _KEEP_ALIVE = 15
@@ -102,6 +107,7 @@ def serve(settings: ServerSettings, on_ready: Callable[[str], None]) -> bool:
         WeightsError, InputError: as for `Service`, or the address cannot be listened on.
         FacegenderError: the workers cannot be started.
     """
+    _return_memory()
     service = Service(settings)
     listening = listen(settings.host, settings.port)
     logs.configure()
@@ -116,6 +122,15 @@ def serve(settings: ServerSettings, on_ready: Callable[[str], None]) -> bool:
         sys.stderr.flush()
         os._exit(1)
     return not service.lanes.gave_up
+
+
+def _return_memory() -> None:
+    """Have the memory of large bodies go back to the system at once, where the C library is glibc.
+
+    Between smaller things it would stay, and the process would grow for hours. The workers are faster without.
+    """
+    with suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, 2**20)
 
 
 def listen(host: str, port: int) -> socket.socket:
