@@ -37,6 +37,8 @@ from facegender.progress import track
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 REPEATS = 5
+#: A person has not chosen a photo sooner.
+PAUSE_MS = 2000
 WIDTHS = (360, 820, 1280)
 
 OPEN = """async url => {
@@ -98,7 +100,12 @@ def same(browser: Browser, photos: list[str]) -> list[Row]:
     return [
         (f"largest difference of a box from Python's, pixels, {many}", max(apart["box"]), "bar", 2.0),
         (f"largest difference of p_male from Python's, {many}", max(apart["p_male"]), "bar", 0.01),
-        (f"share of faces with p_male within 0.001 of Python's, {many}", _within(apart["p_male"], 0.001), "", ""),
+        (
+            f"share of faces with p_male within 0.01 of Python's, {many}",
+            _within(apart["p_male"], 0.01),
+            "within 0.001",
+            _within(apart["p_male"], 0.001),
+        ),
         (f"photos with another number of faces than in Python, of {len(photos)}", disagreements, "bar", 0),
         (f"requests while {len(photos)} photos were analysed", len(asked), "bar", 0),
     ]
@@ -114,31 +121,32 @@ def speed(browser: Browser, photos: list[str]) -> list[Row]:
         "12 megapixels": [_jpeg(wall)] * 5,
     }
     rows: list[Row] = []
-    ready, first = [], []
+    ready, hasty, calm = [], [], []
     with tempfile.TemporaryDirectory() as folder, _served() as url:
         chosen = Path(folder, "chosen.jpg")
         chosen.write_bytes(sizes["640 x 480 pixels"][0])
-        for _ in range(REPEATS):
+        for times, pause in [(hasty, 0), (calm, PAUSE_MS)] * REPEATS:
             context = browser.new_context()  # nothing is cached
             page = context.new_page()
             began = time.perf_counter()
             page.goto(url)
             page.locator("#status", has_text="Ready.").wait_for()
             ready.append(1000 * (time.perf_counter() - began))
+            page.wait_for_timeout(pause)
             began = time.perf_counter()
             page.set_input_files("#files", chosen)
             page.wait_for_selector("#rows tbody tr", state="attached")
-            first.append(1000 * (time.perf_counter() - began))
+            times.append(1000 * (time.perf_counter() - began))
             context.close()
     rows += [
         ("from opening the page to ready, nothing cached, ms", statistics.median(ready), "slowest", max(ready)),
-        ("from choosing the first photo, 640 x 480, to its answer, ms", statistics.median(first), "bar, ms", 2000),
         (
-            "from opening the page to the first answer, ms",
-            statistics.median(map(sum, zip(ready, first, strict=True))),
+            "from choosing a photo at once, 640 x 480, to its answer, ms",
+            statistics.median(hasty),
             "bar, ms",
             2000,
         ),
+        ("the same, two seconds after the page was ready, ms", statistics.median(calm), "bar, ms", 2000),
     ]
     for isolated in (True, False):
         with _served(isolated) as url:

@@ -46,6 +46,7 @@ async function open({ model, backend }, report) {
   report({ fraction: 0.8, text: "classifier" });
   await openClassifier(card, await files[1]);
   report({ fraction: 1, text: "ready" });
+  turn = turn.then(warmUp); // while the first photo is being chosen
   return { models: classifiers, version: state.models.version, model: card.name, backend: state.backend, threads };
 }
 
@@ -116,6 +117,16 @@ async function openClassifier(card, bytes) {
   const classifier = await session(bytes, "wasm");
   await state.classifier?.release();
   Object.assign(state, { classifier, card });
+}
+
+/** The first photo takes longest, so let it be an empty one. */
+async function warmUp() {
+  const canvas = new OffscreenCanvas(640, 480);
+  canvas.getContext("2d");
+  const bitmap = canvas.transferToImageBitmap();
+  await detect(bitmap);
+  await classify(bitmap, [{ points: state.card.template.points.map(([x, y]) => [100 * x, 100 * y]) }]);
+  bitmap.close();
 }
 
 async function analyze(source) {
