@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -55,36 +56,47 @@ def test_the_astronaut(astronaut):
 
 
 @pytest.fixture(scope="module")
-def lfw(tmp_path_factory):
+def listing():
+    return list_lfw(LFW)
+
+
+#: Of the complete set, each so-manieth photo is looked at: all take two minutes.
+EACH = 3
+
+
+@pytest.fixture(scope="module")
+def lfw(listing, tmp_path_factory):
     folder = tmp_path_factory.mktemp("stores") / "lfw"
-    return prepare(list_lfw(LFW), folder), open_store(folder)
+    folds = {name: fold[::EACH] for name, fold in listing.folds.items()}
+    return prepare(replace(listing, entries=listing.entries[::EACH], folds=folds), folder), open_store(folder)
 
 
 class TestOnLfw:
     pytestmark = needs_lfw
 
-    def test_the_complete_set_is_counted_right(self, lfw):
-        report, store = lfw
-        assert (report.female, report.male) == (2_966, 10_263)
-        assert ("lines in the label lists", 2_966, 10_268) in report.counts
-        assert sorted(map(len, report.findings.values())) == [1, 4, 5]  # mended, unlabelled, in both lists
-        assert len(report.fallbacks) <= 0.002 * len(store)  # the detector finds the face in the middle
-        random, identity = store.fold("random"), store.fold("identity")
+    def test_the_complete_set_is_counted_right(self, listing):
+        labels = [entry.label for entry in listing.entries]
+        assert (labels.count(0), labels.count(1)) == (2_966, 10_263)
+        assert ("lines in the label lists", 2_966, 10_268) in listing.counts
+        assert sorted(len(names) for names in listing.findings.values() if names) == [1, 4, 5]  # mended, unlabelled, in both lists
+        random, identity = listing.folds["random"], listing.folds["identity"]
         assert np.bincount(random)[1:].max() - np.bincount(random)[1:].min() <= 1
         people = {}
-        for person, fold in zip(store.identities, identity, strict=True):
-            assert people.setdefault(person, fold) == fold
+        for entry, fold in zip(listing.entries, identity, strict=True):
+            assert people.setdefault(entry.identity, fold) == fold
         assert len(people) == 5_748
 
     def test_it_scores_what_its_card_says(self, lfw):
-        _, store = lfw
+        report, store = lfw
+        assert len(report.fallbacks) <= 0.002 * len(store)  # the detector finds the face in the middle
         for name in weights.names():
             card = json.loads(weights.weight_path(name).with_suffix(".json").read_text())
             claimed = card["accuracy"]["lfw all"]
             measured = measure(store.labels, GenderClassifier(name).p_male(store.crops))
-            assert measured.count == claimed["count"]
-            for key in ("accuracy", "tpr", "female_accuracy", "auc"):
-                assert getattr(measured, key) == pytest.approx(claimed[key], abs=0.002)
+            assert measured.count == -(-claimed["count"] // EACH)
+            # A third of the faces scores within two deviations of all, women within two of their own.
+            for key, apart in (("accuracy", 0.005), ("tpr", 0.005), ("female_accuracy", 0.015), ("auc", 0.002)):
+                assert getattr(measured, key) == pytest.approx(claimed[key], abs=apart)
 
     def test_a_photo_of_a_face_gets_the_answer_of_its_crop(self, lfw):
         """Predicting goes the way that the training crops went, also among other faces in the photo."""
