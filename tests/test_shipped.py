@@ -78,7 +78,8 @@ class TestOnLfw:
         labels = [entry.label for entry in listing.entries]
         assert (labels.count(0), labels.count(1)) == (2_966, 10_263)
         assert ("lines in the label lists", 2_966, 10_268) in listing.counts
-        assert sorted(len(names) for names in listing.findings.values() if names) == [1, 4, 5]  # mended, unlabelled, in both lists
+        # Mended, unlabelled, in both lists.
+        assert sorted(len(names) for names in listing.findings.values() if names) == [1, 4, 5]
         random, identity = listing.folds["random"], listing.folds["identity"]
         assert np.bincount(random)[1:].max() - np.bincount(random)[1:].min() <= 1
         people = {}
