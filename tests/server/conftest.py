@@ -111,7 +111,12 @@ class Running:
 
 def workers_of(pid: int | None) -> list[psutil.Process]:
     """The workers of a process, None this one."""
-    return [each for each in psutil.Process(pid).children() if "spawn_main" in " ".join(each.cmdline())]
+    workers = []
+    for child in psutil.Process(pid).children():
+        with contextlib.suppress(psutil.NoSuchProcess):  # ended, by another test perhaps
+            if "spawn_main" in " ".join(child.cmdline()):
+                workers.append(child)
+    return workers
 
 
 def form(*files: tuple[str, bytes], field: str = "photo") -> tuple[bytes, str]:
