@@ -403,7 +403,8 @@ def test_predict_without_the_token_does_not_begin(run, service, photos, tmp_path
 
 def test_predict_notes_a_change_of_the_model(fake, photos, tmp_path):
     other = (200, {}, {"model": {**MODEL, "sha256": "01"}, "photos": [RECORD]})
-    fake.answers = [DONE, other]
+    about = (200, {}, dict.fromkeys(("version", "models", "default", "detector", "limits")))
+    fake.answers = [about, DONE, other]
     result = CliRunner().invoke(app, ["predict", str(photos), "--server", fake.url])
     assert isinstance(result.exception, ServerError)
     assert "'sha256': '01'" in str(result.exception)

@@ -253,7 +253,7 @@ def predict_on_server(
 
     token = os.environ.get("FACEGENDER_TOKEN") or None
     with Client(url, token=token, model=model) as client:
-        client.account()  # a wrong URL or token shows at once; only a run has the patience to outlast a restart
+        client.models()  # a wrong URL or token shows at once; only a run has the patience to outlast a restart
     with Client(
         url, token=token, model=model, max_error=max_error, min_confidence=min_confidence, retries=RUN_RETRIES
     ) as client:
