@@ -15,11 +15,12 @@ import PIL.Image
 
 from facegender.errors import FacegenderError, PhotoReadError
 from facegender.faces.align import crop_faces
-from facegender.faces.decode import DEFAULT_MAX_PIXELS, decode_reduced
+from facegender.faces.decode import DEFAULT_MAX_PIXELS, UNNAMED, decode_reduced
 from facegender.faces.detect import FaceDetector, OnnxDetector, YuNetDetector
 from facegender.faces.types import Image, PhotoError, PhotoResult, Picture
 from facegender.files import atomic_file
 from facegender.inference.annotate import ANNOTATED_SUFFIX, save_annotated
+from facegender.inference.classifier import GenderClassifier
 from facegender.inference.pipeline import FaceAnalyzer
 from facegender.inference.sources import Source, is_remote, read
 
@@ -121,6 +122,11 @@ class PhotoStage:
         self._analyzer = settings.analyzer(threads)
         self._annotate, self._crops = annotate, crops
 
+    @property
+    def classifier(self) -> GenderClassifier:
+        """The one that answers."""
+        return self._analyzer.classifier
+
     def __call__(self, tasks: Sequence[Task]) -> list[PhotoResult]:
         """One result a photo, in order.
 
@@ -185,5 +191,5 @@ class PhotoStage:
 def lost(task: Task, kind: str, what: str) -> PhotoResult:
     """The result of a photo that ended its worker, or did what else was not foreseen."""
     name = task.source.name
-    message = f"{name or 'the image given as bytes'} {what}"
+    message = f"{name or UNNAMED} {what}"
     return PhotoResult(name, error=PhotoError(kind, message), weight=task.weight)

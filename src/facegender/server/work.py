@@ -101,14 +101,12 @@ class ServiceStage:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
         self._photos = {}
-        self._classifiers = {}
         for name, model in settings.models.items():
             # Any confidence will do: the label is made where the request is known.
             common = Settings(
                 model, detector_model=settings.detector_model, max_pixels=settings.max_pixels, min_confidence=0.5
             )
             self._photos[name] = PhotoStage(common, threads=threads)
-            self._classifiers[name] = GenderClassifier(model, threads=threads, min_confidence=0.5)
 
     def __call__(self, tasks: Sequence[ServiceTask]) -> list[Answer]:
         """One answer a task, in order."""
@@ -117,11 +115,10 @@ class ServiceStage:
             places = [place for place, task in enumerate(tasks) if isinstance(task, PhotoTask) and task.model == model]
             sources = [stage.Task(Held(tasks[place].name, tasks[place].data)) for place in places]
             answers.update(zip(places, photos(sources) if sources else [], strict=True))
-        for model, classifier in self._classifiers.items():
             crops = {
                 place: task for place, task in enumerate(tasks) if isinstance(task, CropTask) and task.model == model
             }
-            answers.update(_classify(classifier, crops))
+            answers.update(_classify(photos.classifier, crops))
         return [answers[place] for place in range(len(tasks))]
 
 
