@@ -14,28 +14,22 @@ import argparse
 import base64
 import io
 import random
-import shutil
 import statistics
 import tempfile
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import PIL.Image
 from axe_playwright_python.sync_playwright import Axe
+from browser import BROWSERS, installed, served
 from engine import Row, write
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from facegender import FaceAnalyzer
-from facegender.page import HEADERS, assets
 from facegender.progress import track
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 REPEATS = 5
 #: A person has not chosen a photo sooner.
 PAUSE_MS = 2000
@@ -63,8 +57,11 @@ def main() -> None:
     arguments = parser.parse_args()
     every = sorted(map(str, arguments.photos.rglob("*.jpg")))
     photos = random.Random(0).sample(every, min(arguments.count, len(every)))
+    path = installed()
+    if path is None:
+        raise SystemExit(f"no browser: none of {', '.join(BROWSERS)} is installed")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=_browser(), args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         for part in arguments.parts:
             rows = PARTS[part](browser, photos)
             for row in rows:
@@ -80,7 +77,7 @@ def same(browser: Browser, photos: list[str]) -> list[Row]:
     faces = disagreements = 0
     apart: dict[str, list[float]] = {"box": [0.0], "p_male": [0.0]}
     asked = []
-    with _served() as url:
+    with served() as url:
         page = browser.new_page()
         page.goto(url + "models.json")
         page.evaluate(OPEN, url)
@@ -122,7 +119,7 @@ def speed(browser: Browser, photos: list[str]) -> list[Row]:
     }
     rows: list[Row] = []
     ready, hasty, calm = [], [], []
-    with tempfile.TemporaryDirectory() as folder, _served() as url:
+    with tempfile.TemporaryDirectory() as folder, served() as url:
         chosen = Path(folder, "chosen.jpg")
         chosen.write_bytes(sizes["640 x 480 pixels"][0])
         for times, pause in [(hasty, 0), (calm, PAUSE_MS)] * REPEATS:
@@ -149,7 +146,7 @@ def speed(browser: Browser, photos: list[str]) -> list[Row]:
         ("the same, two seconds after the page was ready, ms", statistics.median(calm), "bar, ms", 2000),
     ]
     for isolated in (True, False):
-        with _served(isolated) as url:
+        with served(isolated) as url:
             page = browser.new_page()
             page.goto(url + "models.json")
             threads = page.evaluate(OPEN, url)
@@ -170,7 +167,7 @@ def speed(browser: Browser, photos: list[str]) -> list[Row]:
 def access(browser: Browser, photos: list[str]) -> list[Row]:
     """axe's rules (labels, names, contrast, order and so on) and the width of the page, with and without answers."""
     checker, violations, passes, wide = Axe(), 0, 0, 0
-    with _served() as url:
+    with served() as url:
         for theme in ("light", "dark"):
             for width in WIDTHS:
                 page = browser.new_page(color_scheme=theme, viewport={"width": width, "height": 800})
@@ -214,47 +211,6 @@ def _jpeg(image: PIL.Image.Image) -> bytes:
     file = io.BytesIO()
     image.save(file, format="JPEG", quality=90)
     return file.getvalue()
-
-
-def _browser() -> str:
-
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
-        raise SystemExit(f"no browser: none of {', '.join(BROWSERS)} is installed")
-    return found
-
-
-@contextmanager
-def _served(isolated: bool = True) -> Iterator[str]:
-    """The page on loopback, with its headers or as any plain server would send it."""
-    files = assets()
-
-    class Handler(SimpleHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            asset = files.get(self.path.lstrip("/") or "index.html")
-            content = b"" if asset is None else asset.read()
-            self.send_response(404 if asset is None else 200)
-            for name, value in HEADERS.items() if isolated else ():
-                self.send_header(name, value)
-            if asset is not None:
-                self.send_header("Content-Type", asset.media_type)
-            if asset is not None and asset.gzipped:
-                self.send_header("Content-Encoding", "gzip")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
-        thread.join()
 
 
 PARTS = {"same": same, "speed": speed, "access": access}

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-import shutil
-import threading
+import importlib.util
 from collections.abc import Callable, Iterator
-from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import ModuleType
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from facegender.page import HEADERS, Asset, assets
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+STUDIES = Path(__file__).parents[2] / "studies"
 
 
 @pytest.fixture(scope="session")
-def launch() -> Iterator[Callable[..., Browser]]:
+def study() -> ModuleType:
+    """What the study of the page has, too."""
+    spec = importlib.util.spec_from_file_location("browser", STUDIES / "browser.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def launch(study: ModuleType) -> Iterator[Callable[..., Browser]]:
     """Start a Chromium without a window, with more arguments for its command line."""
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    path = study.installed()
     if path is None:
-        pytest.skip(f"no browser: none of {', '.join(BROWSERS)} is installed")
+        pytest.skip(f"no browser: none of {', '.join(study.BROWSERS)} is installed")
     with sync_playwright() as playwright:
         yield lambda *more: playwright.chromium.launch(executable_path=path, args=["--no-sandbox", *more])
 
@@ -34,36 +40,8 @@ def browser(launch: Callable[..., Browser]) -> Iterator[Browser]:
     started.close()
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def __init__(self, files: dict[str, Asset], *arguments: object) -> None:
-        self._files = files
-        super().__init__(*arguments)
-
-    def do_GET(self) -> None:
-        asset = self._files.get(self.path.partition("?")[0].lstrip("/") or "index.html")
-        content = b"no such file" if asset is None else asset.read()
-        self.send_response(404 if asset is None else 200)
-        for name, value in HEADERS.items():
-            self.send_header(name, value)
-        self.send_header("Content-Type", "text/plain" if asset is None else asset.media_type)
-        if asset is not None and asset.gzipped:
-            self.send_header("Content-Encoding", "gzip")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture(scope="session")
-def page_url() -> Iterator[str]:
+def page_url(study: ModuleType) -> Iterator[str]:
     """Where the page is served."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, assets())) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
-        thread.join()
+    with study.served() as url:
+        yield url
