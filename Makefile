@@ -11,7 +11,7 @@ PORTRAIT = $$(.venv/bin/python -c "import importlib.util, pathlib; \
 demo: .venv/ready
 	@mkdir -p demo-output && cp "$(PORTRAIT)" demo-output/astronaut.png
 	.venv/bin/facegender predict demo-output/astronaut.png --annotate demo-output
-	.venv/bin/facegender predict demo-output/astronaut.png --output demo-output/astronaut.jsonl
+	.venv/bin/facegender predict demo-output/astronaut.png --output demo-output/astronaut.jsonl --no-resume
 	@cat demo-output/astronaut.jsonl
 	@echo "annotated picture: demo-output/astronaut.faces.jpg   JSON line: demo-output/astronaut.jsonl"
 
