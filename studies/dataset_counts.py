@@ -11,8 +11,8 @@ import argparse
 import csv
 from pathlib import Path
 
-from facegender.datasets.store import read_manifest
 from facegender.files import atomic_file
+from facegender.lab.datasets.store import read_manifest
 
 _COLUMNS = ("dataset", "row", "female", "male", "together", "command")
 

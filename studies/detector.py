@@ -2,8 +2,8 @@
 
     python studies/detector.py --stills DIR --lfw DIR --imagenet DIR --fairface-val DIR --teacher YUNET.onnx
 
-The test split is that of `facegender train-detector` (`facegender.detection.photos.split_of`); of FairFace, of which
-training photos were used in training, the validation photos. Writes results/detector.csv and, with --sheet, a
+The test split is that of `facegender train-detector` (`facegender.lab.detection.photos.split_of`); of FairFace, of
+which training photos were used in training, the validation photos. Writes results/detector.csv and, with --sheet, a
 contact sheet of test photos with what was found and missed.
 """
 
@@ -21,17 +21,17 @@ from typing import Any, TypeAlias
 import cv2
 import numpy as np
 
-from facegender.datasets.cropping import middle_face
-from facegender.detection.measure import CONFIDENT, Comparison, as_rows, landmark_error
-from facegender.detection.photos import photos_below, split_of
-from facegender.detection.teacher import Teacher
 from facegender.faces.align import crop_face
 from facegender.faces.cells import overlaps
 from facegender.faces.decode import decode
-from facegender.faces.detect import OnnxDetector
 from facegender.faces.types import Face, Image, Picture
 from facegender.files import atomic_file
 from facegender.inference.classifier import GenderClassifier
+from facegender.inference.detector import OnnxDetector
+from facegender.lab.datasets.cropping import middle_face
+from facegender.lab.detection.measure import CONFIDENT, Comparison, as_rows, landmark_error
+from facegender.lab.detection.photos import photos_below, split_of
+from facegender.lab.detection.teacher import Teacher
 from facegender.machine import machine
 from facegender.progress import track
 from facegender.weights import detector_path

@@ -36,11 +36,11 @@ import psutil
 from facegender.faces.decode import decode
 from facegender.files import atomic_file
 from facegender.inference.pipeline import FaceAnalyzer
-from facegender.inference.sources import Source
 from facegender.inference.stage import PhotoStage, Settings, Task
 from facegender.inference.workers import analyze_in_workers
 from facegender.machine import machine
 from facegender.progress import track
+from facegender.sources import Source
 from facegender.weights import DEFAULT
 
 COLUMNS = ("measure", "value", "yardstick", "yardstick_value", "ratio", "command", "machine")

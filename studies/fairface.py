@@ -16,12 +16,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from facegender import FaceAnalyzer
-from facegender.datasets.cropping import middle_face
-from facegender.datasets.source import image_names, read_images
-from facegender.evaluation.metrics import wilson_interval
 from facegender.faces.decode import decode
 from facegender.faces.types import PhotoResult, Prediction
 from facegender.files import atomic_file
+from facegender.lab.datasets.cropping import middle_face
+from facegender.lab.datasets.source import image_names, read_images
+from facegender.lab.evaluation.metrics import wilson_interval
 from facegender.machine import machine
 from facegender.progress import track
 

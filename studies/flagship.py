@@ -18,12 +18,12 @@ from pathlib import Path
 import numpy as np
 
 from facegender import weights
-from facegender.datasets.store import open_stores
-from facegender.evaluation.metrics import measure, wilson_interval
-from facegender.evaluation.models import open_model
-from facegender.evaluation.predictions import tested_crops
-from facegender.evaluation.reliability import promise
 from facegender.files import atomic_file
+from facegender.lab.datasets.store import open_stores
+from facegender.lab.evaluation.metrics import measure, wilson_interval
+from facegender.lab.evaluation.models import open_model
+from facegender.lab.evaluation.predictions import tested_crops
+from facegender.lab.evaluation.reliability import promise
 from facegender.machine import machine
 from facegender.progress import track
 

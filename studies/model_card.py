@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from facegender import weights
-from facegender.evaluation.audit import GENDER
+from facegender.lab.evaluation.audit import GENDER
 from facegender.report import table
 
 ROOT = Path(__file__).parents[1]

@@ -34,9 +34,9 @@ from pillow_heif import HeifFile, from_pillow
 
 from facegender import FaceAnalyzer
 from facegender.files import atomic_file
-from facegender.inference.sources import SUFFIXES
 from facegender.machine import machine
 from facegender.progress import Bar
+from facegender.sources import SUFFIXES
 
 #: Width and height of the files that are damaged, in pixels.
 SIZE = (128, 96)

@@ -12,8 +12,8 @@ import csv
 from pathlib import Path
 
 from facegender import weights
-from facegender.evaluation.plots import new_figure, plain, save_figure
 from facegender.files import atomic_file
+from facegender.plots import new_figure, plain, save_figure
 
 RESULTS = Path(__file__).parents[1] / "results"
 TESTS = {"lfw": "LFW, zero-shot", "fairface": "FairFace"}

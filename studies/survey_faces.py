@@ -28,18 +28,18 @@ import cv2
 import numpy as np
 
 from facegender import weights
-from facegender.datasets.celeba import list_celeba
-from facegender.datasets.cropping import middle_face
-from facegender.datasets.fairface import list_fairface
-from facegender.datasets.lfw import list_lfw
-from facegender.datasets.listing import Entry, Listing
-from facegender.datasets.source import read_images
-from facegender.datasets.utkface import list_utkface
 from facegender.faces.align import crop_faces
 from facegender.faces.decode import decode
-from facegender.faces.detect import OnnxDetector
 from facegender.faces.types import FaceResult, Image, PhotoResult, Picture
 from facegender.inference.classifier import GenderClassifier
+from facegender.inference.detector import OnnxDetector
+from facegender.lab.datasets.celeba import list_celeba
+from facegender.lab.datasets.cropping import middle_face
+from facegender.lab.datasets.fairface import list_fairface
+from facegender.lab.datasets.lfw import list_lfw
+from facegender.lab.datasets.listing import Entry, Listing
+from facegender.lab.datasets.source import read_images
+from facegender.lab.datasets.utkface import list_utkface
 from facegender.progress import track
 from facegender.survey.rates import measure_rates
 from facegender.survey.results import read_results

@@ -19,21 +19,21 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from facegender.datasets.cropping import FaceCropper
-from facegender.datasets.lfw import USUAL_FACE, list_lfw
-from facegender.datasets.listing import prepare
-from facegender.datasets.store import Store, open_store
-from facegender.evaluation.metrics import measure, p_male_from_logits
 from facegender.faces.align import LandmarkTemplate
 from facegender.faces.decode import decode
-from facegender.faces.detect import OnnxDetector
 from facegender.faces.types import Crops
 from facegender.files import atomic_file
+from facegender.inference.detector import OnnxDetector
+from facegender.lab.datasets.cropping import FaceCropper
+from facegender.lab.datasets.lfw import USUAL_FACE, list_lfw
+from facegender.lab.datasets.listing import prepare
+from facegender.lab.datasets.store import Store, open_store
+from facegender.lab.evaluation.metrics import measure, p_male_from_logits
+from facegender.lab.training.loop import Examples, train
+from facegender.lab.training.model import predict_logits
+from facegender.lab.training.recipe import load_recipe
 from facegender.machine import machine
 from facegender.progress import track
-from facegender.training.loop import Examples, train
-from facegender.training.model import predict_logits
-from facegender.training.recipe import load_recipe
 
 #: Side of the crop and the drop of its centre below the eyes, in inter-eye distances: from tight to wide.
 TEMPLATES = ((2.6, 0.40), (3.1, 0.40), (3.7, 0.40))

@@ -25,14 +25,14 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import log_loss
 
-from facegender.datasets.store import Store, open_store
-from facegender.evaluation.degrade import degrade
-from facegender.evaluation.metrics import expected_calibration_error
 from facegender.files import atomic_file
 from facegender.inference.classifier import GenderClassifier
+from facegender.lab.datasets.store import Store, open_store
+from facegender.lab.evaluation.degrade import degrade
+from facegender.lab.evaluation.metrics import expected_calibration_error
+from facegender.lab.training.augment import augment
+from facegender.lab.training.recipe import Augmentation
 from facegender.machine import machine
-from facegender.training.augment import augment
-from facegender.training.recipe import Augmentation
 from facegender.video.analyze import VideoAnalyzer
 from facegender.video.answer import combined
 

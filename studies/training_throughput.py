@@ -15,14 +15,14 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
-from facegender.datasets.store import open_store
 from facegender.files import atomic_file
+from facegender.lab.datasets.store import open_store
+from facegender.lab.training.batches import epoch_batches, steps_per_epoch
+from facegender.lab.training.loop import training_step
+from facegender.lab.training.model import channel_statistics, classifier_from_recipe
+from facegender.lab.training.optimization import class_weights, make_optimizer
+from facegender.lab.training.recipe import load_recipe
 from facegender.machine import machine
-from facegender.training.batches import epoch_batches, steps_per_epoch
-from facegender.training.loop import training_step
-from facegender.training.model import channel_statistics, classifier_from_recipe
-from facegender.training.optimization import class_weights, make_optimizer
-from facegender.training.recipe import load_recipe
 
 
 def main() -> None:

@@ -13,11 +13,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from facegender.datasets.cropping import middle_face
-from facegender.datasets.source import image_paths, read_images
 from facegender.faces.decode import decode
-from facegender.faces.detect import OnnxDetector
 from facegender.faces.types import Picture
+from facegender.inference.detector import OnnxDetector
+from facegender.lab.datasets.cropping import middle_face
+from facegender.lab.datasets.source import image_paths, read_images
 from facegender.progress import track
 
 

@@ -22,8 +22,8 @@ import numpy as np
 import PIL.Image
 from engine import Row, write
 
-from facegender.datasets.source import image_names, read_images
 from facegender.faces.types import Image
+from facegender.lab.datasets.source import image_names, read_images
 from facegender.progress import track
 from facegender.video.analyze import VideoAnalyzer
 

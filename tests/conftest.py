@@ -14,11 +14,11 @@ import PIL.Image
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from facegender.datasets.splits import random_folds
-from facegender.datasets.store import Store, Table, create_store, open_store
 from facegender.faces.align import DEFAULT_TEMPLATE
 from facegender.faces.types import Face, Image
-from facegender.training.recipe import Recipe
+from facegender.lab.datasets.splits import random_folds
+from facegender.lab.datasets.store import Store, Table, create_store, open_store
+from facegender.lab.training.recipe import Recipe
 
 # The tests' tensors are tiny: a second thread gains nothing, and waits long where the machine is busy.
 os.environ["OMP_NUM_THREADS"] = "1"

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from facegender import FaceAnalyzer, weights
-from facegender.datasets.lfw import list_lfw
-from facegender.datasets.listing import prepare
-from facegender.datasets.source import image_names, read_images
-from facegender.datasets.store import open_store
-from facegender.evaluation.metrics import measure
 from facegender.faces.decode import decode
 from facegender.inference.classifier import GenderClassifier
+from facegender.lab.datasets.lfw import list_lfw
+from facegender.lab.datasets.listing import prepare
+from facegender.lab.datasets.source import image_names, read_images
+from facegender.lab.datasets.store import open_store
+from facegender.lab.evaluation.metrics import measure
 
 DATA = Path(os.environ.get("FACEGENDER_DATA", Path(__file__).parents[2] / "shared" / "datasets"))
 LFW = DATA / "lfw" / "lfw-deepfunneled.tar"

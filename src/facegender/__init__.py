@@ -20,10 +20,10 @@ from facegender.errors import (
     WeightsError,
 )
 from facegender.faces.decode import decode
-from facegender.faces.detect import FaceDetector, OnnxDetector, YuNetDetector
 from facegender.faces.types import Face, FaceResult, PhotoError, PhotoResult, Picture, Prediction
 from facegender.inference.annotate import annotate
 from facegender.inference.classifier import GenderClassifier
+from facegender.inference.detector import FaceDetector, OnnxDetector
 from facegender.inference.pipeline import FaceAnalyzer
 
 __all__ = [
@@ -48,7 +48,6 @@ __all__ = [
     "Prediction",
     "TruncatedImageError",
     "WeightsError",
-    "YuNetDetector",
     "annotate",
     "decode",
 ]

@@ -1,7 +1,7 @@
 """Photos analysed on a Ray cluster: the workers of `facegender.inference.workers` as an operator of Ray Data.
 
 The output is a folder of Parquet files, each with the faces of some hundred photos under the columns of
-`facegender.inference.records.FACES`. A file is whole or not there, and named after the photos in it, so that a batch
+`facegender.formats.records.FACES`. A file is whole or not there, and named after the photos in it, so that a batch
 that Ray tries again replaces its own file and doubles nothing. A run goes on by reading which photos are there.
 """
 
@@ -20,12 +20,12 @@ from typing import Any
 
 from facegender.errors import InputError, MissingExtraError
 from facegender.faces.types import PhotoResult
+from facegender.formats.records import FACES, Record
+from facegender.formats.writers import ParquetWriter
 from facegender.inference.names import Names, names_in_parquet
 from facegender.inference.parts import read_account
-from facegender.inference.records import FACES, Record
 from facegender.inference.stage import Task, lost
 from facegender.inference.workers import TIME_LIMIT, MakeStage, Pool, chunks_of
-from facegender.inference.writers import ParquetWriter
 
 #: Photos that are one batch for Ray, and one file of the output.
 BATCH_PHOTOS = 512

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from facegender.cli import app, params
 from facegender.errors import RecipeError
-from facegender.networks.registry import NAMES
+from facegender.lab.networks.registry import NAMES
 
 assert params  # importing it registers the verb
 

@@ -10,13 +10,13 @@ import pytest
 from typer.testing import CliRunner
 
 from facegender.cli import app
-from facegender.detection import export
-from facegender.detection.photos import split_of
-from facegender.detection.teacher import Teacher
 from facegender.errors import CheckpointError, RecipeError, WeightsError
-from facegender.faces.detect import OnnxDetector
 from facegender.faces.types import Picture
-from facegender.training.model import MODEL
+from facegender.inference.detector import OnnxDetector
+from facegender.lab.detection import export
+from facegender.lab.detection.photos import split_of
+from facegender.lab.detection.teacher import Teacher
+from facegender.lab.training.model import MODEL
 
 MODELS = Path(os.environ.get("FACEGENDER_DATA", Path(__file__).parents[3] / "shared" / "datasets")).parent / "models"
 YUNET = MODELS / "yunet_n_640_640.onnx"

@@ -8,10 +8,10 @@ import time
 import pytest
 
 from facegender.errors import InputError, OutputError
+from facegender.formats.records import FACES
+from facegender.formats.writers import FileFormat
 from facegender.inference import parts
 from facegender.inference.parts import Output, run_file
-from facegender.inference.records import FACES
-from facegender.inference.writers import FileFormat
 
 SETTINGS = {"model": {"name": "tiny"}, "sample": None}
 

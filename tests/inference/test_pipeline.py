@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from facegender.errors import InputError
-from facegender.faces.detect import OnnxDetector
 from facegender.faces.types import Face
 from facegender.inference.classifier import GenderClassifier
+from facegender.inference.detector import OnnxDetector
 from facegender.inference.pipeline import CHUNK_PHOTOS, FaceAnalyzer
 
 

@@ -11,9 +11,9 @@ import pytest
 from facegender.errors import FacegenderError, OutputError, WeightsError
 from facegender.faces.types import PhotoResult
 from facegender.inference.pipeline import CHUNK_PHOTOS
-from facegender.inference.sources import Source
 from facegender.inference.stage import PhotoStage, Settings, Task
 from facegender.inference.workers import analyze_here, analyze_in_workers
+from facegender.sources import Source
 
 
 @dataclass

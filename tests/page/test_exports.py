@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from facegender.export import to_onnx
-from facegender.export.convert import convert
 from facegender.inference.runtime import Session
-from facegender.networks.build import build
-from facegender.networks.classifier import CropClassifier
-from facegender.networks.registry import network
-from facegender.training.calibration import Calibration
+from facegender.lab.export import to_onnx
+from facegender.lab.export.convert import convert
+from facegender.lab.networks.build import build
+from facegender.lab.networks.classifier import CropClassifier
+from facegender.lab.networks.registry import network
+from facegender.lab.training.calibration import Calibration
 from facegender.weights import PRECISIONS
 
 #: Largest difference of a probability from that in float32.

@@ -15,7 +15,7 @@ import PIL.Image
 import pytest
 
 from facegender import FaceAnalyzer, weights
-from facegender.datasets.source import image_names, read_images
+from facegender.lab.datasets.source import image_names, read_images
 from facegender.page import assets, write_page
 
 DATA = Path(os.environ.get("FACEGENDER_DATA", Path(__file__).parents[3] / "shared" / "datasets"))

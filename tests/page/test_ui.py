@@ -14,8 +14,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from facegender.faces.types import PhotoResult
-from facegender.inference.records import FACES
-from facegender.inference.writers import FileFormat, TextWriter
+from facegender.formats.records import FACES
+from facegender.formats.writers import FileFormat, TextWriter
 from facegender.weights import DEFAULT, load_card
 
 #: A file with its bytes reaches the page as if it were dropped or pasted.

@@ -5,8 +5,8 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from facegender.faces.detect import OnnxDetector
 from facegender.inference.classifier import GenderClassifier
+from facegender.inference.detector import OnnxDetector
 from facegender.inference.pipeline import FaceAnalyzer
 from facegender.page import assets
 from facegender.server import schemas

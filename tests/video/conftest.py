@@ -8,8 +8,8 @@ import av
 import numpy as np
 import pytest
 
-from facegender.faces.detect import OnnxDetector
 from facegender.faces.types import Image
+from facegender.inference.detector import OnnxDetector
 from facegender.video.analyze import VideoAnalyzer
 
 WIDTH, HEIGHT = 320, 192

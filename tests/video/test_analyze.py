@@ -15,10 +15,10 @@ import pytest
 from typer.testing import CliRunner
 
 from facegender.cli import app
-from facegender.datasets.source import image_names, read_images
 from facegender.errors import InputError
 from facegender.faces.types import PhotoError
-from facegender.inference.records import TIMELINE, TRACKS
+from facegender.formats.records import TIMELINE, TRACKS
+from facegender.lab.datasets.source import image_names, read_images
 from facegender.video.analyze import VideoAnalyzer
 from facegender.video.annotate import annotate_video
 from facegender.video.subtitles import save_ass, save_webvtt
@@ -47,7 +47,7 @@ def test_a_walk_is_one_track(film, walk, analyzer):
 
 def test_a_frame_at_a_reduced_size_gives_full_places(film, walk, tiny_model, tiny_detector):
     """The detector looks at half the size; boxes and crops are those of the full frame."""
-    from facegender.faces.detect import OnnxDetector
+    from facegender.inference.detector import OnnxDetector
 
     half = VideoAnalyzer(tiny_model, OnnxDetector(tiny_detector, min_face=32, threads=1))
     (track,) = half.analyze(film(walk(10))).tracks

@@ -20,7 +20,7 @@ from facegender.cli.training import require_training
 from facegender.weights.cards import DEFAULT_MAX_ERROR
 
 if TYPE_CHECKING:
-    from facegender.evaluation.audit import Audit
+    from facegender.lab.evaluation.audit import Audit
 
 
 @app.command()
@@ -52,14 +52,14 @@ def audit(
 
     Accuracy with 95 % intervals, rates, calibration, and how many faces are answered; the worst group first.
     """
-    from facegender.datasets.store import open_store
     from facegender.errors import InputError
+    from facegender.lab.datasets.store import open_store
 
     require_training("fairlearn")
-    from facegender.evaluation.audit import Faces, audit_faces, write_audit
-    from facegender.evaluation.audit_report import write_audit_report
-    from facegender.evaluation.models import open_model
-    from facegender.evaluation.predictions import chosen_split, tested_crops
+    from facegender.lab.evaluation.audit import Faces, audit_faces, write_audit
+    from facegender.lab.evaluation.audit_report import write_audit_report
+    from facegender.lab.evaluation.models import open_model
+    from facegender.lab.evaluation.predictions import chosen_split, tested_crops
 
     # In a pipe there is no right width: let every row be one line.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
@@ -90,8 +90,8 @@ def _prepared(console: Console, manifest: Path | None, root: Path | None) -> Ite
 
     Says which other photos were left out.
     """
-    from facegender.datasets.listing import FACELESS, prepare
-    from facegender.datasets.manifest import list_manifest
+    from facegender.lab.datasets.listing import FACELESS, prepare
+    from facegender.lab.datasets.manifest import list_manifest
     from facegender.progress import Bar
 
     with tempfile.TemporaryDirectory(prefix="facegender-audit-") as folder:
@@ -111,8 +111,8 @@ def _prepared(console: Console, manifest: Path | None, root: Path | None) -> Ite
 
 
 def _print(console: Console, audit: Audit) -> None:
-    from facegender.evaluation.audit import GENDER
-    from facegender.evaluation.audit_report import cell_name
+    from facegender.lab.evaluation.audit import GENDER
+    from facegender.lab.evaluation.audit_report import cell_name
 
     everyone, worst = audit.cells[0], audit.worst
     console.print(

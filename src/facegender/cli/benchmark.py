@@ -16,10 +16,10 @@ from rich.table import Table
 from facegender.cli.params import Format
 from facegender.cli.root import app, say
 from facegender.cli.training import require_training
-from facegender.networks.registry import NAMES
+from facegender.lab.networks.registry import NAMES
 
 if TYPE_CHECKING:
-    from facegender.benchmark import Benchmark, Timing
+    from facegender.lab.benchmark import Benchmark, Timing
 
 
 @app.command()
@@ -68,11 +68,11 @@ def benchmark(
     Without --network, --model and --onnx: the paper's three, the custom CNN in both variants. Ratios are against the
     first of --model, then --network, then --onnx.
     """
-    from facegender.datasets.store import open_store
+    from facegender.lab.datasets.store import open_store
 
     require_training()
-    from facegender.benchmark import PRECISIONS, Interrupted, exported, registered, trained
-    from facegender.benchmark import benchmark as run
+    from facegender.lab.benchmark import PRECISIONS, Interrupted, exported, registered, trained
+    from facegender.lab.benchmark import benchmark as run
 
     if not (network or model or onnx):
         network = list(NAMES)
@@ -111,7 +111,7 @@ def _numbers(text: str, option: str) -> list[int]:
 
 
 def _give(result: Benchmark, output: Path | None, form: Format) -> None:
-    from facegender.benchmark import save_figure3
+    from facegender.lab.paper.figure import save_figure3
 
     if form is Format.csv:
         typer.echo(result.to_csv(), nl=False)

@@ -16,7 +16,7 @@ from facegender.cli.root import app
 from facegender.cli.training import require_training
 
 if TYPE_CHECKING:
-    from facegender.evaluation.reliability import Promise
+    from facegender.lab.evaluation.reliability import Promise
 
 
 @app.command()
@@ -34,19 +34,19 @@ def calibration(
     """
     import numpy as np
 
-    from facegender.datasets.store import open_stores
+    from facegender.lab.datasets.store import open_stores
 
     require_training()
-    from facegender.evaluation.models import open_model
-    from facegender.evaluation.predictions import tested_crops
-    from facegender.evaluation.reliability import (
+    from facegender.lab.evaluation.models import open_model
+    from facegender.lab.evaluation.predictions import tested_crops
+    from facegender.lab.evaluation.reliability import (
         damaged,
         draw_reliability,
         draw_risk_coverage,
         promise,
         write_promises,
     )
-    from facegender.evaluation.subgroups import grouped, grouping_attributes
+    from facegender.lab.evaluation.subgroups import grouped, grouping_attributes
 
     network = open_model(model)
     rows, panels, sets = [], {}, {}

@@ -25,7 +25,7 @@ from facegender.cli.training import (
 )
 
 if TYPE_CHECKING:
-    from facegender.evaluation.crossdataset import Cell, CrossDataset
+    from facegender.lab.evaluation.crossdataset import Cell, CrossDataset
 
 
 @app.command()
@@ -58,13 +58,13 @@ def crossdataset(
     The results are a matrix (CSV, PNG, SVG), the same by subgroup, every answer, and the faces that leak from a
     train split into a test split, with the accuracy without them.
     """
-    from facegender.datasets.store import open_stores
+    from facegender.lab.datasets.store import open_stores
 
     require_training()
-    from facegender.evaluation.crossdataset import cross_dataset, cross_test
-    from facegender.evaluation.models import open_models
-    from facegender.training.loop import Hardware
-    from facegender.training.recipe import load_recipe
+    from facegender.lab.evaluation.crossdataset import cross_dataset, cross_test
+    from facegender.lab.evaluation.models import open_models
+    from facegender.lab.training.loop import Hardware
+    from facegender.lab.training.recipe import load_recipe
 
     opened = open_stores(stores)
     if model:

@@ -53,13 +53,13 @@ def crossval(
     devices: DevicesOption = 1,
 ) -> None:
     """Train on all folds but one and test on that one, for each; mean and standard deviation over the folds."""
-    from facegender.datasets.store import open_store
+    from facegender.lab.datasets.store import open_store
 
     require_training()
-    from facegender.evaluation.crossval import cross_validate
-    from facegender.evaluation.metrics import Metrics
-    from facegender.training.loop import Hardware, is_main_process
-    from facegender.training.recipe import load_recipe
+    from facegender.lab.evaluation.crossval import cross_validate
+    from facegender.lab.evaluation.metrics import Metrics
+    from facegender.lab.training.loop import Hardware, is_main_process
+    from facegender.lab.training.recipe import load_recipe
 
     settings = load_recipe(recipe, network=network, colour=colour, epochs=epochs, seed=seed, precision=precision)
 

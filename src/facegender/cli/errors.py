@@ -26,12 +26,12 @@ def errors(
     The picture shows people of a research dataset: it is made for you, on this machine. Do not publish or commit it
     unless the dataset's terms allow that.
     """
-    from facegender.datasets.store import open_store
+    from facegender.lab.datasets.store import open_store
 
     require_training()
-    from facegender.evaluation.gallery import mistakes, write_gallery
-    from facegender.evaluation.models import open_model
-    from facegender.evaluation.predictions import chosen_split
+    from facegender.lab.evaluation.gallery import mistakes, write_gallery
+    from facegender.lab.evaluation.models import open_model
+    from facegender.lab.evaluation.predictions import chosen_split
 
     data, network = open_store(store), open_model(model)
     index = chosen_split(data, split)

@@ -17,7 +17,7 @@ from facegender.cli.root import app
 from facegender.cli.training import StoreArgument, require_training
 
 if TYPE_CHECKING:
-    from facegender.evaluation.subgroups import Subgroup
+    from facegender.lab.evaluation.subgroups import Subgroup
 
 
 @app.command()
@@ -31,12 +31,12 @@ def evaluate(
     form: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.table,
 ) -> None:
     """Measure a network: accuracy with its 95 % Wilson interval, by gender and by one attribute more."""
-    from facegender.datasets.store import open_store
+    from facegender.lab.datasets.store import open_store
 
     require_training()
-    from facegender.evaluation.models import open_model
-    from facegender.evaluation.predictions import chosen_split
-    from facegender.evaluation.subgroups import subgroups
+    from facegender.lab.evaluation.models import open_model
+    from facegender.lab.evaluation.predictions import chosen_split
+    from facegender.lab.evaluation.subgroups import subgroups
 
     data, network = open_store(store), open_model(model)
     index = chosen_split(data, split)
@@ -75,7 +75,7 @@ def _record(group: Subgroup) -> dict[str, Any]:
 
 
 def _table(title: str, groups: list[Subgroup]) -> Table:
-    from facegender.evaluation.subgroups import EVERYONE
+    from facegender.lab.evaluation.subgroups import EVERYONE
 
     table = Table(title=title, title_justify="left")
     for heading in ("", "gender", "faces", "accuracy %", "95 % interval"):

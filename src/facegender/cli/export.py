@@ -16,7 +16,7 @@ from facegender.cli.root import app
 from facegender.cli.training import require_training
 
 if TYPE_CHECKING:
-    from facegender.export.run import Export
+    from facegender.lab.export.run import Export
 
 
 class Form(StrEnum):
@@ -75,10 +75,10 @@ def export(
     ] = Path(),
 ) -> None:
     """Write a run's network with normalisation and calibration inside, and a card of what was measured on it."""
-    from facegender.datasets.store import open_stores
+    from facegender.lab.datasets.store import open_stores
 
     require_training()
-    from facegender.export.run import export_run
+    from facegender.lab.export.run import export_run
 
     done = export_run(
         run,

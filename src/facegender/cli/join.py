@@ -26,11 +26,11 @@ def join(
 
     Faces that stand in two splits or stores are looked for as `facegender leaks` does.
     """
-    from facegender.datasets.join import join_stores
-    from facegender.datasets.store import open_stores
+    from facegender.lab.datasets.join import join_stores
+    from facegender.lab.datasets.store import open_stores
 
     require_training()
-    from facegender.evaluation.leaks import find_leaks
+    from facegender.lab.evaluation.leaks import find_leaks
 
     opened = open_stores([*stores, *(test or [])])
     tests = list(opened)[len(stores) :]

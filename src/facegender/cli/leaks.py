@@ -16,7 +16,7 @@ from facegender.cli.root import app
 from facegender.cli.training import require_training
 
 if TYPE_CHECKING:
-    from facegender.evaluation.leaks import LeakCount
+    from facegender.lab.evaluation.leaks import LeakCount
 
 
 @app.command()
@@ -25,10 +25,10 @@ def leaks(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for leaks.csv and leaked_faces.csv.")],
 ) -> None:
     """Look for the same photo or the same person in two splits of a dataset, or in two datasets."""
-    from facegender.datasets.store import open_stores
+    from facegender.lab.datasets.store import open_stores
 
     require_training()
-    from facegender.evaluation.leaks import count_leaks, find_leaks, write_leaks
+    from facegender.lab.evaluation.leaks import count_leaks, find_leaks, write_leaks
 
     opened = open_stores(stores)
     found = find_leaks(opened)

@@ -13,10 +13,10 @@ from rich.console import Console
 from rich.table import Table
 
 from facegender.cli.root import app
-from facegender.networks.accounting import Row, account, total, weight_bytes
-from facegender.networks.layers import Network
-from facegender.networks.registry import NAMES, network
-from facegender.paper.comparison import NOTES, compare_table3, compare_table4
+from facegender.lab.networks.accounting import Row, account, total, weight_bytes
+from facegender.lab.networks.layers import Network
+from facegender.lab.networks.registry import NAMES, network
+from facegender.lab.paper.comparison import NOTES, compare_table3, compare_table4
 
 
 class Format(StrEnum):

@@ -19,17 +19,17 @@ from rich.console import Console
 from facegender.cli.root import say
 from facegender.errors import OutputError
 from facegender.faces.types import PhotoResult
+from facegender.formats.records import FACES, Record, Schema
+from facegender.formats.table import TableWriter
+from facegender.formats.writers import FileFormat, TextWriter, Writer
 from facegender.inference.annotate import ANNOTATED_SUFFIX, PictureNames
 from facegender.inference.parts import Output
-from facegender.inference.records import FACES, Record, Schema
-from facegender.inference.sources import Source, find_photos
-from facegender.inference.sources import sample as draw
 from facegender.inference.stage import CROP_SUFFIX, PhotoStage, Settings, Task
-from facegender.inference.table import TableWriter
 from facegender.inference.workers import analyze_here, analyze_in_workers
-from facegender.inference.writers import FileFormat, TextWriter, Writer
 from facegender.machine import usable_cores
 from facegender.progress import Bar
+from facegender.sources import Source, find_photos
+from facegender.sources import sample as draw
 
 if TYPE_CHECKING:
     from facegender.client import Client

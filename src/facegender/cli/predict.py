@@ -15,8 +15,8 @@ from facegender.cli.photos import Destination, Extras, find, predict_on_cluster,
 from facegender.cli.root import app
 from facegender.cli.video import VIDEO_SUFFIXES, VideoExtras, predict_videos
 from facegender.faces.decode import DEFAULT_MAX_PIXELS
-from facegender.inference.stage import Settings
-from facegender.inference.writers import FileFormat
+from facegender.formats.writers import FileFormat
+from facegender.inference.stage import MakeDetector, Settings
 from facegender.weights import DEFAULT
 
 
@@ -226,6 +226,7 @@ def predict(
         model=model,
         detector=detector.value,
         detector_model=None if detector_model is None else str(detector_model),
+        make_detector=_make_detector(detector),
         device=device.value,
         min_face=min_face,
         min_score=min_score,
@@ -257,6 +258,14 @@ def predict(
         status = predict_photos(photos, settings, destination, extras, _workers(workers))
     if status:
         raise typer.Exit(status)
+
+
+def _make_detector(detector: Detector) -> MakeDetector | None:
+    if detector is Detector.BUILTIN:
+        return None
+    from facegender.lab.detection.teacher import YuNetDetector
+
+    return YuNetDetector
 
 
 def _is_default(ctx: typer.Context, name: str) -> bool:

@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.table import Table
 
 from facegender.cli.root import app
-from facegender.datasets.imdb_wiki import MAX_SECOND_SCORE, MIN_FACE_SCORE
+from facegender.lab.datasets.imdb_wiki import MAX_SECOND_SCORE, MIN_FACE_SCORE
 
 if TYPE_CHECKING:
-    from facegender.datasets.listing import Listing, Preparation
+    from facegender.lab.datasets.listing import Listing, Preparation
 
 prepare = typer.Typer(no_args_is_help=True)
 app.add_typer(prepare, name="prepare", help="Crop a dataset's faces to 64x64 and write a prepared store.")
@@ -45,7 +45,7 @@ def prepare_lfw(
     ] = False,
 ) -> None:
     """Labeled Faces in the Wild, with the gender labels of Afifi and Abdelhamed."""
-    from facegender.datasets.lfw import list_lfw
+    from facegender.lab.datasets.lfw import list_lfw
 
     _prepare_and_print(list_lfw(source, lists, allow_missing=allow_missing), output, "LFW")
 
@@ -69,7 +69,7 @@ def prepare_celeba(
     output: OutputOption = Path("stores/celeba"),
 ) -> None:
     """CelebA's aligned images in the official splits; an image in several sources is taken from the first."""
-    from facegender.datasets.celeba import list_celeba
+    from facegender.lab.datasets.celeba import list_celeba
 
     listing = list_celeba(sources or [], attributes, partition, identities=identities, squeezed=squeezed or [])
     _prepare_and_print(listing, output, "CelebA")
@@ -96,7 +96,7 @@ def prepare_imdb_wiki(
 
     Neither the set's authors nor the paper tell their thresholds; the defaults are those of most who use the set.
     """
-    from facegender.datasets.imdb_wiki import list_imdb_wiki
+    from facegender.lab.datasets.imdb_wiki import list_imdb_wiki
 
     listing = list_imdb_wiki(
         sources, labels, max_second_score=max_second_score, min_face_score=min_face_score, crops=crops
@@ -110,7 +110,7 @@ def prepare_utkface(
     output: OutputOption = Path("stores/utkface"),
 ) -> None:
     """UTKFace: age, gender and race from the file names; copies left out, contradicting ones altogether."""
-    from facegender.datasets.utkface import list_utkface
+    from facegender.lab.datasets.utkface import list_utkface
 
     _prepare_and_print(list_utkface(source), output)
 
@@ -126,7 +126,7 @@ def prepare_fairface(
     output: OutputOption = Path("stores/fairface"),
 ) -> None:
     """FairFace (padding 0.25), with age group and race; the authors' validation photos are the test split."""
-    from facegender.datasets.fairface import list_fairface
+    from facegender.lab.datasets.fairface import list_fairface
 
     _prepare_and_print(list_fairface(sources, labels), output)
 
@@ -138,7 +138,7 @@ def prepare_folder(
     output: NamedOutputOption = None,
 ) -> None:
     """Photos of your own in folders female and male, perhaps below train, validation and test."""
-    from facegender.datasets.folder import list_folder
+    from facegender.lab.datasets.folder import list_folder
 
     listing = list_folder(source, name or source.resolve().name.split(".")[0])
     _prepare_and_print(listing, output or Path("stores") / listing.name)
@@ -156,7 +156,7 @@ def prepare_manifest(
     output: NamedOutputOption = None,
 ) -> None:
     """Photos of your own, described by a CSV file."""
-    from facegender.datasets.manifest import list_manifest
+    from facegender.lab.datasets.manifest import list_manifest
 
     listing = list_manifest(source, name or source.resolve().name.split(".")[0], root)
     _prepare_and_print(listing, output or Path("stores") / listing.name)
@@ -164,7 +164,7 @@ def prepare_manifest(
 
 def _prepare_and_print(listing: Listing, output: Path, *table2_names: str) -> None:
     """Write the store; print its counts below those of the paper's Table 2, where that has the dataset."""
-    from facegender.datasets.listing import prepare as run
+    from facegender.lab.datasets.listing import prepare as run
     from facegender.progress import Bar
 
     with Bar("cropping") as bar:
@@ -173,8 +173,8 @@ def _prepare_and_print(listing: Listing, output: Path, *table2_names: str) -> No
 
 
 def _print_report(report: Preparation, output: Path, table2_names: Sequence[str]) -> None:
-    from facegender.datasets.listing import IN_STORE
-    from facegender.paper.published import table2
+    from facegender.lab.datasets.listing import IN_STORE
+    from facegender.lab.paper.published import table2
 
     done = " (already prepared)" if report.reused else ""
     table = Table(title=f"{report.name} in {output}{done}", title_justify="left")

@@ -36,10 +36,10 @@ def reproduce(
     if quick and full:
         raise typer.BadParameter("--quick and --full exclude each other.")
     require_training()
-    from facegender.paper import scale as scales
-    from facegender.paper.reproduce import reproduce as run
+    from facegender.lab.paper import scale as scales
+    from facegender.lab.paper.reproduce import reproduce as run
+    from facegender.lab.training.loop import Hardware, is_main_process
     from facegender.progress import Bar
-    from facegender.training.loop import Hardware, is_main_process
 
     scale = scales.quick() if quick else scales.full() if full else scales.standard()
     with Bar("cropping") as bar:

@@ -9,7 +9,7 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from facegender.errors import FacegenderError
-from facegender.inference.records import printable
+from facegender.formats.records import printable
 
 #: People read this one; records go to standard output so that they can be piped.
 stderr = Console(stderr=True, highlight=False)

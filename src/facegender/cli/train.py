@@ -46,16 +46,16 @@ def train(
     """Train one network. A run that was interrupted goes on after its last whole epoch."""
     import numpy as np
 
-    from facegender.datasets.store import open_store
     from facegender.errors import InputError
+    from facegender.lab.datasets.store import open_store
 
     require_training()
-    from facegender.evaluation.crossval import fold_examples
-    from facegender.evaluation.metrics import measure, p_male_from_logits
-    from facegender.training.loop import Examples, Hardware, is_main_process
-    from facegender.training.loop import train as run
-    from facegender.training.model import predict_logits
-    from facegender.training.recipe import load_recipe
+    from facegender.lab.evaluation.crossval import fold_examples
+    from facegender.lab.evaluation.metrics import measure, p_male_from_logits
+    from facegender.lab.training.loop import Examples, Hardware, is_main_process
+    from facegender.lab.training.loop import train as run
+    from facegender.lab.training.model import predict_logits
+    from facegender.lab.training.recipe import load_recipe
 
     settings = load_recipe(recipe, network=network, colour=colour, epochs=epochs, seed=seed, precision=precision)
     data = open_store(store)

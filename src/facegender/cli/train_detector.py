@@ -40,12 +40,12 @@ def train_detector(
     where it was interrupted.
     """
     require_training()
-    from facegender.detection.export import NAME, export_detector
-    from facegender.detection.loop import train_detector as run
-    from facegender.detection.photos import label_photos, open_photos
-    from facegender.detection.recipe import load_detector_recipe
-    from facegender.detection.teacher import Teacher
-    from facegender.training.loop import Hardware
+    from facegender.lab.detection.export import NAME, export_detector
+    from facegender.lab.detection.loop import train_detector as run
+    from facegender.lab.detection.photos import label_photos, open_photos
+    from facegender.lab.detection.recipe import load_detector_recipe
+    from facegender.lab.detection.teacher import Teacher
+    from facegender.lab.training.loop import Hardware
 
     settings = load_detector_recipe(recipe, steps=steps, seed=seed, precision=precision)
     yunet = Teacher(teacher)

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from facegender.cli.photos import Destination, status
 from facegender.cli.root import say
+from facegender.formats.records import TIMELINE, TRACKS, Record
+from facegender.formats.writers import FileFormat, Writer
 from facegender.inference.annotate import PictureNames
 from facegender.inference.parts import Output
-from facegender.inference.records import TIMELINE, TRACKS, Record
 from facegender.inference.stage import Settings
-from facegender.inference.writers import FileFormat, Writer
 from facegender.progress import Bar
 from facegender.video.analyze import VideoAnalyzer
 from facegender.video.frames import VIDEO_SUFFIXES

@@ -31,8 +31,8 @@ from facegender.faces.types import (
     Prediction,
 )
 from facegender.inference.pipeline import Photo
-from facegender.inference.sources import MAX_BYTES, read
 from facegender.inference.stage import Task
+from facegender.sources import MAX_BYTES, read
 
 try:
     import httpx

@@ -1,1 +1,1 @@
-"""From a photo file to aligned 64x64 crops: decode, detect, align."""
+"""What a face is, and from a photo file to aligned 64x64 crops: NumPy, OpenCV and Pillow only."""

@@ -13,8 +13,8 @@ from typing import IO
 
 import numpy as np
 
-from facegender.inference.records import Schema, printable
-from facegender.inference.writers import FileFormat, require_pyarrow
+from facegender.formats.records import Schema, printable
+from facegender.formats.writers import FileFormat, require_pyarrow
 
 
 class Names:

@@ -24,9 +24,8 @@ from typing import IO, Any, Self
 
 from facegender.errors import FacegenderError, InputError, OutputError
 from facegender.files import atomic_file
-from facegender.inference.names import Names, names_in
-from facegender.inference.records import Record, Schema
-from facegender.inference.writers import (
+from facegender.formats.records import Record, Schema
+from facegender.formats.writers import (
     FileFormat,
     ParquetWriter,
     SqliteWriter,
@@ -34,6 +33,7 @@ from facegender.inference.writers import (
     Writer,
     require_pyarrow,
 )
+from facegender.inference.names import Names, names_in
 
 #: A part is written at so many records, or after so many seconds.
 PART_RECORDS = 512

@@ -12,9 +12,9 @@ import numpy as np
 from facegender.errors import InputError, PhotoReadError
 from facegender.faces.align import crop_faces
 from facegender.faces.decode import DEFAULT_MAX_PIXELS, decode_reduced
-from facegender.faces.detect import FaceDetector, OnnxDetector
 from facegender.faces.types import CROP_SIZE, Crops, Face, FaceResult, Image, PhotoError, PhotoResult, Picture
 from facegender.inference.classifier import GenderClassifier
+from facegender.inference.detector import FaceDetector, OnnxDetector
 
 #: A path, the bytes of a file, or an image: uint8, H x W x 3, RGB.
 Photo: TypeAlias = str | Path | bytes | Image

@@ -9,25 +9,30 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Protocol
 
 import PIL.Image
 
 from facegender.errors import FacegenderError, PhotoReadError
 from facegender.faces.align import crop_faces
 from facegender.faces.decode import DEFAULT_MAX_PIXELS, UNNAMED, decode_reduced
-from facegender.faces.detect import FaceDetector, OnnxDetector, YuNetDetector
 from facegender.faces.types import Image, PhotoError, PhotoResult, Picture
 from facegender.files import atomic_file
 from facegender.inference.annotate import ANNOTATED_SUFFIX, save_annotated
 from facegender.inference.classifier import GenderClassifier
+from facegender.inference.detector import FaceDetector, OnnxDetector
 from facegender.inference.pipeline import FaceAnalyzer
-from facegender.inference.sources import Source, is_remote, read
+from facegender.sources import Source, is_remote, read
 
 #: What the name of a face's crop ends in.
 CROP_SUFFIX = re.compile(r"\.face\d+\.png$")
 
-DetectorKind = Literal["builtin", "yunet"]
+
+class MakeDetector(Protocol):
+    """Opens a detector that is not of the package's kind: a class or function that pickle can send to any process."""
+
+    def __call__(self, model: str, *, min_face: int | None, min_score: float | None) -> FaceDetector:
+        """The detector in a file."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +41,15 @@ class Settings:
 
     Attributes:
         model, device, min_face, min_score, max_pixels, max_error, min_confidence: as for `FaceAnalyzer`.
-        detector: the package's, or YuNet.
-        detector_model: file of the detector; YuNet needs one.
+        detector: its name, to be noted beside the results.
+        detector_model: its file; None takes the package's.
+        make_detector: how the file is opened; None takes it for one of the package's kind.
     """
 
     model: str
-    detector: DetectorKind = "builtin"
+    detector: str = "builtin"
     detector_model: str | None = None
+    make_detector: MakeDetector | None = None
     device: str = "cpu"
     min_face: int | None = None
     min_score: float | None = None
@@ -52,8 +59,8 @@ class Settings:
 
     def finder(self, threads: int | None = None) -> FaceDetector:
         """The face detector; errors as for `FaceAnalyzer`."""
-        if self.detector == "yunet":
-            return YuNetDetector(self.detector_model or "", min_face=self.min_face, min_score=self.min_score)
+        if self.make_detector is not None:
+            return self.make_detector(self.detector_model or "", min_face=self.min_face, min_score=self.min_score)
         return OnnxDetector(
             self.detector_model, min_face=self.min_face, min_score=self.min_score, device=self.device, threads=threads
         )

@@ -16,9 +16,17 @@ from typing import Any
 
 from facegender import weights
 from facegender.errors import OutputError
-from facegender.faces import cells, detect, pyramid, types
+from facegender.faces import cells, pyramid, types
 from facegender.faces.decode import DEFAULT_MAX_PIXELS
 from facegender.files import atomic_folder
+from facegender.inference.detector import (
+    BLENDED,
+    FILLED_UP_TO,
+    LONGEST_SIDE,
+    PARTS_OF_PIXEL,
+    SAME_FACE,
+    USUAL_SCALE,
+)
 from facegender.weights.cards import DEFAULT_MAX_ERROR
 
 _STATIC = Path(__file__).parent / "static"
@@ -118,12 +126,12 @@ def _models() -> dict[str, Any]:
     card = weights.load_detector_card()
     detector = asdict(card) | {
         "file": f"models/{weights.detector_path().name}",
-        "usual_scale": detect.USUAL_SCALE,
-        "longest_side": detect.LONGEST_SIDE,
-        "filled_up_to": detect.FILLED_UP_TO,
-        "same_face": detect.SAME_FACE,
-        "blended": detect.BLENDED,
-        "parts_of_pixel": detect.PARTS_OF_PIXEL,
+        "usual_scale": USUAL_SCALE,
+        "longest_side": LONGEST_SIDE,
+        "filled_up_to": FILLED_UP_TO,
+        "same_face": SAME_FACE,
+        "blended": BLENDED,
+        "parts_of_pixel": PARTS_OF_PIXEL,
         "strides": cells.STRIDES,
         "multiple": cells.MULTIPLE,
         "step": pyramid.STEP,

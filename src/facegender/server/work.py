@@ -19,9 +19,9 @@ from facegender.faces.decode import decode
 from facegender.faces.types import CROP_SIZE, Crops, PhotoError, PhotoResult
 from facegender.inference import stage
 from facegender.inference.classifier import GenderClassifier
-from facegender.inference.sources.source import Held
 from facegender.inference.stage import PhotoStage, Settings
 from facegender.inference.workers import Pool
+from facegender.sources.source import Held
 
 #: Crops that are one task at most.
 TASK_CROPS = 256

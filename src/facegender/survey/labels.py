@@ -10,9 +10,9 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from facegender.datasets.tables import read_table
 from facegender.errors import DatasetError, InputError
 from facegender.survey.results import Collection
+from facegender.tables import read_table
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
 

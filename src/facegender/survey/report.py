@@ -11,8 +11,8 @@ from pathlib import Path
 
 from matplotlib.ticker import MaxNLocator
 
-from facegender.evaluation.plots import new_figure, plain, save_figure
 from facegender.files import atomic_file
+from facegender.plots import new_figure, plain, save_figure
 from facegender.report import Section, picture, table, write_report
 from facegender.survey.outcome import Estimate, Survey, Unit
 

@@ -13,9 +13,9 @@ import numpy as np
 
 from facegender.errors import InputError, VideoReadError
 from facegender.faces.align import crop_faces
-from facegender.faces.detect import LARGEST_SCALE, FaceDetector, OnnxDetector
 from facegender.faces.types import PhotoError, Prediction
 from facegender.inference.classifier import GenderClassifier
+from facegender.inference.detector import LARGEST_SCALE, FaceDetector, OnnxDetector
 from facegender.machine import usable_cores
 from facegender.video.answer import combined
 from facegender.video.frames import DEFAULT_FPS, Frame, Progress, Video

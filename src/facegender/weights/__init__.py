@@ -2,7 +2,7 @@
 
 A classifier takes ``crops``, uint8 N x 64 x 64 x 3 RGB, and gives ``p_male``, float32 N, calibrated. The
 face detector takes ``images``, uint8 N x H x W x 3 RGB with H and W multiples of 32, and gives ``cells``
-(`facegender.faces.detect.OnnxDetector` says what they hold). Normalisation and calibration lie inside the graphs.
+(`facegender.inference.detector.OnnxDetector` says what they hold). Normalisation and calibration lie inside the graphs.
 
 Classifiers elsewhere may also be OpenVINO's: ``NAME.xml`` and ``NAME.bin``, with the same card.
 """

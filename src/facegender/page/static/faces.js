@@ -1,4 +1,4 @@
-// Where the faces are: the way around the detector's network, as facegender.faces.detect, .pyramid and .cells have it.
+// Where the faces are: the way around the detector's network, as facegender.inference.detector and facegender.faces have it.
 // All numbers come from models.json, where Python writes its own.
 
 import { resized, rgb, round, shrunk } from "./pixels.js";

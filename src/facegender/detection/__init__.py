@@ -1,1 +1,0 @@
-"""How the face detector is taught, trained and measured; finding faces in photos is `facegender.faces.detect`."""

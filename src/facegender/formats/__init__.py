@@ -1,0 +1,1 @@
+"""How records are written: JSON lines, CSV, Parquet, SQLite, and tables for people."""

@@ -1,0 +1,205 @@
+"""Where the faces are."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from facegender.errors import InputError, WeightsError
+from facegender.faces.cells import MULTIPLE, FaceRows, overlaps, read_cells
+from facegender.faces.pyramid import Tile, tiles
+from facegender.faces.types import Face, Image, Landmarks, Picture
+from facegender.inference.runtime import Session
+from facegender.weights import detector_path, load_detector_card
+
+#: Unless a smallest face is asked for, larger photos are shrunk to this many pixels on their longest side.
+LONGEST_SIDE = 1280
+#: Unless a smallest face is asked for, smaller photos are enlarged this much: small faces are found better so, and a
+#: small photo still takes milliseconds (results/detector.csv).
+USUAL_SCALE = 1.5
+#: Photos that are smaller than this once they are enlarged may be filled up: it costs little there.
+FILLED_UP_TO = 256
+#: Photos are enlarged at most this much: beyond, faces have nothing to be found by.
+LARGEST_SCALE = 2.0
+
+#: Of two boxes that overlap more (intersection over union), the one with the lower score goes.
+SAME_FACE = 0.4
+#: The places of boxes that overlap at least this much are averaged.
+BLENDED = 0.5
+#: Landmarks are rounded to so many parts of a pixel. The last bits of the network's arithmetic differ from one
+#: processor and runtime to the next; unrounded, they would change pixels of the crop, and so the classifier's answer.
+PARTS_OF_PIXEL = 32
+#: Images go through the network together up to this many pixels: with more, its features leave the cache, and each
+#: image takes longer.
+_BATCH_PIXELS = 300_000
+_BATCH_IMAGES = 16
+
+
+class FaceDetector(Protocol):
+    """Anything that finds faces in photos."""
+
+    def detect(self, pictures: Sequence[Picture]) -> list[list[Face]]:
+        """Find the faces of each photo, largest first, in pixels of the full photo."""
+        ...
+
+    def scale(self, width: int, height: int) -> float:
+        """How large a photo of this size is looked at, in pixels per pixel; so many are worth decoding."""
+        ...
+
+
+class PyramidDetector(ABC):
+    """The way around any network that finds faces of a limited range of sizes: scale, pyramid, tiles, merging.
+
+    Args:
+        reliable: side in pixels from which the network finds faces reliably.
+        min_face: side in pixels of the photo of the smallest face to be found. None: the photo is enlarged to
+            `USUAL_SCALE` or a little less, but to no more than `LONGEST_SIDE`, and shrunk to that if it is larger.
+        min_score: faces scored below it are dropped.
+
+    Raises:
+        InputError: a number out of range.
+    """
+
+    def __init__(self, reliable: float, min_face: int | None, min_score: float) -> None:
+        if min_face is not None and min_face < 1:
+            raise InputError(f"the smallest face must be at least 1 pixel, not {min_face}")
+        if not 0 < min_score <= 1:
+            raise InputError(f"the least score must lie in (0, 1], not {min_score}")
+        self.reliable, self.min_face, self.min_score = reliable, min_face, min_score
+
+    def detect(self, pictures: Sequence[Picture]) -> list[list[Face]]:
+        """Find the faces of each photo, largest first, in pixels of the full photo."""
+        found: list[list[FaceRows]] = [[] for _ in pictures]
+        every = (
+            tile
+            for number, picture in enumerate(pictures)
+            for tile in tiles(number, picture, self.scale(picture.width, picture.height))
+        )
+        for batch in _batches(every):
+            for tile, rows in zip(batch, self.look([tile.image for tile in batch]), strict=True):
+                found[tile.picture].append(tile.to_photo(rows))
+        return [_faces(np.concatenate(rows)) for rows in found]
+
+    def scale(self, width: int, height: int) -> float:
+        """How large a photo of this size is looked at, in pixels per pixel of the full photo.
+
+        The smallest face that is found reliably has `reliable` pixels a side after it.
+        """
+        if self.min_face is None:
+            longest = max(width, height)
+            side = min(USUAL_SCALE * longest, LONGEST_SIDE)
+            # The network would fill it up to a multiple of its own, and the filling costs as much as the photo.
+            return (side if side < FILLED_UP_TO else side // MULTIPLE * MULTIPLE) / longest
+        return min(self.reliable / self.min_face, LARGEST_SCALE)
+
+    @abstractmethod
+    def look(self, images: Sequence[Image]) -> list[FaceRows]:
+        """What the network finds in images as they are, `min_score` and above; one face may come several times.
+
+        Args:
+            images: uint8, H x W x 3, RGB, all of sizes that `padded` takes to the same.
+        """
+
+
+class OnnxDetector(PyramidDetector):
+    """The detector in the package, or another that speaks the same way (`facegender.faces.cells`).
+
+    Args:
+        model: an ``.onnx`` file with its card beside it; None takes the package's.
+        min_face, min_score: as for `PyramidDetector`; None takes the card's score.
+        device: ``cpu``, ``cuda`` or ``auto``.
+        threads: CPU threads; None takes all cores.
+
+    Raises:
+        WeightsError: a file that is no such detector, or not what its card says.
+        InputError: no such device, or a number out of range.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | None = None,
+        *,
+        min_face: int | None = None,
+        min_score: float | None = None,
+        device: str = "cpu",
+        threads: int | None = None,
+    ) -> None:
+        self.card = load_detector_card(model)
+        super().__init__(self.card.smallest_face, min_face, self.card.min_score if min_score is None else min_score)
+        path = detector_path(model)
+        self._path, self._session = path, Session(path, device, threads)
+        kind, shape, outputs = self._session.signature
+        any_size = len(shape) == 4 and shape[3] == 3 and not any(isinstance(side, int) for side in shape[:3])
+        if kind != "tensor(uint8)" or not any_size or outputs != 1:
+            raise WeightsError(
+                f"{path} takes {kind} {shape} and gives {outputs} outputs: no detector of uint8 N x H x W x 3 images"
+            )
+
+    def look(self, images: Sequence[Image]) -> list[FaceRows]:
+        """What the network finds in images of one padded size; WeightsError where its answer makes no sense."""
+        width, height = padded(images[0])
+        batch = np.empty((len(images), height, width, 3), np.uint8)
+        for place, image in zip(batch, images, strict=True):
+            rows, columns = image.shape[:2]
+            place[:rows, :columns], place[rows:], place[:rows, columns:] = image, 0, 0
+        try:
+            return [read_cells(cells, height, width, self.min_score) for cells in self._session.run(batch)]
+        except ValueError as error:
+            raise WeightsError(f"{self._path} gives no faces but {error}") from error
+
+
+def padded(image: Image) -> tuple[int, int]:
+    """Width and height of an image once it is filled up for the network."""
+    height, width = (-(-side // MULTIPLE) * MULTIPLE for side in image.shape[:2])
+    return width, height
+
+
+def _batches(every: Iterator[Tile]) -> Iterator[list[Tile]]:
+    """Tiles of one padded size together, as many as there should be at once."""
+    waiting: dict[tuple[int, int], list[Tile]] = {}
+    for tile in every:
+        size = padded(tile.image)
+        batch = waiting.setdefault(size, [])
+        batch.append(tile)
+        if len(batch) == _BATCH_IMAGES or (len(batch) + 1) * size[0] * size[1] > _BATCH_PIXELS:
+            yield waiting.pop(size)
+    yield from waiting.values()
+
+
+def _faces(rows: FaceRows) -> list[Face]:
+    """Each face once, largest first."""
+    if not len(rows):
+        return []
+    points = rows[:, 4:14].reshape(-1, 5, 2)
+    # A crop cannot be cut where the landmarks are all one point.
+    sound = np.isfinite(rows).all(1) & (rows[:, 2:4] > 0).all(1) & (np.ptp(points, axis=1) > 0).any(1)
+    rows = rows[sound]
+    # The least score has been passed already.
+    kept = cv2.dnn.NMSBoxes(rows[:, :4].tolist(), rows[:, 14].tolist(), 0.0, SAME_FACE)
+    faces = [
+        Face(box=(x, y, width, height), landmarks=_points(places), score=min(max(score, 0.0), 1.0))
+        for x, y, width, height, *places, score in (_blended(rows[index], rows).tolist() for index in kept)
+    ]
+    return sorted(faces, key=lambda face: (face.box[2] * face.box[3], face.score), reverse=True)
+
+
+def _blended(row: FaceRows, rows: FaceRows) -> FaceRows:
+    """A row with place and landmarks averaged over all that speak of the same face; steadier than any one of them.
+
+    V. Bazarevsky et al., "BlazeFace", arXiv:1907.05047, 2019, section 3.4.
+    """
+    same = rows[overlaps(row[:4], rows[:, :4]) >= BLENDED]
+    weights = same[:, 14:] ** 2
+    places = (same[:, :14] * weights).sum(0) / weights.sum()
+    places[4:] = np.rint(places[4:] * PARTS_OF_PIXEL) / PARTS_OF_PIXEL
+    return np.append(places, row[14])
+
+
+def _points(values: list[float]) -> Landmarks:
+    one, two, three, four, five = zip(values[::2], values[1::2], strict=True)
+    return one, two, three, four, five

@@ -1,0 +1,233 @@
+"""A network made ready to run in PyTorch, ONNX Runtime or OpenVINO, on a device and at a precision."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Any, Protocol, TypeAlias
+
+import numpy.typing as npt
+import torch
+
+from facegender.errors import FacegenderError
+from facegender.inference.runtime import Session
+from facegender.lab.benchmark.subjects import Subject
+from facegender.machine import cpu_flags
+
+RUNTIMES = ("onnxruntime", "openvino", "torch")
+PRECISIONS = ("fp32", "bf16", "fp16", "int8")
+
+#: Runs one batch of inputs; returns when the answers are in the host's memory.
+Call: TypeAlias = Callable[[npt.NDArray[Any]], object]
+
+#: Any of these computes bfloat16 products in hardware (x86: AVX-512, AMX, AVX; ARM).
+_BF16_FLAGS = {"avx512_bf16", "amx_bf16", "avx_ne_convert", "bf16"}
+#: OpenVINO's words for what we call a precision, and for the types that such a network computes in.
+_OPENVINO = {
+    "fp32": ("FP32", "f32", ("f32",)),
+    "bf16": ("BF16", "bf16", ("bf16",)),
+    "fp16": ("FP16", "f16", ("f16",)),
+    "int8": ("INT8", None, ("u8", "i8")),
+}
+
+
+class Unavailable(Exception):  # noqa: N818  (a reason that is reported, not an error)
+    """This network cannot run here in this way; the message says why."""
+
+
+class Engine(Protocol):
+    """A network in a runtime."""
+
+    device: str
+
+    def calls(self, batch: int) -> list[Call]:
+        """One function a stream, which may run at the same time as the others; each takes batches of that size."""
+
+
+def installed(runtime: str) -> bool:
+    """Whether a runtime can be imported."""
+    return find_spec(runtime) is not None
+
+
+def devices_of(runtime: str) -> list[str]:
+    """What an installed runtime finds here, in lower case; OpenVINO's ``auto`` where it has a choice."""
+    if runtime == "torch":
+        return ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+    if runtime == "onnxruntime":
+        import onnxruntime
+
+        return ["cpu", "cuda"] if "CUDAExecutionProvider" in onnxruntime.get_available_providers() else ["cpu"]
+    import openvino
+
+    found = [name.lower() for name in openvino.Core().available_devices]
+    return [*found, "auto"] if len(found) > 1 else found
+
+
+def start(
+    runtime: str,
+    subject: Subject,
+    device: str,
+    precision: str,
+    streams: int,
+    threads: int,
+    quantized: Callable[[], bytes],
+) -> Engine:
+    """The subject in a runtime.
+
+    Args:
+        runtime: of `RUNTIMES`, installed.
+        subject: the network.
+        device: of `devices_of(runtime)`, or ``auto`` in OpenVINO.
+        precision: of `PRECISIONS`.
+        streams: how many calls will run at once.
+        threads: CPU threads that all streams share.
+        quantized: gives the subject in int8, as an ONNX model.
+
+    Raises:
+        Unavailable: the runtime or the device does not compute at that precision, or cannot take the network.
+    """
+    if runtime == "torch":
+        return _Torch(subject, device, precision)
+    if subject.in_int8:
+        if precision != "int8":
+            raise Unavailable("the file is quantised already: it runs in int8 only")
+        quantized = lambda: subject.onnx  # noqa: E731
+    try:
+        if runtime == "onnxruntime":
+            return _OnnxRuntime(subject, device, precision, streams, threads, quantized)
+        return _OpenVino(subject, device, precision, streams, threads, quantized)
+    except FacegenderError as error:
+        raise Unavailable(str(error)) from error
+
+
+class _Torch:
+    """PyTorch eager. Crops start in the host's memory and logits end there, so a call waits for the GPU."""
+
+    def __init__(self, subject: Subject, device: str, precision: str) -> None:
+        if subject.classifier is None:
+            raise Unavailable("an ONNX file does not run in PyTorch")
+        if precision == "int8":
+            raise Unavailable("PyTorch eager is timed in floating point only")
+        if precision == "fp16" and device == "cpu":
+            raise Unavailable("float16 is for GPUs")
+        if precision == "bf16" and device == "cpu" and not _BF16_FLAGS & cpu_flags():
+            raise Unavailable("the processor has no bfloat16 instructions: it would be emulated")
+        self.device = device
+        self._dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
+        # A copy only where it has to move, so that the CPU's stays for other precisions and exports.
+        self._classifier = subject.classifier if device == "cpu" else _moved(subject, device)
+
+    def calls(self, batch: int) -> list[Call]:
+        """One call; the batch does not matter."""
+        return [self._run]
+
+    @torch.inference_mode()
+    def _run(self, batch: npt.NDArray[Any]) -> object:
+        crops = torch.from_numpy(batch).to(self.device)
+        if self._dtype is None:
+            return self._classifier(crops).cpu()
+        with torch.autocast(self.device, self._dtype):
+            return self._classifier(crops).cpu()
+
+
+class _OnnxRuntime:
+    """ONNX Runtime. One session serves all streams: a call computes on the thread that makes it and on helpers."""
+
+    def __init__(
+        self,
+        subject: Subject,
+        device: str,
+        precision: str,
+        streams: int,
+        threads: int,
+        quantized: Callable[[], bytes],
+    ) -> None:
+        if device == "cpu" and precision in ("bf16", "fp16"):
+            raise Unavailable("ONNX Runtime's CPU kernels compute these networks in float32 or int8 only")
+        if device == "cuda" and precision in ("bf16", "int8"):
+            raise Unavailable("ONNX Runtime's CUDA kernels compute these networks in float32 or float16 only")
+        self.device = device
+        self._streams = streams
+        model = quantized() if precision == "int8" else subject.onnx
+        self._session = Session(_half(model) if precision == "fp16" else model, device, max(1, threads // streams))
+
+    def calls(self, batch: int) -> list[Call]:
+        """One call a stream; the batch does not matter."""
+        return [self._session.run] * self._streams
+
+
+class _OpenVino:
+    """OpenVINO, compiled for one batch size: NPUs take no others, and other devices plan memory better."""
+
+    def __init__(
+        self,
+        subject: Subject,
+        device: str,
+        precision: str,
+        streams: int,
+        threads: int,
+        quantized: Callable[[], bytes],
+    ) -> None:
+        import openvino
+
+        self._core = openvino.Core()
+        self._wanted = device.upper()
+        capability, hint, self._types = _OPENVINO[precision]
+        if capability not in self._core.get_property(self._wanted, "OPTIMIZATION_CAPABILITIES"):
+            raise Unavailable(f"OpenVINO's {self._wanted} does not compute in {capability} here")
+        self._model = quantized() if precision == "int8" else subject.onnx
+        self._streams = streams
+        self._settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY" if streams == 1 else "THROUGHPUT"}
+        if self._wanted == "CPU":
+            self._settings |= {"NUM_STREAMS": streams, "INFERENCE_NUM_THREADS": threads}
+        if self._wanted == "AUTO":  # otherwise the CPU answers until the other device is ready
+            self._settings["ENABLE_STARTUP_FALLBACK"] = False
+        if hint is not None:
+            self._settings["INFERENCE_PRECISION_HINT"] = hint
+        self.device = device
+
+    def calls(self, batch: int) -> list[Call]:
+        """One call a stream, compiled for the batch."""
+        try:
+            model = self._core.read_model(self._model)
+            model.reshape([batch, *(side.get_length() for side in list(model.input(0).partial_shape)[1:])])
+            compiled = self._core.compile_model(model, self._wanted, self._settings)
+        except RuntimeError as error:  # a driver's refusal; the last line of many says it
+            raise Unavailable(f"OpenVINO: {str(error).strip().splitlines()[-1]}") from error
+        if self._wanted == "AUTO":
+            self.device = f"auto ({', '.join(compiled.get_property('EXECUTION_DEVICES')).lower()})"
+        self._check(compiled)
+        return [_openvino_call(compiled.create_infer_request()) for _ in range(self._streams)]
+
+    def _check(self, compiled: Any) -> None:
+        """Refuse a network whose multiplications were given another type than was asked for."""
+        layers = (node.get_rt_info() for node in compiled.get_runtime_model().get_ops())
+        ran = Counter(
+            layer["runtimePrecision"].value.lower()
+            for layer in layers
+            if layer["layerType"].value.lower() in ("convolution", "fullyconnected", "fully_connected")
+        )
+        if ran and ran.most_common(1)[0][0] not in self._types:
+            raise Unavailable(f"OpenVINO's {self._wanted} computed in {ran.most_common(1)[0][0]} instead")
+
+
+def _openvino_call(request: Any) -> Call:
+    return lambda batch: request.infer({0: batch}, share_inputs=True)
+
+
+def _moved(subject: Subject, device: str) -> torch.nn.Module:
+    from copy import deepcopy
+
+    return deepcopy(subject.classifier).to(device)  # type: ignore[union-attr]
+
+
+def _half(model: bytes) -> bytes:
+    """The model with float16 weights and arithmetic."""
+    import onnx
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    logging.getLogger("onnxruntime.transformers").setLevel(logging.ERROR)
+    converted: bytes = convert_float_to_float16(onnx.load_from_string(model), keep_io_types=True).SerializeToString()
+    return converted

@@ -1,0 +1,141 @@
+"""Interleaved rounds: every cell is timed once a round, in turn, so that a busy machine disturbs all alike."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from facegender.lab.benchmark.runtimes import Call
+from facegender.lab.benchmark.subjects import Subject
+
+#: Side of the square matrices whose product is the ceiling: large enough to fill the cores, small enough for a round.
+_MATRIX = 1024
+#: A cell is timed so often even where its calls are long.
+_LEAST_ROUNDS = 3
+
+
+@dataclass
+class Cell:
+    """What is timed, and the times so far.
+
+    Attributes:
+        subject: the network.
+        runtime, device, precision: how it runs.
+        batch: crops a call.
+        streams: one function and its batches for each call that runs at the same time.
+        typical: seconds of one call, as the warm-up found it.
+        calls: seconds of every call of every stream.
+        per_image: by round, elapsed seconds over images, of all streams together.
+        images: how many were classified.
+    """
+
+    subject: Subject
+    runtime: str
+    device: str
+    precision: str
+    batch: int
+    streams: Sequence[tuple[Call, Batches]]
+    typical: float
+    calls: list[float] = field(default_factory=list)
+    per_image: dict[int, float] = field(default_factory=dict)
+    images: int = 0
+
+    @property
+    def spent(self) -> float:
+        """Seconds that this cell was timed for."""
+        return sum(self.calls) / len(self.streams)
+
+
+class Batches:
+    """Endless batches of `size`, one after the other through the inputs, and again from the first."""
+
+    def __init__(self, inputs: npt.NDArray[Any], size: int, start: int = 0) -> None:
+        self._inputs = inputs if len(inputs) >= size else np.resize(inputs, (size, *inputs.shape[1:]))
+        self._size = size
+        self._next = start
+
+    def take(self) -> npt.NDArray[Any]:
+        """The next one, a view."""
+        begin = self._next % (len(self._inputs) // self._size) * self._size
+        self._next += 1
+        return self._inputs[begin : begin + self._size]
+
+
+def warm_up(streams: Sequence[tuple[Call, Batches]], seconds: float) -> float:
+    """Call every stream, then the first one for at most `seconds`; seconds of the quickest of these calls."""
+    for call, batches in streams:
+        call(batches.take())
+    call, batches = streams[0]
+    return min(_repeat(call, batches, time.perf_counter() + seconds))
+
+
+def time_round(number: int, cells: Sequence[Cell], slot: float, seconds: float) -> Iterator[None]:
+    """Time every cell once; yields after each.
+
+    Args:
+        number: of the round.
+        cells: warmed up.
+        slot: seconds for one cell in this round; one call is made in any case.
+        seconds: for one cell in all rounds together; a cell that would go over is left alone after three rounds.
+    """
+    for cell in cells:
+        if cell.spent + cell.typical <= seconds or len(cell.per_image) < _LEAST_ROUNDS:
+            _time_cell(number, cell, slot)
+        yield
+
+
+def matmul_rate(slot: float) -> float:
+    """Multiply-accumulates a second of a float32 matrix product on PyTorch's threads, timed for `slot` seconds."""
+    one, other = _matrices()
+    torch.mm(one, other)
+    count, started = 0, time.perf_counter()
+    while count == 0 or time.perf_counter() < started + slot:
+        torch.mm(one, other)
+        count += 1
+    return count * _MATRIX**3 / (time.perf_counter() - started)
+
+
+@cache
+def _matrices() -> tuple[Tensor, Tensor]:
+    return torch.rand(_MATRIX, _MATRIX), torch.rand(_MATRIX, _MATRIX)
+
+
+def _time_cell(number: int, cell: Cell, slot: float) -> None:
+    if cell.typical < slot:
+        # The cells before have emptied the caches, and their threads may still spin; a long call does not mind.
+        call, batches = cell.streams[0]
+        call(batches.take())
+    with ThreadPoolExecutor(len(cell.streams)) as pool:
+        started = time.perf_counter()
+        if len(cell.streams) == 1:
+            times = [_repeat(*cell.streams[0], started + slot)]
+        else:
+            running = [pool.submit(_repeat, *stream, started + slot) for stream in cell.streams]
+            times = [stream.result() for stream in running]
+        elapsed = time.perf_counter() - started
+    images = cell.batch * sum(map(len, times))
+    for stream_times in times:
+        cell.calls += stream_times
+    cell.per_image[number] = elapsed / images
+    cell.images += images
+
+
+def _repeat(call: Call, batches: Batches, until: float) -> list[float]:
+    """Call until the time is over, once at least; seconds of every call."""
+    times: list[float] = []
+    before = time.perf_counter()
+    while not times or before < until:
+        call(batches.take())
+        after = time.perf_counter()
+        times.append(after - before)
+        before = after
+    return times

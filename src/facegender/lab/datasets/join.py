@@ -1,0 +1,109 @@
+"""Several prepared stores as one to train on, without the faces that would give a test away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from facegender.errors import InputError
+from facegender.lab.datasets.store import Split, Store, Table, create_store
+from facegender.progress import track
+
+#: Each split may not show what a later one asks.
+_ORDER: tuple[Split, ...] = ("train", "validation", "test")
+
+
+class FaceInTwoPlaces(Protocol):
+    """A face of one group that has its like in another, as `facegender.lab.evaluation.leaks.Leak`."""
+
+    @property
+    def store(self) -> str: ...
+    @property
+    def split(self) -> str: ...
+    @property
+    def image(self) -> str: ...
+    @property
+    def other_store(self) -> str: ...
+    @property
+    def other_split(self) -> str: ...
+
+
+def join_stores(
+    stores: Mapping[str, Store], tests: Iterable[str], leaks: Iterable[FaceInTwoPlaces], output: Path
+) -> dict[str, dict[str, int]]:
+    """Write the train and validation crops of several stores as one store.
+
+    A train crop that has its like among any validation or test crops is left out, as is a validation crop that has
+    its like among test crops. Images are named ``STORE/IMAGE``; the test splits stay where they are.
+
+    Args:
+        stores: by name.
+        tests: names of those that are tests as a whole: none of their crops is taken.
+        leaks: what of these stores stands in two places.
+        output: folder of the joined store, which is called ``NAME+NAME``.
+
+    Returns:
+        for each store taken: how many train and validation crops it gave, and how many were left out.
+
+    Raises:
+        InputError: nothing to join, unknown tests, or stores that were cropped differently.
+        OutputError: `output` cannot be written.
+    """
+    tests = set(tests)
+    if unknown := tests - set(stores):
+        raise InputError(f"{', '.join(sorted(unknown))} is none of the stores", remedy=f"one of {', '.join(stores)}")
+    taken = {name: store for name, store in stores.items() if name not in tests}
+    if not taken:
+        raise InputError("every store is a test: there is nothing to join")
+    first, *others = taken.values()
+    for store in others:
+        if dict(store.alignment) != dict(first.alignment):
+            raise InputError(
+                f"{store.name} and {first.name} were cropped differently", remedy="prepare both anew, in the same way"
+            )
+    unwanted: set[tuple[str, str]] = set()
+    for leak in leaks:
+        other = "test" if leak.other_store in tests else leak.other_split
+        if _ORDER.index(_split(other)) > _ORDER.index(_split(leak.split)):
+            unwanted.add((leak.store, leak.image))
+
+    rows: list[tuple[Store, int]] = []
+    counts: dict[str, dict[str, int]] = {}
+    for name, store in taken.items():
+        count = counts[name] = {"train": 0, "validation": 0, "left out": 0}
+        for row, (image, split) in enumerate(zip(store.images, store.splits, strict=True)):
+            if split == "test":
+                continue
+            if (name, image) in unwanted:
+                count["left out"] += 1
+                continue
+            count[split] += 1
+            rows.append((store, row))
+    columns = sorted({key for store in taken.values() for key in store.attributes})
+    table = Table(
+        images=[f"{store.name}/{store.images[row]}" for store, row in rows],
+        identities=[f"{store.name}/{who}" if (who := store.identities[row]) else "" for store, row in rows],
+        labels=np.array([store.labels[row] for store, row in rows], np.int64),
+        splits=[_split(store.splits[row]) for store, row in rows],
+        folds={},
+        attributes={
+            "store": [store.name for store, _ in rows],
+            **{
+                key: [store.attributes[key][row] if key in store.attributes else "" for store, row in rows]
+                for key in columns
+            },
+        },
+        rows=np.arange(len(rows)),
+    )
+    with create_store(output, len(rows)) as writer:
+        for place, (store, row) in enumerate(track(rows, "joining")):
+            writer.put(place, store.crops[row])
+        writer.finish("+".join(taken), table, first.alignment, {"joined": counts})
+    return counts
+
+
+def _split(name: str) -> Split:
+    return next(split for split in _ORDER if split == name)

@@ -1,0 +1,114 @@
+"""Photos of one's own, described by a CSV file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+from facegender.errors import DatasetError
+from facegender.lab.datasets.folder import SPLIT_WORDS
+from facegender.lab.datasets.listing import FACE_SIZE, Entry, Listing, Source
+from facegender.lab.datasets.source import image_paths
+from facegender.lab.datasets.splits import hashed_splits
+from facegender.lab.datasets.store import Split
+from facegender.tables import digest, read_table
+
+_LABELS = {"female": 0, "f": 0, "male": 1, "m": 1}
+
+#: Columns with a meaning; any other is an attribute.
+_OWN = ("path", "label", "identity", "split")
+#: Columns that a store has beside those.
+_TAKEN = ("", "image", "found", FACE_SIZE)
+
+
+def list_manifest(manifest: Path, name: str, root: Path | None = None) -> Listing:
+    """Every photo that has a row, with its label, its person and split where they are told, and all other columns.
+
+    Where the split is not told, it goes by a hash of the person, else of the path: 80, 10 and 10 per cent. Whoever
+    has photos with a split and photos without has all of them there. Of each photo the largest face is taken.
+
+    Args:
+        manifest: CSV with the columns ``path`` and ``label`` (female, male, f, m) and perhaps ``identity`` and
+            ``split`` (train, validation or val, test).
+        name: what the dataset is called.
+        root: folder or archive that the paths start from; the manifest's folder unless given.
+
+    Raises:
+        DatasetError: a file cannot be read, a row makes no sense, a person is in two splits, or all photos are absent.
+    """
+    root = root or manifest.parent
+    rows = {}
+    for row in read_table(manifest, ("path", "label")):
+        path = _from_root(row["path"], root)
+        if path in rows:
+            raise DatasetError(f"{manifest} has two rows for {row['path']}", remedy="keep one row a photo")
+        rows[path] = row
+    columns = [column for column in next(iter(rows.values()), {}) if column not in _OWN]
+    if bad := [column for column in columns if column in _TAKEN or column.startswith("fold_")]:
+        raise DatasetError(f"{manifest} has a column named {bad[0]!r}, which stores need", remedy="rename or remove it")
+
+    labels = {path: _label(row, manifest) for path, row in rows.items() if row["label"]}
+    there = {PurePosixPath(path).as_posix(): path for path in image_paths(root)}  # archives may begin them with "./"
+    kept = [path for path in labels if path in there]
+    if labels and not kept:
+        raise DatasetError(
+            f"{root} holds none of the {len(labels)} photos that {manifest} names, the first is {next(iter(labels))}",
+            remedy="pass --root FOLDER",
+        )
+    genders = list(labels.values())
+    return Listing(
+        name=name,
+        sources=[Source(root)],
+        entries=[
+            Entry(
+                path,
+                there[path],
+                labels[path],
+                split,
+                rows[path].get("identity", ""),
+                {column: rows[path][column] for column in columns},
+            )
+            for path, split in zip(kept, _splits({path: rows[path] for path in kept}, manifest), strict=True)
+        ],
+        counts=[("labelled rows", genders.count(0), genders.count(1))],
+        findings={
+            "without a label, left out": [path for path in rows if path not in labels],
+            "absent or no photo, left out": [path for path in labels if path not in there],
+        },
+        labels_sha256=digest([manifest]),
+    )
+
+
+def _from_root(path: str, root: Path) -> str:
+    """As `image_paths` gives it, but for a leading ``./``."""
+    if Path(path).is_absolute() and Path(path).is_relative_to(root.absolute()):
+        return Path(path).relative_to(root.absolute()).as_posix()
+    return PurePosixPath(path).as_posix()
+
+
+def _label(row: Mapping[str, str], manifest: Path) -> int:
+    label = row["label"].lower()
+    if label not in _LABELS:
+        raise DatasetError(
+            f"{manifest} gives {row['path']} the label {row['label']!r}", remedy="write female or male, or f or m"
+        )
+    return _LABELS[label]
+
+
+def _splits(rows: Mapping[str, Mapping[str, str]], manifest: Path) -> list[Split]:
+    told: list[Split | None] = []
+    people: dict[str, Split] = {}
+    for path, row in rows.items():
+        word, person = row.get("split", "").lower(), row.get("identity", "")
+        if word and word not in SPLIT_WORDS:
+            raise DatasetError(f"{manifest} gives {path} the split {word!r}", remedy="write train, validation or test")
+        split = SPLIT_WORDS.get(word)
+        told.append(split)
+        if person and split and people.setdefault(person, split) != split:
+            raise DatasetError(
+                f"{manifest} has {person} in two splits, {people[person]} and {split}",
+                remedy="a test on people who were trained on says nothing: keep each in one",
+            )
+    who = [row.get("identity", "") for row in rows.values()]
+    hashed = hashed_splits(person or path for person, path in zip(who, rows, strict=True))
+    return [split or people.get(person, by_hash) for split, person, by_hash in zip(told, who, hashed, strict=True)]

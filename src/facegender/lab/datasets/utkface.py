@@ -1,0 +1,77 @@
+"""UTKFace, the aligned and cropped faces: age, gender and race are in the file names.
+
+Z. Zhang, Y. Song, H. Qi, "Age Progression/Regression by Conditional Adversarial Autoencoder", CVPR 2017.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import defaultdict
+from pathlib import Path
+
+from facegender.faces.types import Face
+from facegender.lab.datasets.listing import Entry, Listing, Source
+from facegender.lab.datasets.source import base_name, paths_by_name, read_images
+from facegender.lab.datasets.splits import hashed_splits
+
+RACES = ("White", "Black", "Asian", "Indian", "Others")
+
+#: Every photo shows one face in its middle. Where it lies on average (studies/usual_face.py), as shares of the side.
+USUAL_FACE = Face(
+    box=(0.069, -0.059, 0.846, 1.04),
+    landmarks=((0.299, 0.291), (0.688, 0.291), (0.494, 0.515), (0.324, 0.681), (0.662, 0.682)),
+    score=0.0,
+)
+
+#: ``age_gender_race_date&time``; gender 0 is male, unlike our labels.
+_NAME = re.compile(r"(?P<age>\d{1,3})_(?P<gender>[01])_(?P<race>[0-4])_\d+")
+
+
+def list_utkface(source: Path) -> Listing:
+    """Every photo whose name tells age, gender and race, each file once.
+
+    Of exact copies, the one whose name comes first is kept; copies that contradict each other in gender are all left
+    out. Splits go by the file's SHA-256, since nothing tells who is shown: 80, 10 and 10 per cent.
+
+    Args:
+        source: the tar archive or the unpacked folder.
+
+    Raises:
+        DatasetError: the source cannot be read, or a name occurs twice.
+    """
+    paths = paths_by_name(source)
+    named = {name: match for name in sorted(paths) if (match := _NAME.match(name))}
+    labels = {name: 1 - int(match["gender"]) for name, match in named.items()}
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in read_images(source, named, key=base_name)}
+    copies: dict[str, list[str]] = defaultdict(list)
+    for name in named:
+        copies[digests[name]].append(name)
+    contradicting = [names for names in copies.values() if len({labels[name] for name in names}) > 1]
+    kept = sorted(names[0] for names in copies.values() if len({labels[name] for name in names}) == 1)
+    superfluous = sorted(set(named) - set(kept) - {name for names in contradicting for name in names})
+    splits = hashed_splits(digests[name] for name in kept)
+    return Listing(
+        name="utkface",
+        sources=[Source(source)],
+        entries=[
+            Entry(
+                name,
+                paths[name],
+                labels[name],
+                split,
+                attributes={"age": named[name]["age"], "race": RACES[int(named[name]["race"])]},
+            )
+            for name, split in zip(kept, splits, strict=True)
+        ],
+        counts=[("file names", list(labels.values()).count(0), list(labels.values()).count(1))],
+        findings={
+            "named without age, gender or race, left out": sorted(set(paths) - set(named)),
+            f"copies that contradict each other in gender (groups: {len(contradicting)}), left out": sorted(
+                name for names in contradicting for name in names
+            ),
+            "copies of another file, left out": superfluous,
+        },
+        usual=USUAL_FACE,
+        labels_sha256=hashlib.sha256("\n".join(f"{name} {digests[name]}" for name in named).encode()).hexdigest(),
+    )

@@ -1,0 +1,183 @@
+"""The photos a detector learns from: pixels in one memory-mapped file, what the teacher saw beside them.
+
+A set is a folder::
+
+    pixels.bin     uint8, the photos one after another, H x W x 3 RGB each
+    photos.jsonl   one line a photo: file, source, offset, height, width, split, faces, unsure
+
+It grows photo by photo, so that labelling which was interrupted goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from facegender.errors import DatasetError, OutputError, PhotoReadError
+from facegender.faces.cells import VALUES, FaceRows
+from facegender.faces.decode import decode
+from facegender.faces.pyramid import resized
+from facegender.faces.types import Image
+from facegender.lab.detection.teacher import Teacher
+from facegender.progress import track
+
+Split: TypeAlias = Literal["train", "validation", "test"]
+
+#: Larger photos are shrunk to this many pixels on their longest side.
+LONGEST_SIDE = 640
+
+_PIXELS, _PHOTOS = "pixels.bin", "photos.jsonl"
+_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
+
+
+@dataclass(frozen=True)
+class LabelledPhoto:
+    """One photo of a set.
+
+    Attributes:
+        file: its path below the source folder.
+        source: name of the source folder.
+        split: of its group of photos.
+        image: uint8, H x W x 3, RGB, memory-mapped.
+        faces, unsure: float32, N x 15 (`facegender.lab.detection.teacher.Labels`).
+    """
+
+    file: str
+    source: str
+    split: Split
+    image: Image
+    faces: FaceRows
+    unsure: FaceRows
+
+
+def split_of(file: str) -> Split:
+    """Test 20 %, validation 10 %, by the first word of the file name.
+
+    The first word is the person's (first) name or number in the sources that have several photos of one person,
+    so nobody is in two splits.
+    """
+    group = Path(file).stem.partition("_")[0]
+    number = hashlib.sha256(group.encode()).digest()[0] / 256
+    return "test" if number < 0.2 else "validation" if number < 0.3 else "train"
+
+
+def photos_below(folder: Path) -> list[Path]:
+    """The photos in a folder and its folders, sorted.
+
+    Raises:
+        DatasetError: there are none.
+    """
+    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in _SUFFIXES and not p.name.startswith("."))
+    if not found:
+        raise DatasetError(f"there are no photos below {folder}", remedy="give a folder of JPEG, PNG or WebP files")
+    return found
+
+
+def label_photos(
+    teacher: Teacher, sources: Sequence[Path], train_only: Sequence[Path], per_source: int, output: Path
+) -> None:
+    """Let the teacher look at every training photo; goes on where an earlier call stopped.
+
+    Args:
+        teacher: who looks.
+        sources: folders whose photos are split; those of the test split are left alone.
+        train_only: folders of which all photos serve for training.
+        per_source: largest number of photos taken from one folder, evenly over its sorted files.
+        output: folder of the set.
+
+    Raises:
+        DatasetError: a source without photos.
+        OutputError: `output` cannot be written.
+    """
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot write {output}: {error.strerror}", remedy="choose another --output") from error
+    _cut_half_line(output / _PHOTOS)
+    wanted = [(folder, path) for folder in (*sources, *train_only) for path in _evenly(folder, per_source)]
+    done = {(row["source"], row["file"]) for row in _rows(output)}
+    free = set(sources)
+    with (output / _PIXELS).open("ab") as pixels, (output / _PHOTOS).open("a", encoding="utf-8") as table:
+        for folder, path in track(wanted, "labelling"):
+            file = path.relative_to(folder).as_posix()
+            split = split_of(file) if folder in free else "train"
+            if split == "test" or (str(folder), file) in done:
+                continue
+            try:
+                image = _at_most(decode(path), LONGEST_SIDE)
+            except PhotoReadError:
+                continue
+            labels = teacher.label(image)
+            row = {
+                "source": str(folder),
+                "file": file,
+                "split": split,
+                "offset": pixels.tell(),
+                "height": image.shape[0],
+                "width": image.shape[1],
+                "faces": _listed(labels.faces),
+                "unsure": _listed(labels.unsure),
+            }
+            pixels.write(image.tobytes())
+            pixels.flush()
+            table.write(json.dumps(row) + "\n")
+            table.flush()
+
+
+def open_photos(folder: Path, split: Split) -> list[LabelledPhoto]:
+    """The photos of one split, their pixels memory-mapped."""
+    rows = [row for row in _rows(folder) if row["split"] == split]
+    if not rows:  # an empty file cannot be mapped
+        return []
+    pixels = np.memmap(folder / _PIXELS, dtype=np.uint8, mode="r")
+    return [_photo(row, pixels) for row in rows]
+
+
+def _photo(row: dict[str, Any], pixels: npt.NDArray[np.uint8]) -> LabelledPhoto:
+    height, width, offset = row["height"], row["width"], row["offset"]
+    return LabelledPhoto(
+        row["file"],
+        row["source"],
+        row["split"],
+        pixels[offset : offset + height * width * 3].reshape(height, width, 3),
+        np.array(row["faces"], np.float32).reshape(-1, VALUES),
+        np.array(row["unsure"], np.float32).reshape(-1, VALUES),
+    )
+
+
+def _cut_half_line(path: Path) -> None:
+    """Remove what a killed run may have left after the last whole line: the next photo's line would follow it."""
+    if path.exists():
+        with path.open("rb+") as table:
+            table.truncate(table.read().rfind(b"\n") + 1)
+
+
+def _rows(folder: Path) -> Iterator[dict[str, Any]]:
+    if (folder / _PHOTOS).exists():
+        with (folder / _PHOTOS).open(encoding="utf-8") as table:
+            for line in table:
+                if line.endswith("\n"):  # a killed run may leave half a line
+                    yield json.loads(line)
+
+
+def _listed(rows: FaceRows) -> list[list[float]]:
+    return [[round(value, 2) for value in row] for row in rows.tolist()]
+
+
+def _evenly(folder: Path, count: int) -> list[Path]:
+    paths = photos_below(folder)
+    if len(paths) <= count:
+        return paths
+    return [paths[i] for i in np.linspace(0, len(paths) - 1, count).round().astype(int)]
+
+
+def _at_most(image: Image, longest: int) -> Image:
+    scale = min(1.0, longest / max(image.shape[:2]))
+    return resized(image, max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))

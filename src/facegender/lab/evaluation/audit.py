@@ -1,0 +1,329 @@
+"""How a network does on every group of faces, and on which it does worst.
+
+The grouping is fairlearn's `MetricFrame` (S. Bird et al., "Fairlearn", Microsoft MSR-TR-2020-32): gender, each column
+that tells of the faces, each with gender, and all of them together.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from fairlearn.metrics import MetricFrame
+
+from facegender.errors import InputError
+from facegender.files import atomic_file
+from facegender.lab.datasets.store import LABELS, Store
+from facegender.lab.evaluation.metrics import (
+    FloatArray,
+    IntArray,
+    brier_score,
+    expected_calibration_error,
+    wilson_interval,
+)
+from facegender.lab.evaluation.subgroups import EVERYONE, FEW, grouped, grouping_attributes, rank
+
+#: The name of the label among the grouping columns.
+GENDER = "gender"
+#: A face younger than this is a child's.
+ADULT = 18
+#: Joins the columns, and the values, of one cell.
+_TIMES = " x "
+
+
+@dataclass(frozen=True)
+class Faces:
+    """Answered faces and what is known of them.
+
+    Attributes:
+        name: of the dataset.
+        labels: int64, N; 0 female, 1 male.
+        p_male: float, N.
+        groups: N words by column, such as race or age; ages in years gathered into bands.
+        not_found: faces that the detector did not find and that were therefore not answered: female, male.
+    """
+
+    name: str
+    labels: IntArray
+    p_male: FloatArray
+    groups: Mapping[str, Sequence[str]]
+    not_found: tuple[int, int] = (0, 0)
+
+    @classmethod
+    def of(
+        cls,
+        store: Store,
+        index: IntArray,
+        p_male: FloatArray,
+        columns: Sequence[str] = (),
+        not_found: tuple[int, int] = (0, 0),
+    ) -> Faces:
+        """The answers to the crops `index` of a store.
+
+        Args:
+            store: the data.
+            index: int64, N.
+            p_male: float, N.
+            columns: attributes of the store to group by; none: all that gather faces into groups.
+            not_found: see the attribute.
+
+        Raises:
+            InputError: the store has no such attribute.
+        """
+        chosen = list(columns) or grouping_attributes(store)
+        groups = {name: grouped(store, index, name) for name in chosen}
+        return cls(store.name, store.labels[index], np.asarray(p_male, np.float64), groups, not_found)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The measures of one group of faces; rates in [0, 1].
+
+    Attributes:
+        columns: what it is grouped by, such as ``race x gender``; ``all`` for everyone.
+        values: of these columns.
+        count: faces.
+        accuracy: share of right answers; `low` and `high` bound its 95 % Wilson interval.
+        tpr: share of the men called male; None without men.
+        fpr: share of the women called male; None without women.
+        ece: expected calibration error, 15 equal-width bins of p_male; None in a cell of one gender, where any
+            probability but 0 or 1 would be wrong.
+        brier: mean squared difference of p_male and the label.
+        mean_p_male: mean probability; beside the share of men in it, the bias of a count.
+        coverage: share that is answered at the least confidence asked for.
+        error: share of wrong answers among those; None where nothing is answered.
+        children: whether its ages are children's; the band 10-19 counts too, so faces of 18 and 19 years are in it.
+        few: fewer than 30 faces: the numbers say little.
+    """
+
+    columns: str
+    values: str
+    count: int
+    accuracy: float
+    low: float
+    high: float
+    tpr: float | None
+    fpr: float | None
+    ece: float | None
+    brier: float
+    mean_p_male: float
+    coverage: float
+    error: float | None
+    children: bool
+    few: bool
+
+
+@dataclass(frozen=True)
+class Audit:
+    """All cells of one dataset, and what stands out.
+
+    Attributes:
+        model, dataset: audited.
+        confidence: the least confidence at which faces count as answered.
+        cells: everyone first, then by column, then with gender, then all columns at once.
+        worst: the cell of lowest accuracy among those of at least 30 faces, or among all where none has so many; of
+            equals, the larger one.
+        gaps: largest difference of accuracy between two values of a column (of at least 30 faces each), and the
+            ratio of the lower to the higher; by column.
+        not_found: faces that the detector did not find: female, male.
+    """
+
+    model: str
+    dataset: str
+    confidence: float
+    cells: Sequence[Cell]
+    worst: Cell
+    gaps: Mapping[str, Mapping[str, Any]]
+    not_found: tuple[int, int]
+
+    def by(self, columns: str) -> list[Cell]:
+        """The cells of one grouping, in the order of its values."""
+        return [cell for cell in self.cells if cell.columns == columns]
+
+    @property
+    def groupings(self) -> list[str]:
+        """What cells are grouped by, once each, in order."""
+        return list(dict.fromkeys(cell.columns for cell in self.cells))
+
+
+def audit_faces(model: str, faces: Faces, confidence: float) -> Audit:
+    """Measure every group.
+
+    Args:
+        model: the network's name, for the record.
+        faces: its answers.
+        confidence: in [0.5, 1]; below it a face is not answered.
+
+    Raises:
+        InputError: there are no faces, or a column is named as the label is.
+    """
+    if not len(faces.labels):
+        raise InputError(f"{faces.name} has no faces to audit")
+    if GENDER in faces.groups:
+        raise InputError(
+            f"{faces.name} has a column named {GENDER!r}, which an audit has from the labels",
+            remedy="rename it, or name the others with --by",
+        )
+    table = pd.DataFrame({GENDER: [LABELS[label] for label in faces.labels.tolist()], **faces.groups})
+    frame = _Frame(faces, table, confidence)
+    columns = list(faces.groups)
+    groupings: list[tuple[str, ...]] = [(), (GENDER,)]
+    groupings += [(column,) for column in columns]
+    groupings += [(column, GENDER) for column in columns]
+    if len(columns) > 1:
+        groupings.append((*columns, GENDER))
+    cells = [cell for grouping in groupings for cell in frame.cells(grouping)]
+    counted = [cell for cell in cells if not cell.few and cell.columns != EVERYONE] or cells
+    return Audit(
+        model=model,
+        dataset=faces.name,
+        confidence=confidence,
+        cells=cells,
+        worst=min(counted, key=lambda cell: (cell.accuracy, -cell.count)),
+        gaps={column: gap for column in (GENDER, *columns) if (gap := frame.gap(column))},
+        not_found=faces.not_found,
+    )
+
+
+def write_audit(folder: Path, audit: Audit, extra: Mapping[str, str] | None = None) -> None:
+    """Write ``audit.csv``, a line a cell, and ``audit.json``, what stands out.
+
+    Args:
+        folder: made if need be.
+        audit: what was found.
+        extra: further columns of the CSV, the same in every line, such as the command.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    extra = dict(extra or {})
+    with atomic_file(folder / "audit.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        names = ["model", "dataset", *(field.name for field in fields(Cell)), *extra]
+        writer = csv.DictWriter(file, names, lineterminator="\n")
+        writer.writeheader()
+        for cell in audit.cells:
+            writer.writerow({"model": audit.model, "dataset": audit.dataset, **_plain(cell), **extra})
+    everyone = audit.cells[0]
+    summary = {
+        "model": audit.model,
+        "dataset": audit.dataset,
+        "least_confidence": audit.confidence,
+        "all": _plain(everyone),
+        "gender": {cell.values: _plain(cell) for cell in audit.by(GENDER)},
+        "worst": _plain(audit.worst),
+        "gaps": audit.gaps,
+        "not_found": dict(zip(LABELS, audit.not_found, strict=True)),
+        **extra,
+    }
+    with atomic_file(folder / "audit.json") as path:
+        path.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+
+
+def is_child(band: str) -> bool:
+    """Whether an age, or a band of ages such as ``10-19``, begins below 18 and ends below 20."""
+    years = [int(number) for number in re.findall(r"\d+", band)]
+    return bool(years) and years[0] < ADULT and years[-1] < 20 and "more" not in band
+
+
+class _Frame:
+    """The measures of faces by any of their columns."""
+
+    def __init__(self, faces: Faces, table: pd.DataFrame, confidence: float) -> None:
+        self._table, self._labels, self._p_male = table, faces.labels, faces.p_male
+        right = (faces.p_male >= 0.5) == (faces.labels == 1)
+        sure = np.maximum(faces.p_male, 1 - faces.p_male) >= confidence
+        self._right = right
+        #: Each takes the numbers of the faces of one group, since that is what `MetricFrame` is given to split.
+        self._measures = {
+            "count": lambda _, who: len(who),
+            "right": lambda _, who: int(right[who].sum()),
+            "tpr": lambda y, who: _mean(self._male(who)[np.asarray(y) == 1]),
+            "fpr": lambda y, who: _mean(self._male(who)[np.asarray(y) == 0]),
+            "ece": lambda y, who: expected_calibration_error(np.asarray(y), self._p_male[who]),
+            "brier": lambda y, who: brier_score(np.asarray(y), self._p_male[who]),
+            "mean_p_male": lambda _, who: float(self._p_male[who].mean()),
+            "coverage": lambda _, who: float(sure[who].mean()),
+            "error": lambda _, who: _mean(~right[who][sure[who]]),
+        }
+
+    def cells(self, grouping: tuple[str, ...]) -> list[Cell]:
+        """One cell for each combination of values that has faces."""
+        frame = self._frame(self._measures, grouping, np.ones(len(self._labels), bool))
+        if not grouping:
+            return [self._cell((), (), frame.overall)]
+        measured = frame.by_group[frame.by_group["count"] > 0]
+        rows = [(key if isinstance(key, tuple) else (key,), row) for key, row in measured.iterrows()]
+        return [self._cell(grouping, key, row) for key, row in sorted(rows, key=lambda row: [rank(v) for v in row[0]])]
+
+    def gap(self, column: str) -> dict[str, Any]:
+        """Difference and ratio of accuracy between the best and the worst value of a column; empty for one value."""
+        counts = self._table[column].value_counts()
+        kept = self._table[column].isin(counts[counts >= FEW].index).to_numpy()
+        if self._table[column][kept].nunique() < 2:
+            return {}
+        accuracy = {"accuracy": lambda _, who: float(self._right[who].mean())}
+        frame = self._frame(accuracy, (column,), kept)
+        by_group = frame.by_group["accuracy"]
+        return {
+            "difference": round(float(frame.difference()["accuracy"]), 5),
+            "ratio": round(float(frame.ratio()["accuracy"]), 5),
+            "worst": str(by_group.idxmin()),
+            "best": str(by_group.idxmax()),
+        }
+
+    def _frame(self, measures: Mapping[str, Any], grouping: tuple[str, ...], kept: np.ndarray[Any, Any]) -> MetricFrame:
+        columns = self._table[list(grouping)] if grouping else pd.Series(EVERYONE, self._table.index, name=EVERYONE)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pandas' own deprecations within fairlearn
+            return MetricFrame(
+                metrics=dict(measures),
+                y_true=self._labels[kept],
+                y_pred=np.flatnonzero(kept),
+                sensitive_features=columns[kept],
+            )
+
+    def _cell(self, grouping: tuple[str, ...], values: tuple[str, ...], row: Mapping[str, Any]) -> Cell:
+        count, right = int(row["count"]), int(row["right"])
+        low, high = wilson_interval(right, count)
+        known = dict(zip(grouping, values, strict=True))
+        return Cell(
+            columns=_TIMES.join(grouping) or EVERYONE,
+            values=_TIMES.join(map(str, values)) or EVERYONE,
+            count=count,
+            accuracy=right / count,
+            low=low,
+            high=high,
+            tpr=_number(row["tpr"]),
+            fpr=_number(row["fpr"]),
+            ece=None if GENDER in grouping else float(row["ece"]),
+            brier=float(row["brier"]),
+            mean_p_male=float(row["mean_p_male"]),
+            coverage=float(row["coverage"]),
+            error=_number(row["error"]),
+            children=is_child(str(known.get("age", ""))),
+            few=count < FEW,
+        )
+
+    def _male(self, who: IntArray) -> np.ndarray[Any, Any]:
+        return np.asarray(self._p_male[who] >= 0.5)
+
+
+def _mean(values: np.ndarray[Any, Any]) -> float:
+    return float(values.mean()) if len(values) else float("nan")
+
+
+def _number(value: Any) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _plain(cell: Cell) -> dict[str, Any]:
+    marks = {name: "yes" if getattr(cell, name) else "" for name in ("children", "few")}
+    return {k: round(v, 5) if isinstance(v, float) else v for k, v in asdict(cell).items()} | marks

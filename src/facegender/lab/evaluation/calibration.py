@@ -1,0 +1,50 @@
+"""The confidence below which to say "uncertain"."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.stats import beta
+
+from facegender.lab.evaluation.metrics import FloatArray, IntArray
+
+#: That faces of another sample, if answered, err at most at the accepted rate.
+_CERTAINTY = 0.95
+
+
+def answered(labels: IntArray, p_male: FloatArray, confidence: float) -> tuple[float, float]:
+    """Share of the faces that is answered at a least confidence, and share of wrong answers among those.
+
+    Args:
+        labels: int64, N, at least one; 0 female, 1 male.
+        p_male: float, N.
+        confidence: in [0.5, 1].
+    """
+    given = np.maximum(p_male, 1 - p_male) >= confidence
+    wrong = ((p_male >= 0.5) != (labels == 1))[given]
+    return float(given.mean()), float(wrong.mean()) if given.any() else 0.0
+
+
+def confidence_for_error(labels: IntArray, p_male: FloatArray, max_error: float) -> float:
+    """The least confidence, max(p, 1 - p), at which faces like these, if answered, err at most at the rate `max_error`.
+
+    What counts is not the rate of these faces but the upper end of its one-sided 95 % Clopper-Pearson interval
+    (Y. Geifman and R. El-Yaniv, "Selective classification for deep neural networks", NeurIPS 2017): a threshold that
+    just fits one sample lets more errors through on the next.
+
+    Returns:
+        a value in [0.5, 1]; 1 where the faces are too few or even the most confident answers err too often, 0.5 where
+        all answers may be given.
+    """
+    confidence = np.maximum(p_male, 1 - p_male)
+    wrong = (p_male >= 0.5) != (labels == 1)
+    order = np.argsort(-confidence)
+    answered, errors = np.arange(1, len(order) + 1), np.cumsum(wrong[order])
+    # Where all answers are wrong the interval ends at 1, and SciPy's quantile at no number.
+    rate = np.nan_to_num(beta.ppf(_CERTAINTY, errors + 1, answered - errors), nan=1.0)
+    ordered = confidence[order]
+    # Equal confidences are answered together or not at all.
+    last_of_equals = np.append(ordered[1:] != ordered[:-1], True)
+    allowed = np.flatnonzero((rate <= max_error) & last_of_equals)
+    if not len(allowed):
+        return 1.0
+    return 0.5 if allowed[-1] == len(ordered) - 1 else float(ordered[allowed[-1]])

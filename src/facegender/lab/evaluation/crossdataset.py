@@ -1,0 +1,262 @@
+"""Train on each dataset, test on every other (paper, section 3.4).
+
+Nothing is chosen by a test split: the number of epochs is the recipe's, the last epoch's weights are tested, and the
+validation split is only looked at.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from facegender.errors import InputError
+from facegender.files import atomic_file
+from facegender.lab.datasets.store import Store
+from facegender.lab.evaluation.heatmap import Square, draw_heatmap
+from facegender.lab.evaluation.leaks import Leak, count_leaks, find_leaks, write_leaks
+from facegender.lab.evaluation.metrics import Metrics, wilson_interval
+from facegender.lab.evaluation.models import EvaluatedModel
+from facegender.lab.evaluation.predictions import Predictions, write_predictions
+from facegender.lab.evaluation.subgroups import Subgroup, grouping_attributes, subgroups
+from facegender.lab.training.loop import Examples, Hardware, is_main_process, train
+from facegender.lab.training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One network on one test split.
+
+    Attributes:
+        trained_on: name of the network's training data, or of the network.
+        tested_on: name of the store.
+        predictions: the answers to its test split.
+        metrics: measured on them.
+        leaked: N; whether the network was trained on the same photo or the same person. None where it is not known
+            what it was trained on.
+        groups: the same answers by attribute and gender.
+    """
+
+    trained_on: str
+    tested_on: str
+    predictions: Predictions
+    metrics: Metrics
+    leaked: npt.NDArray[np.bool_] | None
+    groups: Sequence[Subgroup]
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % Wilson interval of the accuracy."""
+        return wilson_interval(int(self.predictions.right.sum()), self.metrics.count)
+
+    @property
+    def without_leaks(self) -> tuple[int, int] | None:
+        """Faces that did not leak, and those among them answered right; None where none leaked or it is not known."""
+        if self.leaked is None or not self.leaked.any():
+            return None
+        kept = self.predictions.right[~self.leaked]
+        return len(kept), int(kept.sum())
+
+
+@dataclass(frozen=True)
+class CrossDataset:
+    """All networks on all test splits.
+
+    Attributes:
+        cells: by row, then column.
+        leaks: faces that stand in several splits or stores.
+    """
+
+    cells: Sequence[Cell]
+    leaks: Sequence[Leak]
+
+
+def cross_dataset(
+    recipe: Recipe,
+    stores: Mapping[str, Store],
+    output: Path,
+    *,
+    only_train: Collection[str] = (),
+    hardware: Hardware | None = None,
+    on_cell: Callable[[Cell], None] = lambda cell: None,
+) -> CrossDataset:
+    """Train a network on the train split of each store and test it on the test split of every store.
+
+    A store without a train split is only tested on, one without a test split only trained on. Networks that are done
+    are read, one that was interrupted goes on.
+
+    Args:
+        recipe: of every run.
+        stores: the prepared data, by name.
+        output: folder; gets a run ``train-NAME`` a store, and what `cross_test` writes.
+        only_train: names of the stores to train on, instead of all.
+        hardware: accelerator, devices, strategy.
+        on_cell: called after each test.
+
+    Raises:
+        InputError: no store to train on, none to test on, one that is not given, or a split of one label.
+        CheckpointError: `output` holds runs of another recipe or other data, or files that are cut short.
+        DivergedError: a loss is no finite number any more.
+    """
+    if unknown := set(only_train) - set(stores):
+        raise InputError(f"no store named {unknown.pop()} was given", remedy=f"there are: {', '.join(stores)}")
+    # All of them before the first is trained: a split of one label is found now, not after an hour.
+    examples = {name: e for name, e in _examples(stores) if not only_train or name in only_train}
+    if not examples:
+        raise InputError(f"none of {', '.join(only_train or stores)} has a train split", remedy="give another store")
+    _check_tests(stores)
+    models = {
+        name: EvaluatedModel.of(train(recipe, e, run_folder(output, name), hardware)) for name, e in examples.items()
+    }
+    return cross_test(models, stores, output, on_cell=on_cell)
+
+
+def cross_test(
+    models: Mapping[str, EvaluatedModel],
+    stores: Mapping[str, Store],
+    output: Path,
+    *,
+    on_cell: Callable[[Cell], None] = lambda cell: None,
+) -> CrossDataset:
+    """Test networks on the test split of every store.
+
+    Writes ``matrix.csv``, ``subgroups.csv``, ``matrix.png``, ``matrix.svg``, ``predictions/MODEL/STORE.csv``, and what
+    `facegender.lab.evaluation.leaks.write_leaks` writes. In a run of several processes, the first alone does so.
+
+    Args:
+        models: by what they were trained on.
+        stores: the prepared data, by name.
+        output: folder for the results.
+        on_cell: called after each test.
+
+    Raises:
+        InputError: no store has a test split, or one has a test split of one label.
+        OutputError: `output` cannot be written.
+    """
+    _check_tests(stores)
+    if not is_main_process():
+        return CrossDataset((), ())
+    tests = {name: index for name, store in stores.items() if len(index := store.split("test"))}
+    leaks = find_leaks(stores)
+    trained = {e.fingerprint(): name for name, e in _examples(stores)}
+    cells = []
+    for row, model in models.items():
+        for column, index in tests.items():
+            store = stores[column]
+            predictions = model.predict(store, index)
+            write_predictions(output / "predictions" / _file_name(row) / f"{_file_name(column)}.csv", predictions)
+            cell = Cell(
+                row,
+                column,
+                predictions,
+                predictions.measure(),
+                _leaked(leaks, trained.get(model.examples), column, predictions.images),
+                [g for name in grouping_attributes(store) for g in subgroups(store, index, predictions.right, name)],
+            )
+            cells.append(cell)
+            on_cell(cell)
+    write_leaks(output, count_leaks(stores, leaks), leaks)
+    _write_csv(output / "matrix.csv", [_matrix_row(cell) for cell in cells])
+    _write_csv(output / "subgroups.csv", [_group_row(cell, group) for cell in cells for group in cell.groups])
+    for name in ("matrix.png", "matrix.svg"):
+        draw_heatmap(output / name, [_square(cell) for cell in cells])
+    return CrossDataset(cells, leaks)
+
+
+def run_folder(output: Path, name: str) -> Path:
+    """The folder of the run on one store."""
+    return output / f"train-{_file_name(name)}"
+
+
+def _file_name(name: str) -> str:
+    """A store may be called anything, also what would lead out of the folder."""
+    return re.sub(r"[^\w-]", "_", name)
+
+
+def _examples(stores: Mapping[str, Store]) -> Iterator[tuple[str, Examples]]:
+    for name, store in stores.items():
+        train_split, validation = store.split("train"), store.split("validation")
+        if len(train_split):
+            yield name, Examples(store, train_split, validation if len(validation) else None)
+
+
+def _check_tests(stores: Mapping[str, Store]) -> None:
+    tests = {name: store.labels[store.split("test")] for name, store in stores.items()}
+    if not any(map(len, tests.values())):
+        raise InputError(f"none of {', '.join(stores)} has a test split", remedy="give another store")
+    for name, labels in tests.items():
+        if len(labels) and len(set(labels.tolist())) < 2:
+            raise InputError(f"the test crops of {name} are not of both labels", remedy="leave it out")
+
+
+def _leaked(
+    leaks: Sequence[Leak], trained_on: str | None, tested_on: str, images: Sequence[str]
+) -> npt.NDArray[np.bool_] | None:
+    if trained_on is None:
+        return None
+    there = (tested_on, "test", trained_on, "train")
+    names = {leak.image for leak in leaks if (leak.store, leak.split, leak.other_store, leak.other_split) == there}
+    return np.array([image in names for image in images])
+
+
+def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """One line a row, numbers with five decimals; an empty file where no row is."""
+    with atomic_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]) if rows else [], lineterminator="\n")
+        if rows:
+            writer.writeheader()
+        for row in rows:
+            writer.writerow({key: round(v, 5) if isinstance(v, float) else v for key, v in row.items()})
+
+
+def _matrix_row(cell: Cell) -> dict[str, Any]:
+    low, high = cell.interval
+    women = int((cell.predictions.labels == 0).sum())
+    kept = cell.without_leaks
+    kept_low, kept_high = wilson_interval(kept[1], kept[0]) if kept and kept[0] else (None, None)
+    measured = cell.metrics.to_dict()
+    return {
+        "trained_on": cell.trained_on,
+        "tested_on": cell.tested_on,
+        "count": measured.pop("count"),
+        "accuracy": measured.pop("accuracy"),
+        "accuracy_low": low,
+        "accuracy_high": high,
+        "female_count": women,
+        "female_accuracy": measured.pop("female_accuracy"),
+        "male_count": cell.metrics.count - women,
+        "male_accuracy": cell.metrics.tpr,
+        **measured,
+        "leaked": None if cell.leaked is None else int(cell.leaked.sum()),
+        "accuracy_without_leaks": kept[1] / kept[0] if kept and kept[0] else None,
+        "accuracy_without_leaks_low": kept_low,
+        "accuracy_without_leaks_high": kept_high,
+    }
+
+
+def _group_row(cell: Cell, group: Subgroup) -> dict[str, Any]:
+    low, high = group.interval
+    return {
+        "trained_on": cell.trained_on,
+        "tested_on": cell.tested_on,
+        "attribute": group.attribute,
+        "value": group.value,
+        "gender": group.gender,
+        "count": group.count,
+        "accuracy": group.accuracy,
+        "accuracy_low": low,
+        "accuracy_high": high,
+    }
+
+
+def _square(cell: Cell) -> Square:
+    metrics = cell.metrics
+    return Square(
+        cell.trained_on, cell.tested_on, metrics.count, metrics.accuracy, metrics.female_accuracy, metrics.tpr
+    )

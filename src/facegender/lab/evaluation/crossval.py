@@ -1,0 +1,159 @@
+"""K-fold cross-validation: train on all folds but one, test on that one, for each.
+
+Nothing is chosen by a test fold: the number of epochs is the recipe's, and the last epoch's weights are tested.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from facegender.errors import InputError
+from facegender.files import atomic_file
+from facegender.lab.datasets.store import Store
+from facegender.lab.evaluation.metrics import (
+    FloatArray,
+    IntArray,
+    Metrics,
+    measure,
+    p_male_from_logits,
+    wilson_interval,
+)
+from facegender.lab.evaluation.predictions import Predictions, write_predictions
+from facegender.lab.training.loop import Examples, Hardware, is_main_process, train
+from facegender.lab.training.model import predict_logits
+from facegender.lab.training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """Results of the folds.
+
+    Attributes:
+        recipe: name of the recipe.
+        assignment: name of the fold assignment (``random`` or ``identity``).
+        mirror: whether mirror images were averaged in.
+        per_fold: measures by fold number.
+        labels, p_male: of every tested crop, N.
+    """
+
+    recipe: str
+    assignment: str
+    mirror: bool
+    per_fold: Mapping[int, Metrics]
+    labels: IntArray
+    p_male: FloatArray
+
+    def mean(self, name: str) -> float:
+        """Mean of one measure over the folds."""
+        return float(np.mean([getattr(m, name) for m in self.per_fold.values()]))
+
+    def std(self, name: str) -> float:
+        """Sample standard deviation of one measure over the folds; 0 for a single fold."""
+        values = [getattr(m, name) for m in self.per_fold.values()]
+        return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+
+    def accuracy_interval(self) -> tuple[float, float]:
+        """95 % Wilson interval of the accuracy over all tested crops."""
+        right = int(((self.p_male >= 0.5) == (self.labels == 1)).sum())
+        return wilson_interval(right, len(self.labels))
+
+
+def cross_validate(
+    recipe: Recipe,
+    store: Store,
+    assignment: str,
+    output: Path,
+    *,
+    only: Sequence[int] | None = None,
+    mirror: bool = False,
+    hardware: Hardware | None = None,
+    on_fold: Callable[[int, Metrics], None] = lambda fold, metrics: None,
+) -> CrossValidation:
+    """Train and test every fold; folds that are done are read, one that was interrupted goes on.
+
+    Args:
+        recipe: of every fold's run.
+        store: the prepared data.
+        assignment: which of the store's fold assignments.
+        output: folder; gets one run a fold and, once all folds are in, ``folds.csv`` and ``summary.json``.
+        only: fold numbers to run instead of all.
+        mirror: test on the mean of each crop's logits and its mirror image's.
+        hardware: accelerator, devices, strategy.
+        on_fold: called after each fold.
+
+    Raises:
+        InputError: the store lacks the assignment or a fold, or a fold lacks a label.
+        CheckpointError: `output` holds runs of another recipe, or files that are cut short.
+    """
+    folds = store.fold(assignment)
+    numbers = sorted(set(folds.tolist()))
+    chosen = sorted(set(only or numbers))
+    # All of them before the first is trained: a fold of one label is found now, not after an hour.
+    examples = {n: fold_examples(store, assignment, n) for n in chosen}
+    per_fold: dict[int, Metrics] = {}
+    labels, p_male = [], []
+    for number, fold in examples.items():
+        folder = fold_folder(output, number)
+        trained = train(recipe, fold, folder, hardware)
+        test = np.flatnonzero(folds == number)
+        labels.append(store.labels[test])
+        p_male.append(p_male_from_logits(predict_logits(trained.classifier, store.crops, test, mirror=mirror)))
+        per_fold[number] = measure(labels[-1], p_male[-1])
+        if is_main_process():
+            write_predictions(folder / "predictions.csv", Predictions.of(store, test, p_male[-1]))
+            on_fold(number, per_fold[number])
+    result = CrossValidation(recipe.name, assignment, mirror, per_fold, np.concatenate(labels), np.concatenate(p_male))
+    if chosen == numbers and is_main_process():
+        _write_results(output, recipe, result)
+    return result
+
+
+def fold_examples(store: Store, assignment: str, number: int) -> Examples:
+    """Every fold but one to learn from, that one held out.
+
+    Raises:
+        InputError: the store lacks the assignment or the fold, or there are not both labels on both sides.
+    """
+    folds = store.fold(assignment)
+    if not (folds == number).any():
+        raise InputError(f"store {store.name} has no fold {number} in {assignment!r}")
+    return Examples(store, np.flatnonzero(folds != number), np.flatnonzero(folds == number))
+
+
+def fold_folder(output: Path, number: int) -> Path:
+    """The folder of one fold's run."""
+    return output / f"fold-{number:02d}"
+
+
+def _write_results(output: Path, recipe: Recipe, result: CrossValidation) -> None:
+    names = [f.name for f in fields(Metrics)]
+    with (
+        atomic_file(output / "folds.csv") as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["fold", *names])
+        for number, metrics in result.per_fold.items():
+            writer.writerow([number, *(_rounded(value) for value in metrics.to_dict().values())])
+    low, high = result.accuracy_interval()
+    summary = {
+        "recipe": recipe.to_dict(),
+        "assignment": result.assignment,
+        "mirror": result.mirror,
+        "folds": len(result.per_fold),
+        "mean": {name: round(result.mean(name), 5) for name in names[1:]},
+        "std": {name: round(result.std(name), 5) for name in names[1:]},
+        "accuracy_wilson_95": [round(low, 5), round(high, 5)],
+    }
+    with atomic_file(output / "summary.json") as temporary:
+        temporary.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+
+
+def _rounded(value: float) -> float | int:
+    return value if isinstance(value, int) else round(value, 5)

@@ -1,0 +1,101 @@
+"""Any network that can be evaluated behind one face: shipped, an ONNX file, or a finished training run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from facegender.errors import InputError
+from facegender.faces.types import Crops
+from facegender.inference.classifier import BATCH, GenderClassifier
+from facegender.lab.datasets.store import Store
+from facegender.lab.evaluation.metrics import FloatArray, IntArray, p_male_from_logits
+from facegender.lab.evaluation.predictions import Predictions
+from facegender.lab.training.model import MODEL, TrainedModel, load_model, predict_logits
+
+
+@dataclass(frozen=True)
+class EvaluatedModel:
+    """A network and what is known of it.
+
+    Attributes:
+        name: of its weights, or of the data that it was trained on.
+        network: its name in the registry.
+        p_male: crops (uint8, N x 64 x 64 x 3) and M indices to M probabilities, float; calibrated in exported networks,
+            the softmax of a run's logits.
+        confidence: accepted error rate to the least confidence of an answer, as its card has it; a run that was not
+            exported has none, and answers every face.
+        learned_from: names of the stores that it was trained on.
+        examples: fingerprint of its training crops (`facegender.lab.training.loop.Examples.fingerprint`), "" where
+            unknown.
+    """
+
+    name: str
+    network: str
+    p_male: Callable[[Crops, IntArray], FloatArray]
+    confidence: Callable[[float], float]
+    learned_from: frozenset[str]
+    examples: str = ""
+
+    @classmethod
+    def of(cls, trained: TrainedModel) -> EvaluatedModel:
+        """A finished run's network, named after its training data."""
+
+        def answer(crops: Crops, index: IntArray) -> FloatArray:
+            return p_male_from_logits(predict_logits(trained.classifier, crops, index))
+
+        return cls(
+            trained.store, trained.recipe.network, answer, lambda _: 0.5, _names(trained.store), trained.examples
+        )
+
+    def predict(self, store: Store, index: IntArray) -> Predictions:
+        """Its answers to the crops `index` of a store."""
+        return Predictions.of(store, index, self.p_male(store.crops, index))
+
+
+def open_model(word: str | Path) -> EvaluatedModel:
+    """Find a network by what a user calls it.
+
+    Args:
+        word: a shipped name, an ``.onnx`` or ``.xml`` file with its card, or a finished run's folder or
+            ``model.safetensors``.
+
+    Raises:
+        WeightsError: no such name, or a file that is not what its card says.
+        CheckpointError: no finished run there.
+    """
+    path = Path(word)
+    if path.is_dir() or path.suffix == ".safetensors":
+        return EvaluatedModel.of(load_model(path / MODEL if path.is_dir() else path))
+    classifier = GenderClassifier(word)
+
+    def answer(crops: Crops, index: IntArray) -> FloatArray:
+        starts = range(0, len(index), BATCH)
+        return np.concatenate([classifier.p_male(crops[index[start : start + BATCH]]) for start in starts])
+
+    card = classifier.card
+    return EvaluatedModel(card.name, card.network, answer, card.confidence, _names(card.training_data))
+
+
+def _names(training_data: str) -> frozenset[str]:
+    return frozenset(re.findall(r"[\w-]+", training_data))
+
+
+def open_models(words: Sequence[str | Path]) -> dict[str, EvaluatedModel]:
+    """Several networks by name; those of finished runs are named after their training data.
+
+    Raises:
+        WeightsError, CheckpointError: as for `open_model`.
+        InputError: two have the same name.
+    """
+    models: dict[str, EvaluatedModel] = {}
+    for word in words:
+        model = open_model(word)
+        if model.name in models:
+            raise InputError(f"two of the networks are named {model.name}", remedy="give one at a time")
+        models[model.name] = model
+    return models

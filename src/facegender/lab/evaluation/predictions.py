@@ -1,0 +1,110 @@
+"""What a network answered to labelled crops, in memory and as CSV."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from facegender.errors import InputError
+from facegender.files import atomic_file
+from facegender.lab.datasets.store import LABELS, Store
+from facegender.lab.evaluation.metrics import FloatArray, IntArray, Metrics, measure
+
+_HEADER = ["image", "label", "p_male"]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Answers beside what they should be.
+
+    Attributes:
+        images: N names.
+        labels: int64, N; 0 female, 1 male.
+        p_male: float, N; probabilities.
+    """
+
+    images: Sequence[str]
+    labels: IntArray
+    p_male: FloatArray
+
+    @property
+    def right(self) -> npt.NDArray[np.bool_]:
+        """N; whether the likelier answer is the label."""
+        right: npt.NDArray[np.bool_] = (self.p_male >= 0.5) == (self.labels == 1)
+        return right
+
+    def measure(self) -> Metrics:
+        """Compare the answers with the labels.
+
+        Raises:
+            InputError: there are not both labels.
+        """
+        if len(set(self.labels.tolist())) < 2:
+            raise InputError(f"the {len(self.labels)} tested faces are not of both labels", remedy="test on others")
+        return measure(self.labels, self.p_male)
+
+    @classmethod
+    def of(cls, store: Store, index: IntArray, p_male: FloatArray) -> Predictions:
+        """The answers to the crops `index` of a store."""
+        return cls([store.images[i] for i in index.tolist()], store.labels[index], p_male)
+
+
+def chosen_split(store: Store, name: str) -> IntArray:
+    """The crops of one split of a store, or of ``all``.
+
+    Raises:
+        InputError: no such split, or no crops in it.
+    """
+    index = np.arange(len(store)) if name == "all" else np.flatnonzero([split == name for split in store.splits])
+    if not len(index):
+        there = ", ".join(sorted(set(store.splits)))
+        raise InputError(f"store {store.name} has no crops in the split {name!r}", remedy=f"it has: {there}, all")
+    return index
+
+
+def tested_crops(store: Store, learned_from: Collection[str]) -> IntArray:
+    """The test split of a store that a network learned from, all crops of any other.
+
+    Raises:
+        InputError: the store has no test split.
+    """
+    return chosen_split(store, "test" if store.name in learned_from else "all")
+
+
+def write_predictions(path: Path, predictions: Predictions) -> None:
+    """One line a crop: image, label, p_male.
+
+    Probabilities keep all their digits: rounded, the surest would be equal.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    with atomic_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(_HEADER)
+        rows = zip(predictions.images, predictions.labels.tolist(), predictions.p_male.tolist(), strict=True)
+        writer.writerows([image, LABELS[label], p_male] for image, label, p_male in rows)
+
+
+def read_predictions(path: Path) -> Predictions:
+    """What `write_predictions` wrote.
+
+    Raises:
+        InputError: the file is absent, or is something else.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        return Predictions(
+            [row["image"] for row in rows],
+            np.array([LABELS.index(row["label"]) for row in rows], dtype=np.int64),
+            np.array([float(row["p_male"]) for row in rows], dtype=np.float64),
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        columns = ", ".join(_HEADER)
+        raise InputError(f"{path} is no file of predictions: {error}", remedy=f"its columns: {columns}") from error

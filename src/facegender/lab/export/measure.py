@@ -1,0 +1,144 @@
+"""What is said of an exported network: the faces that it is validated and tested on, thresholds, measures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from facegender.errors import InputError
+from facegender.faces.types import Crops
+from facegender.inference.classifier import BATCH
+from facegender.lab.datasets.store import Store
+from facegender.lab.evaluation.calibration import answered, confidence_for_error
+from facegender.lab.evaluation.metrics import (
+    FloatArray,
+    IntArray,
+    brier_score,
+    expected_calibration_error,
+    measure,
+    wilson_interval,
+)
+from facegender.progress import track
+
+#: Accepted error rates for which a card has a least confidence.
+ERRORS = ("0.005", "0.01", "0.02", "0.05", "0.1")
+#: Those for which it has the coverage and the error on each test set.
+TESTED_ERRORS = ("0.01", "0.02")
+#: More validation crops of one store are not used.
+MOST_CROPS = 4000
+
+_SEED = 2020
+
+
+@dataclass(frozen=True)
+class Faces:
+    """Some crops of a store.
+
+    Attributes:
+        name: of the store and its split.
+        store: the data.
+        index: int64, N, ascending.
+    """
+
+    name: str
+    store: Store
+    index: IntArray
+
+    @property
+    def labels(self) -> IntArray:
+        """int64, N; 0 female, 1 male."""
+        return self.store.labels[self.index]
+
+
+def validation_faces(stores: Sequence[Store]) -> list[Faces]:
+    """Equally many crops of the validation split of each store, at most `MOST_CROPS`, drawn with a fixed seed.
+
+    Every store weighs the same in what is fitted on them, and none is counted twice to make up its number.
+
+    Raises:
+        InputError: a store has no validation split, or only one label in what was drawn of it.
+    """
+    splits = {store.name: store.split("validation") for store in stores}
+    for name, split in splits.items():
+        if not len(split):
+            raise InputError(f"store {name} has no validation split", remedy="leave it out of --validate")
+    count = min(MOST_CROPS, *map(len, splits.values()))
+    rng = np.random.default_rng(_SEED)
+    faces = [
+        Faces(f"{store.name} validation", store, np.sort(rng.permutation(splits[store.name])[:count]))
+        for store in stores
+    ]
+    return _of_both_labels(faces)
+
+
+def faces_to_test(stores: Sequence[Store], known: Collection[str]) -> list[Faces]:
+    """The test split of the stores that a network learned from or was validated on, all crops of the others.
+
+    Args:
+        stores: the data.
+        known: names of stores that the network learned from or was validated on.
+
+    Raises:
+        InputError: a known store without a test split, or only one label to test on.
+    """
+    faces = []
+    for store in stores:
+        split = "test" if store.name in known else "all"
+        index = store.split("test") if split == "test" else np.arange(len(store))
+        if not len(index):
+            raise InputError(f"store {store.name} has no test split", remedy="leave it out of --test")
+        faces.append(Faces(f"{store.name} {split}", store, index))
+    return _of_both_labels(faces)
+
+
+def answers(run: Callable[[Crops], FloatArray], faces: Faces, what: str) -> FloatArray:
+    """What a network says to the faces, one row each, while a progress bar counts batches of them."""
+    count = math.ceil(len(faces.index) / BATCH)
+    batches = track(_batches(faces), f"{what}, {faces.name}", count)
+    return np.concatenate([run(batch) for batch in batches])
+
+
+def thresholds(labels: IntArray, p_male: FloatArray) -> dict[str, float]:
+    """For each of `ERRORS` the least confidence, rounded up to four decimals."""
+    return {rate: min(1.0, math.ceil(confidence_for_error(labels, p_male, float(rate)) * 1e4) / 1e4) for rate in ERRORS}
+
+
+def accuracy(labels: IntArray, p_male: FloatArray) -> float:
+    """Share of right answers."""
+    return float(((p_male >= 0.5) == (labels == 1)).mean())
+
+
+def tested(labels: IntArray, p_male: FloatArray, confidences: Mapping[str, float]) -> dict[str, Any]:
+    """The measures of one test set, for the card: all in [0, 1] but the count."""
+    metrics = measure(labels, p_male)
+    low, high = wilson_interval(round(metrics.accuracy * metrics.count), metrics.count)
+    at = {rate: answered(labels, p_male, confidences[rate]) for rate in TESTED_ERRORS}
+    return {
+        **_rounded(metrics.to_dict()),
+        "accuracy_wilson_95": [round(low, 5), round(high, 5)],
+        "expected_calibration_error": round(expected_calibration_error(labels, p_male), 5),
+        "brier_score": round(brier_score(labels, p_male), 5),
+        "answered": {
+            rate: {"coverage": round(share, 5), "error": round(error, 5)} for rate, (share, error) in at.items()
+        },
+    }
+
+
+def _rounded(values: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(value, 5) if isinstance(value, float) else value for name, value in values.items()}
+
+
+def _batches(faces: Faces) -> Iterator[Crops]:
+    for start in range(0, len(faces.index), BATCH):
+        yield np.ascontiguousarray(faces.store.crops[faces.index[start : start + BATCH]])
+
+
+def _of_both_labels(faces: list[Faces]) -> list[Faces]:
+    for some in faces:
+        if len(set(some.labels.tolist())) < 2:
+            raise InputError(f"the crops of {some.name} are not of both labels", remedy="leave that store out")
+    return faces

@@ -1,0 +1,197 @@
+"""From a finished run to the files that ship: calibrated, converted, checked, tested."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from facegender.errors import AccuracyLossError, InputError, WeightsError
+from facegender.faces.align import LandmarkTemplate
+from facegender.faces.types import CROP_SIZE
+from facegender.files import atomic_file
+from facegender.inference.runtime import Network, Session, open_network
+from facegender.lab.datasets.store import Store
+from facegender.lab.evaluation.degrade import degrade_mixed
+from facegender.lab.evaluation.metrics import FloatArray, IntArray
+from facegender.lab.export import to_onnx
+from facegender.lab.export.convert import Format, convert
+from facegender.lab.export.measure import Faces, accuracy, answers, faces_to_test, tested, thresholds, validation_faces
+from facegender.lab.training.calibration import features_and_logits, fit_calibration
+from facegender.lab.training.model import MODEL, TrainedModel, load_model
+from facegender.progress import track
+from facegender.weights.cards import Card, Precision
+
+#: Largest difference of any probability between PyTorch and the float32 file that an export may have.
+PARITY = 1e-4
+#: Crops on which int8 takes the ranges of activations.
+_RANGES = 512
+#: How much a face made poor counts in the calibration, beside the same face as it is.
+_POOR = 0.5
+
+
+@dataclass(frozen=True)
+class Export:
+    """What was written.
+
+    Attributes:
+        files: network first, card last.
+        card: as written.
+        validation: accuracy on each set of validation faces: name to that in float32 and that of the file.
+        lost: points of accuracy, in percent, that the file lost over all of them; negative where it gained.
+    """
+
+    files: Sequence[Path]
+    card: Mapping[str, Any]
+    validation: Mapping[str, tuple[float, float]]
+    lost: float
+
+
+def export_run(
+    run: Path,
+    validate: Sequence[Store],
+    test: Sequence[Store],
+    output: Path,
+    name: str,
+    *,
+    licence: str,
+    command: str,
+    form: Format = "onnx",
+    precision: Precision = "fp32",
+    max_loss: float = 0.1,
+) -> Export:
+    """Write a run's network, calibrated on validation splits, and its card with what was measured on test splits.
+
+    Args:
+        run: folder of a finished run, or its ``model.safetensors``.
+        validate: the calibration, the thresholds, the ranges for int8 and all checks use their validation splits
+            (`facegender.lab.export.measure.validation_faces`), which the run must not have learned from.
+        test: the card has the measures on each (`facegender.lab.export.measure.faces_to_test`).
+        output: folder for ``NAME.onnx``, or ``NAME.xml`` and ``NAME.bin``, and ``NAME.json``.
+        name: of the weights.
+        licence: of the training data, as the card states it.
+        command: that makes the files, for the card.
+        form: of the files.
+        precision: of the network in them.
+        max_loss: points of validation accuracy, in percent, that the files may lose against float32.
+
+    Raises:
+        CheckpointError: no finished run there.
+        InputError: a store lacks the split that it is asked for, or a label in it.
+        AccuracyLossError: the files lost more than `max_loss`; nothing is written.
+        WeightsError: the exported network does not agree with PyTorch, or cannot be converted.
+        MissingExtraError: OpenVINO or NNCF is not installed.
+        OutputError: `output` cannot be written.
+    """
+    trained = load_model(run / MODEL if run.is_dir() else run)
+    validation = validation_faces(validate)
+    tests = faces_to_test(test, {*trained.store.split("+"), *(store.name for store in validate)})
+    if not (max_loss >= 0):
+        raise InputError(f"the accepted loss must be 0 points or more, not {max_loss}")
+
+    labels = np.concatenate([faces.labels for faces in validation])
+    model, exact = _calibrated(trained, validation)
+    crops = np.concatenate(
+        [faces.store.crops[_spread(faces.index, _RANGES // len(validation))] for faces in validation]
+    )
+    files = convert(model, form, precision, crops)
+    network = _opened(files)
+    given = [answers(network.run, faces, f"{form} {precision}") for faces in validation]
+    pairs = {
+        faces.name: (accuracy(faces.labels, before), accuracy(faces.labels, after))
+        for faces, before, after in zip(validation, exact, given, strict=True)
+    }
+    lost = 100 * (accuracy(labels, np.concatenate(exact)) - accuracy(labels, np.concatenate(given)))
+    if lost > max_loss:
+        listed = ", ".join(f"{where} {100 * a:.2f} -> {100 * b:.2f} %" for where, (a, b) in pairs.items())
+        raise AccuracyLossError(
+            f"{form} {precision} loses {lost:.2f} points of accuracy, over {max_loss:g}: {listed}; nothing is written",
+            remedy="choose another --precision, or allow more with --max-loss",
+        )
+
+    confidences = thresholds(labels, np.concatenate(given))
+    measured = {
+        faces.name: tested(faces.labels, answers(network.run, faces, f"{form} {precision}"), confidences)
+        for faces in tests
+    }
+    card = {
+        **Card(
+            name=name,
+            network=trained.recipe.network,
+            input_size=CROP_SIZE,
+            channels=trained.recipe.colour,
+            colour_order="RGB",
+            mean=trained.mean,
+            std=trained.std,
+            template=LandmarkTemplate.from_dict(trained.alignment["template"]),
+            precision=precision,
+            confidence_for_error=confidences,
+            training_data=trained.store,
+            licence=licence,
+            sha256=hashlib.sha256(b"".join(files.values())).hexdigest(),
+            command=command,
+            parameters=sum(p.numel() for p in trained.classifier.parameters()),
+            accuracy=measured,
+        ).to_dict(),
+        "validation": {
+            faces.name: {"count": len(faces.index), "accuracy_fp32": round(a, 5), "accuracy": round(b, 5)}
+            for faces, (a, b) in zip(validation, pairs.values(), strict=True)
+        },
+        "recipe": trained.recipe.to_dict(),
+    }
+    return Export(_write(files, card, output, name), card, pairs, lost)
+
+
+def _calibrated(trained: TrainedModel, validation: Sequence[Faces]) -> tuple[bytes, list[FloatArray]]:
+    """The ONNX model in float32 with the calibration inside, and its probabilities for each set of faces.
+
+    Calibrated on each face as it is, and made poor in one way that is drawn
+    (`facegender.lab.evaluation.degrade.degrade_mixed`).
+    """
+    clear, poor = [], []
+    for faces in track(validation, "calibration"):
+        crops = np.ascontiguousarray(faces.store.crops[faces.index])
+        every = np.arange(len(crops))
+        clear.append(features_and_logits(trained.classifier, crops, every))
+        poor.append(features_and_logits(trained.classifier, degrade_mixed(crops), every))
+    labels = np.concatenate([faces.labels for faces in validation])
+    features, logits = (np.concatenate(parts) for parts in zip(*clear, *poor, strict=True))
+    who, weights = np.tile(np.arange(len(labels)), 2), np.repeat([1.0, _POOR], len(labels))
+    calibration = fit_calibration(features, logits, np.tile(labels, 2), weights, faces=who)
+    expected = calibration.p_male(features, logits)[: len(labels)]
+    model = to_onnx(trained.classifier, CROP_SIZE, calibration)
+    session = Session(model)
+    exact = [answers(session.run, faces, "onnx fp32") for faces in validation]
+    difference = float(np.abs(np.concatenate(exact) - expected).max())
+    if not difference <= PARITY:
+        raise WeightsError(f"ONNX Runtime and PyTorch differ by {difference:.2g} in a probability, over {PARITY}")
+    return model, exact
+
+
+def _spread(index: IntArray, count: int) -> IntArray:
+    """So many of them, evenly spread."""
+    return index[np.linspace(0, len(index) - 1, min(count, len(index))).astype(np.int64)]
+
+
+def _opened(files: Mapping[str, bytes]) -> Network:
+    with tempfile.TemporaryDirectory(prefix="facegender-export-") as folder:
+        for suffix, content in files.items():
+            Path(folder, "network").with_suffix(suffix).write_bytes(content)
+        return open_network(Path(folder, "network").with_suffix(next(iter(files))))
+
+
+def _write(files: Mapping[str, bytes], card: Mapping[str, Any], output: Path, name: str) -> list[Path]:
+    text = json.dumps(card, indent=2) + "\n"
+    paths = []
+    for suffix, content in {**files, ".json": text.encode()}.items():
+        path = output / f"{name}{suffix}"
+        with atomic_file(path) as temporary:
+            temporary.write_bytes(content)
+        paths.append(path)
+    return paths

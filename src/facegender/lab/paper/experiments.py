@@ -1,0 +1,60 @@
+"""The runs behind the reproduction: what was trained and tested, read back where it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from facegender.errors import DivergedError
+from facegender.files import atomic_file
+from facegender.lab.datasets.store import Store
+from facegender.lab.evaluation.crossval import CrossValidation, cross_validate
+from facegender.lab.paper.scale import FoldRun
+from facegender.lab.training.loop import Hardware
+
+
+@dataclass(frozen=True)
+class FoldOutcome:
+    """What became of one `FoldRun`.
+
+    Attributes:
+        run: what was asked.
+        result: None where training diverged.
+        failure: why, "" where it did not.
+    """
+
+    run: FoldRun
+    result: CrossValidation | None
+    failure: str = ""
+
+
+def run_folds(
+    store: Store,
+    runs: Sequence[FoldRun],
+    output: Path,
+    hardware: Hardware,
+    on_run: Callable[[FoldRun], None] = lambda run: None,
+) -> list[FoldOutcome]:
+    """Train and test every run on LFW's random folds; what is done is read.
+
+    A run whose training diverges is an outcome too: without batch normalisation, the paper's learning rate of 0.1
+    is more than AlexNet or GoogLeNet bear from random weights.
+    """
+    outcomes = []
+    for run in runs:
+        on_run(run)
+        folder = output / run.key
+        told = folder / "diverged.txt"
+        if told.exists():
+            outcomes.append(FoldOutcome(run, None, told.read_text(encoding="utf-8").strip()))
+            continue
+        try:
+            result = cross_validate(run.recipe, store, "random", folder, only=run.folds, hardware=hardware)
+        except DivergedError as error:
+            with atomic_file(told) as path:
+                path.write_text(f"{error}\n", encoding="utf-8")
+            outcomes.append(FoldOutcome(run, None, str(error)))
+        else:
+            outcomes.append(FoldOutcome(run, result))
+    return outcomes

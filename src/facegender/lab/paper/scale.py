@@ -1,0 +1,139 @@
+"""How much of the paper is run: in minutes, in an hour or two, or in full."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from facegender.lab.networks.registry import NAMES
+from facegender.lab.training.recipe import Recipe, load_recipe
+
+ALL_FOLDS = tuple(range(1, 11))
+
+
+@dataclass(frozen=True)
+class FoldRun:
+    """One network under one recipe on LFW's random folds (the paper's protocol).
+
+    Attributes:
+        key: name of its folder.
+        network: as the paper's figures call it.
+        recipe: of the runs.
+        folds: which of the ten are tested.
+    """
+
+    key: str
+    network: str
+    recipe: Recipe
+    folds: tuple[int, ...]
+
+    @property
+    def terms(self) -> str:
+        """Whose recipe, which colours, how far from the full protocol; for tables."""
+        recipe = self.recipe
+        whose = "the paper's" if recipe.name.startswith("paper") else "ours"
+        size = recipe.describe().input_size
+        folds = "10 folds" if self.folds == ALL_FOLDS else f"fold {', '.join(map(str, self.folds))}"
+        epochs = f"{recipe.epochs} epoch{'s' if recipe.epochs > 1 else ''}"
+        return f"{whose}, {recipe.colour}, input {size}, {epochs}, {folds}"
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What a reproduction runs.
+
+    Attributes:
+        name: ``quick``, ``standard`` or ``full``.
+        says: what to expect, for people.
+        fold_runs: on LFW's random folds: figures 4 to 6 and LFW's half of table 5 and figure 7.
+        cross: recipes of the cross-dataset runs, by the network's printed name; the first is the custom CNN's.
+        benchmark_seconds: time for one cell of the benchmark.
+        benchmark_networks: whose inference time is measured, by registry name; the first is what ratios are against.
+    """
+
+    name: str
+    says: str
+    fold_runs: tuple[FoldRun, ...]
+    cross: tuple[tuple[str, Recipe], ...]
+    benchmark_seconds: float
+    benchmark_networks: tuple[str, ...] = NAMES
+
+
+_BASELINES = (("AlexNet", "alexnet"), ("GoogLeNet", "googlenet"))
+
+
+def quick() -> Scale:
+    """Every part once, on one fold, with a few epochs; the baselines at the smallest input they can take."""
+    sizes = {"alexnet": 67, "googlenet": 64}
+    return Scale(
+        "quick",
+        "one fold, a few epochs, the baselines at a quarter of their input: it shows that all parts run, not how good "
+        "the networks get",
+        (
+            *(
+                FoldRun(f"tuned-custom-{colour}", "custom CNN", load_recipe("tuned", colour=colour, epochs=4), (10,))
+                for colour in ("rgb", "gray")
+            ),
+            *(
+                FoldRun(
+                    f"tuned-{name}-rgb",
+                    printed,
+                    load_recipe("tuned-baseline", network=name, input_size=sizes[name], epochs=1),
+                    (10,),
+                )
+                for printed, name in _BASELINES
+            ),
+        ),
+        (("custom CNN", load_recipe("tuned", epochs=5)),),
+        benchmark_seconds=0.5,
+    )
+
+
+def standard() -> Scale:
+    """The custom CNN as it should be, the baselines as far as two cores take them."""
+    return Scale(
+        "standard",
+        "one fold; the custom CNN with its full number of epochs on LFW and 15 across datasets, the baselines at half "
+        "of their input and for one or two epochs, which is as far as two processor cores take them in an hour",
+        (
+            FoldRun("paper-custom-rgb", "custom CNN", load_recipe("paper"), (10,)),
+            FoldRun("paper-custom-gray", "custom CNN", load_recipe("paper", colour="gray"), (10,)),
+            FoldRun("tuned-custom-rgb", "custom CNN", load_recipe("tuned"), (10,)),
+            *(
+                FoldRun(
+                    f"{whose}-{name}-rgb",
+                    printed,
+                    load_recipe(f"{whose}-baseline", network=name, input_size=112, epochs=epochs),
+                    (10,),
+                )
+                for whose, epochs in (("paper", 1), ("tuned", 2))
+                for printed, name in _BASELINES
+            ),
+        ),
+        (("custom CNN", load_recipe("tuned", epochs=15)),),
+        benchmark_seconds=1.0,
+    )
+
+
+def full() -> Scale:
+    """Ten folds of every network, recipe and colour at the networks' own input: for a GPU."""
+    return Scale(
+        "full",
+        "ten folds of each network under both recipes, in RGB and gray, at the networks' own input",
+        tuple(
+            FoldRun(f"{whose}-{name}-{colour}", printed, recipe, ALL_FOLDS)
+            for whose in ("paper", "tuned")
+            for colour in ("rgb", "gray")
+            for printed, name, recipe in (
+                ("custom CNN", "custom", load_recipe(whose, colour=colour)),
+                *(
+                    (printed, name, load_recipe(f"{whose}-baseline", network=name, colour=colour))
+                    for printed, name in _BASELINES
+                ),
+            )
+        ),
+        (
+            ("custom CNN", load_recipe("tuned")),
+            *((printed, load_recipe("tuned-baseline", network=name)) for printed, name in _BASELINES),
+        ),
+        benchmark_seconds=5.0,
+    )

@@ -1,0 +1,109 @@
+"""Batches for one epoch, prepared one ahead of the training step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from facegender.faces.types import Crops
+from facegender.lab.training.augment import augment
+from facegender.lab.training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The crops of one epoch.
+
+    Attributes:
+        index: int64, N, ascending.
+        weights: float32, N; how much each counts in the loss.
+    """
+
+    index: npt.NDArray[np.int64]
+    weights: npt.NDArray[np.float32]
+
+
+def select(recipe: Recipe, index: npt.NDArray[np.int64], losses: npt.NDArray[np.float32], epoch: int) -> Selection:
+    """The crops that an epoch sees: all, or fewer of those whose last loss was below the mean (`Recipe.pruning`).
+
+    Args:
+        recipe: of the run.
+        index: the training crops, ascending.
+        losses: the last loss of each; infinite where there was none yet.
+        epoch: counted from 0.
+    """
+    weights = np.ones(len(index), np.float32)
+    seen = np.isfinite(losses)
+    if not recipe.pruning or not seen.any() or epoch >= recipe.epochs * 7 / 8:
+        return Selection(index, weights)
+    easy = losses < losses[seen].mean()
+    kept = ~easy | (np.random.default_rng((recipe.seed, epoch, 1)).random(len(index)) >= recipe.pruning)
+    weights[easy] = 1 / (1 - recipe.pruning)
+    return Selection(index[kept], weights[kept])
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step's crops.
+
+    Attributes:
+        crops: uint8, N x S x S x 3.
+        labels: int64, N.
+        weights: float32, N; how much each counts.
+        index: int64, N; where each stands in the store.
+    """
+
+    crops: Tensor
+    labels: Tensor
+    weights: Tensor
+    index: npt.NDArray[np.int64]
+
+
+def epoch_batches(
+    recipe: Recipe,
+    crops: Crops,
+    labels: npt.NDArray[np.int64],
+    selection: Selection,
+    epoch: int,
+    rank: int = 0,
+    world_size: int = 1,
+) -> Iterator[Batch]:
+    """Yield the batches of an epoch in an order that seed and epoch alone decide.
+
+    Each process of `world_size` takes its share of every batch. A last, smaller batch is left out, so that batch
+    normalisation never sees a handful of crops.
+    """
+    order = np.random.default_rng((recipe.seed, epoch)).permutation(len(selection.index))
+    size = min(recipe.batch_size, len(order))
+    steps = len(order) // size
+    side = recipe.crop_size(epoch, crops.shape[1])
+
+    def prepare(step: int) -> Batch:
+        # Sorted, so that a memory-mapped store is read forwards.
+        places = np.sort(order[step * size + rank : (step + 1) * size : world_size])
+        chosen = selection.index[places]
+        batch = np.ascontiguousarray(crops[chosen])
+        if side != crops.shape[1] or recipe.augmentation != type(recipe.augmentation)():
+            random = np.random.default_rng((recipe.seed, epoch, step, rank))
+            batch = augment(batch, recipe.augmentation, random, side)
+        weights = torch.from_numpy(selection.weights[places])
+        return Batch(torch.from_numpy(batch), torch.from_numpy(labels[chosen]), weights, chosen)
+
+    with ThreadPoolExecutor(1) as ahead:
+        following = ahead.submit(prepare, 0)
+        for step in range(steps):
+            current = following.result()
+            if step + 1 < steps:
+                following = ahead.submit(prepare, step + 1)
+            yield current
+
+
+def steps_per_epoch(recipe: Recipe, examples: int) -> int:
+    """Optimizer steps in one epoch over so many crops."""
+    return examples // min(recipe.batch_size, examples)

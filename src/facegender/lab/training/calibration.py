@@ -1,0 +1,216 @@
+"""Probabilities that fit the face: a temperature that the network's own features give, learnt on held-out crops.
+
+Plain temperature scaling (C. Guo et al., ICML 2017) divides the logits of every face by the same number: one fitted on
+good faces is too sure of poor ones. Here the features before the last layer, which tell a blurred or half-covered face
+from a clear one, say how far each answer is to be trusted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy.optimize import minimize
+from scipy.special import expit, log_expit
+from sklearn.model_selection import GroupKFold
+from torch import Tensor, nn
+
+from facegender.faces.types import Crops
+from facegender.lab.training.model import predict_logits
+
+#: Numbers of any precision, in memory of NumPy or PyTorch.
+Numbers: TypeAlias = npt.NDArray[np.floating] | npt.NDArray[np.integer] | Tensor
+FloatArray = npt.NDArray[np.float64]
+
+#: Bounds of the logarithm of the temperature: no face's logits are divided by less than 0.05 or more than 20.
+LOG_TEMPERATURE = 3.0
+#: Strengths of the ridge that are tried, strong to weak; infinity is one temperature for all faces.
+RIDGES = (np.inf, 1.0, 0.3, 0.1, 0.03, 0.01, 0.001)
+_FOLDS = 3
+
+
+class Calibration(nn.Module):
+    """p_male = sigmoid((male - female) * exp(-(w . features + b)) + c), with the exponent kept in [-3, 3].
+
+    A new one has w = b = c = 0 and gives the softmax of the logits.
+
+    Args:
+        features: F, how many values the network's last layer takes.
+    """
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.log_temperature = nn.Linear(features, 1)
+        self.shift = nn.Parameter(torch.zeros(1))
+        nn.init.zeros_(self.log_temperature.weight)
+        nn.init.zeros_(self.log_temperature.bias)
+
+    def forward(self, features: Tensor, logits: Tensor) -> Tensor:
+        """float32 N x F features and N x 2 logits (female, male) to N probabilities of male."""
+        exponent = self.log_temperature(features).squeeze(1).clamp(-LOG_TEMPERATURE, LOG_TEMPERATURE)
+        margin = logits[:, 1] - logits[:, 0]
+        return torch.sigmoid(margin * torch.exp(-exponent) + self.shift)
+
+    @torch.inference_mode()
+    def p_male(self, features: Numbers, logits: Numbers) -> FloatArray:
+        """What `forward` gives, from arrays to an array; float64, N."""
+        there = [torch.as_tensor(_array(values), dtype=torch.float32) for values in (features, logits)]
+        return self(*there).double().numpy()  # type: ignore[no-any-return]  # modules are not typed by their forward
+
+
+def fit_calibration(
+    features: Numbers,
+    logits: Numbers,
+    labels: Numbers,
+    weights: Numbers | None = None,
+    *,
+    faces: Numbers | Sequence[int] | None = None,
+) -> Calibration:
+    """The calibration of least negative log likelihood, with a ridge on w that three-fold cross-validation chooses.
+
+    Args:
+        features: N x F, the input of the network's last layer, for faces that it was not trained on, clear and poor.
+        logits: N x 2 (female, male).
+        labels: N; 0 female, 1 male.
+        weights: N, how much each row counts; None lets all count alike.
+        faces: N, equal where rows show one face, whole or degraded: those are kept on one side of the
+            cross-validation. None takes every row for another face.
+
+    Raises:
+        ValueError: the arrays do not fit each other, hold something that is no finite number, or show fewer than
+            three faces.
+    """
+    rows = _Rows.of(features, logits, labels, weights)
+    who = np.arange(len(rows.labels)) if faces is None else np.unique(_array(faces), return_inverse=True)[1]
+    if len(who) != len(rows.labels) or len(set(who.tolist())) < _FOLDS:
+        raise ValueError(f"calibration needs at least {_FOLDS} faces, one number a row")
+    parts = list(GroupKFold(_FOLDS, shuffle=True, random_state=0).split(rows.labels, groups=who))
+    losses = np.zeros(len(RIDGES))
+    for fitted_on, looked_at in parts:
+        part, rest = rows.take(fitted_on), rows.take(looked_at)
+        for place, solution in enumerate(_path(part, RIDGES)):
+            losses[place] += rest.loss(solution) * rest.weights.sum()
+    *_, solution = _path(rows, RIDGES[: int(losses.argmin()) + 1])
+    return rows.module(solution)
+
+
+def features_and_logits(
+    classifier: nn.Module, crops: Crops, index: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """What the network's last layer takes and gives: float32, N x F features and N x 2 logits, one row an index.
+
+    Args:
+        classifier: uint8 crops to logits, with a ``body`` whose last `nn.Linear` of two outputs gives them.
+        crops: uint8, M x 64 x 64 x 3.
+        index: which of them, N, at least one.
+
+    Raises:
+        ValueError: the network has no such layer.
+    """
+    taken: list[Tensor] = []
+    handle = last_linear(classifier).register_forward_hook(
+        lambda layer, inputs, output: taken.append(inputs[0].detach().float().cpu())
+    )
+    try:
+        logits = predict_logits(classifier, crops, index)
+    finally:
+        handle.remove()
+    features: npt.NDArray[np.float32] = torch.cat(taken).numpy()
+    return features, logits
+
+
+def last_linear(classifier: nn.Module) -> nn.Linear:
+    """The layer that gives the two logits: the last `nn.Linear` of two outputs.
+
+    Raises:
+        ValueError: there is none.
+    """
+    layers = [m for m in classifier.modules() if isinstance(m, nn.Linear) and m.out_features == 2]
+    if not layers:
+        raise ValueError("the network has no linear layer of two outputs: its features cannot be told")
+    return layers[-1]
+
+
+class _Rows:
+    """Standardised features, margins, labels and weights; a solution is (w, b, c) in one array of F + 2."""
+
+    def __init__(
+        self, mean: FloatArray, deviation: FloatArray, x: FloatArray, margin: FloatArray, y: FloatArray, w: FloatArray
+    ) -> None:
+        self.mean, self.deviation, self.x = mean, deviation, x
+        self.margin, self.labels, self.weights = margin, y, w
+
+    @classmethod
+    def of(cls, features: Numbers, logits: Numbers, labels: Numbers, weights: Numbers | None) -> _Rows:
+        x, two, y = (np.asarray(_array(values), np.float64) for values in (features, logits, labels))
+        w = np.ones(len(y)) if weights is None else np.asarray(_array(weights), np.float64)
+        if x.ndim != 2 or two.shape != (len(x), 2) or y.shape != (len(x),) or w.shape != (len(x),):
+            shapes = ", ".join(str(values.shape) for values in (x, two, y, w))
+            raise ValueError(f"features, logits, labels and weights do not fit each other: {shapes}")
+        if not all(np.isfinite(values).all() for values in (x, two, y, w)) or not set(y.tolist()) <= {0.0, 1.0}:
+            raise ValueError("calibration needs finite numbers, and labels of 0 and 1")
+        if (w < 0).any() or not w.any():
+            raise ValueError("weights must not be negative, and not all be zero")
+        mean, deviation = x.mean(0), x.std(0)
+        # What hardly ever moves (a dead ReLU) would be blown up by the division, so it is left out.
+        deviation[deviation <= 1e-3 * deviation.max(initial=0.0)] = np.inf
+        return cls(mean, deviation, (x - mean) / deviation, two[:, 1] - two[:, 0], y, w / w.mean())
+
+    def take(self, rows: npt.NDArray[np.int64]) -> _Rows:
+        chosen = (values[rows] for values in (self.x, self.margin, self.labels, self.weights))
+        return _Rows(self.mean, self.deviation, *chosen)
+
+    def loss(self, solution: FloatArray) -> float:
+        """Mean negative log likelihood in nats."""
+        return self._loss_and_gradient(solution, 0.0)[0]
+
+    def fit(self, start: FloatArray, ridge: float) -> FloatArray:
+        """The solution of least loss; an infinite ridge keeps w at zero."""
+        if np.isinf(ridge):
+            found = minimize(self._two, start[-2:], jac=True, method="L-BFGS-B")
+            return np.concatenate([np.zeros(self.x.shape[1]), found.x])
+        found = minimize(self._loss_and_gradient, start, args=(ridge,), jac=True, method="L-BFGS-B")
+        solution: FloatArray = found.x
+        return solution
+
+    def module(self, solution: FloatArray) -> Calibration:
+        """The solution for features as the network gives them."""
+        w, b, c = solution[:-2] / self.deviation, solution[-2], solution[-1]
+        calibration = Calibration(len(w))
+        with torch.no_grad():
+            calibration.log_temperature.weight.copy_(torch.from_numpy(w)[None])
+            calibration.log_temperature.bias.fill_(float(b - w @ self.mean))
+            calibration.shift.fill_(float(c))
+        return calibration.eval().requires_grad_(False)
+
+    def _loss_and_gradient(self, solution: FloatArray, ridge: float) -> tuple[float, FloatArray]:
+        w, b, c = solution[:-2], solution[-2], solution[-1]
+        raw = self.x @ w + b
+        scaled = self.margin * np.exp(-raw.clip(-LOG_TEMPERATURE, LOG_TEMPERATURE))
+        z = scaled + c
+        loss = -(self.weights * log_expit(np.where(self.labels == 1, z, -z))).mean() + ridge / 2 * float(w @ w)
+        to_shift = self.weights * (expit(z) - self.labels) / len(z)
+        to_exponent = np.where(np.abs(raw) < LOG_TEMPERATURE, -to_shift * scaled, 0.0)
+        gradient = np.concatenate([self.x.T @ to_exponent + ridge * w, [to_exponent.sum(), to_shift.sum()]])
+        return float(loss), gradient
+
+    def _two(self, temperature_and_shift: FloatArray) -> tuple[float, FloatArray]:
+        alike = _Rows(self.mean[:0], self.deviation[:0], self.x[:, :0], self.margin, self.labels, self.weights)
+        return alike._loss_and_gradient(temperature_and_shift, 0.0)
+
+
+def _path(rows: _Rows, ridges: Sequence[float]) -> list[FloatArray]:
+    """One solution a ridge, each begun where the one before it ended."""
+    solution = np.zeros(rows.x.shape[1] + 2)
+    found = []
+    for ridge in ridges:
+        solution = rows.fit(solution, ridge)
+        found.append(solution)
+    return found
+
+
+def _array(values: Numbers | Sequence[int]) -> npt.NDArray[np.generic]:
+    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)

@@ -1,0 +1,133 @@
+"""A trained network as a run leaves it: written, read, and asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from facegender.errors import CheckpointError
+from facegender.faces.types import Crops
+from facegender.lab.networks.build import build, initialize_he
+from facegender.lab.networks.classifier import LUMA, CropClassifier
+from facegender.lab.training.checkpoint import load_checkpoint
+from facegender.lab.training.recipe import Recipe, recipe_from_dict
+
+#: Name of a finished run's weights in its folder.
+MODEL = "model.safetensors"
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One line of ``history.csv``; accuracies in [0, 1], the held-out ones None where nothing is held out."""
+
+    epoch: int
+    learning_rate: float
+    loss: float
+    accuracy: float
+    heldout_accuracy: float | None
+    images_per_second: float
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A finished run, ready to evaluate or export.
+
+    Attributes:
+        classifier: in evaluation mode, on the CPU.
+        recipe: it was trained with.
+        mean, std: of its input, on the 0-255 scale, one a channel.
+        history: one record an epoch.
+        store: name of the training data.
+        examples: fingerprint of the training crops (`facegender.lab.training.loop.Examples.fingerprint`).
+        alignment: how the training faces were cropped.
+    """
+
+    classifier: CropClassifier
+    recipe: Recipe
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    history: tuple[EpochRecord, ...]
+    store: str
+    examples: str
+    alignment: Mapping[str, Any]
+
+
+def classifier_from_recipe(recipe: Recipe, mean: Sequence[float], std: Sequence[float]) -> CropClassifier:
+    """The recipe's network, freshly initialised, behind its preprocessing."""
+    described = recipe.describe()
+    body = build(described)
+    if recipe.initialization == "he":
+        initialize_he(body)
+    body = body.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch leaves it out of the stub
+    return CropClassifier(body, mean, std, described.input_size)
+
+
+def load_model(path: Path) -> TrainedModel:
+    """Read a finished run's ``model.safetensors``.
+
+    Raises:
+        CheckpointError: the file is absent, cut short or not one of ours.
+    """
+    saved = load_checkpoint(path)
+    try:
+        recipe = recipe_from_dict(saved.details["recipe"])
+        mean, std = tuple(saved.details["mean"]), tuple(saved.details["std"])
+        history = tuple(EpochRecord(**record) for record in saved.details["history"])
+        classifier = classifier_from_recipe(recipe, mean, std)
+        classifier.load_state_dict(dict(saved.tensors))
+        origin = (saved.details["store"], saved.details["examples"], saved.details["alignment"])
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise CheckpointError(f"{path} is not a finished model: {error}") from error
+    return TrainedModel(classifier.eval(), recipe, mean, std, history, *origin)
+
+
+@torch.inference_mode()
+def predict_logits(
+    classifier: nn.Module, crops: Crops, index: npt.NDArray[np.int64], *, mirror: bool = False
+) -> npt.NDArray[np.float32]:
+    """float32 logits, len(index) x 2, in evaluation mode and full precision.
+
+    With `mirror`, the mean of the logits of each crop and of its mirror image: twice the work.
+    """
+    device = next(classifier.parameters()).device
+    was_training = classifier.training
+    classifier.eval()
+    parts = []
+    for chunk in _chunks(index, 250):
+        batch = torch.from_numpy(np.ascontiguousarray(crops[chunk])).to(device)
+        logits = classifier(batch)
+        if mirror:
+            logits = (logits + classifier(batch.flip(2))) / 2  # N x height x width x 3
+        parts.append(logits.float().cpu())
+    classifier.train(was_training)
+    joined: npt.NDArray[np.float32] = torch.cat(parts).numpy()
+    return joined
+
+
+def channel_statistics(
+    crops: Crops, index: npt.NDArray[np.int64], *, gray: bool
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each input channel over the training crops, on the 0-255 scale."""
+    total, squares, count = np.zeros(3), np.zeros(3), 0
+    for part in _chunks(np.sort(index), 1000):
+        pixels = crops[part].reshape(-1, 3).astype(np.float32)
+        if gray:
+            pixels = (pixels @ np.array(LUMA, np.float32))[:, None]
+        total, squares = total + pixels.sum(0, np.float64), squares + np.square(pixels).sum(0, np.float64)
+        count += len(pixels)
+    channels = 1 if gray else 3
+    mean = total[:channels] / count
+    std = np.sqrt(np.maximum(squares[:channels] / count - mean**2, 1.0))
+    return tuple(float(v) for v in mean.round(2)), tuple(float(v) for v in std.round(2))
+
+
+def _chunks(index: npt.NDArray[np.int64], size: int) -> Iterator[npt.NDArray[np.int64]]:
+    for start in range(0, len(index), size):
+        yield index[start : start + size]

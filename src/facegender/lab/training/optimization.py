@@ -1,0 +1,102 @@
+"""What the optimizer does with a recipe: rates, decay, loss weights, averaged weights."""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from facegender.faces.types import Crops
+from facegender.lab.networks.classifier import CropClassifier
+from facegender.lab.training.recipe import Recipe
+
+WARM_UP = 0.2  # share of the one-cycle schedule
+
+
+def learning_rate(recipe: Recipe, epoch: int, step: int, per_epoch: int) -> float:
+    """The rate of one step under the recipe's schedule."""
+    if recipe.schedule == "step":
+        return recipe.learning_rate * recipe.decay ** (epoch // recipe.decay_epochs)
+    steps = recipe.epochs * per_epoch
+    return one_cycle(max(epoch * per_epoch + step, 0.25) / steps, recipe.learning_rate)
+
+
+def one_cycle(done: float, peak: float, warm_up: float = WARM_UP) -> float:
+    """The rate when a share `done` of the steps is behind us: up in a line, then down along a cosine to zero."""
+    if done < warm_up:
+        return peak * done / warm_up
+    return peak * 0.5 * (1 + math.cos(math.pi * (done - warm_up) / (1 - warm_up)))
+
+
+def make_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
+    """SGD or AdamW; weights decay, biases and batch normalisation do not."""
+    groups = decay_groups(model, recipe.weight_decay)
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum)
+    return torch.optim.AdamW(groups, lr=recipe.learning_rate)
+
+
+def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Parameter groups for an optimizer: weights decay, biases and batch normalisation do not."""
+    parameters = list(model.parameters())
+    return [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+def class_weights(recipe: Recipe, labels: npt.NDArray[np.int64]) -> Tensor:
+    """Loss weight of female and male: inverse frequency to the power `class_balance`, 1 on average."""
+    share = np.bincount(labels, minlength=2) / len(labels)
+    weights = share**-recipe.class_balance
+    return torch.tensor(weights / (weights * share).sum(), dtype=torch.float32)
+
+
+@torch.no_grad()
+def measure_population(classifier: nn.Module, crops: Crops, index: npt.NDArray[np.int64], batch_size: int) -> None:
+    """Set the mean and variance of every batch normalisation to those over the given crops, in place."""
+    norms = [m for m in classifier.modules() if isinstance(m, nn.BatchNorm2d)]
+    device = next(classifier.parameters()).device
+    classifier.eval()
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain average over the batches
+        norm.train()
+    # In a fixed random order: a store is sorted by name, and a batch of one person is no sample of all.
+    order = np.random.default_rng(0).permutation(index)
+    size = min(batch_size, len(order))
+    for start in range(0, len(order) - size + 1, size):
+        batch = np.ascontiguousarray(crops[np.sort(order[start : start + size])])
+        classifier(torch.from_numpy(batch).to(device))
+    for norm in norms:
+        norm.momentum = 0.1
+    classifier.eval()
+
+
+class WeightAverage:
+    """Exponential moving average of all weights and running statistics.
+
+    The decay grows with the steps taken, so that the first epochs are not dominated by the initial weights.
+
+    Attributes:
+        model: the averaged network, in evaluation mode.
+    """
+
+    def __init__(self, classifier: CropClassifier, decay: float) -> None:
+        self.model = copy.deepcopy(classifier).eval()
+        self._decay = decay
+
+    @torch.no_grad()
+    def update(self, classifier: nn.Module, step: int) -> None:
+        """Take in the weights after one step."""
+        decay = min(self._decay, (1 + step) / (10 + step))
+        for mine, new in zip(self.model.state_dict().values(), classifier.state_dict().values(), strict=True):
+            if mine.is_floating_point():
+                mine.lerp_(new, 1 - decay)
+            else:
+                mine.copy_(new)

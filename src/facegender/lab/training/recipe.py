@@ -1,0 +1,179 @@
+"""A training recipe: every setting of a run in one small commented TOML file, saved beside its checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from facegender.lab.networks.layers import Network
+from facegender.lab.networks.registry import network
+from facegender.lab.training.settings import build_settings, check_ranges, read_settings
+
+#: Lightning Fabric's words for full precision, and for bfloat16 where it is safe; ``auto`` is the latter where the
+#: processor has the arithmetic for it, and the former where it would take ten times as long.
+Precision: TypeAlias = Literal["auto", "32-true", "bf16-mixed"]
+
+
+#: Share of the epochs over which crops grow from `Recipe.first_size` to their full size.
+GROWTH = 0.7
+
+#: Least and greatest value of each number in a recipe.
+_RANGES = {
+    "input_size": (0, 1024),
+    "first_size": (0, 1024),
+    "epochs": (1, 100_000),
+    "batch_size": (2, 1_000_000),
+    "learning_rate": (1e-9, 1e3),
+    "momentum": (0.0, 0.9999),
+    "weight_decay": (0.0, 10.0),
+    "decay": (1e-3, 1.0),
+    "decay_epochs": (1, 100_000),
+    "dropout": (0.0, 0.99),
+    "label_smoothing": (0.0, 0.99),
+    "class_balance": (0.0, 1.0),
+    "ema": (0.0, 0.99999),
+    "pruning": (0.0, 0.95),
+    "seed": (0, 2**31 - 1),
+}
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random changes of the training crops; all off by default, as in the paper.
+
+    Attributes:
+        flip: mirror half of the crops.
+        rotate: largest rotation, degrees.
+        scale: largest change of size, as a natural logarithm (0.1 is about 10 %).
+        shift: largest shift, share of the crop's width.
+        colour: largest relative change of brightness and contrast; saturation changes 1.5 times as much.
+        erase: probability of covering a random rectangle.
+        blur: probability of losing detail, as small, distant, shaken or much compressed faces have: down-scaled to
+            as little as a quarter and up again, or blurred with a sigma of up to 2 pixels.
+    """
+
+    flip: bool = False
+    rotate: float = 0.0
+    scale: float = 0.0
+    shift: float = 0.0
+    colour: float = 0.0
+    erase: float = 0.0
+    blur: float = 0.0
+
+    def __post_init__(self) -> None:
+        limits = {"rotate": 180.0, "scale": 2.0, "shift": 1.0, "colour": 1.0, "erase": 1.0, "blur": 1.0}
+        check_ranges(self, {key: (0.0, high) for key, high in limits.items()})
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Settings of one training run. The defaults are the paper's (section 3; the number of epochs is ours).
+
+    Attributes:
+        name: of the recipe.
+        network: a name of `facegender.lab.networks.registry.NAMES`.
+        colour: ``rgb`` or ``gray``.
+        input_size: side of the network's input, to which crops are enlarged; 0 takes the network's own.
+        first_size: side of the crops in the first epoch; it grows to the whole crop over the first
+            `GROWTH` of the epochs, which saves arithmetic while coarse features are learnt; 0 is off.
+        initialization: ``pytorch``, uniform in +-1/sqrt(fan in), or ``he``, normal with variance 2 / fan in, without
+            which deep networks that have no batch normalisation do not learn.
+        epochs: passes over the training crops.
+        batch_size: crops per step.
+        optimizer: ``sgd`` (with `momentum`) or ``adamw``.
+        learning_rate: the start (step schedule) or the peak (one-cycle).
+        momentum: of SGD.
+        weight_decay: L2 factor for SGD, decoupled for AdamW; weights only, never biases or batch norm.
+        schedule: ``step`` multiplies by `decay` every `decay_epochs`; ``one-cycle`` warms up over a fifth of the
+            steps, then follows a cosine to zero.
+        dropout: of all dropout layers.
+        label_smoothing: share of the target spread over both classes.
+        class_balance: exponent of the inverse class frequency used as loss weight; 0 is off, 1 full balance.
+        pruning: probability that a crop whose last loss was below the mean is left out of an epoch; those that stay
+            count the more, so that the gradient's expectation is kept (InfoBatch: Z. Qin et al., ICLR 2024). The
+            last eighth of the epochs sees every crop. 0 is off.
+        ema: decay of the exponential moving average of the weights that is evaluated; 0 is off.
+        population_statistics: after the last epoch, measure batch normalisation's mean and variance over all
+            training crops instead of keeping the moving averages; MATLAB's default, in which the paper's layers
+            are named.
+        precision: ``32-true`` or ``bf16-mixed``, as Lightning Fabric names them, or ``auto``.
+        seed: the one source of randomness.
+        augmentation: see `Augmentation`.
+    """
+
+    name: str = "paper"
+    network: str = "custom-cnn-table1"
+    colour: Literal["rgb", "gray"] = "rgb"
+    input_size: int = 0
+    first_size: int = 0
+    initialization: Literal["pytorch", "he"] = "pytorch"
+    epochs: int = 20
+    batch_size: int = 500
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    learning_rate: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 0.001
+    schedule: Literal["step", "one-cycle"] = "step"
+    decay: float = 0.9
+    decay_epochs: int = 10
+    dropout: float = 0.5
+    label_smoothing: float = 0.0
+    class_balance: float = 0.0
+    pruning: float = 0.0
+    ema: float = 0.0
+    population_statistics: bool = True
+    precision: Precision = "auto"
+    seed: int = 2020
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def __post_init__(self) -> None:
+        check_ranges(self, _RANGES)
+        self.describe()  # refuses what the network cannot be
+
+    def describe(self) -> Network:
+        """The network that the recipe trains.
+
+        Raises:
+            RecipeError: no such network, or not with that input.
+        """
+        channels = 3 if self.colour == "rgb" else 1
+        return network(self.network, channels=channels, dropout=self.dropout, input_size=self.input_size or None)
+
+    def crop_size(self, epoch: int, full: int) -> int:
+        """Side of the training crops in an epoch (counted from 0), a multiple of 8 below `full`."""
+        grown = epoch / (GROWTH * self.epochs)
+        if not self.first_size or grown >= 1:
+            return full
+        return min(full, 8 * round((self.first_size + grown * (full - self.first_size)) / 8))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as plain values, as TOML holds them."""
+        return asdict(self)
+
+
+def load_recipe(source: str | Path, **changes: Any) -> Recipe:
+    """Read a recipe by its name in the package or from a TOML file.
+
+    Args:
+        source: ``paper``, ``tuned``, or a path that ends in ``.toml``.
+        changes: settings that replace those of the file; None leaves the file's.
+
+    Raises:
+        RecipeError: no such recipe, a setting that does not exist, or a value of the wrong kind.
+    """
+    return read_settings(Recipe, source, _folder(), changes)
+
+
+def recipe_from_dict(values: dict[str, Any], where: str = "recipe") -> Recipe:
+    """Build a recipe from plain values.
+
+    Raises:
+        RecipeError: a setting that does not exist, or a value of the wrong kind.
+    """
+    return build_settings(Recipe, values, where)
+
+
+def _folder() -> Any:
+    return resources.files("facegender.lab.training") / "recipes"

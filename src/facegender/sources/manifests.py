@@ -1,0 +1,103 @@
+"""Lists of photos: text with a path a line, and tables with a column ``path``."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import posixpath
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from facegender.errors import InputError, MissingExtraError
+from facegender.sources.remote import Remote, check_protocol, is_url, open_url, url_path
+from facegender.sources.source import LocalFile, Source, Unreadable
+
+_TEXT = (".txt", ".lst")
+_DELIMITED = {".csv": ",", ".tsv": "\t"}
+_PARQUET = ".parquet"
+MANIFEST_SUFFIXES = (*_TEXT, *_DELIMITED, _PARQUET)
+
+_COLUMN = "path"
+_BATCH_ROWS = 4096
+
+
+def photos_listed(manifest: str) -> Iterator[Source]:
+    """The photos that a list names, in its order, by the names they have there; after damage one that says so.
+
+    Args:
+        manifest: path or URL of the list. Paths in it are taken from its own folder unless they are absolute or
+            URLs. Empty lines and cells are passed over.
+
+    Raises:
+        InputError: a table without a column ``path``, or a URL of no known protocol.
+        MissingExtraError: pyarrow, or what a URL needs, is not installed.
+    """
+    remote = is_url(manifest)
+    if remote:
+        check_protocol(manifest)
+    folder = posixpath.dirname(manifest) if remote else os.path.dirname(manifest)  # noqa: PTH120 (as it is written)
+    try:
+        for name in _names(manifest):
+            if is_url(name):
+                yield Remote(name, name)
+            elif remote and not os.path.isabs(name):  # noqa: PTH117
+                yield Remote(name, f"{folder}/{name}")
+            else:
+                yield LocalFile(name, os.path.join(folder, name))  # noqa: PTH118
+    except (InputError, MissingExtraError):
+        raise
+    except Exception as error:  # the disk, the network, or whatever pyarrow and csv raise for damage
+        yield Unreadable.damaged(manifest, error)
+
+
+def _names(manifest: str) -> Iterator[str]:
+    suffix = PurePosixPath(url_path(manifest)).suffix.lower()
+    with _opened(manifest) as file:
+        if suffix in _TEXT:
+            names = lines(file)
+        elif suffix == _PARQUET:
+            names = _parquet_names(file, manifest)
+        else:
+            names = _delimited_names(file, manifest, _DELIMITED[suffix])
+        yield from (name for name in names if name.strip())
+
+
+def lines(file: IO[bytes]) -> Iterator[str]:
+    """The lines of a file as names of files, whatever their encoding."""
+    for number, line in enumerate(file):
+        yield os.fsdecode(line.removeprefix(b"\xef\xbb\xbf") if number == 0 else line).rstrip("\r\n")
+
+
+def _delimited_names(file: IO[bytes], manifest: str, delimiter: str) -> Iterator[str]:
+    with io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="") as text:
+        rows = csv.reader(text, delimiter=delimiter)
+        header = next(rows, [])
+        _check_column(header, manifest)
+        at = header.index(_COLUMN)
+        yield from (row[at] for row in rows if len(row) > at)
+
+
+def _parquet_names(file: IO[bytes], manifest: str) -> Iterator[str]:
+    try:
+        from pyarrow import parquet
+    except ImportError:
+        raise MissingExtraError("pyarrow", "parquet") from None
+    table = parquet.ParquetFile(file)
+    _check_column(table.schema_arrow.names, manifest)
+    for batch in table.iter_batches(_BATCH_ROWS, columns=[_COLUMN]):
+        yield from (str(name) for name in batch.column(0).to_pylist() if name is not None)
+
+
+def _check_column(header: list[str], manifest: str) -> None:
+    if _COLUMN not in header:
+        columns = ", ".join(header) if header else "none"
+        raise InputError(f"{manifest} has no column {_COLUMN} (its columns: {columns})", remedy="name one of them path")
+
+
+def _opened(manifest: str) -> AbstractContextManager[IO[bytes]]:
+    if is_url(manifest):
+        return open_url(manifest, seekable=url_path(manifest).lower().endswith(_PARQUET))
+    return Path(manifest).open("rb")

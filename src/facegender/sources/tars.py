@@ -1,0 +1,134 @@
+"""Photos in tar archives, with or without compression, here or at a URL."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import importlib
+import io
+import lzma
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any, Self
+
+from facegender.errors import ByteLimitError, InputError, PhotoNotFoundError
+from facegender.sources.remote import check_protocol, is_url, open_url
+from facegender.sources.source import Held, Slice, Source, Unreadable, is_photo, refuse_above_limit
+
+#: Of archives by their names.
+TAR_SUFFIXES = (
+    ".tar",
+    ".tgz",
+    ".tbz",
+    ".tbz2",
+    ".txz",
+    ".tzst",
+    *(f".tar.{end}" for end in ("gz", "bz2", "xz", "zst")),
+)
+
+#: By what compressed data begins with, the module that reads it.
+_OPENERS: dict[bytes, Callable[[IO[bytes]], Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
+_ZSTD = b"\x28\xb5\x2f\xfd"
+
+
+class _StrictInfo(tarfile.TarInfo):
+    """A header that cannot be read is an error; tarfile takes it for the end of the archive."""
+
+    @classmethod
+    def fromtarfile(cls, tarfile_: tarfile.TarFile) -> Self:
+        try:
+            return super().fromtarfile(tarfile_)
+        except (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError) as error:  # type: ignore[attr-defined]
+            raise tarfile.ReadError(str(error)) from error
+
+
+def is_compressed(path: str) -> bool:
+    """Whether the photos of this tar can only be counted by reading it all."""
+    if is_url(path):
+        return True
+    try:
+        with Path(path).open("rb") as file:
+            head = file.read(6)
+    except OSError:
+        return False
+    return head.startswith((*_OPENERS, _ZSTD))
+
+
+def photos_in_tar(archive: str) -> Iterator[Source]:
+    """The photos of a tar archive in its order; after damage one more that says so.
+
+    Args:
+        archive: path or URL. Of one here without compression the photos are read where they lie; all others are
+            read from end to end, and the bytes travel with each photo.
+
+    Raises:
+        MissingExtraError, InputError: the URL's protocol needs a package that is not there, or is none; or the
+            archive is compressed with Zstandard, and this Python cannot read that.
+    """
+    if is_url(archive):
+        check_protocol(archive)
+    begun = not is_url(archive) and is_compressed(archive)
+    try:
+        for source in _members(archive):
+            begun = True
+            if source is not None:
+                yield source
+    except InputError:
+        raise
+    except Exception as error:  # zlib, lzma, tarfile and file systems raise what they like
+        yield Unreadable.damaged(archive, error, begun=begun or not isinstance(error, tarfile.TarError))
+
+
+def _members(archive: str) -> Iterator[Source | None]:
+    """A source for each photo, None for each other member."""
+    if not is_compressed(archive):
+        with tarfile.open(archive, "r:", tarinfo=_StrictInfo) as tar:
+            for member in _headers(tar):
+                yield _source(archive, member, lambda m: Slice(f"{archive}/{m.name}", archive, m.offset_data, m.size))
+        return
+    with (
+        open_url(archive) if is_url(archive) else Path(archive).open("rb") as file,
+        tarfile.open(fileobj=_decompressed(archive, file), mode="r|", tarinfo=_StrictInfo) as tar,
+    ):
+        for member in _headers(tar):
+            yield _source(archive, member, lambda m: Held(f"{archive}/{m.name}", _content(tar, m)))
+
+
+def _decompressed(archive: str, file: io.BufferedReader) -> IO[bytes]:
+    head = file.peek(6)
+    for magic, opener in _OPENERS.items():
+        if head.startswith(magic):
+            return opener(file)  # type: ignore[no-any-return]
+    if head.startswith(_ZSTD):
+        try:
+            zstd = importlib.import_module("compression.zstd")
+        except ImportError:
+            raise InputError(f"reading {archive} needs Python 3.14", remedy="decompress it: zstd -d") from None
+        return zstd.open(file)  # type: ignore[no-any-return]
+    return file
+
+
+def _headers(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    while (member := tar.next()) is not None:
+        tar.members.clear()  # type: ignore[attr-defined]  # else it keeps them all
+        yield member
+
+
+def _source(archive: str, member: tarfile.TarInfo, whole: Callable[[tarfile.TarInfo], Source]) -> Source | None:
+    if member.isdir() or not is_photo(member.name):
+        return None
+    name = f"{archive}/{member.name}"
+    if not member.isfile() or member.issparse():
+        what = f"a link to {member.linkname}" if member.linkname else "not a regular file"
+        return Unreadable(name, PhotoNotFoundError, f"{name} is {what}, not a photo")
+    try:
+        refuse_above_limit(name, member.size)
+    except ByteLimitError as error:
+        return Unreadable.of(name, error)
+    return whole(member)
+
+
+def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    file = tar.extractfile(member)
+    return b"" if file is None else file.read()

@@ -1,0 +1,73 @@
+"""Several stores as one, without what would give a test away."""
+
+import cv2
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from facegender.cli import app
+from facegender.lab.datasets.store import Table, create_store, open_store
+
+ALIGNMENT = {"template": "the same"}
+
+
+def photos(count, seed):
+    small = np.random.default_rng(seed).integers(0, 256, (count, 12, 12, 3), dtype=np.uint8)
+    return np.array([cv2.resize(s, (64, 64), interpolation=cv2.INTER_CUBIC) for s in small])
+
+
+def write(folder, crops, splits, attributes=None, alignment=None, identities=None):
+    count = len(crops)
+    table = Table(
+        images=[f"{i}.jpg" for i in range(count)],
+        identities=identities or [""] * count,
+        labels=np.arange(count) % 2,
+        splits=splits,
+        folds={},
+        attributes=attributes or {},
+        rows=np.arange(count),
+    )
+    with create_store(folder, count) as writer:
+        for i, crop in enumerate(crops):
+            writer.put(i, crop)
+        writer.finish(folder.name, table, alignment or ALIGNMENT, {})
+    return folder
+
+
+@pytest.fixture
+def stores(tmp_path):
+    a, b, c = photos(12, 1), photos(9, 2), photos(6, 3)
+    b[0] = a[11]  # a train crop of b is a test crop of a
+    b[1] = a[8]  # a train crop of b is a validation crop of a
+    a[7] = c[2]  # a train crop of a stands in the set that is a test as a whole
+    one = write(tmp_path / "one", a, ["train"] * 8 + ["validation"] * 2 + ["test"] * 2, {"race": ["x"] * 12})
+    two = write(tmp_path / "two", b, ["train"] * 6 + ["validation"] * 3, identities=["ann"] + [""] * 8)
+    three = write(tmp_path / "three", c, ["train"] * 6)
+    return one, two, three
+
+
+def test_the_joined_store(stores, tmp_path):
+    one, two, three = map(str, stores)
+    result = CliRunner().invoke(app, ["join", one, two, "--test", three, "-o", str(tmp_path / "joined")])
+    assert result.exit_code == 0, result.output
+    assert "one: 7 train, 2 validation, 1 left out" in result.output
+    assert "two: 4 train, 3 validation, 2 left out" in result.output
+    joined = open_store(tmp_path / "joined")
+    assert joined.name == "one+two"
+    assert joined.images[:2] == ["one/0.jpg", "one/1.jpg"]
+    assert not {"one/7.jpg", "one/11.jpg", "two/0.jpg", "two/1.jpg"} & set(joined.images)
+    assert joined.attributes["store"] == ["one"] * 9 + ["two"] * 7
+    assert joined.attributes["race"] == ["x"] * 9 + [""] * 7
+    original = open_store(two)
+    assert np.array_equal(joined.crops[9], original.crops[2])
+    assert joined.labels[9] == original.labels[2]
+    assert set(joined.splits) == {"train", "validation"}
+
+
+def test_what_cannot_be_joined(stores, tmp_path):
+    one = str(stores[0])
+    other = write(tmp_path / "other", photos(4, 5), ["train"] * 4, alignment={"template": "another"})
+    result = CliRunner().invoke(app, ["join", one, str(other), "-o", str(tmp_path / "joined")])
+    assert result.exit_code == 1
+    assert "cropped differently" in str(result.exception)
+    assert not (tmp_path / "joined").exists()

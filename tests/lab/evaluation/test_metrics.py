@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+
+from facegender.lab.evaluation.calibration import confidence_for_error
+from facegender.lab.evaluation.metrics import (
+    expected_calibration_error,
+    measure,
+    p_male_from_logits,
+    wilson_interval,
+)
+
+
+def test_measures_of_a_small_confusion():
+    # 4 men, 3 of them found; 6 women, 2 of them called male.
+    labels = np.array([1, 1, 1, 1, 0, 0, 0, 0, 0, 0])
+    p_male = np.array([0.9, 0.8, 0.7, 0.2, 0.6, 0.55, 0.1, 0.1, 0.1, 0.1])
+    metrics = measure(labels, p_male)
+    assert metrics.count == 10
+    assert metrics.accuracy == pytest.approx(0.7)
+    assert metrics.tpr == pytest.approx(3 / 4)
+    assert metrics.fpr == pytest.approx(2 / 6)
+    assert metrics.precision == pytest.approx(3 / 5)
+    assert metrics.female_accuracy == pytest.approx(4 / 6)
+    assert metrics.balanced_accuracy == pytest.approx((3 / 4 + 4 / 6) / 2)
+    assert metrics.auc == pytest.approx(22 / 24)
+
+
+def test_one_label_has_no_measures():
+    with pytest.raises(ValueError, match="both labels"):
+        measure(np.array([1, 1]), np.array([0.2, 0.9]))
+
+
+def test_wilson_interval_against_the_textbook():
+    # Newcombe, Statistics in Medicine 17, 1998, table I, method 3.
+    assert wilson_interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+    assert wilson_interval(0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
+
+
+def test_probabilities_of_logits_and_their_calibration_error():
+    rng = np.random.default_rng(0)
+    margin = rng.normal(0, 3, 40_000)
+    labels = (rng.random(margin.size) < 1 / (1 + np.exp(-margin))).astype(np.int64)
+    logits = np.column_stack([np.zeros_like(margin), margin])
+    assert expected_calibration_error(labels, p_male_from_logits(logits)) < 0.01
+    assert expected_calibration_error(labels, p_male_from_logits(2.5 * logits)) > 0.03
+
+
+def test_confidence_keeps_the_error_rate():
+    rng = np.random.default_rng(1)
+    p_male = rng.random(20_000)
+    labels = (rng.random(p_male.size) < p_male).astype(np.int64)
+    confidence = confidence_for_error(labels, p_male, 0.05)
+    answered = np.maximum(p_male, 1 - p_male) >= confidence
+    error = ((p_male >= 0.5) != (labels == 1))[answered].mean()
+    assert 0.04 < error <= 0.05
+    # Equal confidences stand or fall together.
+    tied = np.full(110, 0.9)
+    assert confidence_for_error((np.arange(110) < 99).astype(np.int64), tied, 0.05) == 1.0
+    assert confidence_for_error(np.array([0, 0]), np.array([0.9, 0.8]), 0.01) == 1.0

@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from facegender.errors import CheckpointError, InputError, WeightsError
+from facegender.lab.evaluation.models import open_model, open_models
+from facegender.lab.evaluation.predictions import Predictions, chosen_split, read_predictions, write_predictions
+
+THREE = Predictions(["a, b.jpg", "c.jpg", "d.jpg"], np.array([0, 1, 1]), np.array([0.25, 0.1, 1 - 1e-12]))
+
+
+def test_what_is_written_is_read(tmp_path):
+    write_predictions(tmp_path / "there" / "p.csv", THREE)
+    again = read_predictions(tmp_path / "there" / "p.csv")
+    assert again.images == THREE.images
+    assert again.labels.tolist() == THREE.labels.tolist()
+    assert again.p_male.tolist() == THREE.p_male.tolist()
+    assert again.right.tolist() == [True, False, True]
+    assert again.measure().accuracy == pytest.approx(2 / 3)
+
+
+def test_other_files_are_refused(tmp_path):
+    for name, text in (("labels.csv", "image,label\na.jpg,male\n"), ("odd.csv", "image,label,p_male\na,boy,1\n")):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(InputError, match=rf"{name} is no file of predictions.*p_male"):
+            read_predictions(tmp_path / name)
+    with pytest.raises(InputError, match=r"absent\.csv"):
+        read_predictions(tmp_path / "absent.csv")
+
+
+def test_one_label_has_no_measures():
+    with pytest.raises(InputError, match="2 tested faces are not of both labels"):
+        Predictions(THREE.images[1:], THREE.labels[1:], THREE.p_male[1:]).measure()
+
+
+def test_an_onnx_file_answers_any_number_of_crops(tiny_model, store):
+    model = open_model(str(tiny_model))
+    assert (model.name, model.network, model.examples) == ("tiny", "tiny", "")
+    index = np.arange(len(store)).repeat(5)[::-1]  # several batches, in any order
+    red = store.crops[index][..., 0].mean((1, 2))
+    predictions = model.predict(store, index)
+    assert np.allclose(predictions.p_male, expit((red - 128) / 32), atol=1e-5)
+    assert predictions.images[0] == store.images[-1]
+
+
+def test_networks_that_are_not_there(tiny_model, tmp_path):
+    with pytest.raises(CheckpointError, match="there is no checkpoint"):
+        open_model(tmp_path)
+    with pytest.raises(WeightsError, match="unknown model 'nobody'"):
+        open_model("nobody")
+    with pytest.raises(InputError, match="two of the networks are named tiny"):
+        open_models([tiny_model, tiny_model])
+
+
+def test_the_crops_of_a_split(store):
+    assert len(chosen_split(store, "all")) == len(store)
+    assert {store.splits[i] for i in chosen_split(store, "test")} == {"test"}
+    with pytest.raises(InputError, match=r"no crops in the split 'tset'.*test, train, validation, all"):
+        chosen_split(store, "tset")

@@ -1,0 +1,184 @@
+"""From a finished run to files that answer as PyTorch does, in every form and runtime."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import pytest
+from typer.testing import CliRunner
+
+from facegender.cli import app
+from facegender.errors import AccuracyLossError, CheckpointError, InputError
+from facegender.inference.classifier import GenderClassifier
+from facegender.inference.runtime import open_network
+from facegender.lab.export.convert import convert
+from facegender.lab.export.measure import ERRORS, MOST_CROPS, faces_to_test, validation_faces
+from facegender.lab.export.run import export_run
+from facegender.lab.training.calibration import features_and_logits
+from facegender.lab.training.loop import Examples, train
+from facegender.lab.training.model import MODEL, load_model
+
+FORMS = [(form, precision) for form in ("onnx", "openvino") for precision in ("fp32", "fp16", "int8")]
+
+
+@pytest.fixture(scope="module")
+def run(store, quick, tmp_path_factory):
+    """The folder of a run that learned from the train split."""
+    folder = tmp_path_factory.mktemp("runs") / "quick"
+    train(quick, Examples(store, store.split("train")), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def exported(run, store, tmp_path_factory):
+    """Every form and precision, by both: the network to open. The cards are those of the first and of the last."""
+    folder = tmp_path_factory.mktemp("exported")
+    texts = {"licence": "ours", "command": "pytest"}
+    first = export_run(run, [store], [store], folder, "first", **texts, max_loss=0)
+    last = export_run(run, [store], [store], folder, "last", **texts, form="openvino", precision="int8", max_loss=10)
+    assert sorted(path.name for path in folder.iterdir()) == sorted(path.name for path in first.files + last.files)
+    files = {FORMS[0]: first.files[0], FORMS[-1]: last.files[0]}
+    for form, precision in FORMS[1:-1]:
+        content = convert(first.files[0].read_bytes(), form, precision, np.asarray(store.crops))
+        for suffix, part in content.items():
+            (folder / f"{form}-{precision}{suffix}").write_bytes(part)
+        files[form, precision] = folder / f"{form}-{precision}{next(iter(content))}"
+    return files
+
+
+@pytest.mark.parametrize("form", FORMS, ids="-".join)
+def test_every_file_gives_the_same_probabilities(form, exported, store):
+    crops = np.asarray(store.crops)
+    given = open_network(exported[form]).run(crops)
+    exact = GenderClassifier(exported["onnx", "fp32"]).p_male(crops)
+    assert given.dtype == np.float32
+    assert np.abs(given - exact).max() <= {"fp32": 1e-5, "fp16": 0.01, "int8": 0.2}[form[1]]
+    assert np.abs(given - exact).mean() <= 0.03
+
+
+def test_openvino_files_have_cards_too(exported, store):
+    classifier = GenderClassifier(exported["openvino", "int8"], threads=1)
+    assert (classifier.card.name, classifier.card.precision) == ("last", "int8")
+    assert len(classifier.predict(np.asarray(store.crops[:7]))) == 7
+    with pytest.raises(InputError, match=r"last\.xml is OpenVINO's and runs on the CPU"):
+        GenderClassifier(exported["openvino", "int8"], device="cuda")
+
+
+def test_weights_take_fewer_bytes(exported):
+    for form in ("onnx", "openvino"):
+        full, half, byte = (
+            exported[form, precision].with_suffix(".bin" if form == "openvino" else ".onnx").stat().st_size
+            for precision in ("fp32", "fp16", "int8")
+        )
+        assert half < 0.51 * full
+        assert byte < 0.29 * full
+
+
+def test_openvino_reads_the_onnx_files_too(exported, store):
+    openvino = pytest.importorskip("openvino")
+    crops = np.asarray(store.crops)
+    for precision in ("fp32", "fp16", "int8"):
+        path = exported["onnx", precision]
+        compiled = openvino.Core().compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        tolerance = 0.05 if precision == "int8" else 1e-3
+        assert np.abs(compiled(crops)[0] - open_network(path).run(crops)).max() <= tolerance
+
+
+def test_a_file_that_is_not_whole(exported, tmp_path):
+    for path in exported["openvino", "int8"].parent.glob("last.*"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    weights = tmp_path / "last.bin"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    with pytest.raises(Exception, match=r"last\.xml is damaged"):
+        GenderClassifier(tmp_path / "last.xml")
+    weights.unlink()
+    with pytest.raises(Exception, match=r"last\.xml is not whole: .*last\.bin is missing"):
+        GenderClassifier(tmp_path / "last.xml")
+
+
+def test_the_command(run, store, store_folder, tmp_path):
+    options = ["--validate", str(store_folder), "--test", str(store_folder), "--name", "made", "--licence", "ours"]
+    result = CliRunner().invoke(app, ["export", str(run), *options, "-o", str(tmp_path / "out")])
+    assert result.exit_code == 0, result.output
+    assert "lost over all: 0.00 points" in result.output
+
+    classifier = GenderClassifier(tmp_path / "out" / "made.onnx")
+    features, logits = features_and_logits(load_model(run / MODEL).classifier, store.crops, np.arange(len(store)))
+    assert features.shape == (len(store), 50)
+    ours = classifier.p_male(np.asarray(store.crops))
+    order = np.argsort(logits[:, 1] - logits[:, 0], kind="stable")
+    assert (np.diff(ours[order]) >= -0.2).all()  # one temperature a face, but the order is nearly that of the logits
+
+    card = json.loads((tmp_path / "out" / "made.json").read_text())
+    assert (card["channels"], card["licence"], card["precision"]) == ("rgb", "ours", "fp32")
+    assert list(card["confidence_for_error"]) == list(ERRORS)
+    tested = card["accuracy"]["made test"]
+    test = store.split("test")
+    assert tested["count"] == len(test)
+    assert tested["accuracy"] == pytest.approx(((ours[test] >= 0.5) == store.labels[test]).mean(), abs=1e-5)
+    assert tested["brier_score"] == pytest.approx(np.square(ours[test] - store.labels[test]).mean(), abs=1e-4)
+    assert set(tested["answered"]) == {"0.01", "0.02"}
+    assert card["validation"]["made validation"]["count"] == len(store.split("validation"))
+
+
+def test_nothing_of_this_machine_is_in_the_files(exported, run):
+    for path in exported.values():
+        content = path.read_bytes()
+        if path.suffix == ".onnx":
+            model = onnx.load(path)
+            for weights in model.graph.initializer:
+                weights.ClearField("raw_data")  # any three bytes occur among millions
+            content = model.SerializeToString()
+        assert b".py" not in content
+        assert str(path.parent).encode() not in content
+        assert b"facegender-" not in content  # the temporary folder
+
+
+def test_a_store_that_the_run_did_not_learn_from_is_tested_whole(store):
+    other = replace(store, name="other")
+    both = faces_to_test([store, other], {"made"})
+    assert {faces.name: len(faces.index) for faces in both} == {"made test": len(store.split("test")), "other all": 120}
+
+
+def test_every_store_weighs_the_same(store):
+    few = replace(store, name="few", splits=["train"] * 60 + list(store.splits[60:]))
+    both = validation_faces([store, few])
+    count = len(few.split("validation"))
+    assert [len(faces.index) for faces in both] == [count, count]
+    assert set(both[0].index) < set(store.split("validation"))
+    assert (np.diff(both[0].index) > 0).all()
+    assert both[0].index.tolist() == validation_faces([store, few])[0].index.tolist()
+    assert count < len(validation_faces([store])[0].index) == len(store.split("validation")) < MOST_CROPS
+
+
+def test_lost_accuracy_is_refused(run, store, tmp_path, monkeypatch):
+    """Conversion that turns answers around: the command has to notice by itself."""
+    from facegender.lab.export import run as module
+
+    def backwards(model, form, precision, crops):
+        parsed = onnx.load_from_string(model)
+        for node in parsed.graph.node:
+            if node.op_type == "Sigmoid":
+                node.output[0] = "p_female"
+        parsed.graph.node.append(onnx.helper.make_node("Sub", ["one", "p_female"], ["p_male"]))
+        parsed.graph.initializer.append(onnx.numpy_helper.from_array(np.float32(1), "one"))
+        return {".onnx": parsed.SerializeToString()}
+
+    monkeypatch.setattr(module, "convert", backwards)
+    with pytest.raises(AccuracyLossError, match=r"onnx int8 loses .* points.*--max-loss"):
+        export_run(run, [store], [store], tmp_path, "made", licence="", command="", precision="int8")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_exported(run, store, tmp_path):
+    with pytest.raises(CheckpointError, match="there is no checkpoint"):
+        export_run(tmp_path, [store], [store], tmp_path, "made", licence="", command="")
+    unsplit = replace(store, name="unsplit", splits=["train"] * len(store))
+    with pytest.raises(InputError, match="unsplit has no validation split"):
+        export_run(run, [unsplit], [store], tmp_path, "made", licence="", command="")
+    with pytest.raises(InputError, match="made has no test split"):
+        export_run(run, [store], [replace(unsplit, name="made")], tmp_path, "made", licence="", command="")
+    men = replace(store, name="men", labels=np.ones_like(store.labels))
+    with pytest.raises(InputError, match="men validation are not of both labels"):
+        export_run(run, [men], [store], tmp_path, "made", licence="", command="")

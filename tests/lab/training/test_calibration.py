@@ -1,0 +1,128 @@
+"""A temperature that depends on the face is found again, and leaves PyTorch."""
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from torch import nn
+
+from facegender.inference.runtime import Session
+from facegender.lab.export import onnx_bytes
+from facegender.lab.networks.classifier import CropClassifier
+from facegender.lab.training.calibration import Calibration, features_and_logits, fit_calibration
+from facegender.lab.training.model import predict_logits
+
+W = np.array([0.8, 0.0, -0.4, 0.0, 0.0])
+
+
+def drawn(count, seed=0):
+    """Features, logits and labels of which the truth is known: log T = W . (features - 3) / 2 + 0.7, shift -0.3."""
+    rng = np.random.default_rng(seed)
+    features = np.column_stack([rng.normal(3, 2, (count, 5)), np.full(count, 4.0)])
+    exponent = (features[:, :5] - 3) / 2 @ W + 0.7
+    margin = rng.normal(0, 12, count)
+    p_male = 1 / (1 + np.exp(-(margin * np.exp(-exponent) - 0.3)))
+    labels = (rng.random(count) < p_male).astype(np.int64)
+    common = rng.normal(0, 1, count)
+    return features, np.column_stack([common, common + margin]), labels, p_male
+
+
+def test_the_temperature_of_each_face_is_recovered():
+    calibration = fit_calibration(*drawn(20_000)[:3])
+    weight = calibration.log_temperature.weight.numpy()[0]
+    assert 2 * weight[:5] == pytest.approx(W, abs=0.06)
+    assert weight[5] == 0  # a feature that never moves says nothing
+    assert calibration.shift.item() == pytest.approx(-0.3, abs=0.06)
+    features, logits, _, p_male = drawn(2_000, seed=1)
+    assert np.abs(calibration.p_male(features, logits) - p_male).mean() < 0.01
+    tensors = torch.from_numpy(features.astype(np.float32)), torch.from_numpy(logits.astype(np.float32))
+    assert np.allclose(calibration(*tensors).numpy(), calibration.p_male(features, logits))
+
+
+def test_features_that_say_nothing_leave_one_temperature():
+    _, logits, labels, _ = drawn(600)
+    rng = np.random.default_rng(5)
+    calibration = fit_calibration(rng.normal(0, 1, (600, 200)), logits, labels)
+    assert np.abs(calibration.log_temperature.weight.numpy()).max() < 0.05
+
+
+def test_weights_count_rows_and_faces_keep_rows_together():
+    features, logits, labels, _ = drawn(900)
+    who = np.arange(900)
+    twice = fit_calibration(
+        *(np.concatenate([v, v[:300]]) for v in (features, logits, labels)), faces=np.concatenate([who, who[:300]])
+    )
+    weighted = fit_calibration(features, logits, labels, np.where(who < 300, 2.0, 1.0), faces=who)
+    assert weighted.shift.item() == pytest.approx(twice.shift.item(), abs=0.01)
+    assert np.allclose(weighted.p_male(features, logits), twice.p_male(features, logits), atol=0.02)
+
+
+def test_what_cannot_be_fitted():
+    features, logits, labels, _ = drawn(30)
+    with pytest.raises(ValueError, match="do not fit each other"):
+        fit_calibration(features, logits[:20], labels)
+    with pytest.raises(ValueError, match="finite numbers"):
+        fit_calibration(np.where(features == features.max(), np.nan, features), logits, labels)
+    with pytest.raises(ValueError, match="at least 3 faces"):
+        fit_calibration(features, logits, labels, faces=labels)
+    with pytest.raises(ValueError, match="negative"):
+        fit_calibration(features, logits, labels, -np.ones(30))
+
+
+def test_a_new_calibration_is_the_softmax_and_no_feature_can_break_it():
+    calibration = Calibration(6)
+    features, logits, _, _ = drawn(50)
+    expected = torch.softmax(torch.from_numpy(logits), 1)[:, 1].numpy()
+    assert np.allclose(calibration.p_male(features, logits), expected, atol=1e-6)
+    fitted = fit_calibration(*drawn(900)[:3])
+    extreme = fitted.p_male(features * 1e6, logits)
+    assert ((extreme >= 0) & (extreme <= 1)).all()
+    assert len(fitted.state_dict()) == 3
+
+
+class Body(nn.Module):
+    """A head for something else stands after the one for the label."""
+
+    def __init__(self):
+        super().__init__()
+        self.pool, self.flat = nn.AvgPool2d(16), nn.Flatten()
+        self.label = nn.Sequential(nn.Linear(48, 7), nn.ReLU(), nn.Linear(7, 2))
+        self.age = nn.Linear(48, 9)
+
+    def forward(self, x):
+        return self.label(self.flat(self.pool(x)))
+
+
+def test_the_features_are_what_the_last_layer_takes():
+    torch.manual_seed(0)
+    classifier = CropClassifier(Body(), (120.0,) * 3, (60.0,) * 3)
+    crops = np.random.default_rng(0).integers(0, 256, (300, 64, 64, 3), dtype=np.uint8)
+    index = np.arange(299, -1, -1)
+    features, logits = features_and_logits(classifier, crops, index)
+    assert features.shape == (300, 7)
+    assert np.array_equal(logits, predict_logits(classifier, crops, index))
+    last = classifier.body.label[2]
+    assert np.allclose(features @ last.weight.detach().numpy().T + last.bias.detach().numpy(), logits, atol=1e-5)
+    assert not last._forward_hooks
+    with pytest.raises(ValueError, match="no linear layer"):
+        features_and_logits(nn.Sequential(nn.Conv2d(3, 2, 1)), crops, index)
+
+
+def test_it_leaves_pytorch(tmp_path):
+    features, logits, labels, _ = drawn(900)
+    calibration = fit_calibration(features, logits, labels)
+
+    class Graph(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.calibration = calibration
+
+        def forward(self, both):
+            return self.calibration(both[:, :6], both[:, 6:])
+
+    both = np.column_stack([features, logits]).astype(np.float32)
+    data = onnx_bytes(Graph(), torch.from_numpy(both), "both", "p_male", {0: torch.export.Dim("faces")})
+    assert {n.op_type for n in onnx.load_model_from_string(data).graph.node} & {"Sigmoid", "Clip", "Exp"}
+    given = Session(data).run(both[:123])
+    assert given.shape == (123,)
+    assert np.abs(given - calibration.p_male(features, logits)[:123]).max() < 1e-5
