@@ -22,6 +22,7 @@ lint: .venv-dev/ready
 	.venv-dev/bin/ruff check .
 	.venv-dev/bin/ruff format --check .
 	.venv-dev/bin/mypy
+	.venv-dev/bin/lint-imports
 
 format: .venv-dev/ready
 	.venv-dev/bin/ruff check --fix .
