@@ -72,13 +72,18 @@ class PyramidDetector(ABC):
             raise InputError(f"the least score must lie in (0, 1], not {min_score}")
         self.reliable, self.min_face, self.min_score = reliable, min_face, min_score
 
-    def detect(self, pictures: Sequence[Picture]) -> list[list[Face]]:
-        """Find the faces of each photo, largest first, in pixels of the full photo."""
+    def detect(self, pictures: Sequence[Picture], scale: float | None = None) -> list[list[Face]]:
+        """Find the faces of each photo, largest first, in pixels of the full photo.
+
+        Args:
+            pictures: the photos.
+            scale: how large they are looked at, in pixels per pixel of the full photo; None: as `scale` says.
+        """
         found: list[list[FaceRows]] = [[] for _ in pictures]
         every = (
             tile
             for number, picture in enumerate(pictures)
-            for tile in tiles(number, picture, self.scale(picture.width, picture.height))
+            for tile in tiles(number, picture, scale or self.scale(picture.width, picture.height))
         )
         for batch in _batches(every):
             for tile, rows in zip(batch, self.look([tile.image for tile in batch]), strict=True):

@@ -82,15 +82,13 @@ class VideoAnalyzer:
             raise InputError(f"at least 1 worker is needed, not {workers}")
         # One thread an operator: the workers fill the cores.
         self.classifier = GenderClassifier(model, device, 1, max_error=max_error, min_confidence=min_confidence)
-        self.fps, self._device, self._min_score = fps, device, min_score
-        # What is reliable decides the size of frames, where nobody has chosen it.
-        self._reliable: float | None = None
+        self.fps = fps
+        # The package's own looks at frames in a size of their own, where nobody has chosen a smallest face.
+        self._usual: OnnxDetector | None = None
         if detector is None:
-            built = OnnxDetector(min_face=min_face, min_score=min_score, device=device, threads=1)
-            self._reliable = built.reliable if min_face is None else None
-            detector = built
+            detector = OnnxDetector(min_face=min_face, min_score=min_score, device=device, threads=1)
+            self._usual = detector if min_face is None else None
         self._detector = detector
-        self._by_face: dict[int, FaceDetector] = {}
         # Of OpenCV's and others' it is not known whether two threads may use them at once.
         shared = isinstance(detector, OnnxDetector)
         self.workers = (usable_cores() if workers is None else workers) if shared else 1
@@ -112,12 +110,12 @@ class VideoAnalyzer:
             return VideoResult(str(path), error=PhotoError(error.kind, str(error)))
 
     def _analyze(self, video: Video, progress: Progress | None) -> VideoResult:
-        detector = self._detector_for(video)
-        small = min(1.0, detector.scale(video.width, video.height))
+        scale = self._scale_for(video)
+        small = min(1.0, scale or self._detector.scale(video.width, video.height))
         kept = _FOR_CROPS * small
         frames = video.frames(kept if kept <= _WORTH_SHRINKING else 1.0, small)
         tracker, count = Tracker(), 0
-        for looked in self._looked(frames, detector):
+        for looked in self._looked(frames, scale):
             tracker.add(looked.time, looked.span, looked.faces, looked.colours)
             count += 1
             if progress is not None and video.duration:
@@ -137,22 +135,20 @@ class VideoAnalyzer:
             remarks=_remarks(video),
         )
 
-    def _detector_for(self, video: Video) -> FaceDetector:
-        if self._reliable is None:
-            return self._detector
-        face = round(self._reliable * max(video.width, video.height) / LONGEST_SIDE)
-        face = max(face, round(self._reliable / LARGEST_SCALE))
-        if face not in self._by_face:
-            self._by_face[face] = OnnxDetector(min_face=face, min_score=self._min_score, device=self._device, threads=1)
-        return self._by_face[face]
+    def _scale_for(self, video: Video) -> float | None:
+        """How large its frames are looked at, in pixels per pixel as displayed; None leaves it to the detector."""
+        if self._usual is None:
+            return None
+        face = round(self._usual.reliable * max(video.width, video.height) / LONGEST_SIDE)
+        return min(self._usual.reliable / max(face, 1), LARGEST_SCALE)
 
-    def _looked(self, frames: Iterator[Frame], detector: FaceDetector) -> Iterator[_Looked]:
+    def _looked(self, frames: Iterator[Frame], scale: float | None) -> Iterator[_Looked]:
         """The frames in order, looked at by all workers; this thread decodes."""
         pending: deque[Future[list[_Looked]]] = deque()
         pool = ThreadPoolExecutor(self.workers, thread_name_prefix="faces")
         try:
             while chunk := list(islice(frames, CHUNK)):
-                pending.append(pool.submit(self._look, chunk, detector))
+                pending.append(pool.submit(self._look, chunk, scale))
                 while len(pending) > _AHEAD * self.workers:
                     yield from pending.popleft().result()
             while pending:
@@ -160,8 +156,10 @@ class VideoAnalyzer:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _look(self, frames: Sequence[Frame], detector: FaceDetector) -> list[_Looked]:
-        found = [apart(faces) for faces in detector.detect([frame.small for frame in frames])]
+    def _look(self, frames: Sequence[Frame], scale: float | None) -> list[_Looked]:
+        small = [frame.small for frame in frames]
+        every = self._detector.detect(small) if self._usual is None else self._usual.detect(small, scale)
+        found = [apart(faces) for faces in every]
         template = self.classifier.card.template
         crops = [crop_faces(frame.picture, faces, template) for frame, faces in zip(frames, found, strict=True)]
         answers = iter(self.classifier.p_male(np.concatenate(crops)).tolist())
