@@ -263,7 +263,7 @@ def predict(
 def _make_detector(detector: Detector) -> MakeDetector | None:
     if detector is Detector.BUILTIN:
         return None
-    from facegender.lab.detection.teacher import YuNetDetector
+    from facegender.lab.detection.yunet import YuNetDetector
 
     return YuNetDetector
 

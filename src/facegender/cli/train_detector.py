@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +28,11 @@ def train_detector(
         list[Path] | None,
         typer.Option("--train-only", help="A folder whose photos are all for training; repeatable."),
     ] = None,
+    landmarks: Annotated[
+        Path | None,
+        typer.Option(help="dlib's 68-point shape predictor, which sets the landmarks; without it YuNet's are learned."),
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that label; all cores without it.")] = None,
     recipe: Annotated[str, typer.Option("--recipe", "-r", help="detector, or a TOML file.")] = "detector",
     licence: Annotated[str, typer.Option(help="Of the photos, for the card.")] = "unstated",
     steps: Annotated[int | None, typer.Option(help="Optimizer steps, instead of the recipe's.")] = None,
@@ -50,7 +57,14 @@ def train_detector(
     settings = load_detector_recipe(recipe, steps=steps, seed=seed, precision=precision)
     yunet = Teacher(teacher)
     photos = output / "photos"
-    label_photos(yunet, sources, train_only or [], settings.per_source, photos)
+    label_photos(
+        partial(Teacher, teacher, landmarks),
+        sources,
+        train_only or [],
+        settings.per_source,
+        photos,
+        workers or os.cpu_count() or 1,
+    )
     train, validation = open_photos(photos, "train"), open_photos(photos, "validation")
     network = run(settings, train, validation, output, Hardware(accelerator))
     card = export_detector(
@@ -60,7 +74,7 @@ def train_detector(
         yunet,
         sources,
         output,
-        training_data=f"{len(train)} photos, labelled by YuNet: "
+        training_data=f"{len(train)} photos, labelled by YuNet{' and dlib' if landmarks else ''}: "
         + ", ".join(folder.name for folder in (*sources, *(train_only or []))),
         licence=licence,
         command=shlex.join(["facegender", *sys.argv[1:]]),

@@ -11,7 +11,8 @@ import pytest
 from facegender.errors import WeightsError
 from facegender.faces.types import Picture
 from facegender.lab.detection import teacher as module
-from facegender.lab.detection.teacher import Teacher, YuNetDetector, mirror
+from facegender.lab.detection.teacher import Teacher, mirror
+from facegender.lab.detection.yunet import YuNetDetector
 
 MODELS = Path(os.environ.get("FACEGENDER_DATA", Path(__file__).parents[4] / "shared" / "datasets")).parent / "models"
 YUNET = MODELS / "yunet_n_640_640.onnx"

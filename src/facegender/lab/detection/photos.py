@@ -12,11 +12,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -25,7 +28,7 @@ from facegender.faces.cells import VALUES, FaceRows
 from facegender.faces.decode import decode
 from facegender.faces.pyramid import resized
 from facegender.faces.types import Image
-from facegender.lab.detection.teacher import Teacher
+from facegender.lab.detection.teacher import Labels, Teacher, read_pts
 from facegender.progress import track
 
 Split: TypeAlias = Literal["train", "validation", "test"]
@@ -81,16 +84,22 @@ def photos_below(folder: Path) -> list[Path]:
 
 
 def label_photos(
-    teacher: Teacher, sources: Sequence[Path], train_only: Sequence[Path], per_source: int, output: Path
+    teacher: Callable[[], Teacher],
+    sources: Sequence[Path],
+    train_only: Sequence[Path],
+    per_source: int,
+    output: Path,
+    workers: int,
 ) -> None:
     """Let the teacher look at every training photo; goes on where an earlier call stopped.
 
     Args:
-        teacher: who looks.
+        teacher: makes the one who looks; called once in each worker process.
         sources: folders whose photos are split; those of the test split are left alone.
         train_only: folders of which all photos serve for training.
         per_source: largest number of photos taken from one folder, evenly over its sorted files.
         output: folder of the set.
+        workers: processes.
 
     Raises:
         DatasetError: a source without photos.
@@ -104,19 +113,24 @@ def label_photos(
     wanted = [(folder, path) for folder in (*sources, *train_only) for path in _evenly(folder, per_source)]
     done = {(row["source"], row["file"]) for row in _rows(output)}
     free = set(sources)
-    with (output / _PIXELS).open("ab") as pixels, (output / _PHOTOS).open("a", encoding="utf-8") as table:
-        for folder, path in track(wanted, "labelling"):
-            file = path.relative_to(folder).as_posix()
-            split = split_of(file) if folder in free else "train"
-            if split == "test" or (str(folder), file) in done:
+    jobs = []
+    for folder, path in wanted:
+        file = path.relative_to(folder).as_posix()
+        split = split_of(file) if folder in free else "train"
+        if split != "test" and (str(folder), file) not in done:
+            jobs.append((str(folder), file, split))
+    with (
+        ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start, initargs=(teacher,)) as pool,
+        (output / _PIXELS).open("ab") as pixels,
+        (output / _PHOTOS).open("a", encoding="utf-8") as table,
+    ):
+        answers = pool.map(_label, [Path(folder, file) for folder, file, _ in jobs], chunksize=4)
+        for (folder, file, split), answer in zip(jobs, track(answers, "labelling", len(jobs)), strict=True):
+            if answer is None:
                 continue
-            try:
-                image = _at_most(decode(path), LONGEST_SIDE)
-            except PhotoReadError:
-                continue
-            labels = teacher.label(image)
+            image, labels = answer
             row = {
-                "source": str(folder),
+                "source": folder,
                 "file": file,
                 "split": split,
                 "offset": pixels.tell(),
@@ -129,6 +143,27 @@ def label_photos(
             pixels.flush()
             table.write(json.dumps(row) + "\n")
             table.flush()
+
+
+#: The teacher of a worker process.
+_TEACHERS: list[Teacher] = []
+
+
+def _start(teacher: Callable[[], Teacher]) -> None:
+    cv2.setNumThreads(1)
+    _TEACHERS.append(teacher())
+
+
+def _label(path: Path) -> tuple[Image, Labels] | None:
+    """What the teacher sees in one photo; None for a photo that cannot be read."""
+    try:
+        full = decode(path)
+    except PhotoReadError:
+        return None
+    image = _at_most(full, LONGEST_SIDE)
+    beside = path.with_suffix(".pts")
+    points = read_pts(beside) * (image.shape[1] / full.shape[1]) if beside.exists() else None
+    return image, _TEACHERS[0].label(image, points)
 
 
 def open_photos(folder: Path, split: Split) -> list[LabelledPhoto]:

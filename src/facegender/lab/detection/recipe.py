@@ -25,32 +25,43 @@ _SCENE_RANGES = {
     "smallest_face": (4.0, 1000.0),
     "largest_face": (4.0, 4096.0),
     "rotate": (0.0, 180.0),
-    **dict.fromkeys(("as_it_is", "occlude", "dark", "gray", "blur", "noise", "jpeg"), (0.0, 1.0)),
+    **dict.fromkeys(
+        ("tilted", "any_way", "squeezed", "graphics", "as_it_is", "occlude", "dark", "gray", "blur", "noise", "jpeg"),
+        (0.0, 1.0),
+    ),
 }
 
 
 @dataclass(frozen=True)
 class SceneSettings:
-    """How training scenes are made; the last seven are probabilities.
+    """How training scenes are made; the last eleven are probabilities.
 
     Attributes:
         canvas: side of a scene in pixels, a multiple of 32.
         smallest_face, largest_face: sides in pixels, between which the faces are spread evenly on a log scale.
-        rotate: largest rotation, degrees; one photo in seven is turned up to 45.
+        rotate: standard deviation of a photo's rotation, degrees.
+        tilted: a photo is turned by up to 60 degrees instead.
+        any_way: a photo is turned by up to 180 degrees instead.
+        squeezed: a photo is made narrower or wider.
+        graphics: a drawing without faces takes the photo's place.
         as_it_is: a photo keeps about its size.
         occlude: a face is partly covered.
         dark, gray, blur, noise, jpeg: of a scene.
     """
 
     canvas: int = 320
-    smallest_face: float = 10.0
+    smallest_face: float = 8.0
     largest_face: float = 280.0
-    rotate: float = 20.0
+    rotate: float = 10.0
+    tilted: float = 0.15
+    any_way: float = 0.25
+    squeezed: float = 0.15
+    graphics: float = 0.05
     as_it_is: float = 0.3
     occlude: float = 0.12
     dark: float = 0.15
-    gray: float = 0.12
-    blur: float = 0.15
+    gray: float = 0.2
+    blur: float = 0.2
     noise: float = 0.2
     jpeg: float = 0.2
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from facegender.errors import DatasetError
 from facegender.faces.cells import VALUES, FaceRows
 from facegender.faces.types import Image
+from facegender.lab.detection.graphics import draw_graphics
 from facegender.lab.detection.photos import LabelledPhoto
 from facegender.lab.detection.recipe import SceneSettings
 from facegender.lab.detection.teacher import mirror
@@ -22,6 +23,7 @@ Random: TypeAlias = np.random.Generator
 
 #: Share of a face that must lie in the scene to be learned.
 _VISIBLE = 0.6
+_NONE = np.zeros((0, VALUES), np.float32)
 #: Photos are enlarged at most this much: what is stretched further shows only its own blur.
 _LARGEST_SCALE = 3.0
 
@@ -88,6 +90,8 @@ class SceneMaker:
     def _part(self, random: Random, width: int, height: int) -> Scene:
         """One photo in a rectangle, placed by one of its faces."""
         settings = self._settings
+        if random.random() < settings.graphics:
+            return Scene(draw_graphics(random, width, height), _NONE, _NONE)
         photos = self._sources[random.integers(len(self._sources))]
         photo = photos[random.integers(len(photos))]
         photo_height, photo_width = photo.image.shape[:2]
@@ -102,18 +106,29 @@ class SceneMaker:
         if width >= 200 and random.random() < settings.as_it_is:
             scale = random.uniform(0.8, 1.25)
         scale = float(np.clip(scale, 0.03, _LARGEST_SCALE))
-        spread = 45.0 if random.random() < 0.15 else settings.rotate
-        angle = np.deg2rad(random.uniform(-spread, spread))
+        angle = np.deg2rad(self._angle(random))
         place = np.array([width, height]) * random.uniform(0.08, 0.92, 2)
         turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        if random.random() < settings.squeezed:
+            ratio = np.exp(random.uniform(-0.3, 0.3))
+            turn = np.diag([ratio, 1 / ratio]) @ turn
         matrix = np.column_stack([turn, place - turn @ anchor])
         image = _paste(photo.image, matrix, scale, self._background(random, width, height))
-        faces = _moved(photo.faces, matrix, scale)
-        unsure = _moved(photo.unsure, matrix, scale)
+        faces = _moved(photo.faces, matrix)
+        unsure = _moved(photo.unsure, matrix)
         seen = _visible(faces, width, height)
         sure = (seen >= _VISIBLE) & (np.sqrt(faces[:, 2] * faces[:, 3]) >= 0.9 * settings.smallest_face)
         unsure = np.concatenate([unsure[_visible(unsure, width, height) > 0.05], faces[~sure & (seen > 0.05)]])
         return Scene(image, faces[sure], unsure)
+
+    def _angle(self, random: Random) -> float:
+        """By how many degrees a photo is turned."""
+        settings, draw = self._settings, random.random()
+        if draw < settings.any_way:
+            return float(random.uniform(-180, 180))
+        if draw < settings.any_way + settings.tilted:
+            return float(random.uniform(-60, 60))
+        return float(random.normal(0, settings.rotate))
 
     def _background(self, random: Random, width: int, height: int) -> Image:
         """What shows beside a photo: another one without faces, or plain colour."""
@@ -159,14 +174,14 @@ class SceneMaker:
             image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
         if random.random() < settings.blur:
             if random.random() < 0.7:
-                image = cv2.GaussianBlur(image, (0, 0), random.uniform(0.4, 1.8))
+                image = cv2.GaussianBlur(image, (0, 0), random.uniform(0.4, 2.2))
             else:
                 length = int(random.integers(3, 8))
                 kernel = np.zeros((length, length), np.float32)
                 kernel[length // 2] = 1 / length
                 image = cv2.filter2D(image, -1, kernel if random.random() < 0.5 else kernel.T)
         if random.random() < settings.noise:
-            strength = random.uniform(2, 14)
+            strength = random.uniform(2, 24)
             grain = np.empty(image.shape, np.int16)
             cv2.setRNGSeed(int(random.integers(2**31)))
             cv2.randn(grain, 0, strength)
@@ -193,11 +208,12 @@ def _paste(photo: Image, matrix: npt.NDArray[np.float64], scale: float, backgrou
     return out
 
 
-def _moved(faces: FaceRows, matrix: npt.NDArray[np.float64], scale: float) -> FaceRows:
+def _moved(faces: FaceRows, matrix: npt.NDArray[np.float64]) -> FaceRows:
     out = faces.copy()
     points = np.column_stack([faces[:, :2] + faces[:, 2:4] / 2, faces[:, 4:14]]).reshape(len(faces), 6, 2)
     points = points @ matrix[:, :2].T + matrix[:, 2]
-    out[:, 2:4] = faces[:, 2:4] * scale
+    # A turned box is the turned ellipse's: a head on its side is as wide as it was high, and no larger in between.
+    out[:, 2:4] = np.sqrt(faces[:, 2:4] ** 2 @ (matrix[:, :2] ** 2).T)
     out[:, :2] = points[:, 0] - out[:, 2:4] / 2
     out[:, 4:14] = points[:, 1:].reshape(len(faces), 10)
     return out.reshape(-1, VALUES)

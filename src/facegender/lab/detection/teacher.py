@@ -1,86 +1,50 @@
-"""The teacher: YuNet, and the faces that it finds in a photo at several sizes and mirrored.
+"""The teachers of the face detector: YuNet says where faces are, dlib's 68 points where their landmarks are.
 
 W. Wu, H. Peng, S. Yu, "YuNet: A Tiny Millisecond-level Face Detector", Machine Intelligence Research 20, 2023.
+V. Kazemi, J. Sullivan, "One Millisecond Face Alignment with an Ensemble of Regression Trees", CVPR 2014.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
-from facegender.errors import WeightsError
+from facegender.errors import DatasetError, MissingExtraError
 from facegender.faces.cells import VALUES, FaceRows, overlaps
 from facegender.faces.pyramid import resized
 from facegender.faces.types import Image
-from facegender.inference.detector import SAME_FACE, PyramidDetector
+from facegender.lab.detection.yunet import YuNetDetector
+
+#: Float64, N x 2, x and y in pixels.
+Points = npt.NDArray[np.float64]
 
 #: The same five landmarks seen in a mirror.
 MIRRORED = (1, 0, 2, 4, 3)
 
-#: Sizes of the photo that are looked at, and whether mirrored.
-_VIEWS = ((1.0, False), (1.0, True), (2.0, False), (0.5, False))
+#: Sizes of the photo that are looked at, and whether mirrored. Photos whose faces are all large need no enlarging.
+_VIEWS = ((1.0, False), (1.0, True), (0.5, False), (2.0, False))
+_LARGE_FACE = 80.0
 #: Below it the teacher's answers are noise.
 _FAINT = 0.3
 #: A face is sure if one view gives it this score and another sees it too; else it is neither face nor background.
 _SURE = 0.7
 
-
-class YuNetDetector(PyramidDetector):
-    """YuNet through OpenCV, for those who have its ONNX file.
-
-    W. Wu, H. Peng, S. Yu, "YuNet: A Tiny Millisecond-level Face Detector", Machine Intelligence Research 20, 2023.
-
-    Args:
-        model: the ONNX file.
-        min_face, min_score: as for `PyramidDetector`; None takes `MIN_SCORE`.
-
-    Raises:
-        WeightsError: the file is absent or not YuNet.
-        InputError: a number out of range.
-    """
-
-    #: Side in pixels from which it finds faces reliably.
-    SMALLEST_FACE = 16
-    MIN_SCORE = 0.6
-
-    def __init__(self, model: str | Path, *, min_face: int | None = None, min_score: float | None = None) -> None:
-        super().__init__(self.SMALLEST_FACE, min_face, self.MIN_SCORE if min_score is None else min_score)
-        path = Path(model)
-        if not path.is_file():
-            raise WeightsError(f"no such weight file: {path}", remedy="YuNet's ONNX file is in OpenCV's model zoo")
-        try:
-            with _opencv_silent():
-                self._net: Any = cv2.FaceDetectorYN.create(str(path), "", (320, 320), self.min_score, SAME_FACE, 5000)
-                self._net.detect(np.zeros((320, 320, 3), np.uint8))  # other networks fail only now
-        except cv2.error as error:
-            raise WeightsError(f"{path} cannot be loaded as YuNet: {error}") from error
-
-    def look(self, images: Sequence[Image]) -> list[FaceRows]:
-        """What YuNet finds in each image."""
-        return [self._look_at(image) for image in images]
-
-    def _look_at(self, image: Image) -> FaceRows:
-        self._net.setInputSize((image.shape[1], image.shape[0]))
-        _, rows = self._net.detect(np.ascontiguousarray(image[:, :, ::-1]))
-        return np.zeros((0, 15), np.float32) if rows is None else rows.astype(np.float32)
-
-
-@contextmanager
-def _opencv_silent() -> Iterator[None]:
-    """Keep OpenCV from writing to standard error: its exceptions say all, and it remarks on a backend nobody chose."""
-    logging = cv2.utils.logging
-    before = logging.getLogLevel()
-    logging.setLogLevel(logging.LOG_LEVEL_SILENT)
-    try:
-        yield
-    finally:
-        logging.setLogLevel(before)
+#: Sides in pixels at which an enlarged face is looked at again for its landmarks, each also mirrored.
+_ENLARGED = (200.0, 260.0)
+#: The crop around an enlarged face, in sides of the face.
+_AROUND = 2.2
+#: Looks at one face may differ by this much, in widths of the face, to be averaged.
+_CONSISTENT = 0.08
+#: dlib's points are taken where their mean distance from YuNet's is below this, in inter-eye distances or
+#: distances of eyes and mouth, whichever is longer. They stray on profiles.
+_SAME_POINTS = 0.2
+#: Side of the square that dlib's predictor starts from, in the same unit, and how far it is moved each time.
+_SQUARE, _SHIFTS = 2.25, ((0.0, 0.0), (0.08, 0.05), (-0.08, 0.05), (0.0, -0.08))
 
 
 @dataclass(frozen=True)
@@ -97,28 +61,39 @@ class Labels:
 
 
 class Teacher:
-    """YuNet through OpenCV.
+    """YuNet through OpenCV and, if its file is given, dlib's landmarks.
 
     Args:
-        model: its ONNX file.
+        model: YuNet's ONNX file.
+        shape: dlib's 68-point shape predictor; None leaves landmarks to YuNet.
 
     Raises:
-        WeightsError: the file is absent or not YuNet.
+        WeightsError: the ONNX file is absent or not YuNet.
+        DatasetError: the shape predictor is absent or not one of 68 points.
+        MissingExtraError: dlib is asked for and not installed.
     """
 
-    def __init__(self, model: Path) -> None:
+    def __init__(self, model: Path, shape: Path | None = None) -> None:
         self._yunet = YuNetDetector(model, min_score=_FAINT)
+        self._shape = None if shape is None else _ShapePredictor(shape)
 
     def look(self, image: Image) -> FaceRows:
         """The faces of one photo as it is, score 0.3 and above."""
         (rows,) = self._yunet.look([image])
         return rows
 
-    def label(self, image: Image) -> Labels:
-        """What several views of one photo agree on."""
+    def label(self, image: Image, annotated: Points | None = None) -> Labels:
+        """What several views of one photo agree on, with landmarks from enlarged looks at each face.
+
+        Args:
+            image: uint8, H x W x 3, RGB.
+            annotated: five landmarks that people set on one of the faces, 5 x 2; they replace the teacher's.
+        """
         height, width = image.shape[:2]
         seen = [np.zeros((0, VALUES + 1), np.float32)]  # the smallest photos have no view
         for view, (scale, mirrored) in enumerate(_VIEWS):
+            if scale > 1 and _only_large(seen):
+                continue
             looked = resized(image, max(1, round(width * scale)), max(1, round(height * scale)))
             if min(looked.shape[:2]) < 16:
                 continue
@@ -128,7 +103,144 @@ class Teacher:
             if mirrored:
                 faces = mirror(faces, width)
             seen.append(np.column_stack([faces, np.full(len(faces), view, np.float32)]))
-        return _agree(np.concatenate(seen))
+        labels = _agree(np.concatenate(seen))
+        for face in labels.faces:
+            face[4:14] = self._landmarks(image, face).reshape(10)
+        if annotated is not None:
+            _replace(labels.faces, annotated)
+        return labels
+
+    def _landmarks(self, image: Image, face: FaceRows) -> Points:
+        """The five landmarks of one face, from enlarged looks at it; those of `face` where the looks disagree."""
+        points = face[4:14].reshape(5, 2).astype(np.float64)
+        if self._shape is not None:
+            side = float(np.sqrt(face[2] * face[3]))
+            enlarged, matrix = _enlarged(image, face, _ENLARGED[0] / side)
+            theirs = self._shape.five(enlarged, points * matrix[0, 0] + matrix[:, 2])
+            theirs = (theirs - matrix[:, 2]) / matrix[0, 0]
+            if np.linalg.norm(theirs - points, axis=1).mean() < _SAME_POINTS * _unit(points):
+                return theirs
+        return self._looks(image, face, points)
+
+    def _looks(self, image: Image, face: FaceRows, points: Points) -> Points:
+        """YuNet's landmarks on the enlarged face."""
+        side = float(np.sqrt(face[2] * face[3]))
+        looks = []
+        for target in _ENLARGED:
+            enlarged, matrix = _enlarged(image, face, target / side)
+            for mirrored in (False, True):
+                rows = self.look(np.ascontiguousarray(enlarged[:, ::-1]) if mirrored else enlarged)
+                if mirrored:
+                    rows = mirror(rows, enlarged.shape[1])
+                if len(rows):
+                    found = (rows[:, 4:14].reshape(-1, 5, 2) - matrix[:, 2]) / matrix[0, 0]
+                    away = np.linalg.norm(found - points, axis=2).mean(1)
+                    if away.min() < 2 * _CONSISTENT * side:
+                        looks.append(found[away.argmin()])
+        if looks:
+            middle = np.median(looks, axis=0)
+            near = [look for look in looks if np.linalg.norm(look - middle, axis=1).mean() < _CONSISTENT * side]
+            if len(near) > 1:
+                points = np.mean(near, axis=0)
+        return points
+
+
+class _ShapePredictor:
+    """dlib's 68 points as five."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            import dlib
+        except ImportError as error:
+            raise MissingExtraError("dlib is not installed", remedy="pip install dlib-bin") from error
+        self._dlib: Any = dlib
+        try:
+            self._predictor = dlib.shape_predictor(str(path))
+        except RuntimeError as error:
+            raise DatasetError(f"{path} cannot be read as a shape predictor: {error}") from error
+
+    def five(self, image: Image, points: Points) -> Points:
+        """The mean over a few squares around five landmarks, as they are and mirrored."""
+        found = []
+        width = image.shape[1]
+        flipped = np.ascontiguousarray(image[:, ::-1])
+        eyes, mouth = points[:2].mean(0), points[3:].mean(0)
+        middle, unit = (eyes + mouth) / 2, _unit(points)
+        for shift in _SHIFTS:
+            centre = middle + np.array(shift) * unit
+            found.append(self._at(image, centre, unit))
+            mirrored = self._at(flipped, np.array([width - centre[0], centre[1]]), unit)[list(MIRRORED)]
+            mirrored[:, 0] = width - mirrored[:, 0]
+            found.append(mirrored)
+        mean: Points = np.mean(found, axis=0)
+        return mean
+
+    def _at(self, image: Image, centre: Points, unit: float) -> Points:
+        low, high = centre - _SQUARE / 2 * unit, centre + _SQUARE / 2 * unit
+        square = self._dlib.rectangle(*(round(float(v)) for v in (*low, *high)))
+        parts = self._predictor(image, square).parts()
+        return five_of_68(np.array([(part.x, part.y) for part in parts], np.float64))
+
+
+def five_of_68(points: Points) -> Points:
+    """Eye centres, nose tip and mouth corners of the 68 points of 300-W: 5 x 2.
+
+    C. Sagonas et al., "300 Faces in-the-Wild Challenge", ICCV Workshops 2013.
+    """
+    if points.shape != (68, 2):
+        raise DatasetError(f"{points.shape} landmarks where there should be 68 of two numbers")
+    return np.stack([points[36:42].mean(0), points[42:48].mean(0), points[30], points[48], points[54]])
+
+
+def read_pts(path: Path) -> Points:
+    """Five landmarks from a file of 68 lines of x and y: 5 x 2.
+
+    Raises:
+        DatasetError: another number of lines, or lines that are no two numbers.
+    """
+    lines = [line.split() for line in path.read_text(encoding="ascii").splitlines()]
+    try:
+        rows = [(float(x), float(y)) for x, y in (line for line in lines if line)]
+    except ValueError as error:
+        raise DatasetError(f"{path} has a line that is not two numbers") from error
+    return five_of_68(np.array(rows, np.float64).reshape(-1, 2))
+
+
+def _enlarged(image: Image, face: FaceRows, scale: float) -> tuple[Image, Points]:
+    """A square around a face at another scale, and the 2 x 3 matrix that leads from photo to square."""
+    side = float(np.sqrt(face[2] * face[3])) * scale
+    size = max(32, round(_AROUND * side))
+    centre = face[:2] + face[2:4] / 2
+    matrix = np.array([[scale, 0, size / 2 - centre[0] * scale], [0, scale, size / 2 - centre[1] * scale]])
+    centred = matrix.copy()
+    centred[:, 2] += 0.5 * scale - 0.5  # OpenCV counts from pixel centres
+    if scale < 0.75:
+        small = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
+        shrunk = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
+        ratio = np.array([small[0] / image.shape[1], small[1] / image.shape[0]])
+        centred = np.column_stack([np.diag(scale / ratio), matrix[:, 2] + 0.5 * scale / ratio - 0.5])
+        return cv2.warpAffine(shrunk, centred, (size, size), flags=cv2.INTER_LINEAR), matrix
+    return cv2.warpAffine(image, centred, (size, size), flags=cv2.INTER_CUBIC), matrix
+
+
+def _unit(points: Points) -> float:
+    """Distance of the eyes, or of eyes and mouth where it is longer: what a turned head leaves."""
+    eyes = float(np.linalg.norm(points[0] - points[1]))
+    return max(eyes, float(np.linalg.norm(points[:2].mean(0) - points[3:].mean(0))))
+
+
+def _replace(faces: FaceRows, annotated: Points) -> None:
+    """Give the annotated landmarks to the face that has them, in place."""
+    if len(faces):
+        away = np.linalg.norm(faces[:, 4:14].reshape(-1, 5, 2) - annotated, axis=2).mean(1)
+        if away.min() < 0.5 * _unit(annotated):
+            faces[away.argmin(), 4:14] = annotated.reshape(10)
+
+
+def _only_large(seen: list[FaceRows]) -> bool:
+    """Whether there are faces, all of them large: such a photo needs no enlarging."""
+    rows = np.concatenate(seen)
+    return len(rows) > 0 and float(np.sqrt(rows[:, 2] * rows[:, 3]).min()) > _LARGE_FACE
 
 
 def mirror(faces: FaceRows, width: float) -> FaceRows:

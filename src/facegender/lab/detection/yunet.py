@@ -1,0 +1,68 @@
+"""YuNet through OpenCV: a teacher and a yardstick, not part of what ships."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from facegender.errors import WeightsError
+from facegender.faces.cells import FaceRows
+from facegender.faces.types import Image
+from facegender.inference.detector import SAME_FACE, PyramidDetector
+
+
+class YuNetDetector(PyramidDetector):
+    """YuNet through OpenCV, for those who have its ONNX file.
+
+    W. Wu, H. Peng, S. Yu, "YuNet: A Tiny Millisecond-level Face Detector", Machine Intelligence Research 20, 2023.
+
+    Args:
+        model: the ONNX file.
+        min_face, min_score: as for `PyramidDetector`; None takes `MIN_SCORE`.
+
+    Raises:
+        WeightsError: the file is absent or not YuNet.
+        InputError: a number out of range.
+    """
+
+    #: Side in pixels from which it finds faces reliably.
+    SMALLEST_FACE = 16
+    MIN_SCORE = 0.6
+
+    def __init__(self, model: str | Path, *, min_face: int | None = None, min_score: float | None = None) -> None:
+        super().__init__(self.SMALLEST_FACE, min_face, self.MIN_SCORE if min_score is None else min_score)
+        path = Path(model)
+        if not path.is_file():
+            raise WeightsError(f"no such weight file: {path}", remedy="YuNet's ONNX file is in OpenCV's model zoo")
+        try:
+            with _opencv_silent():
+                self._net: Any = cv2.FaceDetectorYN.create(str(path), "", (320, 320), self.min_score, SAME_FACE, 5000)
+                self._net.detect(np.zeros((320, 320, 3), np.uint8))  # other networks fail only now
+        except cv2.error as error:
+            raise WeightsError(f"{path} cannot be loaded as YuNet: {error}") from error
+
+    def look(self, images: Sequence[Image]) -> list[FaceRows]:
+        """What YuNet finds in each image."""
+        return [self._look_at(image) for image in images]
+
+    def _look_at(self, image: Image) -> FaceRows:
+        self._net.setInputSize((image.shape[1], image.shape[0]))
+        _, rows = self._net.detect(np.ascontiguousarray(image[:, :, ::-1]))
+        return np.zeros((0, 15), np.float32) if rows is None else rows.astype(np.float32)
+
+
+@contextmanager
+def _opencv_silent() -> Iterator[None]:
+    """Keep OpenCV from writing to standard error: its exceptions say all, and it remarks on a backend nobody chose."""
+    logging = cv2.utils.logging
+    before = logging.getLogLevel()
+    logging.setLogLevel(logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        logging.setLogLevel(before)
