@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import torch
 
 from facegender.errors import PhotoReadError, WeightsError
-from facegender.faces.cells import MULTIPLE
+from facegender.faces.cells import MULTIPLE, VALUES
 from facegender.faces.decode import decode
 from facegender.faces.types import Picture
 from facegender.files import atomic_file
@@ -48,7 +49,36 @@ def detector_onnx(network: FaceDetectorNetwork) -> bytes:
         2: MULTIPLE * torch.export.Dim("columns", min=2),
     }
     example = torch.zeros(2, 3 * MULTIPLE, 4 * MULTIPLE, 3, dtype=torch.uint8)
-    return onnx_bytes(Deployed(network), example, "images", "cells", dimensions)
+    return _with_plain_shapes(onnx_bytes(Deployed(network), example, "images", "cells", dimensions))
+
+
+def _with_plain_shapes(data: bytes) -> bytes:
+    """The same model with constant targets of its Reshape nodes: the exporter computes each from the input's shape.
+
+    Each level's map becomes N x 15 x cells, which needs no computing, and the two dozen tiny nodes cost as much as a
+    stage of the network on a small photo.
+    """
+    model = onnx.load_from_string(data)
+    graph = model.graph
+    graph.initializer.append(onnx.numpy_helper.from_array(np.array([0, VALUES, -1], np.int64), "cells_shape"))
+    for node in graph.node:
+        if node.op_type == "Reshape":
+            node.input[1] = "cells_shape"
+            del node.attribute[:]  # with `allowzero` the first 0 would not mean the number of photos
+    wanted = {output.name for output in graph.output}
+    kept = []
+    for node in reversed(graph.node):
+        if wanted & set(node.output):
+            wanted |= set(node.input)
+            kept.append(node)
+    del graph.node[:]
+    graph.node.extend(reversed(kept))
+    initializers = [tensor for tensor in graph.initializer if tensor.name in wanted]
+    del graph.initializer[:]
+    graph.initializer.extend(initializers)
+    onnx.checker.check_model(model)
+    plain: bytes = model.SerializeToString()
+    return plain
 
 
 def export_detector(

@@ -20,6 +20,8 @@ from facegender.faces.cells import STRIDES, VALUES
 
 #: Share of cells that hold a face when training begins, so that the first steps are not all about the background.
 _PRIOR = 0.01
+#: Bytes are divided by the one, and the other is taken off.
+_SCALE, _SHIFT = 64.0, 2.0
 
 
 class Widths(NamedTuple):
@@ -28,8 +30,8 @@ class Widths(NamedTuple):
     stem: int = 16
     stride4: int = 32
     stride8: int = 64
-    stride16: int = 80
-    stride32: int = 80
+    stride16: int = 96
+    stride32: int = 96
     pyramid: int = 64
 
 
@@ -42,19 +44,24 @@ class FaceDetectorNetwork(nn.Module):
     def __init__(self, widths: Widths = Widths()) -> None:  # noqa: B008  # a tuple does not change
         super().__init__()
         stem, c4, c8, c16, c32, pyramid = widths
-        self.stem = _convolution(3, stem)
-        self.stride4 = nn.Sequential(_convolution(stem, c4), Separable(c4, c4))
-        self.stride8 = _stage(c4, c8)
-        self.stride16 = _stage(c8, c16)
-        self.stride32 = _stage(c16, c32)
+        self.stem = _convolution(3, stem, padding=0)
+        self.stride4 = _convolution(stem, c4, padding=1)
+        self.stride8 = _stage(c4, c8, 2)
+        self.stride16 = _stage(c8, c16, 3)
+        self.stride32 = _stage(c16, c32, 2)
         self.lateral = nn.ModuleList([nn.Conv2d(c, pyramid, 1) for c in (c8, c16, c32)])
         self.heads = nn.ModuleList([_head(pyramid) for _ in STRIDES])
 
     def forward(self, images: Tensor) -> Tensor:
         """Cells of a batch of images."""
         # The permuted view of N x H x W x C bytes already is PyTorch's channels_last: nothing is copied.
-        x = images.permute(0, 3, 1, 2).float() / 64 - 2
-        fine = self.stride8(self.stride4(self.stem(x)))
+        x = images.permute(0, 3, 1, 2).float() / _SCALE - _SHIFT
+        # Beyond the border is black, so that the exported network can take the bytes as they are.
+        return self.cells(self.stem(F.pad(x, (1, 1, 1, 1), value=-_SHIFT)))
+
+    def cells(self, x: Tensor) -> Tensor:
+        """Cells from the features at stride 2."""
+        fine = self.stride8(self.stride4(x))
         middle = self.stride16(fine)
         coarse = self.lateral[2](self.stride32(middle))
         middle = self.lateral[1](middle) + F.interpolate(coarse, scale_factor=2.0)
@@ -64,15 +71,22 @@ class FaceDetectorNetwork(nn.Module):
 
 
 class Deployed(nn.Module):
-    """The detector as it is exported: the score is a probability."""
+    """The detector as it is exported: the score is a probability, and the first convolution takes bytes."""
 
     def __init__(self, network: FaceDetectorNetwork) -> None:
         super().__init__()
         self.network = network
+        first, normalization, activation = network.stem
+        convolution = nn.Conv2d(3, first.out_channels, 3, 2, 1)
+        with torch.no_grad():
+            convolution.weight.copy_(first.weight / _SCALE)
+            assert convolution.bias is not None
+            convolution.bias.copy_(-_SHIFT * first.weight.sum((1, 2, 3)))
+        self.stem = nn.Sequential(convolution, normalization, activation)
 
     def forward(self, images: Tensor) -> Tensor:
         """Cells of a batch of images, score in [0, 1]."""
-        cells = self.network(images)
+        cells = self.network.cells(self.stem(images.permute(0, 3, 1, 2).float()))
         return torch.cat([torch.sigmoid(cells[:, :1]), cells[:, 1:]], dim=1)
 
 
@@ -95,12 +109,12 @@ class Separable(nn.Module):
         return F.relu(x + y if self.residual else y)
 
 
-def _convolution(channels: int, out: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(channels, out, 3, 2, 1, bias=False), nn.BatchNorm2d(out), nn.ReLU())
+def _convolution(channels: int, out: int, padding: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(channels, out, 3, 2, padding, bias=False), nn.BatchNorm2d(out), nn.ReLU())
 
 
-def _stage(channels: int, out: int) -> nn.Sequential:
-    return nn.Sequential(Separable(channels, out, stride=2), *[Separable(out, out) for _ in range(3)])
+def _stage(channels: int, out: int, blocks: int) -> nn.Sequential:
+    return nn.Sequential(Separable(channels, out, stride=2), *[Separable(out, out) for _ in range(blocks)])
 
 
 def _head(channels: int) -> nn.Sequential:
@@ -109,4 +123,4 @@ def _head(channels: int) -> nn.Sequential:
     bias = torch.zeros(VALUES)
     bias[0] = -math.log((1 - _PRIOR) / _PRIOR)
     last.bias = nn.Parameter(bias)
-    return nn.Sequential(Separable(channels, channels), Separable(channels, channels), last)
+    return nn.Sequential(Separable(channels, channels), last)
