@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from functools import partial
@@ -14,6 +13,7 @@ from rich.console import Console
 
 from facegender.cli.root import app
 from facegender.cli.training import AcceleratorOption, PrecisionOption, SeedOption, require_training
+from facegender.machine import usable_cores
 
 
 @app.command("train-detector")
@@ -32,7 +32,7 @@ def train_detector(
         Path | None,
         typer.Option(help="dlib's 68-point shape predictor, which sets the landmarks; without it YuNet's are learned."),
     ] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes that label; all cores without it.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Threads that label; all cores without it.")] = None,
     recipe: Annotated[str, typer.Option("--recipe", "-r", help="detector, or a TOML file.")] = "detector",
     licence: Annotated[str, typer.Option(help="Of the photos, for the card.")] = "unstated",
     steps: Annotated[int | None, typer.Option(help="Optimizer steps, instead of the recipe's.")] = None,
@@ -63,7 +63,7 @@ def train_detector(
         train_only or [],
         settings.per_source,
         photos,
-        workers or os.cpu_count() or 1,
+        workers or usable_cores(),
     )
     train, validation = open_photos(photos, "train"), open_photos(photos, "validation")
     network = run(settings, train, validation, output, Hardware(accelerator))

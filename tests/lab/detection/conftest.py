@@ -48,7 +48,7 @@ class PaintedTeacher:
         (top, left), (bottom, right) = (np.min(light, axis=1), np.max(light, axis=1) + 1)
         return _paint(8, 8, ((left + right) / 2, (top + bottom) / 2, right - left))[1]
 
-    def label(self, image):
+    def label(self, image, annotated=None):
         self.labelled += 1
         return Labels(self.look(image), np.zeros((0, 15), np.float32))
 

@@ -46,7 +46,7 @@ def test_the_splits_stay_what_they_are():
 
 
 def test_photos_and_labels_come_back(folder, teacher, named, tmp_path, paint):
-    label_photos(teacher, [folder], [], 100, tmp_path / "set")
+    label_photos(lambda: teacher, [folder], [], 100, tmp_path / "set")
     assert teacher.labelled == 8  # nobody looks at the test photos
     assert open_photos(tmp_path / "set", "test") == []
     for split in ("train", "validation"):
@@ -62,7 +62,7 @@ def test_photos_and_labels_come_back(folder, teacher, named, tmp_path, paint):
 
 
 def test_folders_for_training_only(folder, teacher, tmp_path):
-    label_photos(teacher, [], [folder], 100, tmp_path / "set")
+    label_photos(lambda: teacher, [], [folder], 100, tmp_path / "set")
     assert len(open_photos(tmp_path / "set", "train")) == 12
     assert open_photos(tmp_path / "set", "validation") == []
 
@@ -70,42 +70,42 @@ def test_folders_for_training_only(folder, teacher, tmp_path):
 def test_a_few_of_many_are_spread_evenly(save, noise, teacher, tmp_path):
     for number in range(20):
         save(f"many/{number:02d}.png", noise)
-    label_photos(teacher, [], [tmp_path / "many"], 3, tmp_path / "set")
+    label_photos(lambda: teacher, [], [tmp_path / "many"], 3, tmp_path / "set")
     assert files(open_photos(tmp_path / "set", "train")) == ["00.png", "10.png", "19.png"]
 
 
 def test_large_photos_are_shrunk(save, paint, teacher, tmp_path):
     save("large/a.png", paint(1280, 30, (600, 15, 24))[0])
-    label_photos(teacher, [], [tmp_path / "large"], 9, tmp_path / "set")
+    label_photos(lambda: teacher, [], [tmp_path / "large"], 9, tmp_path / "set")
     [photo] = open_photos(tmp_path / "set", "train")
     assert photo.image.shape == (15, LONGEST_SIDE, 3)
     assert photo.faces[0, :4] == pytest.approx([294, 1.5, 12, 12], abs=1)
 
 
 def test_labelling_goes_on_after_an_interruption(folder, teacher, tmp_path):
-    label_photos(teacher, [folder], [], 100, tmp_path / "whole")
+    label_photos(lambda: teacher, [folder], [], 100, tmp_path / "whole")
 
     class Interrupted(type(teacher)):
-        def label(self, image):
+        def label(self, image, annotated=None):
             if self.labelled == 3:
                 raise KeyboardInterrupt
-            return super().label(image)
+            return super().label(image, annotated)
 
     with pytest.raises(KeyboardInterrupt):
-        label_photos(Interrupted(), [folder], [], 100, tmp_path / "killed")
+        label_photos(Interrupted, [folder], [], 100, tmp_path / "killed")
     second = type(teacher)()
-    label_photos(second, [folder], [], 100, tmp_path / "killed")
+    label_photos(lambda: second, [folder], [], 100, tmp_path / "killed")
     assert second.labelled == 5
     for file in ("pixels.bin", "photos.jsonl"):
         assert (tmp_path / "killed" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
-    label_photos(second, [folder], [], 100, tmp_path / "killed")
+    label_photos(lambda: second, [folder], [], 100, tmp_path / "killed")
     assert second.labelled == 5
 
 
 @pytest.mark.parametrize("kept", [0, 1, 40, -1], ids=["no line", "a byte", "40 bytes", "no line end"])
 def test_a_half_line_and_pixels_without_a_line(folder, teacher, tmp_path, kept):
     output = tmp_path / "set"
-    label_photos(teacher, [folder], [], 100, output)
+    label_photos(lambda: teacher, [folder], [], 100, output)
     before = every(output)
     *lines, last = (output / "photos.jsonl").read_bytes().splitlines(keepends=True)
     (output / "photos.jsonl").write_bytes(b"".join(lines) + last[:kept])
@@ -114,7 +114,7 @@ def test_a_half_line_and_pixels_without_a_line(folder, teacher, tmp_path, kept):
     assert len(every(output)) == len(before) - 1
 
     for _ in range(2):
-        label_photos(teacher, [folder], [], 100, output)
+        label_photos(lambda: teacher, [folder], [], 100, output)
         assert teacher.labelled == len(before) + 1
         assert sorted(files(every(output))) == sorted(files(before))
         for photo in every(output):
@@ -129,13 +129,13 @@ def test_photos_that_cannot_be_read_are_passed_over(folder, teacher, tmp_path):
     broken = next((folder / "train").iterdir())
     broken.write_bytes(broken.read_bytes()[:50])
     (folder / "text.jpg").write_text("no photo")
-    label_photos(teacher, [folder], [folder], 100, tmp_path / "set")
+    label_photos(lambda: teacher, [folder], [folder], 100, tmp_path / "set")
     assert f"train/{broken.name}" not in files(every(tmp_path / "set"))
 
 
 def test_not_one_photo_to_learn_from(save, noise, named, teacher, tmp_path):
     save(f"source/{named('test', 1)[0]}", noise)
-    label_photos(teacher, [tmp_path / "source"], [], 100, tmp_path / "set")
+    label_photos(lambda: teacher, [tmp_path / "source"], [], 100, tmp_path / "set")
     assert every(tmp_path / "set") == []
 
 
@@ -147,7 +147,7 @@ def test_folders_without_photos(tmp_path, teacher):
         with pytest.raises(DatasetError, match=f"no photos below .*{name}"):
             photos_below(tmp_path / name)
         with pytest.raises(DatasetError, match=name):
-            label_photos(teacher, [tmp_path / name], [], 9, tmp_path / "set")
+            label_photos(lambda: teacher, [tmp_path / name], [], 9, tmp_path / "set")
 
 
 def test_photos_below_lists_all_kinds_in_order(tmp_path):

@@ -12,6 +12,7 @@ from facegender.lab.detection.recipe import SceneSettings
 from facegender.lab.detection.scenes import SceneMaker
 
 CLEAN = {"as_it_is": 0.0, "occlude": 0.0, "dark": 0.0, "gray": 0.0, "blur": 0.0, "noise": 0.0, "jpeg": 0.0}
+ANY_WAY = {"rotate": 0.0, "tilted": 0.0, "any_way": 1.0, "squeezed": 0.0, "graphics": 0.0}
 SPOILED = dict.fromkeys(CLEAN, 1.0)
 #: Colours of `conftest.COLOURS` with every channel on or off, in the order of the landmarks, and the same mirrored.
 LANDMARKS = [(1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 0, 1), (1, 1, 0)]
@@ -24,7 +25,7 @@ def on(pixels):
 
 
 def scenes(photos, count, **settings):
-    maker = SceneMaker(photos, SceneSettings(**{"canvas": 256, "rotate": 180.0, **CLEAN, **settings}))
+    maker = SceneMaker(photos, SceneSettings(**{"canvas": 256, **ANY_WAY, **CLEAN, **settings}))
     return [maker.scene(np.random.default_rng((1, number))) for number in range(count)]
 
 
@@ -45,8 +46,9 @@ def cell(edges, values):
     [
         ((70.5, 90, 60), {"smallest_face": 30.0}),  # shrunk and enlarged
         ((200, 130, 150), {"smallest_face": 30.0}),  # always averaged first
-        ((40, 50, 30), {"smallest_face": 30.0, "rotate": 0.0}),
+        ((40, 50, 30), {"smallest_face": 30.0, "any_way": 0.0}),
         ((80, 80, 60), {"as_it_is": 1.0, "smallest_face": 30.0, "largest_face": 60.0}),
+        ((70.5, 90, 60), {"smallest_face": 30.0, "squeezed": 1.0}),
     ],
 )
 def test_landmarks_follow_the_pixels(labelled, face, settings):

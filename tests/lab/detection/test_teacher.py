@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
-from facegender.errors import WeightsError
+from facegender.errors import DatasetError, WeightsError
 from facegender.faces.types import Picture
 from facegender.lab.detection import teacher as module
-from facegender.lab.detection.teacher import Teacher, mirror
+from facegender.lab.detection.teacher import Teacher, mirror, read_pts
 from facegender.lab.detection.yunet import YuNetDetector
 
 MODELS = Path(os.environ.get("FACEGENDER_DATA", Path(__file__).parents[4] / "shared" / "datasets")).parent / "models"
@@ -157,3 +157,30 @@ class TestYuNet:
         small = Picture.of(cv2.resize(astronaut, (70, 70), interpolation=cv2.INTER_AREA))
         assert YuNetDetector(YUNET, min_face=8).detect([small])[0]
         assert YuNetDetector(YUNET).scale(2560, 100) == 0.5
+
+
+def test_annotated_landmarks_replace_those_of_their_face_alone(label, monkeypatch):
+    both = {view: [seen(view, 0.9), seen(view, 0.8, OTHER_FACE)] for view in (AS_IT_IS, MIRRORED)}
+    both[MIRRORED] = [seen(MIRRORED, 0.9)]
+    both[TWICE] = [seen(TWICE, 0.8, OTHER_FACE)]
+    people = np.array(FACE[4:], np.float64).reshape(5, 2) + np.array([0.5, -0.5])
+    photo = np.full((48, 64, 3), 50, np.uint8)
+    photo[:, 32:] = 200
+    monkeypatch.setattr(Told, "rows", both)
+    labels = Teacher("yunet.onnx").label(photo, people)
+    np.testing.assert_allclose(labels.faces[0, 4:14].reshape(5, 2), people, atol=1e-4)
+    np.testing.assert_allclose(labels.faces[1, 4:14], OTHER_FACE[4:], atol=1e-4)
+
+
+def test_five_of_68_landmarks(tmp_path):
+    points = np.arange(136, dtype=np.float64).reshape(68, 2)
+    (tmp_path / "a.pts").write_text("\n".join(f"{x} {y}" for x, y in points) + "\n")
+    five = read_pts(tmp_path / "a.pts")
+    assert five.tolist() == [[77, 78], [89, 90], [60, 61], [96, 97], [108, 109]]
+
+
+@pytest.mark.parametrize("text", ["1 2\n3\n", "1 2\n", "x y\n" * 68], ids=["one number", "one line", "words"])
+def test_files_of_landmarks_that_are_not(tmp_path, text):
+    (tmp_path / "a.pts").write_text(text)
+    with pytest.raises(DatasetError, match="numbers"):
+        read_pts(tmp_path / "a.pts")

@@ -28,7 +28,7 @@ def draw_graphics(random: np.random.Generator, width: int, height: int) -> Image
 
 def _colour(random: np.random.Generator) -> tuple[int, int, int]:
     if random.random() < 0.4:
-        gray = int(random.choice((0, 0, 255, 255, random.integers(256))))
+        gray = int((0, 0, 255, 255, random.integers(256))[random.integers(5)])
         return gray, gray, gray
     red, green, blue = (int(v) for v in random.integers(0, 256, 3))
     return red, green, blue

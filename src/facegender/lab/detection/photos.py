@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -89,17 +88,17 @@ def label_photos(
     train_only: Sequence[Path],
     per_source: int,
     output: Path,
-    workers: int,
+    workers: int = 1,
 ) -> None:
     """Let the teacher look at every training photo; goes on where an earlier call stopped.
 
     Args:
-        teacher: makes the one who looks; called once in each worker process.
+        teacher: makes the one who looks; called once in each thread.
         sources: folders whose photos are split; those of the test split are left alone.
         train_only: folders of which all photos serve for training.
         per_source: largest number of photos taken from one folder, evenly over its sorted files.
         output: folder of the set.
-        workers: processes.
+        workers: threads.
 
     Raises:
         DatasetError: a source without photos.
@@ -113,48 +112,48 @@ def label_photos(
     wanted = [(folder, path) for folder in (*sources, *train_only) for path in _evenly(folder, per_source)]
     done = {(row["source"], row["file"]) for row in _rows(output)}
     free = set(sources)
-    jobs = []
+    jobs: list[tuple[str, str, Split]] = []
     for folder, path in wanted:
         file = path.relative_to(folder).as_posix()
         split = split_of(file) if folder in free else "train"
         if split != "test" and (str(folder), file) not in done:
             jobs.append((str(folder), file, split))
-    with (
-        ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start, initargs=(teacher,)) as pool,
-        (output / _PIXELS).open("ab") as pixels,
-        (output / _PHOTOS).open("a", encoding="utf-8") as table,
-    ):
-        answers = pool.map(_label, [Path(folder, file) for folder, file, _ in jobs], chunksize=4)
-        for (folder, file, split), answer in zip(jobs, track(answers, "labelling", len(jobs)), strict=True):
-            if answer is None:
-                continue
-            image, labels = answer
-            row = {
-                "source": folder,
-                "file": file,
-                "split": split,
-                "offset": pixels.tell(),
-                "height": image.shape[0],
-                "width": image.shape[1],
-                "faces": _listed(labels.faces),
-                "unsure": _listed(labels.unsure),
-            }
-            pixels.write(image.tobytes())
-            pixels.flush()
-            table.write(json.dumps(row) + "\n")
-            table.flush()
+    mine = threading.local()
+
+    def start() -> None:
+        mine.teacher = teacher()
+
+    def label(job: tuple[str, str, Split]) -> tuple[Image, Labels] | None:
+        return _label(mine.teacher, Path(*job[:2]))
+
+    # OpenCV lets go of the interpreter while a network runs: threads keep all cores at work.
+    pool = ThreadPoolExecutor(workers, initializer=start)
+    try:
+        answers = pool.map(label, jobs)
+        with (output / _PIXELS).open("ab") as pixels, (output / _PHOTOS).open("a", encoding="utf-8") as table:
+            for (source, file, split), answer in zip(jobs, track(answers, "labelling", len(jobs)), strict=True):
+                if answer is None:
+                    continue
+                image, labels = answer
+                row = {
+                    "source": source,
+                    "file": file,
+                    "split": split,
+                    "offset": pixels.tell(),
+                    "height": image.shape[0],
+                    "width": image.shape[1],
+                    "faces": _listed(labels.faces),
+                    "unsure": _listed(labels.unsure),
+                }
+                pixels.write(image.tobytes())
+                pixels.flush()
+                table.write(json.dumps(row) + "\n")
+                table.flush()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
-#: The teacher of a worker process.
-_TEACHERS: list[Teacher] = []
-
-
-def _start(teacher: Callable[[], Teacher]) -> None:
-    cv2.setNumThreads(1)
-    _TEACHERS.append(teacher())
-
-
-def _label(path: Path) -> tuple[Image, Labels] | None:
+def _label(teacher: Teacher, path: Path) -> tuple[Image, Labels] | None:
     """What the teacher sees in one photo; None for a photo that cannot be read."""
     try:
         full = decode(path)
@@ -163,7 +162,7 @@ def _label(path: Path) -> tuple[Image, Labels] | None:
     image = _at_most(full, LONGEST_SIDE)
     beside = path.with_suffix(".pts")
     points = read_pts(beside) * (image.shape[1] / full.shape[1]) if beside.exists() else None
-    return image, _TEACHERS[0].label(image, points)
+    return image, teacher.label(image, points)
 
 
 def open_photos(folder: Path, split: Split) -> list[LabelledPhoto]:

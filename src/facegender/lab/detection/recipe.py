@@ -90,7 +90,7 @@ class DetectorRecipe:
     learning_rate: float = 0.003
     weight_decay: float = 0.01
     ema: float = 0.999
-    per_source: int = 6_000
+    per_source: int = 4_000
     precision: Precision = "auto"
     seed: int = 2020
     scenes: SceneSettings = field(default_factory=SceneSettings)

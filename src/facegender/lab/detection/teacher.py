@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facegender.errors import DatasetError, MissingExtraError
+from facegender.errors import DatasetError
 from facegender.faces.cells import VALUES, FaceRows, overlaps
 from facegender.faces.pyramid import resized
 from facegender.faces.types import Image
@@ -69,8 +69,7 @@ class Teacher:
 
     Raises:
         WeightsError: the ONNX file is absent or not YuNet.
-        DatasetError: the shape predictor is absent or not one of 68 points.
-        MissingExtraError: dlib is asked for and not installed.
+        DatasetError: the shape predictor is absent or not one of 68 points, or dlib is not installed.
     """
 
     def __init__(self, model: Path, shape: Path | None = None) -> None:
@@ -116,8 +115,8 @@ class Teacher:
         if self._shape is not None:
             side = float(np.sqrt(face[2] * face[3]))
             enlarged, matrix = _enlarged(image, face, _ENLARGED[0] / side)
-            theirs = self._shape.five(enlarged, points * matrix[0, 0] + matrix[:, 2])
-            theirs = (theirs - matrix[:, 2]) / matrix[0, 0]
+            started = points * matrix[0, 0] + matrix[:, 2]
+            theirs: Points = (self._shape.five(enlarged, started) - matrix[:, 2]) / matrix[0, 0]
             if np.linalg.norm(theirs - points, axis=1).mean() < _SAME_POINTS * _unit(points):
                 return theirs
         return self._looks(image, face, points)
@@ -152,7 +151,7 @@ class _ShapePredictor:
         try:
             import dlib
         except ImportError as error:
-            raise MissingExtraError("dlib is not installed", remedy="pip install dlib-bin") from error
+            raise DatasetError("dlib's landmarks need the package dlib", remedy="pip install dlib-bin") from error
         self._dlib: Any = dlib
         try:
             self._predictor = dlib.shape_predictor(str(path))

@@ -76,13 +76,14 @@ class Deployed(nn.Module):
     def __init__(self, network: FaceDetectorNetwork) -> None:
         super().__init__()
         self.network = network
-        first, normalization, activation = network.stem
+        first = network.stem[0]
+        assert isinstance(first, nn.Conv2d)
         convolution = nn.Conv2d(3, first.out_channels, 3, 2, 1)
+        assert convolution.bias is not None
         with torch.no_grad():
             convolution.weight.copy_(first.weight / _SCALE)
-            assert convolution.bias is not None
             convolution.bias.copy_(-_SHIFT * first.weight.sum((1, 2, 3)))
-        self.stem = nn.Sequential(convolution, normalization, activation)
+        self.stem = nn.Sequential(convolution, network.stem[1], network.stem[2])
 
     def forward(self, images: Tensor) -> Tensor:
         """Cells of a batch of images, score in [0, 1]."""
