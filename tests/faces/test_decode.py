@@ -20,6 +20,7 @@ from facegender.errors import (
     TruncatedImageError,
 )
 from facegender.faces.decode import decode, decode_reduced
+from facegender.faces.types import Note
 
 UPRIGHT = {
     1: lambda a: a,
@@ -122,6 +123,94 @@ def test_deep_gray_is_scaled_and_not_clipped(pixels):
     # Signed 32-bit numbers fill the lower half of 32 bits.
     expected = RAMP / 2 if pixels.max() > 65535 else RAMP
     assert np.abs(gray - expected).max() <= 1
+
+
+def test_deep_gray_of_real_depth_is_as_bright_as_with_eight_bits(astronaut):
+    gray = np.asarray(PIL.Image.fromarray(astronaut).convert("L"))
+    for bits in (8, 10, 12, 14, 16):
+        deep = np.rint(gray * ((2**bits - 1) / 255)).astype(np.uint16)
+        for kind in ("PNG", "TIFF"):
+            image = decode(encoded(PIL.Image.fromarray(deep), kind))
+            assert np.abs(image[..., 1].astype(int) - gray).max() <= 1, (bits, kind)
+
+
+def deep_png(samples, interlaced=False):
+    """A PNG file of 16-bit samples, H x W x 1 to 4 bands, which Pillow does not write."""
+    height, width, bands = samples.shape
+    header = struct.pack(">IIBBBBB", width, height, 16, {1: 0, 2: 4, 3: 2, 4: 6}[bands], 0, 0, 0)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in samples)
+    chunks = png_chunk(b"IHDR", header), png_chunk(b"IDAT", zlib.compress(rows)), png_chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+def deep_tiff(samples, order="<", **tags):
+    """An uncompressed TIFF file of 16-bit samples, H x W x 3 or 4 bands; more tags by their names in Pillow."""
+    height, width, bands = samples.shape
+    data = samples.astype(order + "u2").tobytes()
+    entries = {256: (4, width), 257: (4, height), 259: (3, 1), 262: (3, 2), 273: (4, 300), 277: (3, bands)}
+    entries |= {278: (4, height), 279: (4, len(data))} | {int(tag[1:]): (3, value) for tag, value in tags.items()}
+    if bands == 4:
+        entries[338] = (3, 2)
+    entries[258] = (3, 16)
+    out = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "IH", 8, len(entries))
+    for tag, (kind, value) in sorted(entries.items()):
+        packed = struct.pack(order + ("H" if kind == 3 else "I"), value).ljust(4, b"\0")
+        out += struct.pack(order + "HHI", tag, kind, 1) + packed
+    return (out + bytes(4)).ljust(300, b"\0") + data
+
+
+DEEP = {
+    "PNG": deep_png,
+    "TIFF": deep_tiff,
+    "TIFF big-endian": lambda samples: deep_tiff(samples, ">"),
+}
+
+
+@pytest.mark.parametrize("kind", DEEP)
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+@pytest.mark.parametrize("alpha", [False, True])
+def test_deep_colours_of_real_depth(kind, bits, alpha, astronaut):
+    part = astronaut[60:160, 180:300]
+    deep = np.rint(part * ((2**bits - 1) / 255)).astype(np.uint16)
+    if alpha:
+        opaque = np.full((*deep.shape[:2], 1), 2**bits - 1, np.uint16)
+        deep = np.concatenate([deep, opaque], axis=2)
+    image = decode(DEEP[kind](deep))
+    assert np.abs(image.astype(int) - part).max() <= 1
+
+
+@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate"])
+def test_deep_gray_in_a_compressed_tiff(compression, astronaut):
+    gray = astronaut[..., 1]
+    deep = (gray.astype(np.uint16) << 4) | (gray >> 4)
+    image = decode(encoded(PIL.Image.fromarray(deep), "TIFF", compression=compression))
+    np.testing.assert_array_equal(image[..., 0], gray)
+
+
+@pytest.mark.parametrize("bits", [12, 16])
+def test_deep_gray_with_alpha(bits, astronaut):
+    gray = astronaut[..., 1].astype(np.uint16) << bits - 8
+    clear = np.full_like(gray, 2**bits - 1)
+    clear[:256] = 0
+    image = decode(deep_png(np.stack([gray, clear], axis=2)))
+    assert image[:256].min() == 255
+    assert np.abs(image[256:, :, 0].astype(int) - astronaut[256:, :, 1]).max() <= 1
+
+
+def test_a_dark_photo_whose_file_states_its_depth_stays_dark(astronaut):
+    dark = astronaut.astype(np.uint16) * 8
+    assert decode(deep_tiff(dark)).max() > 120
+    stated = decode(deep_tiff(dark, _281=65535))
+    np.testing.assert_array_equal(stated, dark >> 8)
+    twelve = decode(deep_tiff(dark, _281=4095))
+    np.testing.assert_array_equal(twelve, dark >> 4)
+
+
+def test_a_format_that_scales_its_samples_is_left_alone(astronaut):
+    dark = astronaut[..., 1].astype(np.uint16) * 2
+    header = b"P5 512 512 4095\n"
+    image = decode(header + dark.astype(">u2").tobytes())
+    assert np.abs(image[..., 0].astype(int) - (dark >> 4)).max() <= 1
 
 
 def test_16_bit_png_keeps_the_high_byte():
@@ -246,7 +335,8 @@ def test_truncated_heic(kept, noise):
 def test_heic_without_its_package(noise, monkeypatch, tmp_path):
     path = tmp_path / "phone.heic"
     path.write_bytes(heic(PIL.Image.fromarray(noise)))
-    monkeypatch.setattr("facegender.faces.decode._HAS_HEIF", False)
+    monkeypatch.setattr("facegender.faces.decode.HAS_HEIF", False)
+    monkeypatch.setattr("facegender.faces.kinds.HAS_HEIF", False)
     with pytest.raises(NotAnImageError, match=r"phone\.heic.*pip install 'facegender\[heif\]'"):
         decode(path)
 
@@ -404,6 +494,137 @@ def test_hostile_bytes_raise_nothing_else_and_say_nothing(kind, noise, capfd):
         with suppress(PhotoReadError):
             decode(bytes(data[: rng.integers(1, len(data) + 1)]), max_pixels=1_000_000)
     assert capfd.readouterr() == ("", "")
+
+
+def pages(*images, **options):
+    """A TIFF file of several images; of each, its subfile type and its array."""
+    frames = []
+    for kind, pixels in images:
+        frame = PIL.Image.fromarray(pixels)
+        frame.encoderinfo = {"tiffinfo": {254: kind}}
+        frames.append(frame)
+    buffer = io.BytesIO()
+    frames[0].save(buffer, "TIFF", save_all=True, append_images=frames[1:], tiffinfo={254: images[0][0]}, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("first", [1, 0], ids=["a thumbnail that says so", "that does not"])
+@pytest.mark.parametrize("compression", [None, "tiff_lzw"])
+def test_a_tiff_that_begins_with_its_thumbnail(first, compression, astronaut, tmp_path):
+    small = np.asarray(PIL.Image.fromarray(astronaut).resize((96, 96)))
+    data = pages((first, small), (0, astronaut), compression=compression)
+    path = tmp_path / "scan.tif"
+    path.write_bytes(data)
+    for source in (data, path):
+        picture = decode_reduced(source, half)
+        assert (picture.width, picture.height, picture.notes) == (512, 512, ())
+        np.testing.assert_array_equal(picture.pixels, astronaut)
+
+
+def test_a_thumbnail_of_another_shape(astronaut):
+    framed = np.zeros((120, 160, 3), np.uint8)
+    picture = decode_reduced(pages((0, framed), (0, np.tile(astronaut, (1, 2, 1)))), half)
+    assert (picture.width, picture.height, picture.notes) == (1024, 512, ())
+
+
+def test_a_pyramid_has_no_further_pages(astronaut):
+    levels = [(0 if side == 512 else 1, astronaut[:: 512 // side, :: 512 // side]) for side in (512, 256, 128)]
+    picture = decode_reduced(pages(*levels), half)
+    assert (picture.width, picture.notes) == (512, ())
+    unsaid = decode_reduced(pages(*((0, level) for _, level in levels)), half)
+    assert (unsaid.width, unsaid.notes) == (512, ())
+
+
+def test_further_pages_are_remarked(astronaut):
+    picture = decode_reduced(pages((2, astronaut), (2, astronaut[::-1]), (2, astronaut[:400])), half)
+    np.testing.assert_array_equal(picture.pixels, astronaut)
+    assert picture.notes == (Note("pages", "2 more pages of the file not analysed"),)
+    one = decode_reduced(pages((0, astronaut), (0, astronaut[::-1])), half)
+    assert [note.message for note in one.notes] == ["1 more page of the file not analysed"]
+
+
+def test_the_pixel_limit_is_of_the_image_that_is_the_photo(astronaut):
+    data = pages((1, astronaut[::8, ::8]), (0, astronaut))
+    with pytest.raises(PixelLimitError, match="512 x 512"):
+        decode(data, max_pixels=512 * 512 - 1)
+
+
+def raw(tags, inside=None):
+    """A TIFF file with a preview of 16 x 16 and more tags, perhaps with the directory of another image inside it."""
+    data = bytes(16 * 16)
+    entries = {254: 1, 256: 16, 257: 16, 258: 8, 259: 1, 262: 1, 273: 500, 277: 1, 278: 16, 279: len(data)} | tags
+    if inside:
+        entries[330] = 300
+    out = b"II*\0" + struct.pack("<I", 8) + directory(entries)
+    out = out.ljust(300, b"\0") + (directory(inside) if inside else b"")
+    return out.ljust(500, b"\0") + data
+
+
+def directory(entries):
+    packed = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in sorted(entries.items()))
+    return struct.pack("<H", len(entries)) + packed + bytes(4)
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (raw({50706: 0x0401}), "DNG"),
+        (raw({}, {254: 0, 256: 4000, 257: 3000, 262: 32803}), "TIFF/EP"),
+        (raw({}, {254: 0, 256: 4000, 257: 3000, 262: 34892}), "TIFF/EP"),
+        (raw({}, {254: 0, 256: 4000, 257: 3000, 262: 2}), "TIFF/EP"),
+        (raw({262: 32803}), "TIFF/EP"),
+        (b"II*\0\x10\0\0\0CR\x02\0" + bytes(100), "Canon CR2"),
+        (b"FUJIFILMCCD-RAW 0201" + bytes(100), "Fujifilm RAF"),
+        (b"\0\0\0\x18ftypcrx " + bytes(100), "Canon CR3"),
+    ],
+)
+def test_raw_files_are_refused_by_name(data, kind, tmp_path):
+    path = tmp_path / "camera.raw"
+    path.write_bytes(data)
+    with pytest.raises(NotAnImageError, match=rf"camera\.raw is a camera's raw file \({kind}\).*develop it to JPEG"):
+        decode(path)
+
+
+def test_a_plain_tiff_with_a_tag_of_inner_images_is_read():
+    assert decode(raw({}, {254: 1, 256: 8, 257: 8, 262: 1})).shape == (16, 16, 3)
+
+
+def test_directories_without_an_end(astronaut):
+    data = bytearray(pages((0, astronaut[:20, :20]), (0, astronaut[:20, :20])))
+    (first,) = struct.unpack_from("<I", data, 4)
+    (count,) = struct.unpack_from("<H", data, first)
+    struct.pack_into("<I", data, first + 2 + 12 * count, first)  # the first is followed by itself
+    assert decode(bytes(data)).shape == (20, 20, 3)
+    struct.pack_into("<I", data, first + 2 + 12 * count, len(data) - 3)
+    assert decode(bytes(data)).shape == (20, 20, 3)
+
+
+def test_libtiff_says_nothing(capfd):
+    image = PIL.Image.fromarray(np.random.default_rng(2).integers(0, 256, (64, 64, 3), dtype=np.uint8))
+    data = bytearray(encoded(image, "TIFF", compression="tiff_lzw", tiffinfo={65000: 7, 65001: 8}))
+    data[40:3000] = bytes(2960)
+    with ThreadPoolExecutor(4) as pool:
+        for failed in pool.map(fails_to_decode, [bytes(data)] * 20):
+            assert failed
+    assert capfd.readouterr() == ("", "")
+
+
+def test_libtiff_speaks_again_afterwards(capfd):
+    data = bytearray(encoded(PIL.Image.new("RGB", (64, 64)), "TIFF", compression="tiff_lzw"))
+    data[40:80] = bytes(40)
+    assert fails_to_decode(bytes(data))
+    assert capfd.readouterr().err == ""
+    with suppress(Exception), PIL.Image.open(io.BytesIO(data)) as image:
+        image.load()
+    assert capfd.readouterr().err
+
+
+def fails_to_decode(data):
+    try:
+        decode(data)
+    except PhotoReadError:
+        return True
+    return False
 
 
 def test_pixel_limit_is_checked_before_the_pixels(tmp_path):

@@ -142,6 +142,12 @@ def test_table():
     assert table() == ""
 
 
+def test_table_says_what_is_to_be_known_of_photos():
+    pages = {**NO_FACE.to_dict(), "notes": [{"kind": "pages", "message": "2 more pages of the file not analysed"}]}
+    assert "\n1 photo has further pages that were not analysed\n" in table(pages, NO_FACE.to_dict())
+    assert "\n2 photos have further pages that were not analysed\n" in table(pages, pages)
+
+
 def test_table_of_tracks():
     track = {"begin": 3.25, "end": 3725.5, "seconds": 7, "quality": 0.25, "p_male": 0.02, "label": "female"}
     film = {"path": "a.mp4", "error": None, "tracks": [track]}

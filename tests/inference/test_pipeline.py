@@ -1,6 +1,7 @@
 import itertools
 
 import numpy as np
+import PIL.Image
 import pytest
 
 from facegender.errors import InputError
@@ -51,6 +52,15 @@ def test_one_photo(analyzer, save):
     assert result == analyzer.analyze(str(path))
     assert (result.path, result.width, result.height, result.error) == (str(path), 120, 40, None)
     assert [r.prediction.label for r in result.faces] == ["male", "female"]
+
+
+def test_notes_of_a_photo_are_in_its_record_and_others_have_none(analyzer, save):
+    page = PIL.Image.fromarray(red_and_blue())
+    path = save("scan.tif", red_and_blue(), save_all=True, append_images=[page, page])
+    record = analyzer.analyze(path).to_dict()
+    assert record["notes"] == [{"kind": "pages", "message": "2 more pages of the file not analysed"}]
+    assert len(record["faces"]) == 2
+    assert "notes" not in analyzer.analyze(save("photo.png", red_and_blue())).to_dict()
 
 
 def test_arrays_and_bytes_have_no_path(analyzer, save):

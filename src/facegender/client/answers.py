@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypedDict
 
 from facegender.faces.decode import UNNAMED
-from facegender.faces.types import Face, FaceResult, PhotoError, PhotoResult, Prediction
+from facegender.faces.types import Face, FaceResult, Note, PhotoError, PhotoResult, Prediction
 
 
 class UsedModel(TypedDict):
@@ -98,7 +98,8 @@ def photo_result(name: str, record: Mapping[str, Any]) -> PhotoResult:
             message = message.replace(UNNAMED, name, 1)
         return PhotoResult(name, error=PhotoError(str(record["error"]["kind"]), message))
     faces = tuple(FaceResult(_face(each), prediction(each)) for each in record["faces"])
-    return PhotoResult(name, int(record["width"]), int(record["height"]), faces)
+    notes = tuple(Note(str(each["kind"]), str(each["message"])) for each in record.get("notes", ()))
+    return PhotoResult(name, int(record["width"]), int(record["height"]), faces, notes=notes)
 
 
 def _face(record: Mapping[str, Any]) -> ServedFace:

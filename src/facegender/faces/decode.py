@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import os
 import stat
-import threading
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -15,7 +12,7 @@ from typing import IO, Any
 
 import numpy as np
 import PIL.Image
-from PIL import UnidentifiedImageError
+from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 
 from facegender.errors import (
@@ -28,7 +25,11 @@ from facegender.errors import (
     TruncatedImageError,
 )
 from facegender.faces.colour import to_rgb
-from facegender.faces.types import Image, Picture
+from facegender.faces.depth import sample_layout, scale_samples
+from facegender.faces.kinds import HAS_HEIF, is_heic, raw_error, raw_kind, unidentified
+from facegender.faces.quiet import pillow_limit_off, quiet
+from facegender.faces.tiff import contents
+from facegender.faces.types import Image, Note, Picture
 
 DEFAULT_MAX_PIXELS = 120_000_000
 
@@ -37,25 +38,6 @@ UNNAMED = "the image given as bytes"
 
 #: Named one by one: Pillow would otherwise also try formats that run other programs (EPS). JPEG brings MPO.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "JPEG2000", "AVIF")
-
-#: Offset and bytes by which each kind begins; tells a damaged photo from a file that never was one.
-_SIGNATURES = (
-    (0, b"\xff\xd8\xff", "JPEG"),
-    (0, b"\x89PNG\r\n\x1a\n", "PNG"),
-    (0, b"GIF8", "GIF"),
-    (0, b"II*\x00", "TIFF"),
-    (0, b"MM\x00*", "TIFF"),
-    (4, b"jP  \r\n\x87\n", "JPEG 2000"),
-    (4, b"ftypavi", "AVIF"),
-    (4, b"ftyphei", "HEIC"),
-    (4, b"ftyphev", "HEIC"),
-    (8, b"WEBP", "WebP"),
-)
-
-#: What the first box of a HEIC file names; the last two are general, and AVIF may use them too.
-_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
-
-_HAS_HEIF = importlib.util.find_spec("pillow_heif") is not None
 
 #: Rows that are handed from Pillow to NumPy at a time.
 _STRIP = 256
@@ -77,8 +59,9 @@ _SIDEWAYS = (5, 6, 7, 8)
 def decode(source: str | Path | bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Image:
     """Read one photo in full as a ``uint8`` array, H x W x 3, sRGB, with the EXIF orientation applied.
 
-    Transparent parts become white, of an animation the first frame is taken, 16-bit and float gray
-    is scaled to 8 bits, and an embedded colour profile is converted to sRGB.
+    Transparent parts become white, of an animation the first frame is taken, and of a TIFF file with several images
+    the first that is no thumbnail. Samples of more than 8 bits are scaled by the depth that they have
+    (`facegender.faces.depth`), and an embedded colour profile is converted to sRGB.
 
     Args:
         source: a path, or the bytes of a file.
@@ -116,7 +99,7 @@ def decode_reduced(
     """
     if name is None:
         name = UNNAMED if isinstance(source, bytes) else str(source)
-    with _errors_of(name), _opened(source) as file, _quiet():
+    with _errors_of(name), _opened(source) as file, quiet():
         return _decode(file, name, max_pixels, scale_for)
 
 
@@ -178,14 +161,9 @@ def _decode(file: IO[bytes], name: str, max_pixels: int, scale_for: Callable[[in
     head = file.read(16)
     if not head:
         raise NotAnImageError(f"{name} is empty (0 bytes)")
-    try:
-        with _pillow_limit_off() as pillow_limit:
-            image = _identified(file, head)
-    except MemoryError:
-        raise
-    except Exception as error:  # plugins raise whatever hostile bytes lead them to
-        _raise_if_disk_failed(error)
-        raise _unidentified(head, name, error) from error
+    if kind := raw_kind(head):
+        raise raw_error(name, kind)
+    image, notes, pillow_limit = _identified(file, head, name)
 
     width, height = image.size
     if width * height > max_pixels:
@@ -197,9 +175,12 @@ def _decode(file: IO[bytes], name: str, max_pixels: int, scale_for: Callable[[in
     # Some plugins look at the limit again; whoever needs this takes the lock for the whole decoding.
     over_pillow_limit = pillow_limit is not None and width * height > pillow_limit
     try:
-        with _pillow_limit_off() if over_pillow_limit else nullcontext():
+        with pillow_limit_off() if over_pillow_limit else nullcontext():
             _reduce(image, scale_for)
+            page, layout = image.tell(), sample_layout(image)
             image.load()
+            orientation = _orientation(image)
+            upright = scale_samples(image, layout, lambda: _plugin(file, head, page))
     except MemoryError:
         raise
     except Exception as error:
@@ -207,37 +188,59 @@ def _decode(file: IO[bytes], name: str, max_pixels: int, scale_for: Callable[[in
         raise TruncatedImageError(f"{name} is cut short or damaged: {error}") from error
 
     mode = image.mode
-    orientation = _orientation(image)
     try:
         if orientation in _UPRIGHT:
-            image = image.transpose(_UPRIGHT[orientation])
-        image = to_rgb(image)
+            upright = upright.transpose(_UPRIGHT[orientation])
+        upright = to_rgb(upright)
     except MemoryError:
         raise
     except Exception as error:
         raise NotAnImageError(f"{name} has an unsupported pixel layout ({mode}): {error}") from error
     if orientation in _SIDEWAYS:
         width, height = height, width
-    return Picture(_as_array(image), width, height)
+    return Picture(_as_array(upright), width, height, notes)
 
 
-def _identified(file: IO[bytes], head: bytes) -> PIL.Image.Image:
-    """The image with its header read; an exception of whatever kind where it is none that we read."""
+def _identified(file: IO[bytes], head: bytes, name: str) -> tuple[ImageFile, tuple[Note, ...], int | None]:
+    """The image that is the photo, not yet loaded, what is to be said of others in the file, and Pillow's own limit."""
     try:
-        return PIL.Image.open(file, formats=FORMATS)
-    except Exception:
-        if not _is_heic(head) or not _HAS_HEIF:
-            raise
-    from pillow_heif import HeifImageFile
+        with pillow_limit_off() as pillow_limit:
+            page, notes = _page(file, name) if head.startswith((b"II", b"MM")) else (0, ())
+            return _plugin(file, head, page), notes, pillow_limit
+    except (MemoryError, PhotoReadError):
+        raise
+    except Exception as error:  # plugins raise whatever hostile bytes lead them to
+        _raise_if_disk_failed(error)
+        raise unidentified(head, name, error) from error
 
-    # Its class by itself: registering the format would change Pillow for the caller's whole program.
+
+def _plugin(file: IO[bytes], head: bytes, page: int = 0) -> ImageFile:
+    """An image with its header read; an exception of whatever kind where it is none that we read."""
     file.seek(0)
-    image: PIL.Image.Image = HeifImageFile(file)
+    try:
+        image = PIL.Image.open(file, formats=FORMATS)
+    except Exception:
+        if not is_heic(head) or not HAS_HEIF:
+            raise
+        from pillow_heif import HeifImageFile
+
+        # Its class by itself: registering the format would change Pillow for the caller's whole program.
+        file.seek(0)
+        image = HeifImageFile(file)
+    if page:
+        image.seek(page)
     return image
 
 
-def _is_heic(head: bytes) -> bool:
-    return head[4:8] == b"ftyp" and head[8:12] in _HEIC_BRANDS
+def _page(file: IO[bytes], name: str) -> tuple[int, tuple[Note, ...]]:
+    """Which image of a TIFF file is the photo, and what is to be said of the others."""
+    found = contents(file)
+    if found.raw is not None:
+        raise raw_error(name, found.raw)
+    if not found.further:
+        return found.photo, ()
+    more = "1 more page" if found.further == 1 else f"{found.further} more pages"
+    return found.photo, (Note("pages", f"{more} of the file not analysed"),)
 
 
 def _reduce(image: PIL.Image.Image, scale_for: Callable[[int, int], float]) -> None:
@@ -270,70 +273,8 @@ def _raise_if_disk_failed(error: Exception) -> None:
         raise error
 
 
-def _unidentified(head: bytes, name: str, error: Exception) -> PhotoReadError:
-    if _is_heic(head) and not _HAS_HEIF:
-        return NotAnImageError(
-            f"{name} is a HEIC photo, and the package pillow-heif is not installed",
-            remedy="pip install 'facegender[heif]'",
-        )
-    for offset, signature, kind in _SIGNATURES:
-        if head.startswith(signature, offset):
-            reason = "" if isinstance(error, UnidentifiedImageError) else f": {error}"
-            return TruncatedImageError(
-                f"{name} starts like {kind} but is cut short, damaged or of an unsupported kind{reason}"
-            )
-    return NotAnImageError(
-        f"{name} is not an image", remedy="can be read: JPEG, PNG, WebP, GIF, TIFF, BMP, PPM, JPEG 2000, AVIF, HEIC"
-    )
-
-
 def _orientation(image: PIL.Image.Image) -> Any:
     try:
         return image.getexif().get(_ORIENTATION_TAG, 1)
     except Exception:  # a broken EXIF block is no reason to lose the photo
         return 1
-
-
-_limit_lock = threading.RLock()
-
-
-@contextmanager
-def _pillow_limit_off() -> Iterator[int | None]:
-    """Suspend Pillow's own pixel limit, and yield it. It belongs to the caller's program; ours holds here."""
-    with _limit_lock:
-        before = PIL.Image.MAX_IMAGE_PIXELS
-        PIL.Image.MAX_IMAGE_PIXELS = None
-        try:
-            yield before
-        finally:
-            PIL.Image.MAX_IMAGE_PIXELS = before
-
-
-class _Quiet:
-    """How many threads are decoding, and the way back to the warning filters of before the first."""
-
-    lock = threading.Lock()
-    active = 0
-    filters = warnings.catch_warnings()
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence Pillow's remarks on odd files.
-
-    The filters belong to the whole process, so with several threads at work only the first to come
-    sets them and only the last to go puts them back.
-    """
-    with _Quiet.lock:
-        if _Quiet.active == 0:
-            _Quiet.filters = warnings.catch_warnings()
-            _Quiet.filters.__enter__()
-            warnings.filterwarnings("ignore", module=r"PIL(\.|$)")
-        _Quiet.active += 1
-    try:
-        yield
-    finally:
-        with _Quiet.lock:
-            _Quiet.active -= 1
-            if _Quiet.active == 0:
-                _Quiet.filters.__exit__(None, None, None)

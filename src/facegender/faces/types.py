@@ -32,6 +32,14 @@ NOSE_DEPTH = 0.55
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """Something about a photo that is no error but should be known: a stable word and a sentence without its end."""
+
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Picture:
     """A photo as it was decoded, perhaps at less than its full size.
 
@@ -40,11 +48,13 @@ class Picture:
     Attributes:
         pixels: uint8, H x W x 3, RGB, EXIF orientation applied.
         width, height: of the full, oriented photo.
+        notes: what should be known of it.
     """
 
     pixels: Image
     width: int
     height: int
+    notes: tuple[Note, ...] = ()
 
     @classmethod
     def of(cls, image: Image) -> Picture:
@@ -153,6 +163,7 @@ class PhotoResult:
         faces: largest first.
         error: None where the photo was read.
         weight: how many photos of a collection this one stands for; more than 1 in a sample.
+        notes: what should be known of the photo besides.
     """
 
     path: str
@@ -161,10 +172,11 @@ class PhotoResult:
     faces: tuple[FaceResult, ...] = ()
     error: PhotoError | None = None
     weight: float = 1.0
+    notes: tuple[Note, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """The record that the JSON Lines writer prints, one object a photo."""
-        return {
+        """The record that the JSON Lines writer prints, one object a photo; ``notes`` only where there are any."""
+        record: dict[str, Any] = {
             "path": self.path,
             "width": self.width,
             "height": self.height,
@@ -182,3 +194,6 @@ class PhotoResult:
             ],
             "error": None if self.error is None else {"kind": self.error.kind, "message": self.error.message},
         }
+        if self.notes:
+            record["notes"] = [{"kind": note.kind, "message": note.message} for note in self.notes]
+        return record

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from facegender.faces.types import LOW_QUALITY
 from facegender.formats.records import Record, printable
+from facegender.formats.remarks import remarks
 
 PERCEPTION_NOTE = "The answer is how a face is likely to be perceived, not who the person is."
 
@@ -22,6 +23,7 @@ class TableWriter(AbstractContextManager["TableWriter"]):
     def __init__(self, console: Console) -> None:
         self._console = console
         self._counts: Counter[str] = Counter()
+        self._notes: Counter[str] = Counter()
         self._table = Table(show_edge=False, pad_edge=False)
 
     def write(self, record: Record) -> None:
@@ -32,6 +34,7 @@ class TableWriter(AbstractContextManager["TableWriter"]):
         self._noun = noun
         path = Text(printable(record["path"]))
         self._counts["files"] += 1
+        self._notes.update(note["kind"] for note in record.get("notes", ()))
         blank = [""] * (len(self._table.columns) - 2)
         if record["error"] is not None:
             self._counts["unreadable"] += 1
@@ -72,6 +75,8 @@ class TableWriter(AbstractContextManager["TableWriter"]):
         self._console.print(self._table)
         self._console.print()
         self._console.print(footer)
+        for remark in remarks(self._notes):
+            self._console.print(remark)
         if counts["items"]:
             self._console.print(PERCEPTION_NOTE)
 

@@ -139,7 +139,9 @@ class FaceAnalyzer:
                 results.append(PhotoResult(item.name, error=item.picture))
             else:
                 answers = tuple(FaceResult(face, next(predictions)) for face in item.faces)
-                results.append(PhotoResult(item.name, item.picture.width, item.picture.height, answers))
+                results.append(
+                    PhotoResult(item.name, item.picture.width, item.picture.height, answers, notes=item.picture.notes)
+                )
         return results
 
     def _crops(self, item: _Item, picture: Picture) -> Crops:

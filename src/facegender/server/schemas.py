@@ -44,6 +44,13 @@ class ErrorRecord(_Model):
     message: str
 
 
+class NoteRecord(_Model):
+    """Something about a photo that is no error but should be known."""
+
+    kind: str = Field(description="A stable word, such as pages.")
+    message: str
+
+
 class PhotoRecord(_Model):
     """What was found in a photo: faces, largest first, or an error."""
 
@@ -53,6 +60,7 @@ class PhotoRecord(_Model):
     weight: float
     faces: list[FaceRecord]
     error: ErrorRecord | None
+    notes: list[NoteRecord] = Field(default=[], description="Absent where there are none.")
 
 
 class Analysis(_Model):

@@ -1,0 +1,19 @@
+"""What the notes of many photos come to, in sentences for the end of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+#: For one photo and for several, of each kind of `facegender.faces.types.Note`.
+_SENTENCES = {
+    "pages": ("has further pages that were not analysed", "have further pages that were not analysed"),
+}
+
+
+def remarks(counts: Mapping[str, int]) -> list[str]:
+    """One sentence without its end for each kind of note, given how many photos have it: "2 photos have ..."."""
+    return [
+        f"1 photo {one}" if counts[kind] == 1 else f"{counts[kind]} photos {several}"
+        for kind, (one, several) in _SENTENCES.items()
+        if counts.get(kind)
+    ]
