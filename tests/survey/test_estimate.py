@@ -142,13 +142,58 @@ def test_screen_time_counts_seconds(rates):
     long = Collection("videos", some.photos[:2], some.faces.assign(photo=genders, face=range(600)), [])
     long.faces["seconds"] = np.where(genders == 0, 9.0, 1.0)
     found = survey(long, rates, replicates=300)
-    assert (found.unit, found.resampled) == ("screen-time", "tracks")
+    assert (found.unit, found.resampled) == ("screen-time", "videos")
     assert found.everyone.represented == pytest.approx(3000)
     assert found.everyone.women == pytest.approx(0.9, abs=0.03)
     long.faces["seconds"] = np.where(long.faces["photo"] == 0, 9.0, 0.0)
     off = survey(long, rates, group_by="path", replicates=100).groups[1]
     assert (off.faces, off.women) == (300, None)
     assert survey(long, rates, unit="faces", replicates=100).everyone.women == pytest.approx(0.5, abs=0.05)
+
+
+def videos(count, tracks, seed=0, women=0.5):
+    """Videos of `tracks` tracks each, all of them women's in some and all men's in the others."""
+    some = collection(np.repeat(np.arange(count) >= women * count, tracks).astype(int), seed)
+    return Collection(
+        "videos", some.photos[:count], some.faces.assign(photo=np.repeat(np.arange(count), tracks), face=0), []
+    )
+
+
+@pytest.mark.parametrize("unit", ["faces", "screen-time"])
+@pytest.mark.parametrize(("count", "printed"), [(1, False), (9, False), (10, True), (19, True), (20, True)])
+def test_videos_are_resampled_whole_however_few(rates, unit, count, printed):
+    found = survey(videos(count, 40), rates, unit=unit, replicates=200)
+    assert found.resampled == "videos"
+    row = found.everyone
+    assert row.clusters == count
+    assert row.women is not None
+    assert (row.women_low is not None) == (row.men_high is not None) == printed
+    if printed:
+        assert row.interval == "videos like these"
+        assert row.women_high - row.women_low > 0.3  # of tracks it would be 0.1
+    else:
+        assert row.interval == "none: fewer than 10 videos"
+        assert any("--target these" in text for text in found.warnings)
+
+
+@pytest.mark.parametrize(
+    ("count", "name"), [(1, "this film alone"), (2, "these videos alone"), (40, "these videos alone")]
+)
+def test_videos_alone_are_named_so(rates, count, name):
+    found = survey(videos(count, 60), rates, replicates=200, target="these")
+    assert found.everyone.interval == name
+    assert found.everyone.women_low is not None
+    assert any(name in text for text in found.warnings)
+
+
+def test_a_group_of_few_videos_has_no_interval(rates):
+    some = videos(30, 30)
+    some.photos["year"] = [1990] * 25 + [2000] * 5
+    many, few = survey(some, rates, replicates=100, group_by="year").groups
+    assert many.women_low is not None
+    assert few.women is not None
+    assert (few.women_low, few.women_high, few.men_low, few.men_high) == (None,) * 4
+    assert few.no_interval
 
 
 def test_rates_that_do_not_hold_are_noticed(rates):
@@ -186,6 +231,7 @@ def test_what_cannot_be_counted(write, tmp_path, rates):
         ({"unit": "screen-time"}, "no screen time"),
         ({"unit": "people"}, "no unit"),
         ({"method": "magic"}, "no method"),
+        ({"target": "all"}, "no target"),
         ({"level": 95}, "level"),
         ({"replicates": 10}, "too few"),
         ({"min_quality": 1.0}, "lower --min-quality"),

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from facegender.cli import app
 from facegender.errors import InputError
 
-from .conftest import draw, photo
+from .conftest import answer, draw, photo
 
 
 @pytest.fixture
@@ -86,6 +86,45 @@ def test_photos_and_their_two_shares(files):
     assert float(row["women"]) + float(row["men"]) == pytest.approx(1, abs=1e-4)
     assert "men %" in (out / "report.md").read_text()
     assert not (out / "trend.png").exists()
+
+
+@pytest.fixture
+def films(tmp_path):
+    """Writes the tracks of so many films."""
+
+    def films(count):
+        rng, rows = np.random.default_rng(1), []
+        for film in range(count):
+            quality, p_male = draw(rng, np.tile([0, 1], 30))
+            rows += [
+                {"path": f"{film}.mp4", "track": i, "seconds": 2.0, "quality": q, "p_male": p, "label": answer(p)}
+                for i, (q, p) in enumerate(zip(quality, p_male, strict=True))
+            ]
+        pd.DataFrame(rows).to_csv(tmp_path / "tracks.csv", index=False)
+        return tmp_path / "tracks.csv"
+
+    return films
+
+
+@pytest.mark.parametrize(
+    ("count", "more", "words"),
+    [
+        (9, (), "none: fewer than 10 videos"),
+        (12, (), "for videos like these"),
+        (1, ("--target", "these"), "for this film alone"),
+        (12, ("--target", "these"), "for these videos alone"),
+    ],
+)
+def test_every_output_says_what_the_interval_is_for(files, films, count, more, words):
+    *_, rates, out = files
+    done = run(films(count), "--rates", rates, "--bootstrap", 100, "-o", out, *more)
+    assert done.exit_code == 0
+    bare = words.removeprefix("for ")
+    assert bare in " ".join(done.output.split())
+    assert words in (out / "report.md").read_text()
+    assert read_rows(out / "survey.csv")[0]["interval"] == bare
+    assert json.loads((out / "survey.json").read_text())["everyone"]["interval"] == bare
+    assert (read_rows(out / "survey.csv")[0]["women_low"] == "") == bare.startswith("none")
 
 
 def test_a_model_without_rates_is_refused(files):

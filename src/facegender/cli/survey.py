@@ -45,6 +45,12 @@ def survey(
     ] = None,
     min_quality: Annotated[float, typer.Option(help="Leave out faces of less quality.", min=0.0, max=1.0)] = 0.0,
     method: Annotated[str, typer.Option(help="mixture or adjusted: how the count is corrected.")] = "mixture",
+    target: Annotated[
+        str,
+        typer.Option(
+            help="beyond: intervals for photos or videos like these. these: for these videos alone, and no others."
+        ),
+    ] = "beyond",
     level: Annotated[float, typer.Option(help="Of the intervals.")] = 0.95,
     bootstrap: Annotated[int, typer.Option(metavar="N", help="Replicates.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
@@ -86,6 +92,7 @@ def survey(
         replicates=bootstrap,
         seed=seed,
         local=labelled is not None,
+        target=target,  # type: ignore[arg-type]
     )
     _print(found)
     if output is not None:
@@ -98,12 +105,12 @@ def survey(
 
 
 def _print(found: Survey) -> None:
-    from facegender.survey.report import interval, share
+    from facegender.survey.report import interval, interval_title, share
 
     # In a pipe there is no right width: let every row be one line.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     table = Table(
-        title=f"share of {found.unit}, {100 * found.level:g} % intervals; * too few for its interval",
+        title=f"share of {found.unit}; {interval_title(found)}; * its interval may be too narrow",
         title_justify="left",
     )
     table.add_column(found.group_by or "")
@@ -116,8 +123,8 @@ def _print(found: Survey) -> None:
         table.add_row(
             f"{row.group}{'*' if row.few else ''}",
             *(f"{row.photos:,}", f"{row.not_read:,}", f"{row.faces:,}", f"{row.left_out:,}"),
-            *(share(row.women), interval(row.women_low, row.women_high), share(row.men)),
-            *((interval(row.men_low, row.men_high), share(row.plain_women)) if of_photos else ()),
+            *(share(row.women), interval(row, "women"), share(row.men)),
+            *((interval(row, "men"), share(row.plain_women)) if of_photos else ()),
             *(share(row.plain_men if of_photos else row.plain_women), share(row.uncertain), share(row.fit_distance)),
         )
     console.print(table)

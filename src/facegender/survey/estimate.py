@@ -14,13 +14,20 @@ from facegender.progress import Bar
 from facegender.survey.compositions import find_patterns, photos_with
 from facegender.survey.groups import groups_of, order
 from facegender.survey.notes import warnings
-from facegender.survey.outcome import EVERYONE, UNITS, Estimate, Survey, Unit
+from facegender.survey.outcome import (
+    EVERYONE,
+    FEWEST_VIDEOS,
+    NO_INTERVAL,
+    TARGETS,
+    UNITS,
+    Estimate,
+    Survey,
+    Target,
+    Unit,
+)
 from facegender.survey.prevalence import METHODS, FloatArray, IntArray, Method, overall
 from facegender.survey.rates import ErrorRates
 from facegender.survey.results import Collection
-
-#: From so many videos on they are resampled whole; of fewer, their tracks.
-_MANY_VIDEOS = 20
 
 
 def survey(
@@ -35,6 +42,7 @@ def survey(
     replicates: int = 1000,
     seed: int = 0,
     local: bool = False,
+    target: Target = "beyond",
 ) -> Survey:
     """How often women and men appear.
 
@@ -49,13 +57,15 @@ def survey(
         replicates: of the bootstrap.
         seed: of the bootstrap.
         local: whether the rates were measured on this collection.
+        target: ``beyond``: intervals hold for photos or videos like these, of which these are a sample: whole photos or
+            whole videos are resampled. ``these``: for these videos alone; their tracks are resampled.
 
     Raises:
         InputError: nothing to count, a column that is not there, a unit that the results do not have, or a number out
             of range.
     """
     unit = unit or ("screen-time" if collection.kind == "videos" else "faces")
-    _check(collection, unit, method, group_by, min_quality, level, replicates)
+    _check(collection, unit, method, group_by, min_quality, level, replicates, target)
     faces = collection.faces[collection.faces["quality"] >= min_quality]
     if not len(faces):
         raise InputError(
@@ -63,7 +73,7 @@ def survey(
             f"none of a quality of {min_quality:g}",
             remedy="lower --min-quality" if len(collection.faces) else "look at the errors in the results",
         )
-    job = _Job(collection, faces, rates, unit, method, level, replicates, seed)
+    job = _Job(collection, faces, rates, unit, method, level, replicates, seed, target)
     names, ordered = groups_of(collection.photos, group_by)
     values = list(dict.fromkeys(names)) if group_by else []
     with Bar("resampling", total=1 + len(values)) as bar:
@@ -83,6 +93,7 @@ def survey(
         seed=seed,
         min_quality=min_quality,
         group_by=group_by,
+        target=target,
         resampled=job.resampled,
         ordered=ordered,
         everyone=everyone,
@@ -114,6 +125,7 @@ class _Job:
         level: float,
         replicates: int,
         seed: int,
+        target: Target,
     ) -> None:
         self.collection, self.unit, self.method, self.seed = collection, unit, METHODS[method], seed
         self.rates = rates
@@ -142,18 +154,15 @@ class _Job:
         self.error = collection.photos["error_kind"].notna().to_numpy()
         self.with_face = np.bincount(collection.faces["photo"], minlength=len(self.weight)) > 0
         self.all_faces = collection.faces["photo"].to_numpy()
-        self.resampled: str = collection.kind
+        self.alone = target == "these"
+        self.resampled = "tracks" if self.alone else collection.kind
 
     def estimate(self, name: str, chosen: npt.NDArray[np.bool_], number: int) -> Estimate:
         """One row: of the photos that are chosen."""
         read = chosen & ~(self.error & ~self.with_face)
         here = np.flatnonzero(read[self.photo])
         counted = np.bincount(self.photo[here], minlength=len(self.weight)) > 0
-        cluster = self.photo[here]
-        if self.collection.kind == "videos" and counted.sum() < _MANY_VIDEOS:
-            cluster = here
-            if name == EVERYONE:
-                self.resampled = "tracks"
+        cluster = here if self.alone else self.photo[here]
         if self.unit == "photos":
             represented, clusters = self.weight[read].sum(), int(read.sum())
         else:
@@ -167,6 +176,7 @@ class _Job:
             left_out=int(chosen[self.all_faces].sum()) - len(here),
             clusters=clusters,
             represented=float(represented),
+            interval=self._named(clusters),
         )
         if not self.amount[here].sum() > 0:
             return row
@@ -176,7 +186,18 @@ class _Job:
             values |= self._photos(here, read, rng)
         amount = self.amount[here]
         values["uncertain"] = float(amount[self.label[here] == "uncertain"].sum() / max(amount.sum(), 1e-12))
+        if row.no_interval:
+            values = {key: value for key, value in values.items() if not key.endswith(("_low", "_high"))}
         return Estimate(**{**asdict(row), **values, **self._plain(here, read)})
+
+    def _named(self, clusters: int) -> str:
+        """What the interval of a row is for, in words."""
+        kind = self.collection.kind
+        if self.alone:
+            return "this film alone" if len(self.weight) == 1 else f"these {kind} alone"
+        if kind == "videos" and clusters < FEWEST_VIDEOS:
+            return f"{NO_INTERVAL}: fewer than {FEWEST_VIDEOS} videos"
+        return f"{kind} like these"
 
     def by_quality(self) -> FloatArray:
         """Share of what is counted in each quality bin."""
@@ -288,7 +309,12 @@ def _check(
     min_quality: float,
     level: float,
     replicates: int,
+    target: Target,
 ) -> None:
+    if target not in TARGETS:
+        raise InputError(f"there is no target {target!r}", remedy=f"one of {', '.join(TARGETS)}")
+    if target == "these" and collection.kind == "photos":
+        raise InputError("only videos can be surveyed alone")
     if unit not in UNITS:
         raise InputError(f"there is no unit {unit!r}", remedy=f"one of {', '.join(UNITS)}")
     if method not in METHODS:

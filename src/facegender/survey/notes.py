@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from facegender.survey.outcome import FEW, Estimate
+from facegender.survey.outcome import FEW, FEWEST_VIDEOS, Estimate
 from facegender.survey.prevalence import FloatArray
 from facegender.survey.rates import ErrorRates
 from facegender.survey.results import Collection
@@ -56,6 +56,16 @@ def warnings(
                 f"{100 * part:.0f} % of what is counted has a quality of {name}, where the error rates are from "
                 f"{women} women's and {men} men's faces only."
             )
+    if none := [row.group for row in rows if row.no_interval]:
+        said.append(
+            f"No interval from fewer than {FEWEST_VIDEOS} videos ({', '.join(none)}): they do not show how much videos "
+            "differ. For a statement about these videos alone, and no others, pass --target these."
+        )
+    if collection.kind == "videos" and resampled == "tracks":
+        said.append(
+            f"The intervals hold for {rows[0].interval} and say nothing about other videos. A person who appears in "
+            "many tracks makes them too narrow."
+        )
     if few := [row.group for row in rows if row.few]:
-        said.append(f"Fewer than {FEW} {resampled} to resample, so an interval that is too narrow: {', '.join(few)}.")
+        said.append(f"Fewer than {FEW} {resampled} to resample; the interval may be too narrow: {', '.join(few)}.")
     return said

@@ -12,10 +12,17 @@ from facegender.survey.rates import ErrorRates
 Unit: TypeAlias = Literal["faces", "photos", "screen-time"]
 UNITS: tuple[Unit, ...] = get_args(Unit)
 
+#: What intervals are for: photos or videos like these, or these alone.
+Target: TypeAlias = Literal["beyond", "these"]
+TARGETS: tuple[Target, ...] = get_args(Target)
+
 EVERYONE = "all"
 
-#: With fewer photos (or videos, or tracks) an interval from resampling is too narrow.
+#: With fewer photos (or videos, or tracks) an interval from resampling may be too narrow.
 FEW = 30
+#: With fewer videos no interval is given: studies/survey_videos.py.
+FEWEST_VIDEOS = 10
+NO_INTERVAL = "none"
 #: A misfit that chance explains less often than this, and that is larger than that, is worth a warning.
 _CHANCE, _MISFIT = 0.05, 0.02
 
@@ -31,8 +38,10 @@ class Estimate:
         faceless: of those read, without a face that counts.
         faces: faces (or tracks) that count.
         left_out: faces below the least quality.
-        clusters: what is resampled: photos with faces, or all that were read, or tracks, or videos.
+        clusters: number of what is resampled: photos with faces, or all that were read, or videos, or tracks.
         represented: faces, photos or seconds that the shares are of; sampled photos stand for others.
+        interval: what the intervals are for, in words, such as ``videos like these`` or ``this film alone``; begins
+            with `NO_INTERVAL` where there are none, and says why.
         uncertain: share of faces that the classifier did not answer.
         plain_women, plain_men: from the answers as they are, `uncertain` passed over.
         women, women_low, women_high: corrected, with its interval.
@@ -50,6 +59,7 @@ class Estimate:
     left_out: int
     clusters: int
     represented: float
+    interval: str
     uncertain: float | None = None
     plain_women: float | None = None
     plain_men: float | None = None
@@ -63,14 +73,20 @@ class Estimate:
     fit_p: float | None = None
 
     @property
+    def no_interval(self) -> bool:
+        """There are too few videos for an interval."""
+        return self.interval.startswith(NO_INTERVAL)
+
+    @property
     def few(self) -> bool:
-        """Its interval is not to be trusted."""
-        return self.clusters < FEW
+        """It has an interval that may be too narrow."""
+        return self.clusters < FEW and not self.no_interval
 
     @property
     def misfit(self) -> bool:
         """The error rates do not explain the scores."""
-        return not self.few and self.fit_p is not None and self.fit_p < _CHANCE and (self.fit_distance or 0) > _MISFIT
+        enough = self.faces >= FEW and self.clusters >= FEWEST_VIDEOS
+        return enough and self.fit_p is not None and self.fit_p < _CHANCE and (self.fit_distance or 0) > _MISFIT
 
 
 @dataclass(frozen=True)
@@ -79,6 +95,7 @@ class Survey:
 
     Attributes:
         unit, method, level, replicates, seed, min_quality, group_by: as asked for.
+        target: what the intervals are for.
         resampled: what the bootstrap draws, in words.
         ordered: the groups have an order, such as years.
         everyone: all photos.
@@ -96,6 +113,7 @@ class Survey:
     seed: int
     min_quality: float
     group_by: str | None
+    target: Target
     resampled: str
     ordered: bool
     everyone: Estimate

@@ -93,6 +93,15 @@ def method_text(survey: Survey) -> list[str]:
         )
     women, men = int(rates.female.sum()), int(rates.male.sum())
     population = "" if survey.population is None else f" They are a random sample of {survey.population:,}."
+    intervals = "There are too few videos for intervals."
+    if not everyone.no_interval:
+        intervals = (
+            f"{100 * survey.level:g} % intervals are for {everyone.interval}. They are percentiles of "
+            f"{survey.replicates:,} bootstrap replicates (seed {survey.seed}), each of which draws the "
+            f"{survey.resampled} anew, with replacement, and the error rates from the Dirichlet distribution that the "
+            "counted faces leave (Rubin 1981); or of the same with about one of either gender added, where that is "
+            "wider (Agresti and Coull 1998). They hold if the classifier errs on these photos as it does on those."
+        )
     return [
         f"We counted {what}. Every photo was searched for faces, and each face got a calibrated probability p_male of "
         f"being perceived as male by the classifier {rates.model or 'named in the results'} (facegender "
@@ -103,11 +112,7 @@ def method_text(survey: Survey) -> list[str]:
         f"The classifier's errors were taken from the scores of {women:,} faces of women and {men:,} of men ("
         f"{rates.source}), as histograms of {len(rates.scores) - 1} bins in each of {len(rates.qualities) - 1} bins of "
         f"face quality. {how}",
-        f"{100 * survey.level:g} % intervals are percentiles of {survey.replicates:,} bootstrap replicates (seed "
-        f"{survey.seed}), each of which draws the {survey.resampled} anew, with replacement, and the error rates from "
-        "the Dirichlet distribution that the counted faces leave (Rubin 1981); or of the same with about one of either "
-        "gender added, where that is wider (Agresti and Coull 1998). They hold if the classifier errs on these photos "
-        "as it does on those. The distance of fit is the total variation between the observed histogram and the "
+        f"{intervals} The distance of fit is the total variation between the observed histogram and the "
         "fitted one; its p value is the share of replicates whose misfit, less the observed one, is as large.",
         "*Women* and *men* are faces that people would call female or male; the count says nothing of who the people "
         "are, and faces that were not found do not count.",
@@ -126,11 +131,10 @@ def draw_trend(path: Path, survey: Survey, rows: list[Estimate]) -> None:
     places = [float(row.group) if numbers else float(i) for i, row in enumerate(rows)]
     for word in ("women", "men") if survey.unit == "photos" else ("women",):
         shares = [100 * getattr(row, word) for row in rows]
-        low, high = ([100 * getattr(row, f"{word}_{end}") for row in rows] for end in ("low", "high"))
+        low, high = ([_percent(getattr(row, f"{word}_{end}")) for row in rows] for end in ("low", "high"))
         axes.fill_between(places, low, high, color=_COLOURS[word], alpha=0.2, linewidth=0)
         axes.plot(places, shares, color=_COLOURS[word], marker="o", markersize=4, label=f"{word}, corrected")
-        counted = [getattr(row, f"plain_{word}") for row in rows]
-        plain_ones = [float("nan") if share is None else 100 * share for share in counted]
+        plain_ones = [_percent(getattr(row, f"plain_{word}")) for row in rows]
         axes.plot(places, plain_ones, color=_COLOURS[word], linewidth=0.9, linestyle="--", label=f"{word}, plain count")
     if not numbers:
         step = max(1, len(rows) // 12)
@@ -138,9 +142,14 @@ def draw_trend(path: Path, survey: Survey, rows: list[Estimate]) -> None:
     else:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel=survey.group_by or "", ylabel=f"% {_OF[survey.unit]}", ylim=(0, 100))
+    axes.set_title(f"Shaded: {interval_title(survey)}", loc="left", fontsize="medium")
     axes.legend(frameon=False)
     plain(axes)
     save_figure(figure, path)
+
+
+def _percent(value: float | None) -> float:
+    return float("nan") if value is None else 100 * value
 
 
 def share(value: float | None, digits: int = 1) -> str:
@@ -148,17 +157,26 @@ def share(value: float | None, digits: int = 1) -> str:
     return "-" if value is None else f"{100 * value:.{digits}f}"
 
 
-def interval(low: float | None, high: float | None) -> str:
-    """Two ends in percent; a dash where there are none."""
-    return "-" if low is None or high is None else f"{100 * low:.1f} to {100 * high:.1f}"
+def interval(row: Estimate, word: str) -> str:
+    """Both ends for `word`, women or men, in percent; where there are none, why, or a dash."""
+    low, high = getattr(row, f"{word}_low"), getattr(row, f"{word}_high")
+    if low is None or high is None:
+        return row.interval if row.no_interval else "-"
+    return f"{100 * low:.1f} to {100 * high:.1f}"
+
+
+def interval_title(survey: Survey) -> str:
+    """Level of the intervals and what they are for."""
+    everyone = survey.everyone
+    return f"{100 * survey.level:g} % interval" + ("" if everyone.no_interval else f" for {everyone.interval}")
 
 
 def _report(folder: Path, survey: Survey, command: str, figures: list[Path]) -> Path:
     everyone = survey.everyone
+    ends = {word: interval(everyone, word) + ("" if everyone.no_interval else " %") for word in ("women", "men")}
     sentence = (
-        f"**Women: {share(everyone.women)} %** {_OF[survey.unit]} ({100 * survey.level:g} % interval "
-        f"{interval(everyone.women_low, everyone.women_high)} %). Men: {share(everyone.men)} % "
-        f"({interval(everyone.men_low, everyone.men_high)} %). The plain count says {share(everyone.plain_women)} % "
+        f"**Women: {share(everyone.women)} %** {_OF[survey.unit]} ({interval_title(survey)}: {ends['women']}). "
+        f"Men: {share(everyone.men)} % ({ends['men']}). The plain count says {share(everyone.plain_women)} % "
         f"and {share(everyone.plain_men)} %; the classifier left {share(everyone.uncertain)} % unanswered."
     )
     sections = []
@@ -217,16 +235,16 @@ def _report(folder: Path, survey: Survey, command: str, figures: list[Path]) -> 
 
 
 def _shares(survey: Survey, rows: list[Estimate]) -> str:
-    header = [survey.group_by or "", "women %", f"{100 * survey.level:g} % interval"]
+    header = [survey.group_by or "", "women %", interval_title(survey)]
     if survey.unit == "photos":
         header += ["men %", "interval", "plain women %", "plain men %", "uncertain %"]
     else:
         header += ["plain count %", "uncertain %"]
     lines = []
     for row in rows:
-        line = [f"{row.group}{'*' if row.few else ''}", share(row.women), interval(row.women_low, row.women_high)]
+        line = [f"{row.group}{'*' if row.few else ''}", share(row.women), interval(row, "women")]
         if survey.unit == "photos":
-            line += [share(row.men), interval(row.men_low, row.men_high), share(row.plain_women), share(row.plain_men)]
+            line += [share(row.men), interval(row, "men"), share(row.plain_women), share(row.plain_men)]
         else:
             line += [share(row.plain_women)]
         lines.append([*line, share(row.uncertain)])
