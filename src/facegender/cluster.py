@@ -20,9 +20,10 @@ from typing import Any
 
 from facegender.errors import InputError, MissingExtraError
 from facegender.faces.types import PhotoResult
+from facegender.formats.parquet import ParquetWriter
+from facegender.formats.parquet import names as names_in_parquet
 from facegender.formats.records import FACES, Record
-from facegender.formats.writers import ParquetWriter
-from facegender.inference.names import Names, names_in_parquet
+from facegender.inference.names import Names
 from facegender.inference.parts import read_account
 from facegender.inference.stage import Task, lost
 from facegender.inference.workers import TIME_LIMIT, MakeStage, Pool, chunks_of

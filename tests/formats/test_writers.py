@@ -10,9 +10,11 @@ from rich.console import Console
 
 from facegender.errors import MissingExtraError
 from facegender.faces.types import Face, FaceResult, PhotoError, PhotoResult, Prediction
-from facegender.formats.records import FACES
+from facegender.formats.parquet import ParquetWriter
+from facegender.formats.records import FACES, ROW_GROUP
+from facegender.formats.registry import by_name
+from facegender.formats.sqlite import SqliteWriter
 from facegender.formats.table import TableWriter
-from facegender.formats.writers import ROW_GROUP, FileFormat, ParquetWriter, SqliteWriter, TextWriter
 
 FRONTAL = ((30.04, 50.0), (70.0, 50.0), (50.02, 75.0), (35.0, 95.0), (65.0, 95.0))
 TURNED = ((0.0, 10.0), (20.0, 10.0), (24.0, 20.0), (5.0, 30.0), (18.0, 30.0))
@@ -34,7 +36,7 @@ ALL = (TWO_FACES, NO_FACE, BROKEN, BYTES_NAME)
 
 def test_json_lines():
     stream = io.StringIO()
-    with TextWriter(stream, FileFormat.JSONL, FACES) as writer:
+    with by_name("jsonl").stream_writer(stream, FACES) as writer:
         for result in ALL:
             writer.write(result.to_dict())
     assert [json.loads(line) for line in stream.getvalue().splitlines()] == [r.to_dict() for r in ALL]
@@ -63,7 +65,7 @@ EXPECTED_ROWS = [
 
 def test_csv():
     stream = io.StringIO()
-    with TextWriter(stream, FileFormat.CSV, FACES) as writer:
+    with by_name("csv").stream_writer(stream, FACES) as writer:
         for result in ALL:
             writer.write(result.to_dict())
     header, *rows = csv.reader(io.StringIO(stream.getvalue()))
@@ -84,15 +86,14 @@ def test_parquet(tmp_path):
 
 def test_parquet_is_streamed_in_row_groups(tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet")
-    path, longer = tmp_path / "out.parquet", tmp_path / "longer.parquet"
+    path = tmp_path / "out.parquet"
     with ParquetWriter(path, FACES) as writer:
         for _ in range(ROW_GROUP + 1):
             writer.write(NO_FACE.to_dict())
-    with ParquetWriter(longer, FACES, path) as writer:
         writer.write(BROKEN.to_dict())
-    metadata = parquet.ParquetFile(longer).metadata
+    metadata = parquet.ParquetFile(path).metadata
     assert [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)] == [ROW_GROUP, 2]
-    assert parquet.ParquetFile(longer).read()["path"].to_pylist()[-2:] == [NO_FACE.path, BROKEN.path]
+    assert parquet.ParquetFile(path).read()["path"].to_pylist()[-2:] == [NO_FACE.path, BROKEN.path]
 
 
 def test_parquet_without_pyarrow(tmp_path, monkeypatch):
@@ -118,7 +119,7 @@ def test_full_disk():
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full here")
     stream = Path("/dev/full").open("w")  # noqa: SIM115 (closing it fails, as the disk is full)
-    with pytest.raises(OSError, match="No space"), TextWriter(stream, FileFormat.JSONL, FACES) as writer:
+    with pytest.raises(OSError, match="No space"), by_name("jsonl").stream_writer(stream, FACES) as writer:
         writer.write(NO_FACE.to_dict())
     with pytest.raises(OSError, match="No space"):
         stream.close()

@@ -9,7 +9,7 @@ import pytest
 
 from facegender.errors import InputError, OutputError
 from facegender.formats.records import FACES
-from facegender.formats.writers import FileFormat
+from facegender.formats.registry import by_suffix
 from facegender.inference import parts
 from facegender.inference.parts import Output, run_file
 
@@ -31,7 +31,7 @@ def record(path, faces=1):
 def output(path, settings=SETTINGS, **options):
     if path.suffix == ".parquet":
         pytest.importorskip("pyarrow")
-    return Output(path, FileFormat(path.suffix[1:]), FACES, settings, **options)
+    return Output(path, by_suffix(path), FACES, settings, **options)
 
 
 def paths(path):

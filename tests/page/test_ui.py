@@ -15,7 +15,7 @@ from playwright.sync_api import expect
 
 from facegender.faces.types import PhotoResult
 from facegender.formats.records import FACES
-from facegender.formats.writers import FileFormat, TextWriter
+from facegender.formats.registry import by_name
 from facegender.weights import DEFAULT, load_card
 
 #: A file with its bytes reaches the page as if it were dropped or pasted.
@@ -190,7 +190,7 @@ def test_the_files_are_those_of_the_python_tool(page, photos):
             face["box"] = [float(value) for value in face["box"]]
             face |= {name: float(face[name]) for name in ("score", "quality", "p_male")}
     expected = io.StringIO()
-    with TextWriter(expected, FileFormat.CSV, FACES) as writer:
+    with by_name("csv").stream_writer(expected, FACES) as writer:
         for record in records:
             writer.write(record)
     assert saved["faces.csv"] == expected.getvalue()

@@ -97,7 +97,7 @@ def test_a_photo_counts_once(write, tmp_path):
     ("name", "content", "message"),
     [
         ("faces.jsonl", '{"path": "a.jpg", "faces": [], "error": null}\n{"path": "b.jpg", "fa', "line 2 of"),
-        ("faces.jsonl", "", "no column named path"),
+        ("faces.jsonl", "", "holds no results"),
         ("faces.csv", "path,face,quality,p_male,label\n", "holds no results"),
         ("faces.csv", "path,face,quality,p_male,label\na.jpg,0,1,1.5,male\n", "p_male"),
         ("faces.csv", "path,face,quality,p_male,label\na.jpg,0,1,0.5,boy\n", "unknown label"),

@@ -20,8 +20,8 @@ from facegender.cli.root import say
 from facegender.errors import OutputError
 from facegender.faces.types import PhotoResult
 from facegender.formats.records import FACES, Record, Schema
+from facegender.formats.registry import Format, Writer
 from facegender.formats.table import TableWriter
-from facegender.formats.writers import FileFormat, TextWriter, Writer
 from facegender.inference.annotate import ANNOTATED_SUFFIX, PictureNames
 from facegender.inference.parts import Output
 from facegender.inference.stage import CROP_SUFFIX, PhotoStage, Settings, Task
@@ -52,7 +52,7 @@ class Destination:
         command: to be noted beside it.
     """
 
-    format_: FileFormat | None
+    format_: Format | None
     output: Path | None
     resume: bool
     command: str
@@ -70,8 +70,8 @@ class Destination:
 
     def terminal(self, schema: Schema) -> Writer:
         """Standard output."""
-        if self.format_ is not None:
-            return TextWriter(sys.stdout, self.format_, schema)
+        if self.format_ is not None and (writer := self.format_.stream_writer(sys.stdout, schema)) is not None:
+            return writer
         # In a pipe there is no right width: let every row be one line.
         return TableWriter(_PipeConsole(highlight=False, width=None if sys.stdout.isatty() else 10_000))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shlex
 import sys
 from collections.abc import Sequence
@@ -14,20 +15,12 @@ import typer
 from facegender.cli.photos import Destination, Extras, find, predict_on_cluster, predict_on_server, predict_photos
 from facegender.cli.root import app
 from facegender.cli.video import VIDEO_SUFFIXES, VideoExtras, predict_videos
+from facegender.errors import InputError
 from facegender.faces.decode import DEFAULT_MAX_PIXELS
-from facegender.formats.writers import FileFormat
+from facegender.formats.records import FACES
+from facegender.formats.registry import Format, by_name, by_suffix, formats
 from facegender.inference.stage import MakeDetector, Settings
 from facegender.weights import DEFAULT
-
-
-class Format(StrEnum):
-    """The output formats."""
-
-    TABLE = "table"
-    JSONL = "jsonl"
-    CSV = "csv"
-    PARQUET = "parquet"
-    SQLITE = "sqlite"
 
 
 class Detector(StrEnum):
@@ -52,6 +45,9 @@ class Device(StrEnum):
     AUTO = "auto"
 
 
+#: The value of ``--format`` for people; the others are formats of files.
+_TABLE = "table"
+
 #: Options that say how this machine analyses photos, or what it makes beside the records.
 _OF_THIS_MACHINE = (
     *("annotate", "crops", "fps", "timeline", "subtitles", "workers", "engine", "address", "device"),
@@ -73,8 +69,12 @@ def predict(
     *,
     recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Also look in folders of folders.")] = False,
     format_: Annotated[
-        Format | None,
-        typer.Option("--format", help="Output format. Default: from the suffix of --output, else a table."),
+        str | None,
+        typer.Option(
+            "--format",
+            metavar=f"<{'|'.join([_TABLE, *(known.name for known in formats())])}>",
+            help="Output format. Default: from the suffix of --output, else a table.",
+        ),
     ] = None,
     output: Annotated[
         Path | None,
@@ -216,8 +216,8 @@ def predict(
     if engine is Engine.RAY and (output is None or annotate or crops):
         raise typer.BadParameter("ray needs --output FOLDER, and makes no pictures", param_hint="--engine")
     if engine is Engine.RAY:
-        format_ = format_ or Format.PARQUET
-        if format_ is not Format.PARQUET:
+        format_ = format_ or "parquet"
+        if format_ != "parquet":
             raise typer.BadParameter("ray writes parquet", param_hint="--format")
     if engine is Engine.LOCAL and address is not None:
         raise typer.BadParameter("it is for --engine ray", param_hint="--address")
@@ -310,23 +310,30 @@ def _workers(given: str) -> int | None:
     raise typer.BadParameter(f"{given!r} is neither a number from 1 on nor auto", param_hint="--workers")
 
 
-def _file_format(chosen: Format | None, output: Path | None) -> FileFormat | None:
+def _file_format(chosen: str | None, output: Path | None) -> Format | None:
     """How records are written; None for a table."""
+    known = [_TABLE, *(format_.name for format_ in formats())]
+    if chosen not in (None, *known):
+        raise typer.BadParameter(f"{chosen!r} is not one of {', '.join(known)}", param_hint="--format")
     if output is None:
-        if chosen in (Format.PARQUET, Format.SQLITE):
-            raise typer.BadParameter(f"{chosen.value} needs --output FILE", param_hint="--format")
-        return None if chosen in (None, Format.TABLE) else FileFormat(chosen.value)
-    if chosen is Format.TABLE:
-        raise typer.BadParameter(
-            "a table is for the terminal; choose jsonl, csv, parquet or sqlite", param_hint="--format"
-        )
+        if chosen in (None, _TABLE):
+            return None
+        format_ = by_name(chosen)
+        if format_.stream_writer(io.StringIO(), FACES) is None:
+            raise typer.BadParameter(f"{chosen} needs --output FILE", param_hint="--format")
+        return format_
+    if chosen == _TABLE:
+        raise typer.BadParameter(f"a table is for the terminal; choose {_either(known[1:])}", param_hint="--format")
     if chosen is not None:
-        return FileFormat(chosen.value)
-    suffix = output.suffix.lower().removeprefix(".")
-    suffix = {"db": "sqlite", "sqlite3": "sqlite"}.get(suffix, suffix)
-    if suffix not in list(FileFormat):
+        return by_name(chosen)
+    try:
+        return by_suffix(output)
+    except InputError:
+        suffixes = _either([f".{name}" for name in known[1:]])
         raise typer.BadParameter(
-            f"the suffix of {output.name} names no format; use .jsonl, .csv, .parquet or .sqlite, or add --format",
-            param_hint="--output",
-        )
-    return FileFormat(suffix)
+            f"the suffix of {output.name} names no format; use {suffixes}, or add --format", param_hint="--output"
+        ) from None
+
+
+def _either(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}"

@@ -11,7 +11,7 @@ from pathlib import Path
 from facegender.cli.photos import Destination, status
 from facegender.cli.root import say
 from facegender.formats.records import TIMELINE, TRACKS, Record
-from facegender.formats.writers import FileFormat, Writer
+from facegender.formats.registry import Writer, by_suffix
 from facegender.inference.annotate import PictureNames
 from facegender.inference.parts import Output
 from facegender.inference.stage import Settings
@@ -80,7 +80,7 @@ def predict_videos(
         else:
             files.append((stack.enter_context(file), VideoResult.to_dict))
         if extras.timeline is not None:
-            side = replace(destination, output=extras.timeline, format_=FileFormat(extras.timeline.suffix[1:].lower()))
+            side = replace(destination, output=extras.timeline, format_=by_suffix(extras.timeline))
             timeline = side.file(TIMELINE, account)
             if timeline is not None:
                 files.append((stack.enter_context(timeline), VideoResult.timeline))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 #: What `PhotoResult.to_dict` and `VideoResult.to_dict` give.
 Record: TypeAlias = dict[str, Any]
+
+#: Rows that a reader or writer holds in memory at a time.
+ROW_GROUP = 4096
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,7 @@ class Schema:
         number: the column that counts the rows of a record from 0; None in the one row of a record without any.
         columns: names and types of the columns.
         row: the columns of one of the things listed, given its number.
+        item: the inverse of `row`: one of the things listed, given its row.
     """
 
     files: str
@@ -27,6 +32,7 @@ class Schema:
     number: str
     columns: dict[str, type]
     row: Callable[[int, Record], Record]
+    item: Callable[[Record], Record]
 
     def rows(self, record: Record) -> Iterator[Record]:
         """The rows of a record, each with every column."""
@@ -43,10 +49,55 @@ class Schema:
         if not record[self.table]:
             yield common
 
+    def records(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[Record]:
+        """The records that these rows are of, in their order: the inverse of `rows`.
+
+        Raises:
+            ValueError: a column is absent or unknown, or the rows are not in the order in which they were written.
+        """
+        record: Record | None = None
+        for row in rows:
+            if row.keys() != self.columns.keys():
+                absent = ", ".join(self.columns.keys() - row.keys())
+                unknown = ", ".join(row.keys() - self.columns.keys())
+                raise ValueError(f"it has no column {absent}" if absent else f"it has a column {unknown} of its own")
+            number, path = row[self.number], unprinted(row["path"] or "")
+            if number in (None, 0):
+                if record is not None:
+                    yield record
+                record = self._about(row)
+            if record is None or path != record["path"] or number not in (None, len(record[self.table])):
+                raise ValueError(f"its rows are not in order at {row['path']}, {self.number} {number}")
+            if number is not None:
+                record[self.table].append(self.item(dict(row)))
+        if record is not None:
+            yield record
+
+    def _about(self, row: Mapping[str, Any]) -> Record:
+        """The record that a row begins, without faces."""
+        of_items = self.row(0, self.item(dict(row))).keys()
+        record = {name: row[name] for name in self.columns if name not in of_items and name not in _ERROR}
+        kind, message = row["error_kind"], row["error_message"]
+        error = None if kind is None else {"kind": kind, "message": None if message is None else unprinted(message)}
+        return {**record, "path": unprinted(row["path"] or ""), self.table: [], "error": error}
+
 
 def printable(text: str) -> str:
-    r"""The text, with bytes of a file name that are not UTF-8 written as ``\udcff``."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    r"""The text with bytes of a file name that are not UTF-8 written as ``\udcff``; different texts stay different.
+
+    A backslash that would then read as such a byte is written as ``\x5c``.
+    """
+    return _LIKE_A_BYTE.sub(r"\\x5c", text).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def unprinted(text: str) -> str:
+    """The inverse of `printable`."""
+    return _WRITTEN.sub(lambda found: "\\" + found[1] if found[1] else chr(int(found[2], 16)), text)
+
+
+#: A backslash before what `printable` writes, and what it writes.
+_LIKE_A_BYTE = re.compile(r"\\(?=(?:x5c)*ud[89a-f][0-9a-f]{2})")
+_WRITTEN = re.compile(r"\\(?:x5c((?:x5c)*ud[89a-f][0-9a-f]{2})|u(d[89a-f][0-9a-f]{2}))")
 
 
 def _boxed(each: Record) -> Record:
@@ -55,9 +106,20 @@ def _boxed(each: Record) -> Record:
     return {name: value for name, value in {**each, **box}.items() if name not in ("box", "landmarks")}
 
 
+def _unboxed(row: Record) -> Record:
+    """The inverse of `_boxed`, without landmarks."""
+    rest: Record = {name: row[name] for name in ("score", "quality", "p_male", "label") if name in row}
+    return {"box": [row[side] for side in "xywh"], **rest}
+
+
 _PHOTO = {"path": str, "width": int, "height": int}
 _ERROR = {"error_kind": str, "error_message": str}
 _BOX = dict.fromkeys(("x", "y", "w", "h", "score", "quality", "p_male"), float)
+
+_TRACK = {
+    **{"track": int, "begin": float, "end": float, "seconds": float, "faces": int},
+    **{"quality": float, "p_male": float, "label": str},
+}
 
 #: Of photos: one without faces, or with an error, has one row too.
 FACES = Schema(
@@ -66,6 +128,7 @@ FACES = Schema(
     number="face",
     columns={**_PHOTO, "weight": float, "face": int, **_BOX, "label": str, **_ERROR},
     row=lambda number, face: {"face": number, **_boxed(face)},
+    item=_unboxed,
 )
 
 #: Of videos, one row a track; likewise.
@@ -73,12 +136,9 @@ TRACKS = Schema(
     files="videos",
     table="tracks",
     number="track",
-    columns={
-        **_PHOTO,
-        **{"duration": float, "track": int, "begin": float, "end": float, "seconds": float, "faces": int},
-        **{"quality": float, "p_male": float, "label": str, **_ERROR},
-    },
+    columns={**_PHOTO, "duration": float, **_TRACK, **_ERROR},
     row=lambda number, track: track,
+    item=lambda row: {name: row[name] for name in _TRACK},
 )
 
 #: Of videos, one row a sampled frame in which a face was seen. Its ``p_male`` is the answer to that one crop.
@@ -88,4 +148,10 @@ TIMELINE = Schema(
     number="sighting",
     columns={"path": str, "sighting": int, "time": float, "span": float, "track": int, **_BOX, **_ERROR},
     row=lambda number, sighting: {"sighting": number, **_boxed(sighting)},
+    item=lambda row: {**{name: row[name] for name in ("time", "span", "track")}, **_unboxed(row)},
 )
+
+SCHEMAS = (FACES, TRACKS, TIMELINE)
+
+#: The types of all columns that a schema knows; no two schemas disagree on one.
+COLUMN_TYPES: dict[str, type] = {name: kind for schema in SCHEMAS for name, kind in schema.columns.items()}

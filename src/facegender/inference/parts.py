@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
@@ -24,16 +23,9 @@ from typing import IO, Any, Self
 
 from facegender.errors import FacegenderError, InputError, OutputError
 from facegender.files import atomic_file
-from facegender.formats.records import Record, Schema
-from facegender.formats.writers import (
-    FileFormat,
-    ParquetWriter,
-    SqliteWriter,
-    TextWriter,
-    Writer,
-    require_pyarrow,
-)
-from facegender.inference.names import Names, names_in
+from facegender.formats.records import Record, Schema, printable
+from facegender.formats.registry import Format, by_name
+from facegender.inference.names import Names
 
 #: A part is written at so many records, or after so many seconds.
 PART_RECORDS = 512
@@ -85,7 +77,7 @@ class Output:
     def __init__(
         self,
         path: Path,
-        format_: FileFormat,
+        format_: Format,
         schema: Schema,
         settings: Record,
         *,
@@ -94,8 +86,7 @@ class Output:
     ) -> None:
         if path.is_dir():
             raise OutputError(f"cannot write {path}: it is a folder")
-        if format_ is FileFormat.PARQUET:
-            require_pyarrow()
+        format_.check()
         self.path, self._format, self._schema, self._resume = path, format_, schema, resume
         self._settings = json.loads(json.dumps(settings))
         self._command = command
@@ -149,9 +140,12 @@ class Output:
 
     def _names(self) -> Iterator[str]:
         if self._base is not None:
-            yield from names_in(self._base, self._format, self._schema)
+            yield from (printable(record["path"]) for record in self._format.records(self._base, self._schema))
+        yield from (printable(record["path"]) for record in self._records())
+
+    def _records(self) -> Iterator[Record]:
         for part in self._parts():
-            yield from names_in(part, FileFormat.JSONL, self._schema)
+            yield from by_name("jsonl").records(part, self._schema)
 
     @property
     def done(self) -> int:
@@ -201,29 +195,17 @@ class Output:
         files, items = self._schema.files, self._schema.table
         totals = {name: int(self._former.get(name, 0)) for name in (files, items, "errors")}
         writing = self._merged.with_name("merged.writing")
-        with self._writer(writing) as writer:
-            for record in _records(self._parts()):
+        with self._format.writer(writing, self._schema) as writer:
+            if self._base is not None:
+                for record in self._format.records(self._base, self._schema):
+                    writer.write(record)
+            for record in self._records():
                 writer.write(record)
                 totals[files] += 1
                 totals[items] += len(record[items])
                 totals["errors"] += record["error"] is not None
         self._write_note(totals)
         writing.replace(self._merged)
-
-    @contextmanager
-    def _writer(self, path: Path) -> Iterator[Writer]:
-        if self._format is FileFormat.PARQUET:
-            with ParquetWriter(path, self._schema, self._base) as parquet:
-                yield parquet
-            return
-        if self._base is not None:
-            shutil.copyfile(self._base, path)
-        if self._format is FileFormat.SQLITE:
-            with SqliteWriter(path, self._schema) as database:
-                yield database
-        else:
-            with path.open("a", encoding="utf-8", newline="\n") as stream:
-                yield TextWriter(stream, self._format, self._schema, header=self._base is None)
 
     def _finish(self) -> None:
         """Put ``merged`` in the file's place."""
@@ -255,12 +237,6 @@ class Output:
         except (OSError, sqlite3.Error) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise OutputError(f"cannot write {self.path.name} in the folder {self.path.parent}: {reason}") from error
-
-
-def _records(parts: Sequence[Path]) -> Iterator[Record]:
-    for part in parts:
-        with part.open(encoding="utf-8") as lines:
-            yield from map(json.loads, lines)
 
 
 @contextmanager

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-import sqlite3
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -14,6 +13,8 @@ import numpy as np
 import pandas as pd
 
 from facegender.errors import InputError
+from facegender.formats.records import COLUMN_TYPES, Record
+from facegender.formats.registry import read_rows
 
 Kind: TypeAlias = Literal["photos", "videos"]
 
@@ -24,7 +25,8 @@ _WORDS = ("label", "error_kind", "error_message")
 #: What metadata cannot replace.
 _OURS = ("weight", "error_kind")
 _NEEDED = ("path", "quality", "p_male", "label")
-_SUFFIXES = {".jsonl": "JSON Lines", ".csv": "CSV", ".parquet": "Parquet", ".sqlite": "SQLite", ".db": "SQLite"}
+#: Rows that are Python objects at a time.
+_ROWS = 65_536
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ def join_metadata(collection: Collection, metadata: Path) -> Collection:
     Raises:
         InputError: the file cannot be read, has no such column, two rows for a path, or no path of the results.
     """
-    table = _table(metadata, text=True)
+    table = _table(_rows(metadata))
     if "path" not in table:
         raise InputError(
             f"{metadata} has no column named path", remedy=f"it has: {', '.join(map(str, table.columns)) or 'nothing'}"
@@ -136,14 +138,14 @@ def join_metadata(collection: Collection, metadata: Path) -> Collection:
 
 def _read(path: Path) -> pd.DataFrame:
     """The rows of a file, one a face or track, with the columns of the contract."""
-    table = _json_lines(path) if path.suffix == ".jsonl" else _table(path)
+    table = _table(_rows(path))
+    if not len(table):
+        raise InputError(f"{path} holds no results")
     if absent := [column for column in _NEEDED if column not in table]:
         raise InputError(f"{path} has no column named {absent[0]}", remedy="give what facegender predict wrote")
     number = "track" if "track" in table else "face"
     if number not in table or (number == "track" and "seconds" not in table):
         raise InputError(f"{path} does not number its faces", remedy="give what facegender predict wrote")
-    if not len(table):
-        raise InputError(f"{path} holds no results")
     if "error_kind" not in table:
         table["error_kind"] = None
     table["path"] = table["path"].fillna("").astype(str)
@@ -170,69 +172,35 @@ def _numbers(values: pd.Series, column: str, path: Path, low: float, high: float
     return numbers
 
 
-def _json_lines(path: Path) -> pd.DataFrame:
-    columns: dict[str, list[Any]] = {}
-    number, count = 0, 0
+def _table(rows: Iterable[Record]) -> pd.DataFrame:
+    """Rows as a table: numbers of the schemas as floats, all else as it is."""
+    frames, rows = [], iter(rows)
+    while some := list(itertools.islice(rows, _ROWS)):
+        names = list(dict.fromkeys(name for row in some for name in row))
+        frame = pd.DataFrame({name: pd.Series([row.get(name) for row in some], dtype=object) for name in names})
+        for name in names:
+            if COLUMN_TYPES.get(name, str) is not str:
+                frame[name] = _as_numbers(frame[name])
+        frames.append(frame)
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+
+def _as_numbers(column: pd.Series) -> pd.Series:
+    """A column as floats; as it is where one of its values is no number, which a check then says."""
     try:
-        with path.open(encoding="utf-8") as file:
-            for line in file:
-                number += 1
-                for row in _flat(json.loads(line)):
-                    for key in row.keys() - columns.keys():
-                        columns[key] = [None] * count
-                    for key, values in columns.items():
-                        values.append(row.get(key))
-                    count += 1
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"line {number} of {path} is no record of facegender predict") from error
-    return pd.DataFrame(columns)
+        return pd.to_numeric(column).astype(float)
+    except (ValueError, TypeError):
+        return column
 
 
-def _flat(record: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The rows of one photo or video; without faces one row, whose face is None."""
-    error = record.get("error") or {}
-    about = {key: value for key, value in record.items() if key not in ("faces", "tracks", "error")}
-    about |= {"path": str(record["path"]), "error_kind": error.get("kind")}
-    nothing = dict.fromkeys(("quality", "p_male", "label"))
-    if "tracks" in record:
-        keys = ("track", "seconds", "quality", "p_male", "label")
-        found = [{key: track[key] for key in keys} for track in record["tracks"] or ()]
-        return [about | row for row in found or [{"track": None, "seconds": None, **nothing}]]
-    found = [{"face": i, **{key: face[key] for key in nothing}} for i, face in enumerate(record.get("faces") or ())]
-    return [about | row for row in found or [{"face": None, **nothing}]]
-
-
-def _table(path: Path, text: bool = False) -> pd.DataFrame:
-    """A file or a folder of Parquet files as it is; `text` leaves the cells of a CSV as they are written."""
-    try:
-        if path.suffix == ".csv":
-            # A photo may be called NA.jpg, and a section NA.
-            kinds = str if text else {"path": str, "label": str, "error_kind": str}
-            return pd.read_csv(path, dtype=kinds, keep_default_na=False, na_values=[""])
-        if path.is_dir():  # of a cluster
-            parts = sorted(path.glob("part-*.parquet"))
-            if not parts:
-                raise InputError(f"the folder {path} has no results", remedy="give what facegender predict wrote")
-            return pd.concat(map(pd.read_parquet, parts), ignore_index=True)
-        if path.suffix == ".parquet":
-            return pd.read_parquet(path)
-        if path.suffix in (".sqlite", ".db") and path.is_file():
-            with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as base:
-                tables = {name for (name,) in base.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-                name = next((name for name in ("faces", "tracks") if name in tables), None)
-                if name is None:
-                    raise InputError(f"{path} has no table named faces or tracks")
-                return pd.read_sql_query(f"SELECT * FROM {name}", base)
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    except (ValueError, sqlite3.Error, pd.errors.DatabaseError) as error:
-        raise InputError(f"{path} is damaged, or no {_SUFFIXES[path.suffix]} file: {error}") from error
-    known = ", ".join(_SUFFIXES)
-    raise InputError(
-        f"cannot read {path}: {'no such file' if path.suffix in _SUFFIXES else f'its name must end in {known}'}"
-    )
+def _rows(path: Path) -> Iterator[Record]:
+    """The rows of a file, or of the folder of Parquet files that a cluster writes."""
+    if not path.is_dir():
+        return read_rows(path)
+    parts = sorted(path.glob("part-*.parquet"))
+    if not parts:
+        raise InputError(f"the folder {path} has no results", remedy="give what facegender predict wrote")
+    return itertools.chain.from_iterable(map(read_rows, parts))
 
 
 def _run(path: Path) -> dict[str, Any] | None:

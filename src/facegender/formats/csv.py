@@ -1,0 +1,100 @@
+"""CSV: one row a face, track or sighting, under a header. Encoded as UTF-8."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+from typing import IO, Any
+
+from facegender.formats.records import COLUMN_TYPES, Record, Schema
+from facegender.formats.registry import Format, Writer, register
+
+
+class CsvWriter(AbstractContextManager["CsvWriter"]):
+    """Rows of the schema under a header; every record reaches the stream at once."""
+
+    def __init__(self, stream: IO[str], schema: Schema) -> None:
+        self._stream, self._schema = stream, schema
+        self._files = ExitStack()
+        self._line = io.StringIO()
+        # With this line end the module quotes both "\r" and "\n" within a cell; before Python 3.13, otherwise not.
+        self._csv = csv.writer(self._line, lineterminator="\r\n")
+        self._put(list(schema.columns))
+
+    @classmethod
+    def to_file(cls, path: Path, schema: Schema) -> CsvWriter:
+        """A writer to a new file, which it closes."""
+        with ExitStack() as stack:
+            stream = stack.enter_context(path.open("w", encoding="utf-8", newline="\n"))
+            writer = cls(stream, schema)
+            writer._files = stack.pop_all()
+        return writer
+
+    def write(self, record: Record) -> None:
+        """Add one record."""
+        for row in self._schema.rows(record):
+            self._put(list(row.values()))
+        self._stream.flush()
+
+    def _put(self, cells: list[Any]) -> None:
+        self._csv.writerow(cells)
+        self._stream.write(self._line.getvalue().removesuffix("\r\n") + "\n")
+        self._line.seek(0)
+        self._line.truncate()
+
+    def __exit__(self, *_: object) -> None:
+        """Close the file, if there is one."""
+        self._files.close()
+
+
+@register
+class Csv(Format):
+    """Comma-separated values."""
+
+    name, title, suffixes = "csv", "CSV", (".csv",)
+
+    def recognizes(self, head: bytes) -> bool:
+        """A header of several columns has one named path."""
+        header = head.removeprefix(b"\xef\xbb\xbf").partition(b"\n")[0].strip(b"\r").split(b",")
+        return len(header) > 1 and b"path" in header
+
+    def stream_writer(self, stream: IO[str], schema: Schema) -> Writer:
+        """A writer to a stream."""
+        return CsvWriter(stream, schema)
+
+    def writer(self, path: Path, schema: Schema) -> Writer:
+        """A writer to a file."""
+        return CsvWriter.to_file(path, schema)
+
+    def rows(self, path: Path) -> Iterator[Record]:
+        """The rows; cells of columns that no schema knows stay text."""
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, strict=True)
+            try:
+                header = next(reader, [])
+                types = [COLUMN_TYPES.get(column, str) for column in header]
+                for cells in reader:
+                    if len(cells) != len(header):
+                        if not cells:
+                            continue
+                        raise ValueError(f"line {reader.line_num} has {len(cells)} cells, its header {len(header)}")
+                    yield {
+                        column: None if cell == "" else _typed(cell, kind)
+                        for column, cell, kind in zip(header, cells, types, strict=True)
+                    }
+            except csv.Error as error:
+                raise ValueError(f"line {reader.line_num}: {error}") from error
+
+
+def _typed(cell: str, kind: type) -> Any:
+    """A cell as the type of its column; text where it is none, and whole numbers that were saved as 1.0."""
+    converters: tuple[Callable[[str], Any], ...] = {int: (int, float), float: (float,)}.get(kind, ())
+    for convert in converters:
+        try:
+            return convert(cell)
+        except ValueError:
+            continue
+    return cell

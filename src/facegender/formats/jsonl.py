@@ -1,0 +1,98 @@
+"""JSON Lines: one object a record, with all that is known of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+from facegender.formats.records import Record, Schema
+from facegender.formats.registry import Format, Writer, register
+
+T = TypeVar("T")
+
+
+class JsonLinesWriter(AbstractContextManager["JsonLinesWriter"]):
+    """One line a record, which reaches the stream at once."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+        self._files = ExitStack()
+
+    @classmethod
+    def to_file(cls, path: Path) -> JsonLinesWriter:
+        """A writer to a new file, which it closes."""
+        writer = cls(path.open("w", encoding="utf-8", newline="\n"))
+        writer._files.enter_context(writer._stream)
+        return writer
+
+    def write(self, record: Record) -> None:
+        """Add one record."""
+        self._stream.write(json.dumps(record) + "\n")
+        self._stream.flush()
+
+    def __exit__(self, *_: object) -> None:
+        """Close the file, if there is one."""
+        self._files.close()
+
+
+@register
+class JsonLines(Format):
+    """One JSON object a line."""
+
+    name, title, suffixes = "jsonl", "JSON Lines", (".jsonl",)
+
+    def recognizes(self, head: bytes) -> bool:
+        """An object begins with a brace."""
+        return head.startswith(b"{")
+
+    def stream_writer(self, stream: IO[str], schema: Schema) -> Writer:
+        """A writer to a stream."""
+        return JsonLinesWriter(stream)
+
+    def writer(self, path: Path, schema: Schema) -> Writer:
+        """A writer to a file."""
+        return JsonLinesWriter.to_file(path)
+
+    def rows(self, path: Path) -> Iterator[Record]:
+        """The rows of the records."""
+        for rows in _parsed(path, lambda record: list(_flat(record))):
+            yield from rows
+
+    def records(self, path: Path, schema: Schema) -> Iterator[Record]:
+        """The records as they were written."""
+
+        def checked(record: Record) -> Record:
+            record["path"], record[schema.table], record["error"]  # a KeyError where the schema is another
+            return record
+
+        yield from _parsed(path, checked)
+
+
+def _parsed(path: Path, parse: Callable[[Record], T]) -> Iterator[T]:
+    """What each line gives; a ValueError names the line that gives none."""
+    number = 0
+    with path.open(encoding="utf-8") as lines:
+        try:
+            for line in lines:
+                number += 1
+                yield parse(json.loads(line))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"line {number} of it is no record of facegender predict") from error
+
+
+def _flat(record: Mapping[str, Any]) -> Iterator[Record]:
+    """The rows of one photo or video; without faces one row, whose face is None."""
+    error = record.get("error") or {}
+    about = {key: value for key, value in record.items() if key not in ("faces", "tracks", "error")}
+    about |= {"path": str(record["path"]), "error_kind": error.get("kind")}
+    nothing = dict.fromkeys(("quality", "p_male", "label"))
+    if "tracks" in record:
+        keys = ("track", "seconds", "quality", "p_male", "label")
+        found = [{key: track[key] for key in keys} for track in record["tracks"] or ()]
+        yield from (about | row for row in found or [{"track": None, "seconds": None, **nothing}])
+    else:
+        found = [{"face": i, **{key: face[key] for key in nothing}} for i, face in enumerate(record.get("faces") or ())]
+        yield from (about | row for row in found or [{"face": None, **nothing}])

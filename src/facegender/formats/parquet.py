@@ -1,0 +1,89 @@
+"""Parquet: one row a face, track or sighting, in row groups. Needs pyarrow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import IO, Any
+
+from facegender.errors import MissingExtraError
+from facegender.formats.records import ROW_GROUP, Record, Schema
+from facegender.formats.registry import Format, Writer, register
+
+
+class ParquetWriter(AbstractContextManager["ParquetWriter"]):
+    """Rows of the schema in row groups of `ROW_GROUP`.
+
+    Args:
+        path: written anew.
+        schema: of the records.
+
+    Raises:
+        MissingExtraError: pyarrow is not installed.
+    """
+
+    def __init__(self, path: Path, schema: Schema) -> None:
+        self._arrow = _require_pyarrow()
+        types = {int: "int32", float: "float64", str: "string"}
+        fields = [(name, getattr(self._arrow, types[kind])()) for name, kind in schema.columns.items()]
+        self._arrow_schema = self._arrow.schema(fields)
+        self._schema = schema
+        self._writer = self._arrow.parquet.ParquetWriter(path, self._arrow_schema)
+        self._rows: list[Record] = []
+
+    def write(self, record: Record) -> None:
+        """Add one record."""
+        self._rows.extend(self._schema.rows(record))
+        self._flush(ROW_GROUP)
+
+    def _flush(self, size: int) -> None:
+        while self._rows and len(self._rows) >= size:
+            group, self._rows = self._rows[:ROW_GROUP], self._rows[ROW_GROUP:]
+            self._writer.write_table(self._arrow.Table.from_pylist(group, schema=self._arrow_schema))
+
+    def __exit__(self, *_: object) -> None:
+        """Write the last rows and the footer."""
+        self._flush(1)
+        self._writer.close()
+
+
+@register
+class Parquet(Format):
+    """Apache Parquet."""
+
+    name, title, suffixes = "parquet", "Parquet", (".parquet",)
+
+    def check(self) -> None:
+        """MissingExtraError where pyarrow is not installed."""
+        _require_pyarrow()
+
+    def recognizes(self, head: bytes) -> bool:
+        """By its magic bytes."""
+        return head.startswith(b"PAR1")
+
+    def writer(self, path: Path, schema: Schema) -> Writer:
+        """A writer to a file."""
+        return ParquetWriter(path, schema)
+
+    def rows(self, path: Path) -> Iterator[Record]:
+        """The rows, a batch in memory at a time."""
+        for batch in _require_pyarrow().parquet.ParquetFile(path).iter_batches(ROW_GROUP):
+            yield from batch.to_pylist()
+
+
+def names(file: Path | IO[bytes], schema: Schema) -> Iterator[str]:
+    """The names of the records in a Parquet file, in order, without reading its other columns."""
+    batches = _require_pyarrow().parquet.ParquetFile(file).iter_batches(columns=["path", schema.number])
+    for batch in batches:
+        yield from (row["path"] for row in batch.to_pylist() if not row[schema.number])
+
+
+def _require_pyarrow() -> Any:
+    """The module pyarrow with its Parquet part; MissingExtraError where it is not installed."""
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise MissingExtraError("pyarrow", "parquet") from error
+    return pyarrow
