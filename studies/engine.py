@@ -35,13 +35,13 @@ import psutil
 
 from facegender.faces.decode import decode
 from facegender.files import atomic_file
+from facegender.inference.options import Options
 from facegender.inference.pipeline import FaceAnalyzer
-from facegender.inference.stage import PhotoStage, Settings, Task
+from facegender.inference.stage import PhotoStage, Task
 from facegender.inference.workers import analyze_in_workers
 from facegender.machine import machine
 from facegender.progress import track
 from facegender.sources import Source
-from facegender.weights import DEFAULT
 
 COLUMNS = ("measure", "value", "yardstick", "yardstick_value", "ratio", "command", "machine")
 WORKERS = 2
@@ -120,7 +120,7 @@ def large(photos: Sequence[str]) -> list[Row]:
         for name, width, height in (("1 megapixel", 1155, 866), ("12 megapixels", 4000, 3000)):
             paths = [_enlarged(photo, Path(folder), width, height) for photo in photos[:: len(photos) // 40][:40]]
             one = FaceAnalyzer(threads=1)
-            many = functools.partial(PhotoStage, Settings(DEFAULT))
+            many = functools.partial(PhotoStage, Options())
             cv2.setNumThreads(1)
             seconds: dict[str, list[float]] = {"Pillow": [], "one": []}
             one.analyze(paths[0])
@@ -250,7 +250,7 @@ def ray(photos: Sequence[str]) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         for workers in (1, 2):
             tasks = [Task(Source.file(path)) for path in chosen]
-            make_stage = functools.partial(PhotoStage, Settings(DEFAULT))
+            make_stage = functools.partial(PhotoStage, Options())
             out = str(Path(folder, str(workers)))
             cluster.ClusterOutput(out, {})
             done, began = 0, 0.0

@@ -21,7 +21,6 @@ from facegender.errors import InputError, ServerError
 from facegender.inference.classifier import GenderClassifier
 from facegender.inference.parts import run_file
 from facegender.inference.pipeline import FaceAnalyzer
-from facegender.inference.stage import Settings
 
 TOKEN = "the-token-of-the-tests"
 MODEL = {"name": "tiny", "sha256": "00", "min_confidence": 0.6}
@@ -294,7 +293,7 @@ def photos(tmp_path_factory):
 
 
 def test_the_service_gives_the_records_of_the_analyzer(service, photos, tiny_model, tiny_detector):
-    analyzer = Settings(str(tiny_model), detector_model=str(tiny_detector)).analyzer(threads=1)
+    analyzer = FaceAnalyzer(tiny_model, tiny_detector, threads=1)
     paths = sorted(photos.iterdir())
     with Client(service, token=TOKEN) as client:
         theirs = list(client.analyze_many(paths, concurrency=4))
@@ -305,7 +304,7 @@ def test_the_service_gives_the_records_of_the_analyzer(service, photos, tiny_mod
 
 
 def test_bytes_and_arrays(service, photos, tiny_model, tiny_detector):
-    analyzer: FaceAnalyzer = Settings(str(tiny_model), detector_model=str(tiny_detector)).analyzer(threads=1)
+    analyzer: FaceAnalyzer = FaceAnalyzer(tiny_model, tiny_detector, threads=1)
     with PIL.Image.open(photos / "02.png") as image:
         array = np.array(image)
     some = [(photos / "01.jpg").read_bytes(), array, b"", b"Dear reader"]

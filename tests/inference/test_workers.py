@@ -10,8 +10,9 @@ import pytest
 
 from facegender.errors import FacegenderError, OutputError, WeightsError
 from facegender.faces.types import PhotoResult
-from facegender.inference.pipeline import CHUNK_PHOTOS
-from facegender.inference.stage import PhotoStage, Settings, Task
+from facegender.inference.options import Options
+from facegender.inference.pipeline import CHUNK_PHOTOS, FaceAnalyzer
+from facegender.inference.stage import PhotoStage, Task
 from facegender.inference.workers import analyze_here, analyze_in_workers
 from facegender.sources import Source
 
@@ -77,7 +78,7 @@ def test_a_photo_that_takes_for_ever_is_given_up():
 def test_what_no_photo_will_be_spared_ends_the_run():
     with pytest.raises(OutputError, match="no space"):
         list(analyze_in_workers(tasks(["a", "refuse"]), Scripted, 2))
-    make_stage = functools.partial(PhotoStage, Settings("nobody"))
+    make_stage = functools.partial(PhotoStage, Options(model="nobody"))
     with pytest.raises(WeightsError, match="nobody"):
         list(analyze_in_workers(tasks(["a"]), make_stage, 1))
 
@@ -124,17 +125,17 @@ def test_workers_answer_as_the_analyzer_does(tiny_model, tiny_detector, save):
         image[40:90, 50:100] = (255 - number, 0, 0)
         paths.append(str(save(f"{number}.png", image)))
     paths[7] = "absent.jpg"
-    settings = Settings(str(tiny_model), detector_model=str(tiny_detector))
-    make_stage = functools.partial(PhotoStage, settings)
+    options = Options(model=tiny_model, detector=tiny_detector)
+    make_stage = functools.partial(PhotoStage, options)
     jobs = [Task(Source.file(path)) for path in paths]
     results = [result for chunk in analyze_in_workers(jobs, make_stage, 2) for result in chunk]
-    assert [r.to_dict() for r in results] == [r.to_dict() for r in settings.analyzer().analyze_many(paths)]
+    assert [r.to_dict() for r in results] == [r.to_dict() for r in FaceAnalyzer(options=options).analyze_many(paths)]
     assert results[7].error.kind == "not_found"
     assert all(len(r.faces) == 1 for r in results if not r.error)
 
 
 def test_a_surprise_is_the_error_of_its_photo(tiny_model, tiny_detector, save):
-    stage = PhotoStage(Settings(str(tiny_model), detector_model=str(tiny_detector)))
+    stage = PhotoStage(Options(model=tiny_model, detector=tiny_detector))
     good = save("a.png", np.zeros((9, 9, 3), np.uint8))
 
     class Surprising:

@@ -23,8 +23,9 @@ from facegender.formats.records import FACES, Record, Schema
 from facegender.formats.registry import Format, Writer
 from facegender.formats.table import TableWriter
 from facegender.inference.annotate import ANNOTATED_SUFFIX, PictureNames
+from facegender.inference.options import Options
 from facegender.inference.parts import Output
-from facegender.inference.stage import CROP_SUFFIX, PhotoStage, Settings, Task
+from facegender.inference.stage import CROP_SUFFIX, PhotoStage, Task
 from facegender.inference.workers import analyze_here, analyze_in_workers
 from facegender.machine import usable_cores
 from facegender.progress import Bar
@@ -132,7 +133,7 @@ def find(paths: Sequence[str], recursive: bool, extras: Extras, sample: tuple[in
 
 
 def predict_photos(
-    collection: Collection, work: Settings | Client, destination: Destination, extras: Extras, workers: int | None
+    collection: Collection, work: Options | Client, destination: Destination, extras: Extras, workers: int | None
 ) -> int:
     """Analyse photos and write their records; the exit status.
 
@@ -148,7 +149,7 @@ def predict_photos(
     counts: Counter[str] = Counter()
     try:
         with ExitStack() as stack:
-            file = destination.file(FACES, lambda: work.account() | {"sample": collection.drawn})
+            file = destination.file(FACES, lambda: work.provenance() | {"sample": collection.drawn})
             write = (
                 _one_by_one(stack.enter_context(destination.terminal(FACES)))
                 if file is None
@@ -158,7 +159,7 @@ def predict_photos(
             tasks = _tasks(collection, extras, file, bar)
             engine = (
                 _engine(tasks, work, extras, workers, collection.total)
-                if isinstance(work, Settings)
+                if isinstance(work, Options)
                 else work.analyze_tasks(tasks)
             )
             began = time.monotonic()
@@ -178,10 +179,10 @@ def predict_photos(
 
 
 def _engine(
-    tasks: Iterable[Task], settings: Settings, extras: Extras, workers: int | None, total: int | None
+    tasks: Iterable[Task], options: Options, extras: Extras, workers: int | None, total: int | None
 ) -> Iterator[Sequence[PhotoResult]]:
     """What analyses photos on this machine."""
-    make_stage = functools.partial(PhotoStage, settings, annotate=extras.annotate, crops=extras.crops)
+    make_stage = functools.partial(PhotoStage, options, annotate=extras.annotate, crops=extras.crops)
     if workers is None and total is not None and total <= _FEW_PHOTOS:
         return analyze_here(tasks, make_stage)
     return analyze_in_workers(tasks, make_stage, workers or usable_cores())
@@ -196,13 +197,13 @@ def _one_by_one(writer: Writer) -> Callable[[list[Record]], None]:
 
 
 def predict_on_cluster(
-    collection: Collection, settings: Settings, destination: Destination, address: str | None, workers: int | None
+    collection: Collection, options: Options, destination: Destination, address: str | None, workers: int | None
 ) -> int:
     """Analyse photos on a Ray cluster; the exit status.
 
     Args:
         collection: the photos.
-        settings: how they are analysed.
+        options: how they are analysed.
         destination: of the records, a folder.
         address: of the cluster; None starts one here.
         workers: actors; None for all that fit.
@@ -210,15 +211,15 @@ def predict_on_cluster(
     from facegender.cluster import ClusterOutput, analyze_on_ray
 
     place = str(destination.output)
-    account = settings.account() | {"sample": collection.drawn}
+    account = options.provenance() | {"sample": collection.drawn}
     output = ClusterOutput(place, account, command=destination.command, resume=destination.resume)
     counts: Counter[str] = Counter()
     with Bar("photos", collection.total) as bar:
         tasks = _tasks(collection, Extras(None, None), output, bar)
-        make_stage = functools.partial(PhotoStage, settings)
+        make_stage = functools.partial(PhotoStage, options)
         began = time.monotonic()
         engine = analyze_on_ray(
-            tasks, make_stage, place, address=address, workers=workers, gpus=settings.device == "cuda"
+            tasks, make_stage, place, address=address, workers=workers, gpus=options.device == "cuda"
         )
         for done in engine:
             counts.update({name: int(done[name]) for name in ("photos", "faces", "errors")})
@@ -233,29 +234,30 @@ def predict_on_cluster(
 def predict_on_server(
     collection: Collection,
     url: str,
+    options: Options,
     destination: Destination,
-    *,
-    model: str | None,
-    max_error: float | None,
-    min_confidence: float | None,
 ) -> int:
     """Send photos to a server and write the records that come back; the exit status.
 
     Args:
         collection: the photos.
         url: of the server.
+        options: the model, one of the server's, and when to answer ``uncertain``.
         destination: of the records.
-        model: one of the server's; None for its default.
-        max_error: as for `FaceAnalyzer`.
-        min_confidence: as for `FaceAnalyzer`.
     """
     from facegender.client import RUN_RETRIES, Client
 
     token = os.environ.get("FACEGENDER_TOKEN") or None
+    model = None if options.model is None else str(options.model)
     with Client(url, token=token, model=model) as client:
         client.models()  # a wrong URL or token shows at once; only a run has the patience to outlast a restart
     with Client(
-        url, token=token, model=model, max_error=max_error, min_confidence=min_confidence, retries=RUN_RETRIES
+        url,
+        token=token,
+        model=model,
+        max_error=options.max_error,
+        min_confidence=options.min_confidence,
+        retries=RUN_RETRIES,
     ) as client:
         return predict_photos(collection, client, destination, Extras(None, None), None)
 

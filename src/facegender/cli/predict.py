@@ -6,6 +6,7 @@ import io
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -19,7 +20,7 @@ from facegender.errors import InputError
 from facegender.faces.decode import DEFAULT_MAX_PIXELS
 from facegender.formats.records import FACES
 from facegender.formats.registry import Format, by_name, by_suffix, formats
-from facegender.inference.stage import MakeDetector, Settings
+from facegender.inference.options import Options
 from facegender.weights import DEFAULT
 
 
@@ -209,8 +210,6 @@ def predict(
     be read (each has its error in the output); 130 interrupted.
     """
     _check_server_options(ctx, server, paths)
-    if max_error is not None and min_confidence is not None:
-        raise typer.BadParameter("give --max-error or --min-confidence, not both", param_hint="--max-error")
     if detector is Detector.YUNET and detector_model is None:
         raise typer.BadParameter("yunet needs --detector-model FILE", param_hint="--detector")
     if engine is Engine.RAY and (output is None or annotate or crops):
@@ -222,50 +221,44 @@ def predict(
     if engine is Engine.LOCAL and address is not None:
         raise typer.BadParameter("it is for --engine ray", param_hint="--address")
     destination = Destination(_file_format(format_, output), output, resume, shlex.join(["facegender", *sys.argv[1:]]))
-    settings = Settings(
-        model=model,
-        detector=detector.value,
-        detector_model=None if detector_model is None else str(detector_model),
-        make_detector=_make_detector(detector),
-        device=device.value,
-        min_face=min_face,
-        min_score=min_score,
-        max_pixels=max_pixels,
-        max_error=max_error,
-        min_confidence=min_confidence,
-    )
+    try:
+        options = Options(
+            model=None if _is_default(ctx, "model") else model,
+            device=device.value,
+            max_pixels=max_pixels,
+            max_error=max_error,
+            min_confidence=min_confidence,
+        )
+    except InputError as error:
+        raise typer.BadParameter(str(error)) from error
+    options = _with_detector(options, detector, detector_model, min_face, min_score)
     if any(map(_is_video, paths)):
         _check_video_options(paths, timeline, engine, crops, sample)
         films = VideoExtras(timeline, subtitles, annotate)
-        status = predict_videos(paths, settings, destination, films, fps=fps or None, workers=_workers(workers))
+        status = predict_videos(paths, options, destination, films, fps=fps or None, workers=_workers(workers))
         raise typer.Exit(status)
     if timeline or subtitles:
         raise typer.BadParameter("these are for videos", param_hint="--timeline, --subtitles")
     extras = Extras(annotate, crops)
     photos = find(paths, recursive, extras, None if sample is None else (sample, seed))
     if server is not None:
-        status = predict_on_server(
-            photos,
-            server,
-            destination,
-            model=None if _is_default(ctx, "model") else model,
-            max_error=max_error,
-            min_confidence=min_confidence,
-        )
+        status = predict_on_server(photos, server, options, destination)
     elif engine is Engine.RAY:
-        status = predict_on_cluster(photos, settings, destination, address, _workers(workers))
+        status = predict_on_cluster(photos, options, destination, address, _workers(workers))
     else:
-        status = predict_photos(photos, settings, destination, extras, _workers(workers))
+        status = predict_photos(photos, options, destination, extras, _workers(workers))
     if status:
         raise typer.Exit(status)
 
 
-def _make_detector(detector: Detector) -> MakeDetector | None:
+def _with_detector(
+    options: Options, detector: Detector, file: Path | None, min_face: int | None, min_score: float | None
+) -> Options:
     if detector is Detector.BUILTIN:
-        return None
+        return replace(options, detector=file, min_face=min_face, min_score=min_score)
     from facegender.lab.detection.yunet import YuNetDetector
 
-    return YuNetDetector
+    return replace(options, detector=YuNetDetector(str(file), min_face=min_face, min_score=min_score))
 
 
 def _is_default(ctx: typer.Context, name: str) -> bool:

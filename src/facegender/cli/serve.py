@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from facegender.cli.root import app, say
+from facegender.server.settings import Limits, ServerSettings
 from facegender.weights import DEFAULT
 
 #: A secret is better in the environment or a file than among the arguments, which every user of the machine can list.
@@ -20,9 +21,9 @@ TOKEN_VARIABLE = "FACEGENDER_TOKEN"
 @app.command()
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on; others than this machine's need a token.")] = (
-        "127.0.0.1"
+        ServerSettings.host
     ),
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = ServerSettings.port,
     model: Annotated[
         list[str] | None,
         typer.Option(
@@ -37,26 +38,26 @@ def serve(
     workers: Annotated[
         str, typer.Option(metavar="N", help="Processes, of one thread each. `auto`: one for each core.")
     ] = "auto",
-    max_bytes: Annotated[int, typer.Option(metavar="N", help="Of the body of one request.")] = 32 * 2**20,
-    max_photos: Annotated[int, typer.Option(metavar="N", help="In one request.")] = 64,
-    max_pixels: Annotated[int, typer.Option(metavar="N", help="Of one photo.")] = 50_000_000,
-    max_queue: Annotated[int, typer.Option(metavar="N", help="Photos that wait, of all requests.")] = 256,
+    max_bytes: Annotated[int, typer.Option(metavar="N", help="Of the body of one request.")] = Limits.max_bytes,
+    max_photos: Annotated[int, typer.Option(metavar="N", help="In one request.")] = Limits.max_photos,
+    max_pixels: Annotated[int, typer.Option(metavar="N", help="Of one photo.")] = Limits.max_pixels,
+    max_queue: Annotated[int, typer.Option(metavar="N", help="Photos that wait, of all requests.")] = Limits.max_queue,
     max_wait: Annotated[
         float,
         typer.Option(metavar="SECONDS", help="Refuse requests while the work before them should take longer."),
-    ] = 10.0,
+    ] = Limits.max_wait,
     max_memory: Annotated[
         int, typer.Option(metavar="N", help="Bytes of bodies that are held at one time, of all requests.")
-    ] = 256 * 2**20,
+    ] = Limits.max_memory,
     body_timeout: Annotated[
         float, typer.Option(metavar="SECONDS", help="In which the body of a request must have come.")
-    ] = 30.0,
+    ] = Limits.body_timeout,
     time_limit: Annotated[
         float, typer.Option(metavar="SECONDS", help="For a batch of photos; then for each of them alone.")
-    ] = 30.0,
+    ] = Limits.time_limit,
     grace: Annotated[
         float, typer.Option(metavar="SECONDS", help="To finish accepted requests after a signal to end.")
-    ] = 30.0,
+    ] = ServerSettings.grace,
     token_file: Annotated[
         Path | None,
         typer.Option(
@@ -87,7 +88,6 @@ def serve(
             raise MissingExtraError(name, "server")
     from facegender.machine import usable_cores
     from facegender.server.run import serve as run
-    from facegender.server.settings import Limits, ServerSettings
 
     if workers != "auto" and not workers.isdecimal():
         raise typer.BadParameter(f"{workers!r} is neither a number from 1 on nor auto", param_hint="--workers")

@@ -13,8 +13,8 @@ from facegender.cli.root import say
 from facegender.formats.records import TIMELINE, TRACKS, Record
 from facegender.formats.registry import Writer, by_suffix
 from facegender.inference.annotate import PictureNames
+from facegender.inference.options import Options
 from facegender.inference.parts import Output
-from facegender.inference.stage import Settings
 from facegender.progress import Bar
 from facegender.video.analyze import VideoAnalyzer
 from facegender.video.frames import VIDEO_SUFFIXES
@@ -43,7 +43,7 @@ class VideoExtras:
 
 def predict_videos(
     paths: Sequence[str],
-    settings: Settings,
+    options: Options,
     destination: Destination,
     extras: VideoExtras,
     *,
@@ -54,7 +54,7 @@ def predict_videos(
 
     Args:
         paths: of the videos.
-        settings: how faces are found and classified.
+        options: how faces are found and classified.
         destination: of the records.
         extras: files that are made of them.
         fps: sampled frames a second; None for every frame.
@@ -65,8 +65,8 @@ def predict_videos(
         MissingExtraError: PyAV, or pyarrow for Parquet, is not installed.
     """
 
-    def account() -> Record:
-        known = settings.account()
+    def provenance() -> Record:
+        known = options.provenance()
         return {**known, "options": {**known["options"], "fps": fps}}
 
     counts: Counter[str] = Counter()
@@ -74,17 +74,17 @@ def predict_videos(
     with ExitStack() as stack:
         terminal: Writer | None = None
         files: list[tuple[Output, Callable[[VideoResult], Record]]] = []
-        file = destination.file(TRACKS, account)
+        file = destination.file(TRACKS, provenance)
         if file is None:
             terminal = stack.enter_context(destination.terminal(TRACKS))
         else:
             files.append((stack.enter_context(file), VideoResult.to_dict))
         if extras.timeline is not None:
             side = replace(destination, output=extras.timeline, format_=by_suffix(extras.timeline))
-            timeline = side.file(TIMELINE, account)
+            timeline = side.file(TIMELINE, provenance)
             if timeline is not None:
                 files.append((stack.enter_context(timeline), VideoResult.timeline))
-        analyzer = _analyzer(settings, fps, workers)
+        analyzer = VideoAnalyzer(options=options, fps=fps, workers=workers)
         for path in paths:
             stem = names.stem(path)
             missing = [(output, record) for output, record in files if not output.is_done(path)]
@@ -101,21 +101,6 @@ def predict_videos(
     if done and not counts:
         say(f"{destination.output} holds all {done} videos already")
     return status(counts, nothing_before=not done)
-
-
-def _analyzer(settings: Settings, fps: float | None, workers: int | None) -> VideoAnalyzer:
-    usual = settings.detector == "builtin" and settings.detector_model is None
-    return VideoAnalyzer(
-        settings.model,
-        None if usual else settings.finder(threads=1),
-        fps=fps,
-        device=settings.device,
-        min_face=settings.min_face,
-        min_score=settings.min_score,
-        max_error=settings.max_error,
-        min_confidence=settings.min_confidence,
-        workers=workers,
-    )
 
 
 def _one(path: str, stem: str, analyzer: VideoAnalyzer, extras: VideoExtras, bar: bool) -> VideoResult:

@@ -30,6 +30,7 @@ from facegender.faces.types import (
     PhotoResult,
     Prediction,
 )
+from facegender.inference.options import Options
 from facegender.inference.pipeline import Photo
 from facegender.inference.stage import Task
 from facegender.sources import MAX_BYTES, read
@@ -81,8 +82,7 @@ class Client:
         timeout: float = 120.0,
         retries: int = 5,
     ) -> None:
-        if max_error is not None and min_confidence is not None:
-            raise InputError("an accepted error rate and a least confidence cannot both be given", remedy="give one")
+        Options(max_error=max_error, min_confidence=min_confidence)  # refuses what cannot be
         if timeout <= 0 or retries < 0:
             raise InputError(f"a timeout above 0 and retries from 0 on are needed, not {timeout} and {retries}")
         if token is not None and not (token and token.isascii() and token.isprintable() and " " not in token):
@@ -196,8 +196,8 @@ class Client:
             raise self._nonsense("an answer without its models")
         return cast(Models, answer)
 
-    def account(self) -> dict[str, Any]:
-        """What results depend on, as `facegender.inference.stage.Settings.account` tells it.
+    def provenance(self) -> dict[str, Any]:
+        """What results depend on, as `facegender.inference.options.Options.provenance` has it.
 
         Raises:
             ServerError: as for `analyze`; a wrong token or model shows here.

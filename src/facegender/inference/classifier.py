@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
 from facegender.errors import InputError, WeightsError
 from facegender.faces.types import CROP_SIZE, Crops, Label, Prediction
+from facegender.inference.options import Options
 from facegender.inference.runtime import open_network
-from facegender.weights import DEFAULT, load_card, weight_path
-from facegender.weights.cards import DEFAULT_MAX_ERROR
+from facegender.weights import load_card, weight_path
 
 #: Keeps memory flat however many crops come at once.
 BATCH = 256
@@ -21,14 +22,7 @@ class GenderClassifier:
     """Estimates how aligned faces are likely to be perceived.
 
     Args:
-        model: a name from `facegender.weights.names()`, or the path of an ``.onnx`` or ``.xml`` file with its card.
-        device: ``cpu``, ``cuda`` or ``auto``.
-        threads: CPU threads; None takes all cores.
-        max_error: answer ``uncertain`` so often that the error rate among the other answers stays at or below this
-            on faces like those that the network was validated on; the card says for which rates it knows how
-            (`facegender.weights.Card.confidence`).
-        min_confidence: in [0.5, 1]; answer ``uncertain`` where the likelier answer is less probable. With neither,
-            `max_error` is 0.01.
+        model, device, threads, max_error, min_confidence: as for `facegender.Options`.
 
     Raises:
         WeightsError: unknown model, or a file that is not what its card says.
@@ -44,15 +38,11 @@ class GenderClassifier:
         max_error: float | None = None,
         min_confidence: float | None = None,
     ) -> None:
-        if max_error is not None and min_confidence is not None:
-            raise InputError("an accepted error rate and a least confidence cannot both be given", remedy="give one")
-        model = DEFAULT if model is None else model
+        options = Options(
+            model=model, device=device, threads=threads, max_error=max_error, min_confidence=min_confidence
+        )
         self.card = load_card(model)
-        if min_confidence is None:
-            min_confidence = self.card.confidence(DEFAULT_MAX_ERROR if max_error is None else max_error)
-        self.min_confidence = min_confidence
-        if not 0.5 <= self.min_confidence <= 1:
-            raise InputError(f"the least confidence must lie in [0.5, 1], not {self.min_confidence}")
+        self.min_confidence = options.confidence(self.card)
         self._path = weight_path(model)
         self._network = open_network(self._path, device, threads)
         kind, shape, outputs = self._network.signature
@@ -61,6 +51,17 @@ class GenderClassifier:
                 f"{self._path} takes {kind} {shape} and gives {outputs} outputs: no classifier of "
                 f"uint8 N x {CROP_SIZE} x {CROP_SIZE} x 3 crops"
             )
+
+    @classmethod
+    def of(cls, options: Options) -> Self:
+        """The classifier of the options; errors as for the class."""
+        return cls(
+            options.model,
+            options.device,
+            options.threads,
+            max_error=options.max_error,
+            min_confidence=options.min_confidence,
+        )
 
     def p_male(self, crops: Crops) -> npt.NDArray[np.float32]:
         """Calibrated probabilities that faces are perceived as male: float32, N, in [0, 1].

@@ -145,6 +145,11 @@ class OnnxDetector(PyramidDetector):
                 f"{path} takes {kind} {shape} and gives {outputs} outputs: no detector of uint8 N x H x W x 3 images"
             )
 
+    @property
+    def identity(self) -> dict[str, str]:
+        """Its name and sha256, to be written beside results."""
+        return {"name": self.card.name, "sha256": self.card.sha256}
+
     def look(self, images: Sequence[Image]) -> list[FaceRows]:
         """What the network finds in images of one padded size; WeightsError where its answer makes no sense."""
         width, height = padded(images[0])

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, Unpack
 
 import numpy as np
 
 from facegender.errors import InputError, PhotoReadError
 from facegender.faces.align import crop_faces
-from facegender.faces.decode import DEFAULT_MAX_PIXELS, decode_reduced
+from facegender.faces.decode import decode_reduced
 from facegender.faces.types import CROP_SIZE, Crops, Face, FaceResult, Image, PhotoError, PhotoResult, Picture
 from facegender.inference.classifier import GenderClassifier
-from facegender.inference.detector import FaceDetector, OnnxDetector
+from facegender.inference.detector import FaceDetector
+from facegender.inference.options import Options, OptionValues
 
 #: A path, the bytes of a file, or an image: uint8, H x W x 3, RGB.
 Photo: TypeAlias = str | Path | bytes | Image
@@ -38,41 +39,33 @@ class FaceAnalyzer:
     """Finds the faces of photos and estimates how each is likely to be perceived.
 
     Args:
-        model: a name from `facegender.weights.names()`, or the path of an ``.onnx`` or ``.xml`` file with its card.
-        detector: None takes the built-in one, for which `min_face` and `min_score` are meant.
-        device: ``cpu``, ``cuda`` or ``auto``.
-        min_face: side in pixels of the smallest face to look for; smaller takes longer. None: about 11 pixels in
-            photos of up to 850 pixels on the longest side, and in larger ones in proportion, 50 at 4000.
-        min_score: faces that the detector is less sure of are left out; None takes the detector's own value.
-        max_pixels: larger photos become errors instead of filling the memory.
-        max_error, min_confidence: as for `GenderClassifier`.
-        threads: CPU threads; None takes all cores.
+        model: as for `Options`.
+        detector: as for `Options`.
+        options: all options as one object, in place of the others.
+        values: other fields of `Options`.
+
+    Attributes:
+        classifier: answers.
+        detector: finds the faces.
+        max_pixels: as for `Options`.
 
     Raises:
         WeightsError: unknown model, or a file that is not what its card says.
-        InputError: no such device, a number out of range, or both ways to say when to answer ``uncertain``.
+        InputError: no such device, a number out of range, or options that contradict each other.
     """
 
     def __init__(
         self,
         model: str | Path | None = None,
-        detector: FaceDetector | None = None,
+        detector: FaceDetector | str | Path | None = None,
         *,
-        device: str = "cpu",
-        min_face: int | None = None,
-        min_score: float | None = None,
-        max_pixels: int = DEFAULT_MAX_PIXELS,
-        max_error: float | None = None,
-        min_confidence: float | None = None,
-        threads: int | None = None,
+        options: Options | None = None,
+        **values: Unpack[OptionValues],
     ) -> None:
-        self.classifier = GenderClassifier(model, device, threads, max_error=max_error, min_confidence=min_confidence)
-        self.detector: FaceDetector = (
-            OnnxDetector(min_face=min_face, min_score=min_score, device=device, threads=threads)
-            if detector is None
-            else detector
-        )
-        self.max_pixels = max_pixels
+        options = Options.of(options, model, detector, **values)
+        self.classifier = GenderClassifier.of(options)
+        self.detector = options.open_detector()
+        self.max_pixels = options.max_pixels
 
     def analyze(self, photo: Photo) -> PhotoResult:
         """Analyse one photo. A photo that cannot be read gives a result with an error.

@@ -13,13 +13,14 @@ from fastapi import Request
 
 from facegender import weights
 from facegender.errors import InputError
+from facegender.inference.options import Options
 from facegender.inference.pipeline import CHUNK_PHOTOS
 from facegender.server.lanes import Lanes, LanesClosedError
 from facegender.server.metrics import Metrics
 from facegender.server.problems import ProblemError
 from facegender.server.settings import ServerSettings
-from facegender.server.work import Answer, ServiceTask, WorkSettings, process
-from facegender.weights.cards import DEFAULT_MAX_ERROR, Card
+from facegender.server.work import Answer, ServiceTask, process
+from facegender.weights.cards import Card
 
 
 class ClientGoneError(Exception):
@@ -52,13 +53,14 @@ class Service:
     def __init__(self, settings: ServerSettings) -> None:
         self.settings, self.limits = settings, settings.limits
         self.cards: dict[str, Card] = {}
-        models = {}
+        models: dict[str, Options] = {}
         for model in settings.models:
+            options = Options(model=model, detector=settings.detector_model, max_pixels=self.limits.max_pixels)
             card = weights.load_card(model)
             if card.name in self.cards:
                 raise InputError(f"two models are called {card.name}", remedy="name each --model once")
-            card.confidence(DEFAULT_MAX_ERROR)
-            self.cards[card.name], models[card.name] = card, model
+            options.confidence(card)
+            self.cards[card.name], models[card.name] = card, options
         self.default = next(iter(self.cards))
         self.detector = weights.load_detector_card(settings.detector_model)
         self.metrics = Metrics()
@@ -66,9 +68,8 @@ class Service:
         #: Why the workers could not be started.
         self.failure: Exception | None = None
         self._held = 0
-        work = WorkSettings(models, settings.detector_model, self.limits.max_pixels)
         self.lanes: Lanes[ServiceTask, Answer] = Lanes(
-            functools.partial(process, work, self.limits.time_limit),
+            functools.partial(process, models, self.limits.time_limit),
             settings.workers,
             CHUNK_PHOTOS,
             lambda task: len(task.data),
@@ -92,17 +93,13 @@ class Service:
         Raises:
             ProblemError: 422.
         """
-        if max_error is not None and min_confidence is not None:
-            raise ProblemError("invalid", "give max_error or min_confidence, not both")
         card = self.cards.get(self.default if model is None else model)
         if card is None:
             raise ProblemError("invalid", f"model: there is none of this name; there are {', '.join(self.cards)}")
-        if min_confidence is None:
-            try:
-                min_confidence = card.confidence(DEFAULT_MAX_ERROR if max_error is None else max_error)
-            except InputError as error:
-                raise ProblemError("invalid", f"max_error: {error}") from None
-        return Chosen(card, min_confidence)
+        try:
+            return Chosen(card, Options(max_error=max_error, min_confidence=min_confidence).confidence(card))
+        except InputError as error:
+            raise ProblemError("invalid", str(error)) from None
 
     def admit(self, tasks: int, size: int) -> None:
         """See whether one more request, of so many tasks and bytes as far as is known, can be taken.

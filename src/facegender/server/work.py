@@ -6,7 +6,7 @@ import functools
 import io
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -19,7 +19,8 @@ from facegender.faces.decode import decode
 from facegender.faces.types import CROP_SIZE, Crops, PhotoError, PhotoResult
 from facegender.inference import stage
 from facegender.inference.classifier import GenderClassifier
-from facegender.inference.stage import PhotoStage, Settings
+from facegender.inference.options import Options
+from facegender.inference.stage import PhotoStage
 from facegender.inference.workers import Pool
 from facegender.sources.source import Held
 
@@ -71,42 +72,23 @@ ServiceTask: TypeAlias = PhotoTask | CropTask
 Answer: TypeAlias = PhotoResult | CropAnswer
 
 
-@dataclass(frozen=True)
-class WorkSettings:
-    """What a process is made from; small, so that it can be sent to it.
-
-    Attributes:
-        models: name to what `Settings` takes as a model.
-        detector_model, max_pixels: as for `Settings`.
-    """
-
-    models: dict[str, str]
-    detector_model: str | None
-    max_pixels: int
-
-
 class ServiceStage:
     """Works on tasks of all kinds and models, together where they are alike.
 
     Args:
-        settings: the models.
+        models: names of classifiers, each with how photos are analysed for it. Labels are not used: they are made
+            where the request is known.
         threads: CPU threads of the networks.
 
     Raises:
         WeightsError, InputError: as for `FaceAnalyzer`.
     """
 
-    def __init__(self, settings: WorkSettings, *, threads: int | None) -> None:
+    def __init__(self, models: Mapping[str, Options], *, threads: int | None) -> None:
         # An init system may tell all processes of the service to end at once; photos under way are to be finished.
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        self._photos = {}
-        for name, model in settings.models.items():
-            # Any confidence will do: the label is made where the request is known.
-            common = Settings(
-                model, detector_model=settings.detector_model, max_pixels=settings.max_pixels, min_confidence=0.5
-            )
-            self._photos[name] = PhotoStage(common, threads=threads)
+        self._photos = {name: PhotoStage(options, threads=threads) for name, options in models.items()}
 
     def __call__(self, tasks: Sequence[ServiceTask]) -> list[Answer]:
         """One answer a task, in order."""
@@ -165,17 +147,19 @@ _STARTING = threading.Lock()
 
 
 @contextmanager
-def process(settings: WorkSettings, time_limit: float) -> Iterator[Callable[[Sequence[ServiceTask]], list[Answer]]]:
+def process(
+    models: Mapping[str, Options], time_limit: float
+) -> Iterator[Callable[[Sequence[ServiceTask]], list[Answer]]]:
     """A process that works on tasks; it has worked on a photo for each model when this is entered.
 
     Args:
-        settings: what it is made from.
+        models: as for `ServiceStage`.
         time_limit: seconds that tasks may take together; then each may take as long by itself.
 
     Raises:
         FacegenderError: the process cannot be started, or not work; `WeightsError` and others as for `FaceAnalyzer`.
     """
-    pool: Pool[ServiceTask, Answer] = Pool(functools.partial(ServiceStage, settings), 1, time_limit, lost)
+    pool: Pool[ServiceTask, Answer] = Pool(functools.partial(ServiceStage, models), 1, time_limit, lost)
     with _STARTING:
         pool.__enter__()
     try:
@@ -183,7 +167,7 @@ def process(settings: WorkSettings, time_limit: float) -> Iterator[Callable[[Seq
         def work(tasks: Sequence[ServiceTask]) -> list[Answer]:
             return [answer for answers in pool.run(tasks) for answer in answers]
 
-        work([PhotoTask(name, "", _any_photo()) for name in settings.models])
+        work([PhotoTask(name, "", _any_photo()) for name in models])
         yield work
     finally:
         pool.__exit__()

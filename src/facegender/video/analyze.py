@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from facegender.faces.align import crop_faces
 from facegender.faces.types import PhotoError, Prediction
 from facegender.inference.classifier import GenderClassifier
 from facegender.inference.detector import LARGEST_SCALE, FaceDetector, OnnxDetector
+from facegender.inference.options import Options, OptionValues
 from facegender.machine import usable_cores
 from facegender.video.answer import combined
 from facegender.video.frames import DEFAULT_FPS, Frame, Progress, Video
@@ -51,46 +53,43 @@ class VideoAnalyzer:
     """Follows the faces of videos and estimates how each is likely to be perceived.
 
     Args:
-        model: a name from `facegender.weights.names()`, or the path of a classifier's file.
-        detector: None takes the built-in one, for which `min_face` and `min_score` are meant.
+        model: as for `Options`.
+        detector: as for `Options`.
         fps: sampled frames a second; None looks at every frame.
-        device: ``cpu``, ``cuda`` or ``auto``.
-        min_face: side in pixels, as displayed, of the smallest face to look for. None: a 45th of the longest
-            side, 28 pixels at 1280 x 720 and 43 at 1920 x 1080, but no less than 8.
-        min_score: faces that the detector is less sure of are left out; None takes the detector's own value.
-        max_error, min_confidence: as for `GenderClassifier`; they hold for the answers to tracks.
         workers: threads that look for faces; None takes as many as there are cores.
+        options: all options as one object, in place of the others. `max_error` and `min_confidence` hold for the
+            answers to tracks.
+        values: other fields of `Options`.
 
     Raises:
-        WeightsError, InputError: as for `facegender.inference.pipeline.FaceAnalyzer`.
+        WeightsError, InputError: as for `facegender.inference.pipeline.FaceAnalyzer`; or `threads` is given, since
+            each worker has one.
     """
 
     def __init__(
         self,
         model: str | Path | None = None,
-        detector: FaceDetector | None = None,
+        detector: FaceDetector | str | Path | None = None,
         *,
         fps: float | None = DEFAULT_FPS,
-        device: str = "cpu",
-        min_face: int | None = None,
-        min_score: float | None = None,
-        max_error: float | None = None,
-        min_confidence: float | None = None,
         workers: int | None = None,
+        options: Options | None = None,
+        **values: Unpack[OptionValues],
     ) -> None:
+        options = Options.of(options, model, detector, **values)
         if workers is not None and workers < 1:
             raise InputError(f"at least 1 worker is needed, not {workers}")
-        # One thread an operator: the workers fill the cores.
-        self.classifier = GenderClassifier(model, device, 1, max_error=max_error, min_confidence=min_confidence)
-        self.fps = fps
+        if options.threads is not None:
+            raise InputError("videos are analysed by workers of one thread each", remedy="give workers, not threads")
+        options = replace(options, threads=1)
+        self.classifier = GenderClassifier.of(options)
+        self.fps, self._max_pixels = fps, options.max_pixels
+        self._detector = options.open_detector()
         # The package's own looks at frames in a size of their own, where nobody has chosen a smallest face.
-        self._usual: OnnxDetector | None = None
-        if detector is None:
-            detector = OnnxDetector(min_face=min_face, min_score=min_score, device=device, threads=1)
-            self._usual = detector if min_face is None else None
-        self._detector = detector
+        usual = options.detector is None and options.min_face is None
+        self._usual = self._detector if usual and isinstance(self._detector, OnnxDetector) else None
         # Of OpenCV's and others' it is not known whether two threads may use them at once.
-        shared = isinstance(detector, OnnxDetector)
+        shared = isinstance(self._detector, OnnxDetector)
         self.workers = (usable_cores() if workers is None else workers) if shared else 1
 
     def analyze(self, path: str | Path, progress: Progress | None = None) -> VideoResult:
@@ -110,6 +109,10 @@ class VideoAnalyzer:
             return VideoResult(str(path), error=PhotoError(error.kind, str(error)))
 
     def _analyze(self, video: Video, progress: Progress | None) -> VideoResult:
+        pixels = video.width * video.height
+        if pixels > self._max_pixels:
+            message = f"{video.path} has frames of {pixels} pixels, above the limit of {self._max_pixels}"
+            return VideoResult(video.path, error=PhotoError("pixel_limit", message))
         scale = self._scale_for(video)
         small = min(1.0, scale or self._detector.scale(video.width, video.height))
         kept = _FOR_CROPS * small

@@ -43,12 +43,13 @@ def names() -> list[str]:
     return sorted(path.stem for path in _FOLDER.glob("*.onnx") if path.stem != _DETECTOR)
 
 
-def weight_path(name_or_path: str | Path) -> Path:
-    """The ONNX file of a shipped classifier, or the path itself where it ends in ``.onnx`` or ``.xml``.
+def weight_path(name_or_path: str | Path | None = None) -> Path:
+    """The ONNX file of a shipped classifier, None the default, or the path itself: it ends in ``.onnx`` or ``.xml``.
 
     Raises:
         WeightsError: no network of that name, or no such file.
     """
+    name_or_path = DEFAULT if name_or_path is None else name_or_path
     if isinstance(name_or_path, Path) or name_or_path.endswith((".onnx", ".xml")):
         return _present(Path(name_or_path))
     if name_or_path not in names():
@@ -64,8 +65,8 @@ def detector_path(path: str | Path | None = None) -> Path:
     return _present(_FOLDER / f"{_DETECTOR}.onnx" if path is None else Path(path))
 
 
-def load_card(name_or_path: str | Path = DEFAULT) -> Card:
-    """Read the card of a classifier and check its files against it.
+def load_card(name_or_path: str | Path | None = None) -> Card:
+    """Read the card of a classifier, None the default, and check its files against it.
 
     Raises:
         WeightsError: unknown name, no card, a card with a fault, or a weight file whose sha256 differs.

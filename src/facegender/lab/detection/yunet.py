@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +38,7 @@ class YuNetDetector(PyramidDetector):
 
     def __init__(self, model: str | Path, *, min_face: int | None = None, min_score: float | None = None) -> None:
         super().__init__(self.SMALLEST_FACE, min_face, self.MIN_SCORE if min_score is None else min_score)
-        path = Path(model)
+        self._path = path = Path(model)
         if not path.is_file():
             raise WeightsError(f"no such weight file: {path}", remedy="YuNet's ONNX file is in OpenCV's model zoo")
         try:
@@ -45,6 +47,15 @@ class YuNetDetector(PyramidDetector):
                 self._net.detect(np.zeros((320, 320, 3), np.uint8))  # other networks fail only now
         except cv2.error as error:
             raise WeightsError(f"{path} cannot be loaded as YuNet: {error}") from error
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For other processes, which open the file themselves."""
+        return partial(type(self), self._path, min_face=self.min_face, min_score=self.min_score), ()
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """Its name and sha256, to be written beside results."""
+        return {"name": "yunet", "sha256": hashlib.sha256(self._path.read_bytes()).hexdigest()}
 
     def look(self, images: Sequence[Image]) -> list[FaceRows]:
         """What YuNet finds in each image."""
