@@ -72,6 +72,36 @@ def test_small_photos_are_enlarged_and_more_if_asked(tiny_detector, block_face):
     assert OnnxDetector(tiny_detector, min_face=1).scale(180, 120) == 2
 
 
+@pytest.mark.parametrize(("width", "height"), [(700, 15_000), (15_000, 700), (200, 3000), (300, 1300)])
+def test_long_photos_are_searched_as_closely_as_a_part_of_them(detector, block_face, width, height):
+    long = max(width, height)
+    places = [
+        (width * part, height / 2) if width > height else (width / 2, height * part) for part in (0.1, 0.45, 0.99)
+    ]
+    side = 0.2 * min(width, height)
+    squares = [(round(x), round(y), round(side * factor)) for (x, y), factor in zip(places, (1, 0.8, 0.4), strict=True)]
+    [found] = detector.detect([Picture.of(drawn(width, height, squares))])
+    assert_faces(found, [block_face(*square) for square in squares], 0.02 * side + 1)
+    part = (4 * min(width, height), min(width, height))
+    assert detector.scale(width, height) == detector.scale(*part) > detector.scale(long, long)
+
+
+@pytest.mark.parametrize(
+    "size", [(1, 1), (250, 250), (800, 600), (600, 2400), (1280, 320), (6000, 4000), (16_000, 4000)]
+)
+def test_photos_of_usual_shapes_are_looked_at_by_their_longest_side(detector, size):
+    longest = max(size)
+    side = min(1.5 * longest, 1280)
+    assert detector.scale(*size) == (side if side < 256 else side // 32 * 32) / longest
+
+
+@pytest.mark.parametrize("size", [(1, 120_000_000), (120_000_000, 1), (40, 3_000_000), (1000, 120_000)])
+def test_the_longest_photos_cost_no_more_than_a_few_others(detector, size):
+    scale = detector.scale(*size)
+    assert max(size) * scale <= 16 * 1280
+    assert size[0] * size[1] * scale**2 <= 16 * 1280 * 320
+
+
 def test_min_face_leaves_smaller_ones_out(tiny_detector, block_face):
     squares = [(800, 500, 200), (200, 500, 40)]
     picture = Picture.of(drawn(1200, 900, squares))

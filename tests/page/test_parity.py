@@ -109,6 +109,23 @@ def test_a_photo_of_every_kind(engine, astronaut, kind):
     assert_same(analyze(page, file.getvalue()), expected)
 
 
+@pytest.mark.parametrize("upright", [True, False])
+def test_long_photos_are_cut_in_the_same_tiles(engine, astronaut, upright):
+    page, _ = engine
+    long = np.full((5000, 512, 3), 128, np.uint8)
+    for top in (0, 1100, 3333, 4488):
+        long[top : top + 512] = astronaut
+    if not upright:
+        long = np.full((320, 5000, 3), 128, np.uint8)
+        for left in (3, 1171, 4488):
+            long[:, left : left + 512] = astronaut[:320]
+    file = io.BytesIO()
+    PIL.Image.fromarray(long).save(file, format="PNG")
+    expected = FaceAnalyzer().analyze(file.getvalue())
+    assert len(expected.faces) >= 3
+    assert_same(analyze(page, file.getvalue()), expected)
+
+
 def test_what_is_no_photo_is_an_error_and_the_next_photo_is_answered(engine, astronaut):
     page, _ = engine
     answer = analyze(page, b"no photo")

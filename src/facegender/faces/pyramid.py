@@ -20,9 +20,9 @@ LAST_LEVEL = 256
 TILE = 1280
 #: What a tile has beyond its own part on every side: faces of up to 192 pixels are whole in the tile that answers
 #: for them, and from 64 pixels on the next level finds them too.
-_MARGIN = 128
+MARGIN = 128
 #: How far a tile answers for its neighbour's part: two tiles may see one face's centre a little apart.
-_SHARED = 32
+SHARED = 32
 
 
 @dataclass(frozen=True)
@@ -110,13 +110,13 @@ def _spans(side: int, level: int) -> list[_Span]:
         return [_Span(0, side, level, 0.0, side)]
     # Cut before it is resized: an enlarged photo is never there as a whole.
     zoom = side / level
-    count = math.ceil(level / (TILE - 2 * _MARGIN))
+    count = math.ceil(level / (TILE - 2 * MARGIN))
     own = level / count
     spans = []
     for start, stop in ((i * own, (i + 1) * own) for i in range(count)):
-        begin = max(0, math.floor((start - _MARGIN) * zoom))
-        end = min(side, math.ceil((stop + _MARGIN) * zoom))
-        core = max(0.0, (start - _SHARED) * zoom), min(float(side), (stop + _SHARED) * zoom)
+        begin = max(0, math.floor((start - MARGIN) * zoom))
+        end = min(side, math.ceil((stop + MARGIN) * zoom))
+        core = max(0.0, (start - SHARED) * zoom), min(float(side), (stop + SHARED) * zoom)
         spans.append(_Span(begin, end, max(1, round((end - begin) / zoom)), *core))
     return spans
 

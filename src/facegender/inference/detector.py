@@ -19,6 +19,11 @@ from facegender.weights import detector_path, load_detector_card
 
 #: Unless a smallest face is asked for, larger photos are shrunk to this many pixels on their longest side.
 LONGEST_SIDE = 1280
+#: Of a photo that is longer than this many times its shorter side, a part of that shape is taken for the photo: it is
+#: looked at as closely as the part would be by itself, in tiles.
+LONG = 4
+#: Its longest side is then shrunk to so many pixels at most.
+LONGEST_STRIP = 16 * LONGEST_SIDE
 #: Unless a smallest face is asked for, smaller photos are enlarged this much: small faces are found better so, and a
 #: small photo still takes milliseconds (results/detector.csv).
 USUAL_SCALE = 1.5
@@ -58,7 +63,8 @@ class PyramidDetector(ABC):
     Args:
         reliable: side in pixels from which the network finds faces reliably.
         min_face: side in pixels of the photo of the smallest face to be found. None: the photo is enlarged to
-            `USUAL_SCALE` or a little less, but to no more than `LONGEST_SIDE`, and shrunk to that if it is larger.
+            `USUAL_SCALE` or a little less, but to no more than `LONGEST_SIDE`, and shrunk to that if it is larger; of
+            photos longer than `LONG` times their shorter side, a part of that shape.
         min_score: faces scored below it are dropped.
 
     Raises:
@@ -97,9 +103,10 @@ class PyramidDetector(ABC):
         """
         if self.min_face is None:
             longest = max(width, height)
-            side = min(USUAL_SCALE * longest, LONGEST_SIDE)
+            part = min(longest, LONG * min(width, height))
+            side = min(USUAL_SCALE * part, LONGEST_SIDE)
             # The network would fill it up to a multiple of its own, and the filling costs as much as the photo.
-            return (side if side < FILLED_UP_TO else side // MULTIPLE * MULTIPLE) / longest
+            return min((side if side < FILLED_UP_TO else side // MULTIPLE * MULTIPLE) / part, LONGEST_STRIP / longest)
         return min(self.reliable / self.min_face, LARGEST_SCALE)
 
     @abstractmethod

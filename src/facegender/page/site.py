@@ -22,7 +22,9 @@ from facegender.files import atomic_folder
 from facegender.inference.detector import (
     BLENDED,
     FILLED_UP_TO,
+    LONG,
     LONGEST_SIDE,
+    LONGEST_STRIP,
     PARTS_OF_PIXEL,
     SAME_FACE,
     USUAL_SCALE,
@@ -128,6 +130,8 @@ def _models() -> dict[str, Any]:
         "file": f"models/{weights.detector_path().name}",
         "usual_scale": USUAL_SCALE,
         "longest_side": LONGEST_SIDE,
+        "long": LONG,
+        "longest_strip": LONGEST_STRIP,
         "filled_up_to": FILLED_UP_TO,
         "same_face": SAME_FACE,
         "blended": BLENDED,
@@ -136,6 +140,9 @@ def _models() -> dict[str, Any]:
         "multiple": cells.MULTIPLE,
         "step": pyramid.STEP,
         "last_level": pyramid.LAST_LEVEL,
+        "tile": pyramid.TILE,
+        "tile_margin": pyramid.MARGIN,
+        "tile_shared": pyramid.SHARED,
         "full_quality_side": types.FULL_QUALITY_SIDE,
         "nose_depth": types.NOSE_DEPTH,
     }

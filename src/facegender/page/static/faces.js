@@ -6,26 +6,56 @@ import { resized, rgb, round, shrunk } from "./pixels.js";
 /** How large a photo of this size is looked at, in pixels per pixel of the photo. */
 export function scaleFor(width, height, settings) {
   const longest = Math.max(width, height);
-  const side = Math.min(settings.usual_scale * longest, settings.longest_side);
+  const part = Math.min(longest, settings.long * Math.min(width, height));
+  const side = Math.min(settings.usual_scale * part, settings.longest_side);
   const { multiple } = settings;
-  return (side < settings.filled_up_to ? side : Math.floor(side / multiple) * multiple) / longest;
+  const whole = side < settings.filled_up_to ? side : Math.floor(side / multiple) * multiple;
+  return Math.min(whole / part, settings.longest_strip / longest);
 }
 
 /**
- * The images of a photo that the network looks at, largest first. A level is never cut in tiles here: it has at most
- * `longest_side` pixels a side.
+ * The images of a photo that the network looks at, largest first. A level with more than `tile` pixels a side is cut;
+ * each tile answers for the faces with their centre in its `core`, in pixels of the photo.
  */
-export function* levels(bitmap, settings) {
+export function* tiles(bitmap, settings) {
   let scale = scaleFor(bitmap.width, bitmap.height, settings);
-  let picture = null;
+  let whole = null;
   for (;;) {
     const width = Math.max(1, round(bitmap.width * scale));
     const height = Math.max(1, round(bitmap.height * scale));
-    picture = picture ? resized(picture, width, height) : shrunk(bitmap, width, height);
-    yield { picture, zoomX: bitmap.width / width, zoomY: bitmap.height / height };
+    let picture;
+    for (const y of spans(bitmap.height, height, settings)) {
+      for (const x of spans(bitmap.width, width, settings)) {
+        picture = whole
+          ? resized(whole, x.length, y.length)
+          : shrunk(bitmap, [x.begin, x.end], [y.begin, y.end], x.length, y.length);
+        yield {
+          picture,
+          corner: [x.begin, y.begin],
+          zoom: [(x.end - x.begin) / x.length, (y.end - y.begin) / y.length],
+          core: [x.core, y.core],
+        };
+      }
+    }
     if (Math.max(width, height) <= settings.last_level) return;
+    whole = Math.max(width, height) <= settings.tile ? picture : null;
     scale /= settings.step;
   }
+}
+
+/** The tiles along a side of so many pixels that are to become the pixels of a level. */
+function spans(side, level, { tile, tile_margin: margin, tile_shared: shared }) {
+  if (level <= tile) return [{ begin: 0, end: side, length: level, core: [0, side] }];
+  const zoom = side / level;
+  const count = Math.ceil(level / (tile - 2 * margin));
+  const own = level / count;
+  return Array.from({ length: count }, (_, i) => {
+    const [start, stop] = [i * own, (i + 1) * own];
+    const begin = Math.max(0, Math.floor((start - margin) * zoom));
+    const end = Math.min(side, Math.ceil((stop + margin) * zoom));
+    const core = [Math.max(0, (start - shared) * zoom), Math.min(side, (stop + shared) * zoom)];
+    return { begin, end, length: Math.max(1, round((end - begin) / zoom)), core };
+  });
 }
 
 /** What the network takes: RGB bytes with both sides multiples of its own. */
@@ -61,18 +91,19 @@ export function readCells(cells, height, width, settings) {
   return found;
 }
 
-/** The same faces in pixels of the photo; those with their centre beyond it are dropped. */
-export function toPhoto(found, { zoomX, zoomY }, { width, height }) {
+/** The tile's own faces, in pixels of the photo. */
+export function toPhoto(found, { corner, zoom, core }) {
+  const place = (value, axis) => value * zoom[axis] + corner[axis];
   return found
     .map(({ box: [x, y, w, h], points, score }) => ({
-      box: [x * zoomX, y * zoomY, w * zoomX, h * zoomY],
-      points: points.map(([px, py]) => [px * zoomX, py * zoomY]),
+      box: [place(x, 0), place(y, 1), w * zoom[0], h * zoom[1]],
+      points: points.map(([px, py]) => [place(px, 0), place(py, 1)]),
       score,
     }))
-    .filter(({ box: [x, y, w, h] }) => {
-      const [centreX, centreY] = [x + w / 2, y + h / 2];
-      return centreX >= 0 && centreY >= 0 && centreX < width && centreY < height;
-    });
+    .filter(({ box }) => core.every(([first, last], axis) => {
+      const centre = box[axis] + box[axis + 2] / 2;
+      return centre >= first && centre < last;
+    }));
 }
 
 /** Intersection over union of two boxes. */

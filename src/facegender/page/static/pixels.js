@@ -67,23 +67,24 @@ function rows(picture, top, count) {
 }
 
 /**
- * A photo at another size, read a few rows at a time: there is never more of it in memory than its bitmap.
+ * Part of a photo at another size, read a few rows at a time: there is never more of it in memory than its bitmap.
  *
  * @param {ImageBitmap} bitmap
  */
-export function shrunk(bitmap, width, height) {
-  if (bitmap.width === width && bitmap.height === height) return read(bitmap, 0, 0, width, height);
+export function shrunk(bitmap, [left, right], [upper, lower], width, height) {
+  const [wide, high] = [right - left, lower - upper];
+  if (wide === width && high === height) return read(bitmap, left, upper, width, height);
   const strip = { top: 0, count: 0, data: null };
   const source = (top, count) => {
     if (!strip.data || top < strip.top || top + count > strip.top + strip.count) {
       strip.top = top;
-      strip.count = Math.min(Math.max(count, 256), bitmap.height - top);
-      strip.data = read(bitmap, 0, top, bitmap.width, strip.count).data;
+      strip.count = Math.min(Math.max(count, 256), high - top);
+      strip.data = read(bitmap, left, upper + top, wide, strip.count).data;
     }
-    const stride = bitmap.width * 4;
+    const stride = wide * 4;
     return strip.data.subarray((top - strip.top) * stride, (top - strip.top + count) * stride);
   };
-  return resizedRows(source, bitmap.width, bitmap.height, width, height);
+  return resizedRows(source, wide, high, width, height);
 }
 
 function resizedRows(source, fromWidth, fromHeight, width, height) {

@@ -1,7 +1,7 @@
 // Does the work beside the page: decode, detect, align, classify. Takes { id, call, argument } and answers { id, ... }.
 
 import { cropFace } from "./crops.js";
-import { input, levels, merged, quality, readCells, toPhoto } from "./faces.js";
+import { input, merged, quality, readCells, tiles, toPhoto } from "./faces.js";
 
 const here = new URL("./", self.location.href);
 const state = { ort: null, models: null, detector: null, backend: "wasm", classifier: null, card: null };
@@ -172,11 +172,11 @@ function failed(kind, message) {
 async function detect(bitmap) {
   const settings = state.models.detector;
   const found = [];
-  for (const level of levels(bitmap, settings)) {
-    const { bytes, width, height } = input(level.picture, settings.multiple);
+  for (const tile of tiles(bitmap, settings)) {
+    const { bytes, width, height } = input(tile.picture, settings.multiple);
     const images = new state.ort.Tensor("uint8", bytes, [1, height, width, 3]);
     const { cells } = await state.detector.run({ images });
-    found.push(...toPhoto(readCells(await cells.getData(), height, width, settings), level, bitmap));
+    found.push(...toPhoto(readCells(await cells.getData(), height, width, settings), tile));
     cells.dispose();
   }
   return merged(found, settings);
