@@ -5,13 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
+import sys
 
 import pytest
 from typer.testing import CliRunner
 
 from facegender.cli import app, params
 from facegender.errors import RecipeError
-from facegender.lab.networks.registry import NAMES
+from facegender.lab.networks.registry import network_names
 
 assert params  # importing it registers the verb
 
@@ -52,7 +54,7 @@ def test_paper_tables_as_csv():
     assert counted == "6998552"
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", network_names())
 def test_one_network_fits_the_page(name):
     text = run(name)
     assert "Bytes of weights: fp32" in text
@@ -85,3 +87,15 @@ def test_options_need_a_network(option):
 def test_unknown_network():
     with pytest.raises(RecipeError, match="resnet"):
         CliRunner().invoke(app, ["params", "resnet"], catch_exceptions=False)
+
+
+@pytest.mark.parametrize("arguments", [[], ["residual"]])
+def test_without_torch_it_says_what_to_install(arguments):
+    code = "import sys; sys.modules['torch'] = None; from facegender.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "params", *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "needs the package torch" in done.stderr
+    assert "facegender[train]" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -11,7 +11,6 @@ import torch
 from facegender.inference.runtime import Session
 from facegender.lab.export import to_onnx
 from facegender.lab.export.convert import convert
-from facegender.lab.networks.build import build
 from facegender.lab.networks.classifier import CropClassifier
 from facegender.lab.networks.registry import network
 from facegender.lab.training.calibration import Calibration
@@ -37,7 +36,7 @@ RUN = """async ([url, pixels, model]) => {
 def exported(store):
     """The same small network in every precision, and crops."""
     torch.manual_seed(0)
-    classifier = CropClassifier(build(network("residual-nano")), (127.5,) * 3, (64.0,) * 3).eval()
+    classifier = CropClassifier(network("residual-nano"), (127.5,) * 3, (64.0,) * 3).eval()
     model = to_onnx(classifier, 64, Calibration(80))
     crops = np.asarray(store.crops[::6])
     return crops, {precision: convert(model, "onnx", precision, crops)[".onnx"] for precision in PRECISIONS}

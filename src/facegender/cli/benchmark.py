@@ -16,7 +16,6 @@ from rich.table import Table
 from facegender.cli.params import Format
 from facegender.cli.root import app, say
 from facegender.cli.training import require_training
-from facegender.lab.networks.registry import NAMES
 
 if TYPE_CHECKING:
     from facegender.lab.benchmark import Benchmark, Timing
@@ -30,7 +29,7 @@ def benchmark(
     *,
     network: Annotated[
         list[str] | None,
-        typer.Option("--network", "-n", help=f"{', '.join(NAMES)}, weights as initialised; may be given again."),
+        typer.Option("--network", "-n", help="Such as residual, weights as initialised; may be given again."),
     ] = None,
     model: Annotated[list[Path] | None, typer.Option(help="A run's model.safetensors; may be given again.")] = None,
     onnx: Annotated[
@@ -73,9 +72,10 @@ def benchmark(
     require_training()
     from facegender.lab.benchmark import PRECISIONS, Interrupted, exported, registered, trained
     from facegender.lab.benchmark import benchmark as run
+    from facegender.lab.evaluation.styles import PRINTED_NAMES
 
     if not (network or model or onnx):
-        network = list(NAMES)
+        network = list(PRINTED_NAMES)
     subjects = [
         *(trained(path) for path in model or ()),
         *(registered(name) for name in network or ()),

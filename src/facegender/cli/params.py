@@ -6,17 +6,17 @@ import csv
 import json
 import sys
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from facegender.cli.root import app
-from facegender.lab.networks.accounting import Row, account, total, weight_bytes
-from facegender.lab.networks.layers import Network
-from facegender.lab.networks.registry import NAMES, network
-from facegender.lab.paper.comparison import NOTES, compare_table3, compare_table4
+from facegender.cli.training import require_torch
+
+if TYPE_CHECKING:
+    from facegender.lab.networks.counting import Row
 
 
 class Format(StrEnum):
@@ -31,7 +31,7 @@ class Format(StrEnum):
 def params(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="NETWORK", help=f"One of {', '.join(NAMES)}; none: the paper's tables."),
+        typer.Argument(metavar="NETWORK", help="Such as residual or custom-cnn-table1; none: the paper's tables."),
     ] = None,
     gray: Annotated[bool, typer.Option("--gray", help="One input channel instead of three.")] = False,
     classes: Annotated[int | None, typer.Option(min=2, help="Outputs of the last layer.", show_default="2")] = None,
@@ -41,33 +41,39 @@ def params(
 
     Without NETWORK: the paper's Tables 3 and 4 beside the counts of the networks as implemented, and
     why they differ. With NETWORK: its layers, multiply-accumulates (MACs) and the size of its weights.
+    It counts PyTorch modules: it needs the extra train.
     """
+    require_torch()
     # Set when used, not at import: rich asks the terminal for its width. Piped text gets 100 columns.
     console = Console(width=None if sys.stdout.isatty() else 100, highlight=False)
     if name is not None:
-        _one(network(name, channels=1 if gray else 3, classes=classes or 2), form, console)
+        _one(name, 1 if gray else 3, classes or 2, form, console)
     elif gray or classes is not None:
         raise typer.BadParameter("--gray and --classes need a NETWORK: the paper's tables have their own.")
     else:
         _paper(form, console)
 
 
-def _one(net: Network, form: Format, console: Console) -> None:
-    rows = account(net)
+def _one(name: str, channels: int, classes: int, form: Format, console: Console) -> None:
+    from facegender.lab.networks.counting import count_layers, total, weight_bytes
+    from facegender.lab.networks.registry import describe
+
+    network = describe(name, channels=channels, classes=classes)
+    rows = count_layers(network)
     if form is Format.json:
         record = {
-            "network": net.name,
-            "input": [net.channels, net.input_size, net.input_size],
-            "classes": net.classes,
+            "network": name,
+            "input": list(network.input_shape),
+            "classes": classes,
             "layers": [_record(row) for row in rows],
             "total": _record(total(rows)),
-            "weight_bytes": weight_bytes(net),
+            "weight_bytes": weight_bytes(network),
         }
         typer.echo(json.dumps(record, indent=2))
     elif form is Format.csv:
         _write_csv([_record(row) for row in [*rows, total(rows)]])
     else:
-        table = Table(title=f"{net.name}, input {net.input_shape}, {net.classes} classes", title_justify="left")
+        table = Table(title=f"{name}, input {rows[0].feature_size}, {classes} classes", title_justify="left")
         table.add_column("Layer", no_wrap=True)
         table.add_column("Gives")
         for heading in ("Weights", "Biases", "Parameters", "MACs"):
@@ -77,11 +83,13 @@ def _one(net: Network, form: Format, console: Console) -> None:
         table.add_section()
         table.add_row("total", "", *_counts(total(rows)), style="bold")
         console.print(table)
-        sizes = ", ".join(f"{key} {size:,}" for key, size in weight_bytes(net).items())
+        sizes = ", ".join(f"{key} {size:,}" for key, size in weight_bytes(network).items())
         console.print(f"Bytes of weights: {sizes}", soft_wrap=True)
 
 
 def _paper(form: Format, console: Console) -> None:
+    from facegender.lab.paper.comparison import NOTES, compare_table3, compare_table4
+
     table3, table4 = compare_table3(), compare_table4()
     if form is Format.json:
         typer.echo(json.dumps({"table3": table3, "table4": table4, "notes": NOTES}, indent=2))

@@ -23,6 +23,16 @@ AcceleratorOption = Annotated[str, typer.Option(help="auto, cpu, cuda, ... (Ligh
 DevicesOption = Annotated[int, typer.Option(help="Processes or accelerators.", min=1)]
 
 
+def require_torch() -> None:
+    """Check that PyTorch is there before a verb imports it.
+
+    Raises:
+        MissingExtraError: it is not.
+    """
+    if find_spec("torch") is None:
+        raise MissingExtraError("torch", "train")
+
+
 def require_training(*audit: str) -> None:
     """Check that the extra ``train`` is there before a verb imports it; let the epochs be logged.
 

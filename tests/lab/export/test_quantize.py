@@ -9,9 +9,9 @@ from facegender.errors import WeightsError
 from facegender.inference.runtime import Session
 from facegender.lab.export import to_onnx
 from facegender.lab.export.quantize import quantize
-from facegender.lab.networks.build import build
 from facegender.lab.networks.classifier import CropClassifier
-from facegender.lab.networks.layers import LRN, Conv, Linear, Network, ReLU
+from facegender.lab.networks.lrn import LocalResponseNorm
+from facegender.lab.networks.network import Network
 from facegender.lab.networks.registry import network
 from facegender.lab.training.optimization import measure_population
 
@@ -20,10 +20,10 @@ from facegender.lab.training.optimization import measure_population
 def exact(crops):
     """The custom CNN in float32: weights as PyTorch draws them, made to answer differently to different crops."""
     torch.manual_seed(0)
-    classifier = CropClassifier(build(network("custom-cnn-table1")), (127.5,) * 3, (64.0,) * 3)
+    classifier = CropClassifier(network("custom-cnn-table1"), (127.5,) * 3, (64.0,) * 3)
     measure_population(classifier, crops, np.arange(len(crops)), 20)
     with torch.no_grad():
-        classifier.body[-1].weight *= 30
+        classifier.body.head.weight *= 30
     return to_onnx(classifier, 64)
 
 
@@ -78,10 +78,20 @@ def test_it_agrees_with_float32(exact, quantized, crops):
     assert np.abs(ours - theirs).mean() < 0.1 * ours.std()
 
 
+class Small(Network):
+    """Local response normalization between two convolutions."""
+
+    def __init__(self):
+        super().__init__(3, 32)
+        self.conv_1, self.lrn = torch.nn.Conv2d(3, 8, 3, stride=4), LocalResponseNorm(8)
+        self.conv_2, self.head = torch.nn.Conv2d(8, 4, 3), torch.nn.Linear(4 * 6 * 6, 2)
+
+    def features(self, x):
+        return self.conv_2(self.lrn(torch.relu(self.conv_1(x)))).flatten(1)
+
+
 def test_local_response_normalization_keeps_its_sums_in_float():
-    lrn = LRN(size=5, alpha=1e-4, beta=0.75, k=1.0)
-    layers = (Conv("conv_1", 8, kernel=3, stride=4), ReLU(), lrn, Conv("conv_2", 4, kernel=3), Linear("fc_1", 2))
-    classifier = CropClassifier(build(Network("small", 32, 3, 2, layers, 1)), (127.5,) * 3, (64.0,) * 3, 32)
+    classifier = CropClassifier(Small(), (127.5,) * 3, (64.0,) * 3, 32)
     crops = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
     graph = onnx.load_from_string(quantize(to_onnx(classifier, 32), crops)).graph
     constants = {constant.name for constant in graph.initializer}

@@ -21,11 +21,10 @@ from facegender.faces.types import CROP_SIZE, Crops
 from facegender.inference.runtime import Session
 from facegender.lab.datasets.store import Store
 from facegender.lab.export import to_onnx
-from facegender.lab.networks.accounting import account, total
-from facegender.lab.networks.build import build
 from facegender.lab.networks.classifier import CropClassifier
-from facegender.lab.networks.layers import Network
-from facegender.lab.networks.registry import NAMES, network
+from facegender.lab.networks.counting import count_layers, total
+from facegender.lab.networks.network import Network
+from facegender.lab.networks.registry import describe, network, network_names
 from facegender.lab.training.model import load_model
 
 _FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
@@ -86,11 +85,10 @@ def registered(name: str) -> Subject:
     Raises:
         RecipeError: no such network.
     """
-    described = network(name)
     torch.manual_seed(0)
-    body = build(described).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in the stub
-    classifier = CropClassifier(body, (127.5,) * 3, (64.0,) * 3, described.input_size).eval()
-    return Subject(name, name, described.input_size, *_counts(described), classifier)
+    body = network(name).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in the stub
+    classifier = CropClassifier(body, (127.5,) * 3, (64.0,) * 3, body.input_size).eval()
+    return Subject(name, name, body.input_size, *_counts(describe(name)), classifier)
 
 
 def trained(path: Path) -> Subject:
@@ -122,11 +120,11 @@ def exported(name_or_path: str) -> Subject:
     if not fitting or dtype is None:
         raise WeightsError(f"{path} takes {kind} {shape}: no batch of square colour images of a fixed size")
     size, channels_first = fitting[0]
-    known = _network_in_card(name_or_path)
-    parameters, macs = _counts(known) if known else (_constants(path), None)
+    known, described = _network_in_card(name_or_path)
+    parameters, macs = _counts(described) if described else (_constants(path), None)
     return Subject(
         name_or_path,
-        known.name if known else None,
+        known,
         size,
         parameters,
         macs,
@@ -149,16 +147,16 @@ def take_crops(store: Store | None, count: int) -> Crops:
 
 
 def _counts(described: Network) -> tuple[int, int]:
-    sums = total(account(described))
+    sums = total(count_layers(described))
     return sums.parameters, sums.macs
 
 
-def _network_in_card(name_or_path: str) -> Network | None:
+def _network_in_card(name_or_path: str) -> tuple[str, Network] | tuple[None, None]:
     with suppress(WeightsError):
         card = weights.load_card(name_or_path)
-        if card.network in NAMES:
-            return network(card.network, channels=1 if card.channels == "gray" else 3)
-    return None
+        if card.network in network_names():
+            return card.network, describe(card.network, channels=1 if card.channels == "gray" else 3)
+    return None, None
 
 
 def _constants(path: Path) -> int:

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from facegender.errors import WeightsError
 from facegender.faces.types import CROP_SIZE
+from facegender.lab.export.deploy import Deployed
 from facegender.lab.networks.classifier import CropClassifier
-from facegender.lab.networks.deploy import Deployed
 
 OPSET = 18
 
@@ -25,7 +25,7 @@ def to_onnx(classifier: CropClassifier, size: int = CROP_SIZE, calibration: nn.M
         classifier: trained.
         size: side of the crops in pixels.
         calibration: from features and logits to ``p_male``; None takes the softmax
-            (`facegender.lab.networks.deploy.Deployed`).
+            (`facegender.lab.export.deploy.Deployed`).
 
     Raises:
         WeightsError: PyTorch gave no program.

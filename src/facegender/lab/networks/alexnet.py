@@ -7,27 +7,54 @@ Ungrouped: the original splits conv_2, conv_4 and conv_5 over two GPUs, but the 
 
 from __future__ import annotations
 
-from facegender.lab.networks.layers import LRN, Conv, Dropout, Linear, MaxPool, Network, ReLU
+from typing import Any
 
-#: k = 2, n = 5, alpha = 1e-4, beta = 0.75 (section 3.3). Its equation does not divide alpha by the
-#: window of 5; ours does, hence 5e-4.
-_LRN = LRN(size=5, alpha=5e-4, beta=0.75, k=2.0)
-_POOL = MaxPool(kernel=3, stride=2)
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from facegender.lab.networks.lrn import LocalResponseNorm
+from facegender.lab.networks.network import Network
+from facegender.lab.networks.registry import register
 
 
-def alexnet(channels: int = 3, classes: int = 2, dropout: float = 0.5, input_size: int = 227) -> Network:
+class AlexNet(Network):
     """AlexNet for 227 x 227 x `channels`: 62,378,344 parameters (RGB) at 1000 classes, 58,289,538 at 2.
 
     Another `input_size` changes only how many values fc_6 reads.
     """
-    layers = (
-        *(Conv("conv_1", 96, kernel=11, stride=4), ReLU(), _LRN, _POOL),
-        *(Conv("conv_2", 256, kernel=5, padding=2), ReLU(), _LRN, _POOL),
-        *(Conv("conv_3", 384, kernel=3, padding=1), ReLU()),
-        *(Conv("conv_4", 384, kernel=3, padding=1), ReLU()),
-        *(Conv("conv_5", 256, kernel=3, padding=1), ReLU(), _POOL),
-        *(Dropout(dropout), Linear("fc_6", 4096), ReLU()),
-        *(Dropout(dropout), Linear("fc_7", 4096), ReLU()),
-        Linear("fc_8", classes),
-    )
-    return Network("alexnet", input_size, channels, classes, layers, mini_batch=30)
+
+    def __init__(self, channels: int = 3, classes: int = 2, dropout: float = 0.5, input_size: int = 227) -> None:
+        super().__init__(channels, input_size)
+        self.conv_1 = nn.Conv2d(channels, 96, 11, stride=4)
+        self.conv_2 = nn.Conv2d(96, 256, 5, padding=2)
+        self.conv_3 = nn.Conv2d(256, 384, 3, padding=1)
+        self.conv_4 = nn.Conv2d(384, 384, 3, padding=1)
+        self.conv_5 = nn.Conv2d(384, 256, 3, padding=1)
+        side = (input_size - 11) // 4 + 1
+        for _ in range(3):
+            side = (side - 3) // 2 + 1
+        if side < 1:
+            raise ValueError("nothing is left after the last pool")
+        self.fc_6 = nn.Linear(256 * side * side, 4096)
+        self.fc_7 = nn.Linear(4096, 4096)
+        self.head = nn.Linear(4096, classes)
+        self.dropout = nn.Dropout(dropout)
+        self.pool = nn.MaxPool2d(3, stride=2)
+        # k = 2, n = 5, alpha = 1e-4 (section 3.3); alpha is not divided by the window there, hence 5e-4.
+        self.lrn_1 = LocalResponseNorm(96, alpha=5e-4, k=2.0)
+        self.lrn_2 = LocalResponseNorm(256, alpha=5e-4, k=2.0)
+
+    def features(self, x: Tensor) -> Tensor:
+        """float32, N x 4096."""
+        x = self.pool(self.lrn_1(F.relu(self.conv_1(x))))
+        x = self.pool(self.lrn_2(F.relu(self.conv_2(x))))
+        x = F.relu(self.conv_4(F.relu(self.conv_3(x))))
+        x = self.pool(F.relu(self.conv_5(x))).flatten(1)
+        x = F.relu(self.fc_6(self.dropout(x)))
+        return F.relu(self.fc_7(self.dropout(x)))
+
+
+@register
+def alexnet(**options: Any) -> AlexNet:
+    """AlexNet."""
+    return AlexNet(**options)

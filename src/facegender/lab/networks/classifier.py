@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facegender.faces.types import CROP_SIZE
+from facegender.lab.networks.network import Network
 
 #: ITU-R BT.601 luma, as cameras and OpenCV compute gray.
 LUMA = (0.299, 0.587, 0.114)
@@ -20,7 +21,7 @@ class CropClassifier(nn.Module):
     Crops of the network's own size, where that is another, are taken as they are.
 
     Args:
-        body: maps normalised float32 N x C x S x S to logits.
+        body: the network.
         mean, std: per channel of the body's input, in units of the 0-255 scale.
         size: S; crops of another size are enlarged to it.
     """
@@ -29,7 +30,7 @@ class CropClassifier(nn.Module):
     std: Tensor
     luma: Tensor
 
-    def __init__(self, body: nn.Module, mean: Sequence[float], std: Sequence[float], size: int = CROP_SIZE) -> None:
+    def __init__(self, body: Network, mean: Sequence[float], std: Sequence[float], size: int = CROP_SIZE) -> None:
         super().__init__()
         self.body = body
         self.size = size
@@ -40,6 +41,15 @@ class CropClassifier(nn.Module):
 
     def forward(self, crops: Tensor) -> Tensor:
         """Logits of a batch of crops."""
+        logits: Tensor = self.body(self.normalise(crops))
+        return logits
+
+    def features(self, crops: Tensor) -> Tensor:
+        """What the body's head takes: float32, N x F."""
+        return self.body.features(self.normalise(crops))
+
+    def normalise(self, crops: Tensor) -> Tensor:
+        """Crops as the body takes them: float32, N x C x S x S."""
         # The permuted view of N x H x W x C bytes already is PyTorch's channels_last: nothing is copied.
         x = crops.permute(0, 3, 1, 2).float()
         if self.gray:
@@ -47,5 +57,4 @@ class CropClassifier(nn.Module):
         x = (x - self.mean) / self.std
         if x.shape[-1] != self.size:
             x = F.interpolate(x, size=(self.size, self.size), mode="bilinear")
-        logits: Tensor = self.body(x)
-        return logits
+        return x

@@ -2,57 +2,94 @@
 
 Where the paper's network spends its time on large maps of few channels, these halve the map twice at once and spend
 it on small maps of many: more arithmetic a millisecond. The first convolution does not pad, so that normalisation
-folds into it (`facegender.lab.networks.deploy`). Any input of 32 pixels or more fits, since the last map is averaged.
+folds into it (`facegender.lab.export.deploy`). Any input of 32 pixels or more fits, since the last map is averaged.
 """
 
 from __future__ import annotations
 
-from facegender.lab.networks.layers import (
-    BatchNorm,
-    Conv,
-    Dropout,
-    GlobalAvgPool,
-    Layer,
-    Linear,
-    Network,
-    ReLU,
-    Residual,
-)
+from collections import OrderedDict
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from facegender.lab.networks.network import Network
+from facegender.lab.networks.registry import register
 
 
-def residual(
-    stem: int,
-    widths: tuple[int, ...],
-    blocks: tuple[int, ...],
-    name: str,
-    *,
-    channels: int = 3,
-    classes: int = 2,
-    dropout: float = 0.0,
-    input_size: int = 64,
-) -> Network:
-    """A residual network.
+class ResidualNetwork(Network):
+    """A stem that halves the map, then stages that halve it again, each of one convolution and some residual blocks.
 
     Args:
         stem: channels of the first convolution, at half the input's size.
-        widths: channels of each stage; each halves the size of the map.
+        widths: channels of each stage.
         blocks: residual blocks of each stage.
-        name: of the network.
         channels: of the input.
         classes: logits.
         dropout: before the last layer.
         input_size: side of the input.
     """
-    layers: list[Layer] = list(_unit("stem", stem, stride=2, padding=0))
-    for number, (width, count) in enumerate(zip(widths, blocks, strict=True), start=1):
-        layers += _unit(f"stage_{number}", width, stride=2)
-        for block in range(1, count + 1):
-            inner = (*_unit("a", width), Conv("conv_b", width, 3, padding=1, bias=False), BatchNorm("batchnorm_b"))
-            layers += [Residual(f"block_{number}_{block}", inner), ReLU()]
-    layers += [GlobalAvgPool(), Dropout(dropout), Linear("fc", classes)]
-    return Network(name, input_size, channels, classes, tuple(layers), mini_batch=256)
+
+    def __init__(
+        self,
+        stem: int,
+        widths: tuple[int, ...],
+        blocks: tuple[int, ...],
+        channels: int = 3,
+        classes: int = 2,
+        dropout: float = 0.0,
+        input_size: int = 64,
+    ) -> None:
+        super().__init__(channels, input_size)
+        self.stem = _convolution(channels, stem, stride=2, padding=0)
+        stages, before = [], stem
+        for width, count in zip(widths, blocks, strict=True):
+            down = nn.Sequential(_convolution(before, width, stride=2), nn.ReLU(inplace=True))
+            stages.append(nn.Sequential(down, *[Block(width) for _ in range(count)]))
+            before = width
+        self.stages = nn.Sequential(*stages)
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(before, classes)
+
+    def features(self, x: Tensor) -> Tensor:
+        """float32, N x the last of the widths."""
+        x = self.stages(F.relu(self.stem(x), inplace=True))
+        x = F.avg_pool2d(x, (x.shape[2], x.shape[3])).flatten(1)
+        features: Tensor = self.dropout(x)
+        return features
 
 
-def _unit(name: str, width: int, stride: int = 1, padding: int = 1) -> tuple[Layer, ...]:
-    conv = Conv(f"conv_{name}", width, 3, stride=stride, padding=padding, bias=False)
-    return conv, BatchNorm(f"batchnorm_{name}"), ReLU()
+class Block(nn.Module):
+    """relu(x + b(relu(a(x)))), two convolutions that keep the shape."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.a, self.b = _convolution(width, width), _convolution(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """N x width x H x W to the same."""
+        return F.relu(x + self.b(F.relu(self.a(x), inplace=True)), inplace=True)
+
+
+def _convolution(channels: int, width: int, stride: int = 1, padding: int = 1) -> nn.Sequential:
+    """3x3 convolution and batch normalization."""
+    conv = nn.Conv2d(channels, width, 3, stride=stride, padding=padding, bias=False)
+    return nn.Sequential(OrderedDict(conv=conv, norm=nn.BatchNorm2d(width)))
+
+
+@register
+def residual(**options: Any) -> ResidualNetwork:
+    """The one that ships: 855,314 parameters."""
+    return ResidualNetwork(16, (32, 64, 128), (1, 2, 2), **options)
+
+
+@register
+def residual_wide(**options: Any) -> ResidualNetwork:
+    """Wider and shallower: 1,091,738 parameters."""
+    return ResidualNetwork(24, (48, 96, 192), (1, 1, 1), **options)
+
+
+@register
+def residual_nano(**options: Any) -> ResidualNetwork:
+    """A fifth of the one that ships: 168,202 parameters."""
+    return ResidualNetwork(8, (16, 32, 80), (1, 1, 1), **options)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from facegender.lab.networks.accounting import account, as_table3, parameters, total
-from facegender.lab.networks.registry import network
+from facegender.lab.networks.counting import as_table3, count_layers, parameters, total
+from facegender.lab.networks.registry import describe
 from facegender.lab.paper import published
 
 #: Table 4's names for the networks, and ours.
@@ -31,7 +31,7 @@ def compare_table3() -> list[dict[str, Any]]:
     """Table 3's rows with the sizes and parameters published, and counted for both custom CNNs."""
     counted = {}
     for key in ("table3", "table1"):
-        rows = as_table3(account(network(f"custom-cnn-{key}")))
+        rows = as_table3(count_layers(describe(f"custom-cnn-{key}")))
         counted[key] = [*rows, total(rows)]
     return [
         {
@@ -56,8 +56,8 @@ def compare_table4() -> list[dict[str, Any]]:
             "mini-batch": printed.mini_batch,
             "main layers": printed.main_layers,
             "published": printed.parameters,
-            "1000 classes": parameters(network(name, classes=1000)),
-            "2 classes": parameters(network(name, classes=2)),
+            "1000 classes": parameters(describe(name, classes=1000)),
+            "2 classes": parameters(describe(name)),
         }
         for printed in published.table4()
         for name in _TABLE4[printed.network]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from facegender.lab.networks.registry import NAMES
+from facegender.lab.evaluation.styles import PRINTED_NAMES
 from facegender.lab.training.recipe import Recipe, load_recipe
 
 ALL_FOLDS = tuple(range(1, 11))
@@ -55,7 +55,7 @@ class Scale:
     fold_runs: tuple[FoldRun, ...]
     cross: tuple[tuple[str, Recipe], ...]
     benchmark_seconds: float
-    benchmark_networks: tuple[str, ...] = NAMES
+    benchmark_networks: tuple[str, ...] = tuple(PRINTED_NAMES)
 
 
 _BASELINES = (("AlexNet", "alexnet"), ("GoogLeNet", "googlenet"))

@@ -14,8 +14,9 @@ from torch import nn
 
 from facegender.errors import CheckpointError
 from facegender.faces.types import Crops
-from facegender.lab.networks.build import build, initialize_he
 from facegender.lab.networks.classifier import LUMA, CropClassifier
+from facegender.lab.networks.network import initialize_he
+from facegender.lab.networks.registry import network
 from facegender.lab.training.checkpoint import load_checkpoint
 from facegender.lab.training.recipe import Recipe, recipe_from_dict
 
@@ -61,12 +62,11 @@ class TrainedModel:
 
 def classifier_from_recipe(recipe: Recipe, mean: Sequence[float], std: Sequence[float]) -> CropClassifier:
     """The recipe's network, freshly initialised, behind its preprocessing."""
-    described = recipe.describe()
-    body = build(described)
+    body = network(recipe.network, **recipe.network_options())
     if recipe.initialization == "he":
         initialize_he(body)
     body = body.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch leaves it out of the stub
-    return CropClassifier(body, mean, std, described.input_size)
+    return CropClassifier(body, mean, std, body.input_size)
 
 
 def load_model(path: Path) -> TrainedModel:

@@ -7,8 +7,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from facegender.lab.networks.layers import Network
-from facegender.lab.networks.registry import network
+from facegender.lab.networks.network import Network
+from facegender.lab.networks.registry import describe
 from facegender.lab.training.settings import build_settings, check_ranges, read_settings
 
 #: Lightning Fabric's words for full precision, and for bfloat16 where it is safe; ``auto`` is the latter where the
@@ -73,7 +73,7 @@ class Recipe:
 
     Attributes:
         name: of the recipe.
-        network: a name of `facegender.lab.networks.registry.NAMES`.
+        network: one of `facegender.lab.networks.registry.network_names`.
         colour: ``rgb`` or ``gray``.
         input_size: side of the network's input, to which crops are enlarged; 0 takes the network's own.
         first_size: side of the crops in the first epoch; it grows to the whole crop over the first
@@ -133,13 +133,17 @@ class Recipe:
         self.describe()  # refuses what the network cannot be
 
     def describe(self) -> Network:
-        """The network that the recipe trains.
+        """The network that the recipe trains, on PyTorch's meta device.
 
         Raises:
             RecipeError: no such network, or not with that input.
         """
+        return describe(self.network, **self.network_options())
+
+    def network_options(self) -> dict[str, Any]:
+        """Keywords of the network's builder."""
         channels = 3 if self.colour == "rgb" else 1
-        return network(self.network, channels=channels, dropout=self.dropout, input_size=self.input_size or None)
+        return {"channels": channels, "dropout": self.dropout, "input_size": self.input_size or None}
 
     def crop_size(self, epoch: int, full: int) -> int:
         """Side of the training crops in an epoch (counted from 0), a multiple of 8 below `full`."""

@@ -8,24 +8,22 @@ import torch
 from facegender.errors import WeightsError
 from facegender.inference.runtime import Session
 from facegender.lab.export import to_onnx
-from facegender.lab.networks.build import build
+from facegender.lab.export.deploy import Deployed
 from facegender.lab.networks.classifier import CropClassifier
-from facegender.lab.networks.deploy import Deployed
-from facegender.lab.networks.layers import Conv, Linear, Network, ReLU
+from facegender.lab.networks.network import Network
 from facegender.lab.networks.registry import network
 
 
 def made(name, channels=3, **options):
     """A classifier with batch normalization that has seen something, and logits far from zero."""
     torch.manual_seed(1)
-    described = network(name, channels=channels, **options)
-    body = build(described)
+    body = network(name, channels=channels, **options)
     for layer in body.modules():
         if isinstance(layer, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(layer.running_mean, -0.5, 0.5)
             torch.nn.init.uniform_(layer.weight, 0.5, 2.0)
     mean, std = ((90.0, 110.0, 140.0), (40.0, 60.0, 70.0)) if channels == 3 else ((120.0,), (55.0,))
-    return CropClassifier(body, mean, std, described.input_size).eval()
+    return CropClassifier(body, mean, std, body.input_size).eval()
 
 
 def crops(size, count=3):
@@ -100,11 +98,23 @@ class FlatterForSome(torch.nn.Module):
         return torch.sigmoid((logits[:, 1] - logits[:, 0]) * torch.exp(-features[:, 0]))
 
 
+class Body(Network):
+    """Residual, with heads for something else, which training may have."""
+
+    def __init__(self):
+        super().__init__(3, 64)
+        self.stem = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 4, stride=4), torch.nn.BatchNorm2d(8), torch.nn.ReLU())
+        self.block, self.dropout = Residual(8), torch.nn.Dropout(0.5)
+        self.age, self.head, self.race = torch.nn.Linear(8, 9), torch.nn.Linear(8, 2), torch.nn.Linear(8, 7)
+
+    def features(self, x):
+        x = torch.relu(self.block(self.stem(x)))
+        return self.dropout(torch.nn.functional.avg_pool2d(x, (x.shape[2], x.shape[3])).flatten(1))
+
+
 def residual():
     torch.manual_seed(2)
-    stem = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 4, stride=4), torch.nn.BatchNorm2d(8), torch.nn.ReLU())
-    pool = (torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
-    body = torch.nn.Sequential(stem, Residual(8), torch.nn.ReLU(), *pool, torch.nn.Dropout(0.5), torch.nn.Linear(8, 2))
+    body = Body()
     for layer in body.modules():
         if isinstance(layer, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(layer.running_mean, -0.5, 0.5)
@@ -115,26 +125,37 @@ def residual():
 def test_residual_blocks_and_calibration():
     classifier = residual()
     data = to_onnx(classifier, calibration=FlatterForSome())
-    nodes = onnx.load_from_string(data).graph.node
-    kinds = [node.op_type for node in nodes]
+    graph = onnx.load_from_string(data).graph
+    kinds = [node.op_type for node in graph.node]
+    assert [list(constant.dims) for constant in graph.initializer if constant.dims[:1] in ([7], [9])] == []
     assert kinds[:4] == ["Transpose", "Cast", "Conv", "Relu"]  # it normalises too
     assert kinds[4:12] == ["Conv", "Relu", "Conv", "Add", "Relu", "AveragePool", "Reshape", "Gemm"]
     batch = torch.from_numpy(crops(64))
     with torch.inference_mode():
-        features = classifier.body[:-1]((batch.permute(0, 3, 1, 2) - classifier.mean) / classifier.std)
+        features = classifier.body.features((batch.permute(0, 3, 1, 2) - classifier.mean) / classifier.std)
         expected = FlatterForSome()(features, classifier(batch)).numpy()
     np.testing.assert_allclose(Session(data, threads=1).run(crops(64)), expected, atol=1e-5)
 
 
-def test_a_network_that_ends_otherwise():
+def test_a_module_without_features_and_head():
     body = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64 * 64 * 3, 2), torch.nn.Softmax(1))
-    with pytest.raises(WeightsError, match=r"must end in a fully connected layer.*Softmax"):
+    with pytest.raises(WeightsError, match=r"features and a head.*Sequential"):
         Deployed(CropClassifier(body, (0.0,) * 3, (1.0,) * 3), 64)
 
 
+class Small(Network):
+    """For crops of 33 pixels."""
+
+    def __init__(self):
+        super().__init__(3, 33)
+        self.conv, self.head = torch.nn.Conv2d(3, 4, 3, stride=2), torch.nn.Linear(4 * 16 * 16, 2)
+
+    def features(self, x):
+        return torch.relu(self.conv(x)).flatten(1)
+
+
 def test_a_file_for_crops_of_another_size():
-    layers = (Conv("conv_1", 4, kernel=3, stride=2), ReLU(), Linear("fc_1", 2))
-    classifier = CropClassifier(build(Network("small", 33, 3, 2, layers, 1)), (90.0,) * 3, (50.0,) * 3, 33).eval()
+    classifier = CropClassifier(Small(), (90.0,) * 3, (50.0,) * 3, 33).eval()
     session = Session(to_onnx(classifier, 33), threads=1)
     assert session.signature[1][1:] == [33, 33, 3]
     with torch.inference_mode():

@@ -1,0 +1,109 @@
+"""A network as it is exported: the same answers in fewer or faster steps."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, fx, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from facegender.errors import WeightsError
+from facegender.lab.networks.classifier import CropClassifier
+from facegender.lab.networks.network import Network
+
+
+class Deployed(nn.Module):
+    """uint8 crops, N x `size` x `size` x 3 RGB, to float32 probabilities of ``male``, N. In evaluation mode.
+
+    Only the features and the head of the network are left, with softmax or calibration behind them:
+
+    - Batch normalization goes into the convolution before it.
+    - Normalisation, and gray from colour, go into the first convolution's weights, unless that convolution pads (its
+      zeros mean "average pixel" after normalisation and "black" before it) or the crops need enlarging. A quantised
+      network then reads the bytes as they are.
+
+    Args:
+        classifier: copied, not changed.
+        size: side of the crops in pixels.
+        calibration: from features (N x F) and logits (N x 2) to probabilities (N); None takes the softmax of the
+            logits.
+
+    Raises:
+        WeightsError: the body is no `Network`.
+    """
+
+    def __init__(self, classifier: CropClassifier, size: int, calibration: nn.Module | None = None) -> None:
+        super().__init__()
+        classifier = copy.deepcopy(classifier).eval()
+        network: nn.Module = classifier.body
+        if not isinstance(network, Network):
+            kind = type(classifier.body).__name__
+            raise WeightsError(f"only a Network, which has features and a head, is exported, not a {kind}")
+        self.logits = network.head
+        self.calibration = copy.deepcopy(calibration)
+        tracer = fx.Tracer()
+        tracer.traced_func_name = "features"
+        body = fx.GraphModule(network, tracer.trace(network))
+        _fuse_batch_normalization(body)
+        classifier.body = body  # type: ignore[assignment]  # from here on it gives the features
+        self.classifier = classifier
+        self.folded = size == classifier.size and _fold_normalisation(body, classifier)
+        self.eval()
+
+    def features(self, crops: Tensor) -> Tensor:
+        """What the head takes: float32, N x F."""
+        x = crops.permute(0, 3, 1, 2).float() if self.folded else self.classifier.normalise(crops)
+        features: Tensor = self.classifier.body(x)
+        return features
+
+    def forward(self, crops: Tensor) -> Tensor:
+        """The probabilities of a batch of crops."""
+        features = self.features(crops)
+        logits = self.logits(features)
+        if self.calibration is None:
+            return torch.sigmoid(logits[:, 1] - logits[:, 0])
+        p_male: Tensor = self.calibration(features, logits)
+        return p_male
+
+
+def _fuse_batch_normalization(body: fx.GraphModule) -> None:
+    """Make each batch normalization a part of the convolution before it, where nothing else reads that convolution."""
+    modules = dict(body.named_modules())
+    for node in body.graph.nodes:
+        if isinstance(norm := modules.get(node.target), nn.BatchNorm2d):
+            before = node.args[0]
+            if isinstance(conv := modules.get(before.target), nn.Conv2d) and len(before.users) == 1:
+                body.set_submodule(before.target, fuse_conv_bn_eval(conv, norm))
+                node.replace_all_uses_with(before)
+                body.graph.erase_node(node)
+    body.recompile()
+
+
+def _fold_normalisation(body: fx.GraphModule, classifier: CropClassifier) -> bool:
+    """Let the first convolution normalise, where it can; whether it does."""
+    images = next(node for node in body.graph.nodes if node.op == "placeholder")
+    (first, *others) = images.users
+    if others or first.op != "call_module":
+        return False
+    conv = body.get_submodule(first.target)
+    if not isinstance(conv, nn.Conv2d) or conv.padding != (0, 0) or conv.groups != 1 or conv.dilation != (1, 1):
+        return False
+    body.set_submodule(first.target, _normalising(conv, classifier))
+    return True
+
+
+@torch.no_grad()
+def _normalising(conv: nn.Conv2d, classifier: CropClassifier) -> nn.Conv2d:
+    """The convolution of RGB bytes that equals `conv` of normalised pixels."""
+    kernel = conv.weight / classifier.std
+    offset = (kernel * classifier.mean).sum(dim=(1, 2, 3))
+    if classifier.gray:
+        kernel = kernel * classifier.luma
+    folded = nn.Conv2d(
+        3, conv.out_channels, (conv.kernel_size[0], conv.kernel_size[1]), (conv.stride[0], conv.stride[1])
+    )
+    assert folded.bias is not None
+    folded.weight.copy_(kernel)
+    folded.bias.copy_((0 if conv.bias is None else conv.bias) - offset)
+    return folded.eval()
