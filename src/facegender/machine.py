@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
@@ -11,10 +12,52 @@ _CPUINFO = Path("/proc/cpuinfo")
 
 
 def usable_cores() -> int:
-    """How many cores this process may use."""
+    """How many cores this process may use: those it is bound to, or the CPU time of a container, in whole cores."""
+    quota = cpu_quota()
+    return bound_cores() if quota is None else min(bound_cores(), max(1, math.ceil(quota)))
+
+
+def bound_cores() -> int:
+    """How many cores this process may run on."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def cpu_quota(groups: Path = Path("/proc/self/cgroup"), mount: Path = Path("/sys/fs/cgroup")) -> float | None:
+    """CPU seconds a second that Linux control groups allow this process; None where there is no limit.
+
+    Args:
+        groups: lists the groups of the process.
+        mount: where the groups' files are.
+    """
+    try:
+        lines = [line.split(":", 2) for line in groups.read_text(encoding="utf-8").splitlines()]
+    except OSError:
+        return None
+    quotas = []
+    for _, controllers, group in lines:
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        root = mount / controllers
+        place = root / group.lstrip("/")
+        for folder in (place, *place.parents):  # the least of a group and those above it counts
+            if not folder.is_relative_to(root):
+                break
+            quotas += [_quota_in(folder)]
+    return min((quota for quota in quotas if quota is not None), default=None)
+
+
+def _quota_in(folder: Path) -> float | None:
+    """The quota of one group, of either version of control groups."""
+    for names in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):
+        try:
+            quota, period = " ".join((folder / name).read_text(encoding="utf-8") for name in names).split()
+            if float(quota) > 0 and float(period) > 0:
+                return float(quota) / float(period)
+        except (OSError, ValueError):  # no such file, or no limit: "max"
+            continue
+    return None
 
 
 def cpu_flags() -> frozenset[str]:

@@ -659,3 +659,12 @@ def test_threads_share_the_limit_and_the_warning_filters(noise):
     assert shapes == {noise.shape}
     assert limit == PIL.Image.MAX_IMAGE_PIXELS
     assert list(warnings.filters) == filters
+
+
+@pytest.mark.parametrize(("side", "offered"), [(20_000, True), (2_000_000, False)])
+def test_a_limit_that_no_memory_holds_is_not_proposed(side, offered):
+    header = b"P6 %d %d 255\n" % (side, side)
+    with pytest.raises(PixelLimitError) as caught:
+        decode(header)
+    assert ("--max-pixels" in str(caught.value)) == offered
+    assert str(side * side) in str(caught.value)

@@ -1,6 +1,7 @@
 import hashlib
 import json
 import math
+from decimal import Decimal
 
 import numpy as np
 import onnx
@@ -8,7 +9,7 @@ import pytest
 from scipy.special import expit
 
 from facegender.errors import InputError, WeightsError
-from facegender.inference.classifier import BATCH, GenderClassifier
+from facegender.inference.classifier import BATCH, GenderClassifier, prediction_for
 
 
 def crops_with_red(*values):
@@ -23,7 +24,7 @@ def test_probabilities_come_from_the_graph(tiny_model):
     predictions = classifier.predict(crops)
     expected = expit(np.array([-4, 0, 1, 127 / 32]))
     np.testing.assert_allclose(classifier.p_male(crops), expected, atol=1e-5)
-    np.testing.assert_allclose([p.p_male for p in predictions], expected, atol=1e-5)
+    np.testing.assert_array_equal([p.p_male for p in predictions], np.round(expected, 4))
     assert [p.label for p in predictions] == ["female", "uncertain", "male", "male"]
 
 
@@ -101,3 +102,31 @@ def test_other_crops_are_refused(tiny_model, crops):
 def test_unknown_model():
     with pytest.raises(WeightsError, match="unknown model"):
         GenderClassifier("nobody")
+
+
+@pytest.mark.parametrize(
+    ("p_male", "min_confidence", "shown", "label"),
+    [
+        (0.94696, 0.947, 0.947, "male"),  # unrounded, it is below
+        (0.94694, 0.947, 0.9469, "uncertain"),
+        (0.05304, 0.947, 0.053, "female"),
+        (0.05306, 0.947, 0.0531, "uncertain"),
+        (0.49996, 0.5, 0.5, "male"),
+        (0.49994, 0.5, 0.4999, "female"),
+        (0.99996, 1.0, 1.0, "male"),
+        (0.0, 1.0, 0.0, "female"),
+    ],
+)
+def test_the_label_follows_from_the_number_in_the_record(p_male, min_confidence, shown, label):
+    found = prediction_for(p_male, min_confidence)
+    assert (found.p_male, found.label) == (shown, label)
+    assert prediction_for(found.p_male, min_confidence) == found
+
+
+def test_every_label_follows_from_its_number():
+    for confidence in (0.5, 0.6, 0.947, 0.9999):
+        for tenth in range(100_001):
+            found = prediction_for(tenth / 100_000, confidence)
+            number = Decimal(repr(found.p_male))
+            certain = max(number, 1 - number) >= Decimal(repr(confidence))
+            assert found.label == (("male" if number >= Decimal("0.5") else "female") if certain else "uncertain")

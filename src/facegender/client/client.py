@@ -21,17 +21,16 @@ import PIL.Image
 from facegender.client.answers import Models, UsedModel, photo_result, prediction, used_model
 from facegender.client.order import in_order
 from facegender.errors import InputError, MissingExtraError, PhotoReadError, ServerError
-from facegender.faces.decode import UNNAMED, file_bytes
+from facegender.faces.decode import DEFAULT_MAX_PIXELS, UNNAMED, file_bytes
 from facegender.faces.types import (
     CROP_SIZE,
     Crops,
-    Image,
     PhotoError,
     PhotoResult,
     Prediction,
 )
+from facegender.inference.inputs import OpenedPhoto, Photo, open_photo, open_photo_or_error, refuse_one_photo
 from facegender.inference.options import Options
-from facegender.inference.pipeline import Photo
 from facegender.inference.stage import Task
 from facegender.sources import MAX_BYTES, read
 
@@ -118,13 +117,14 @@ class Client:
     def analyze(self, photo: Photo) -> PhotoResult:
         """Analyse one photo. A photo that cannot be read, here or by the server, gives a result with an error.
 
-        The result's path is empty for bytes and arrays.
+        Args:
+            photo: as for `FaceAnalyzer.analyze`.
 
         Raises:
             ServerError: the server refuses, cannot be reached, or is none of facegender's.
-            InputError: an array that is not uint8, H x W x 3.
+            InputError: it is no photo.
         """
-        return self._analyze(_name_of(photo), photo, threading.Event())[1]
+        return self._analyze(*open_photo(photo, DEFAULT_MAX_PIXELS), threading.Event())[1]
 
     def analyze_many(self, photos: Iterable[Photo], *, concurrency: int = 8) -> Iterator[PhotoResult]:
         """Analyse photos, several at a time; results come in order, as `analyze` gives them.
@@ -133,13 +133,13 @@ class Client:
         way, and the files of no more than `concurrency` are held.
 
         Raises:
-            ServerError, InputError: as for `analyze`; what was under way is given up.
+            ServerError: as for `analyze`; what was under way is given up.
+            InputError: one photo was given.
         """
-        if isinstance(photos, (str, bytes, Path)):
-            raise InputError("analyze_many takes several photos; for one there is analyze")
+        refuse_one_photo(photos)
 
         def one(photo: Photo, ended: threading.Event) -> PhotoResult:
-            return self._analyze(_name_of(photo), photo, ended)[1]
+            return self._analyze(*open_photo_or_error(photo, DEFAULT_MAX_PIXELS), ended)[1]
 
         return in_order(one, photos, concurrency)
 
@@ -209,9 +209,11 @@ class Client:
         return {"version": about["version"], "model": used, "detector": detector, "options": options}
 
     def _analyze(
-        self, name: str, photo: Photo | PhotoError, ended: threading.Event
+        self, name: str, photo: OpenedPhoto | PhotoError, ended: threading.Event
     ) -> tuple[UsedModel | None, PhotoResult]:
         """The model that answered, if it came to that, and the result."""
+        if isinstance(photo, PhotoError):
+            return None, PhotoResult(name, error=photo)
         try:
             data = _bytes_of(name, photo)
         except PhotoReadError as error:
@@ -318,21 +320,14 @@ def _checked(url: str) -> tuple[str, bool]:
     return url.rstrip("/"), local
 
 
-def _name_of(photo: Photo) -> str:
-    return "" if isinstance(photo, (bytes, np.ndarray)) else str(photo)
-
-
-def _bytes_of(name: str, photo: Photo | PhotoError) -> bytes:
+def _bytes_of(name: str, photo: OpenedPhoto) -> bytes:
     """What is sent of a photo: the bytes of its file, or an array as PNG."""
     if isinstance(photo, bytes):
         return photo
     if isinstance(photo, (str, Path)):
         return file_bytes(photo, max_bytes=MAX_BYTES, name=name)
-    image: Image = np.asarray(photo)
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
-        raise InputError(f"an image must be uint8, H x W x 3, not {image.dtype}, {image.shape}")
     file = io.BytesIO()
-    PIL.Image.fromarray(image).save(file, "PNG", compress_level=1)
+    PIL.Image.fromarray(photo).save(file, "PNG", compress_level=1)
     return file.getvalue()
 
 

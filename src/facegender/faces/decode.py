@@ -33,6 +33,9 @@ from facegender.faces.types import Image, Note, Picture
 
 DEFAULT_MAX_PIXELS = 120_000_000
 
+#: A higher limit is proposed for photos of up to so many pixels: they take about 10 GB.
+_READABLE_PIXELS = 1_000_000_000
+
 #: What errors call a photo without a name.
 UNNAMED = "the image given as bytes"
 
@@ -103,6 +106,32 @@ def decode_reduced(
         return _decode(file, name, max_pixels, scale_for)
 
 
+def decode_pillow(image: PIL.Image.Image, *, max_pixels: int = DEFAULT_MAX_PIXELS, name: str | None = None) -> Image:
+    """The pixels of a Pillow image as `decode` gives them; the image may not be loaded yet, and stays as it is.
+
+    Args:
+        image: of any mode.
+        max_pixels: as for `decode`.
+        name: what errors call the image.
+
+    Raises:
+        PhotoReadError: its subclasses as for `decode`.
+    """
+    name = name or "the Pillow image"
+    if 0 in image.size:
+        raise NotAnImageError(f"{name} has no pixels")
+    _check_size(name, *image.size, max_pixels)
+    with _errors_of(name), quiet():
+        try:
+            image.load()
+        except MemoryError:
+            raise
+        except Exception as error:
+            _raise_if_disk_failed(error)
+            raise TruncatedImageError(f"{name} is cut short or damaged: {error}") from error
+        return _as_array(_upright_rgb(name, image, _orientation(image)))
+
+
 def file_bytes(path: str | Path, *, max_bytes: int, name: str | None = None) -> bytes:
     """The bytes of a photo's file, which is not looked into.
 
@@ -166,12 +195,7 @@ def _decode(file: IO[bytes], name: str, max_pixels: int, scale_for: Callable[[in
     image, notes, pillow_limit = _identified(file, head, name)
 
     width, height = image.size
-    if width * height > max_pixels:
-        raise PixelLimitError(
-            f"{name} has {width} x {height} = {width * height} pixels, above the limit of {max_pixels}",
-            remedy=f"--max-pixels {width * height}",
-        )
-
+    _check_size(name, width, height, max_pixels)
     # Some plugins look at the limit again; whoever needs this takes the lock for the whole decoding.
     over_pillow_limit = pillow_limit is not None and width * height > pillow_limit
     try:
@@ -180,25 +204,37 @@ def _decode(file: IO[bytes], name: str, max_pixels: int, scale_for: Callable[[in
             page, layout = image.tell(), sample_layout(image)
             image.load()
             orientation = _orientation(image)
-            upright = scale_samples(image, layout, lambda: _plugin(file, head, page))
+            scaled = scale_samples(image, layout, lambda: _plugin(file, head, page))
     except MemoryError:
         raise
     except Exception as error:
         _raise_if_disk_failed(error)
         raise TruncatedImageError(f"{name} is cut short or damaged: {error}") from error
 
+    if orientation in _SIDEWAYS:
+        width, height = height, width
+    return Picture(_as_array(_upright_rgb(name, scaled, orientation)), width, height, notes)
+
+
+def _check_size(name: str, width: int, height: int, max_pixels: int) -> None:
+    pixels = width * height
+    if pixels > max_pixels:
+        raise PixelLimitError(
+            f"{name} has {width} x {height} = {pixels} pixels, above the limit of {max_pixels}",
+            remedy=f"--max-pixels {pixels}" if pixels <= _READABLE_PIXELS else None,
+        )
+
+
+def _upright_rgb(name: str, image: PIL.Image.Image, orientation: Any) -> PIL.Image.Image:
     mode = image.mode
     try:
         if orientation in _UPRIGHT:
-            upright = upright.transpose(_UPRIGHT[orientation])
-        upright = to_rgb(upright)
+            image = image.transpose(_UPRIGHT[orientation])
+        return to_rgb(image)
     except MemoryError:
         raise
     except Exception as error:
         raise NotAnImageError(f"{name} has an unsupported pixel layout ({mode}): {error}") from error
-    if orientation in _SIDEWAYS:
-        width, height = height, width
-    return Picture(_as_array(upright), width, height, notes)
 
 
 def _identified(file: IO[bytes], head: bytes, name: str) -> tuple[ImageFile, tuple[Note, ...], int | None]:

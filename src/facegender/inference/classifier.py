@@ -16,6 +16,8 @@ from facegender.weights import load_card, weight_path
 
 #: Keeps memory flat however many crops come at once.
 BATCH = 256
+#: Decimal places of a probability.
+PLACES = 4
 
 
 class GenderClassifier:
@@ -88,15 +90,19 @@ class GenderClassifier:
 
     def predict(self, crops: Crops) -> list[Prediction]:
         """One answer a crop; arguments and errors as for `p_male`."""
-        return [Prediction(p, self.label(p)) for p in self.p_male(crops).tolist()]
+        return [self.prediction(p) for p in self.p_male(crops).tolist()]
 
-    def label(self, p_male: float) -> Label:
+    def prediction(self, p_male: float) -> Prediction:
         """The answer that a calibrated probability allows."""
-        return label_of(p_male, self.min_confidence)
+        return prediction_for(p_male, self.min_confidence)
 
 
-def label_of(p_male: float, min_confidence: float) -> Label:
-    """The answer that a calibrated probability allows, where less than `min_confidence` is too little."""
-    if max(p_male, 1 - p_male) < min_confidence:
-        return "uncertain"
-    return "male" if p_male >= 0.5 else "female"
+def prediction_for(p_male: float, min_confidence: float) -> Prediction:
+    """The answer that a calibrated probability allows, where less than `min_confidence` is too little.
+
+    The probability is rounded first, so that the label follows from the number in the record.
+    """
+    p_male = round(p_male, PLACES)
+    confidence = round(max(p_male, 1 - p_male), PLACES)
+    label: Label = "uncertain" if confidence < min_confidence else "male" if p_male >= 0.5 else "female"
+    return Prediction(p_male, label)

@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias, Unpack
+from typing import Unpack
 
 import numpy as np
 
-from facegender.errors import InputError, PhotoReadError
+from facegender.errors import PhotoReadError
 from facegender.faces.align import crop_faces
 from facegender.faces.decode import decode_reduced
-from facegender.faces.types import CROP_SIZE, Crops, Face, FaceResult, Image, PhotoError, PhotoResult, Picture
+from facegender.faces.types import CROP_SIZE, Crops, Face, FaceResult, PhotoError, PhotoResult, Picture
 from facegender.inference.classifier import GenderClassifier
 from facegender.inference.detector import FaceDetector
+from facegender.inference.inputs import OpenedPhoto, Photo, open_photo, open_photo_or_error, refuse_one_photo
 from facegender.inference.options import Options, OptionValues
-
-#: A path, the bytes of a file, or an image: uint8, H x W x 3, RGB.
-Photo: TypeAlias = str | Path | bytes | Image
 
 #: A chunk ends at this many photos or pixels, whichever comes first, so that memory stays flat.
 CHUNK_PHOTOS = 16
@@ -30,7 +28,7 @@ class _Item:
     """A photo on its way: what it is called, what was read of it and found in it."""
 
     name: str
-    photo: Photo | PhotoError
+    photo: OpenedPhoto | PhotoError
     picture: Picture | PhotoError
     faces: list[Face] = field(default_factory=list)
 
@@ -70,22 +68,30 @@ class FaceAnalyzer:
     def analyze(self, photo: Photo) -> PhotoResult:
         """Analyse one photo. A photo that cannot be read gives a result with an error.
 
-        The result's path is empty for bytes and arrays.
+        Args:
+            photo: a path, a ``data:`` URI, the bytes of a file, a file opened for reading bytes, a Pillow image, or a
+                uint8 array: H x W x 3 (RGB), H x W, H x W x 1 or H x W x 4.
+
+        Returns:
+            The result. Its path is the name of the file, empty where there is none.
 
         Raises:
-            InputError: an array that is not uint8, H x W x 3.
+            InputError: something else was given.
         """
-        return next(self.analyze_many([photo]))
+        return next(self.analyze_named([open_photo(photo, self.max_pixels)]))
 
     def analyze_many(self, photos: Iterable[Photo]) -> Iterator[PhotoResult]:
-        """Analyse photos in order, a small chunk at a time; results come as `analyze` gives them."""
-        if isinstance(photos, (str, bytes, Path)):
-            raise InputError("analyze_many takes several photos; for one there is analyze")
-        return self.analyze_named(
-            ("" if isinstance(photo, (bytes, np.ndarray)) else str(photo), photo) for photo in photos
-        )
+        """Analyse photos in order, a small chunk at a time; results come as `analyze` gives them.
 
-    def analyze_named(self, photos: Iterable[tuple[str, Photo | PhotoError]]) -> Iterator[PhotoResult]:
+        There is one result a photo: what is no photo has an error of the kind ``input``.
+
+        Raises:
+            InputError: one photo was given.
+        """
+        refuse_one_photo(photos)
+        return self.analyze_named(open_photo_or_error(photo, self.max_pixels) for photo in photos)
+
+    def analyze_named(self, photos: Iterable[tuple[str, OpenedPhoto | PhotoError]]) -> Iterator[PhotoResult]:
         """Analyse photos in order, with the names that their results and errors are to have.
 
         Args:
@@ -103,11 +109,9 @@ class FaceAnalyzer:
                 chunk, pixels = [], 0
         yield from self._analyze_chunk(chunk)
 
-    def _read(self, name: str, photo: Photo, scale: float | None = None) -> Picture | PhotoError:
+    def _read(self, name: str, photo: OpenedPhoto, scale: float | None = None) -> Picture | PhotoError:
         """The photo, decoded at the least scale that will do: the detector's, unless another is given."""
         if isinstance(photo, np.ndarray):
-            if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3 or photo.size == 0:
-                raise InputError(f"an image must be uint8, H x W x 3, not {photo.dtype}, {photo.shape}")
             return Picture.of(photo)
         try:
             return decode_reduced(

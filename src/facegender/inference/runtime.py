@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
+from weakref import WeakSet
 
 import numpy as np
 import numpy.typing as npt
 
 from facegender.errors import InputError, MissingExtraError, WeightsError
+from facegender.machine import bound_cores, usable_cores
 
 #: ONNX Runtime's word for "errors only"; its warnings on graphs and devices are not for our users.
 _ERRORS_ONLY = 3
@@ -48,7 +53,48 @@ def open_network(path: Path, device: str = "cpu", threads: int | None = None) ->
     return OpenVinoSession(path, threads)
 
 
-class Session:
+#: Networks whose threads a forked process does not have.
+_OPEN: WeakSet[_Reopened] = WeakSet()
+
+
+class _Reopened(ABC):
+    """A network that opens itself again in another process: when it is unpickled, copied, or used after a fork."""
+
+    def __init__(self, *arguments: Any) -> None:
+        self._arguments = arguments
+        self._runtime: Any = self._open(*arguments)
+        _OPEN.add(self)
+
+    @abstractmethod
+    def _open(self, *arguments: Any) -> Any:
+        """Make the runtime's own object."""
+
+    @property
+    def _opened(self) -> Any:
+        if self._runtime is None:
+            self._runtime = self._open(*self._arguments)
+        return self._runtime
+
+    def __reduce__(self) -> tuple[type[Self], tuple[Any, ...]]:
+        return type(self), self._arguments
+
+    def _forget(self) -> None:
+        """Leave the runtime's object as it is for good: to destroy it without its threads hangs or crashes."""
+        if self._runtime is not None:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._runtime))
+            self._runtime = None
+
+
+def _after_fork() -> None:
+    for network in list(_OPEN):
+        network._forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+class Session(_Reopened):
     """An ONNX Runtime session for networks with one input and one output.
 
     Args:
@@ -62,37 +108,41 @@ class Session:
     """
 
     def __init__(self, model: str | Path | bytes, device: str = "cpu", threads: int | None = None) -> None:
+        super().__init__(model, device, threads)
+
+    def _open(self, model: str | Path | bytes, device: str, threads: int | None) -> Any:
         import onnxruntime
 
         providers = _providers(device, onnxruntime.get_available_providers())
         options = onnxruntime.SessionOptions()
         options.log_severity_level = _ERRORS_ONLY
-        options.intra_op_num_threads = _checked(threads) or 0
+        options.intra_op_num_threads = _checked(threads) or _threads_within_quota()
         try:
-            self._session: Any = onnxruntime.InferenceSession(
+            session = onnxruntime.InferenceSession(
                 model if isinstance(model, bytes) else str(model), options, providers=providers
             )
         except Exception as error:  # the runtime's exception classes share no public base
             name = "the network given as bytes" if isinstance(model, bytes) else str(model)
             raise WeightsError(f"{name} cannot be loaded as an ONNX network: {error}") from error
         # A listed provider may still fail to start, and then ONNX Runtime goes on without it.
-        if device == "cuda" and "CUDAExecutionProvider" not in self._session.get_providers():
+        if device == "cuda" and "CUDAExecutionProvider" not in session.get_providers():
             raise InputError("the CUDA device could not be started", remedy="use --device cpu")
-        self._input = self._session.get_inputs()[0].name
+        self._input = session.get_inputs()[0].name
+        return session
 
     @property
     def signature(self) -> tuple[str, list[Any], int]:
         """Type and shape of the first input, and the number of outputs, in ONNX Runtime's words."""
-        first = self._session.get_inputs()[0]
-        return first.type, list(first.shape), len(self._session.get_outputs())
+        first = self._opened.get_inputs()[0]
+        return first.type, list(first.shape), len(self._opened.get_outputs())
 
     def run(self, batch: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Run the network on a batch; shape and dtype in and out are the network's."""
-        output: npt.NDArray[np.float32] = self._session.run(None, {self._input: batch})[0]
+        output: npt.NDArray[np.float32] = self._opened.run(None, {self._input: batch})[0]
         return output
 
 
-class OpenVinoSession:
+class OpenVinoSession(_Reopened):
     """A network with one input and one output in OpenVINO, on the CPU.
 
     What is not quantised is computed in float32, also on processors where OpenVINO would choose bfloat16: the answers
@@ -109,6 +159,9 @@ class OpenVinoSession:
     """
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
+        super().__init__(path, threads)
+
+    def _open(self, path: Path, threads: int | None) -> Any:
         try:
             import openvino
         except ImportError as error:
@@ -116,9 +169,11 @@ class OpenVinoSession:
         settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32"}
         if _checked(threads) is not None:
             settings["INFERENCE_NUM_THREADS"] = threads
+        elif _threads_within_quota():
+            settings["INFERENCE_NUM_THREADS"] = _threads_within_quota()
         try:
             core = openvino.Core()
-            self._compiled: Any = core.compile_model(core.read_model(path), "CPU", settings)
+            return core.compile_model(core.read_model(path), "CPU", settings)
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1]
             raise WeightsError(f"{path} cannot be loaded as an OpenVINO network: {reason}") from error
@@ -126,15 +181,21 @@ class OpenVinoSession:
     @property
     def signature(self) -> tuple[str, list[Any], int]:
         """As that of `Session`; a dimension that may change is None."""
-        first = self._compiled.inputs[0]
+        first = self._opened.inputs[0]
         kind = first.get_element_type().to_string()
         shape = [side.get_length() if side.is_static else None for side in first.get_partial_shape()]
-        return _TYPES.get(kind, kind), shape, len(self._compiled.outputs)
+        return _TYPES.get(kind, kind), shape, len(self._opened.outputs)
 
     def run(self, batch: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """As that of `Session`."""
-        output: npt.NDArray[np.float32] = self._compiled(batch)[0]
+        output: npt.NDArray[np.float32] = self._opened(batch)[0]
         return output
+
+
+def _threads_within_quota() -> int:
+    """Threads where a container has less CPU time than cores; 0 where the runtime may take all cores."""
+    cores = usable_cores()
+    return cores if cores < bound_cores() else 0
 
 
 def _checked(threads: int | None) -> int | None:

@@ -6,6 +6,7 @@ import hmac
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
@@ -18,7 +19,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from facegender.faces.types import CROP_SIZE, PhotoResult
-from facegender.inference.classifier import label_of
+from facegender.inference.classifier import prediction_for
 from facegender.server import problems, schemas
 from facegender.server.bodies import BodyRules, Part, check_headers, read_parts
 from facegender.server.guard import GONE, Guard
@@ -202,7 +203,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:
             answers = await service.answer(request, tasks)
         p_male = [p for task, answer in zip(tasks, answers, strict=True) for p in _p_male(task, answer)]
         service.metrics.crops(used.card.name, len(p_male))
-        predictions = [{"p_male": p, "label": label_of(p, used.min_confidence)} for p in p_male]
+        predictions = [asdict(prediction_for(p, used.min_confidence)) for p in p_male]
         return _Json({"model": used.to_dict(), "predictions": predictions})
 
     @app.get(
@@ -262,7 +263,7 @@ def _record(result: PhotoResult, used: Chosen) -> dict[str, Any]:
     """The record of a photo, with the labels that the request asks for."""
     record = result.to_dict()
     for face, found in zip(record["faces"], result.faces, strict=True):
-        face["label"] = label_of(found.prediction.p_male, used.min_confidence)
+        face["label"] = prediction_for(found.prediction.p_male, used.min_confidence).label
     return record
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from facegender.errors import InputError, VideoReadError
 from facegender.faces.align import crop_faces
-from facegender.faces.types import PhotoError, Prediction
+from facegender.faces.types import PhotoError
 from facegender.inference.classifier import GenderClassifier
 from facegender.inference.detector import LARGEST_SCALE, FaceDetector, OnnxDetector
 from facegender.inference.options import Options, OptionValues
@@ -126,7 +126,7 @@ class VideoAnalyzer:
         tracks = []
         for number, sightings in enumerate(tracker.finish()):
             p_male = combined([s.p_male for s in sightings], [s.face.quality for s in sightings])
-            tracks.append(Track(number, sightings, Prediction(p_male, self.classifier.label(p_male))))
+            tracks.append(Track(number, sightings, self.classifier.prediction(p_male)))
         return VideoResult(
             video.path,
             video.width,

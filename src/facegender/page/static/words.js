@@ -11,8 +11,10 @@ const TINY = 24;
 
 /** The answer for p_male where the more likely one must have this probability. */
 export function label(p_male, confidence) {
-  if (Math.max(p_male, 1 - p_male) < confidence) return "uncertain";
-  return p_male >= 0.5 ? "male" : "female";
+  const round = (value) => Math.round(value * 1e4) / 1e4; // the label follows from the number that is shown
+  const p = round(p_male);
+  if (round(Math.max(p, 1 - p)) < confidence) return "uncertain";
+  return p >= 0.5 ? "male" : "female";
 }
 
 /** "92 % male": the more likely answer, rounded down and never 100 %, a certainty that no model has. */
