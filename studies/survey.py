@@ -36,8 +36,10 @@ from facegender.files import atomic_file
 from facegender.machine import machine
 from facegender.progress import track
 from facegender.survey.estimate import survey
+from facegender.survey.labels import Labelled
+from facegender.survey.measuring import count_rates, local_rates
 from facegender.survey.prevalence import METHODS
-from facegender.survey.rates import ErrorRates, count_rates, shipped_rates
+from facegender.survey.rates import ErrorRates, shipped_rates
 from facegender.survey.results import Collection, read_results
 
 _PREVALENCES = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
@@ -188,7 +190,7 @@ def simulate(
     plain = []
     count = pool.size // 2 if kind == "other half" else pool.size
     for repetition in range(repetitions):
-        rates, source = shipped, pool
+        rates, source, known = shipped, pool, None
         if kind == "other half":
             source, rates = halved(pool, rng)
         collection = source.drawn(count, prevalence, rng)
@@ -196,10 +198,12 @@ def simulate(
             chosen = rng.choice(count, min(int(kind.split()[1]), count // 2), replace=False)
             if collection["truth"].iloc[chosen].value_counts().reindex([0, 1], fill_value=0).min() < 5:
                 continue  # the tool would refuse
-            rates = rates_of(collection.iloc[chosen])
+            truth = collection["truth"].to_numpy(np.int64)[chosen]
+            known = Labelled(chosen, truth, np.ones(len(chosen)), (0, 0), 0)
+            rates = local_rates(as_collection(collection), known, source="labels", command="")
         for method in METHODS:
             outcome = survey(
-                as_collection(collection), rates, method=method, replicates=_REPLICATES, seed=repetition, local=True
+                as_collection(collection), rates, method=method, replicates=_REPLICATES, seed=repetition, labelled=known
             ).everyone
             found[method].append((outcome.women, outcome.women_low, outcome.women_high, outcome.misfit))
         plain.append(outcome.plain_women)
@@ -272,7 +276,7 @@ def simulate_photos(pool: Pool, prevalence: float, repetitions: int) -> list[dic
         table = faces[["photo", "quality", "p_male", "label"]].assign(face=np.arange(len(faces)), seconds=1.0)
         photos = pd.DataFrame({"path": map(str, range(count)), "weight": 1.0, "error_kind": None})
         collection = Collection("photos", photos, table, [])
-        row = survey(collection, rates, unit="photos", replicates=_REPLICATES, seed=repetition, local=True).everyone
+        row = survey(collection, rates, unit="photos", replicates=_REPLICATES, seed=repetition).everyone
         found["women"].append((row.women, row.women_low, row.women_high, row.misfit))
         found["men"].append((row.men, row.men_low, row.men_high, row.misfit))
         plain["women"].append(row.plain_women)

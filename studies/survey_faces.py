@@ -41,7 +41,8 @@ from facegender.lab.datasets.listing import Entry, Listing
 from facegender.lab.datasets.source import read_images
 from facegender.lab.datasets.utkface import list_utkface
 from facegender.progress import track
-from facegender.survey.rates import measure_rates
+from facegender.survey.labels import read_labels
+from facegender.survey.measuring import measure_rates
 from facegender.survey.results import read_results
 
 _SEED = 2020
@@ -154,7 +155,7 @@ def write_rates(folder: Path, output: Path) -> None:
         collection = read_results([folder / name / "validation.jsonl"])
         words = f"validation photos of {', '.join(sets)}, half of them shrunk to faces of 10 to 48 pixels"
         command = "python studies/survey_faces.py FOLDER --rates src/facegender/weights"
-        rates = measure_rates(collection, labels, source=words, command=command)
+        rates = measure_rates(collection, read_labels([labels], collection), source=words, command=command)
         rates.save(output / f"{name}.errors.json")
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from facegender.survey.rates import count_rates
+from facegender.survey.measuring import count_rates
 
 #: A classifier that is often unsure, and worse at men; good faces and poor ones.
 _SHAPES = {(0, "good"): (1, 6), (1, "good"): (4, 1.5), (0, "poor"): (2, 4), (1, "poor"): (3, 2)}

@@ -4,20 +4,15 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from facegender import weights
 from facegender.errors import InputError
-from facegender.survey.labels import read_labels
-from facegender.survey.rates import (
-    COARSE_SCORES,
-    SCORES,
-    count_rates,
-    load_rates,
-    measure_rates,
-    shipped_rates,
-)
-from facegender.survey.results import read_results
+from facegender.survey.labels import Labelled, read_labels
+from facegender.survey.measuring import count_rates, local_rates, measure_rates
+from facegender.survey.rates import COARSE_SCORES, SCORES, ErrorRates, load_rates, shipped_rates
+from facegender.survey.results import Collection, read_results
 
 from .conftest import draw, photo
 
@@ -39,17 +34,17 @@ def labels(tmp_path, *lines):
 def test_the_first_face_is_the_labelled_one(results, tmp_path):
     rows = [f"{i}.jpg,{'male' if i % 2 else 'F'}" for i in range(40)]
     path = labels(tmp_path, "path,label", *rows, "50.jpg,unclear", "51.jpg,", "none.jpg,male")
-    known = read_labels(path, results)
+    known = read_labels([path], results)
     assert (known.women, known.men, known.unclear, known.not_found) == (20, 20, 2, (0, 1))
     assert set(results.faces["face"].iloc[known.rows]) == {0}
-    rates = measure_rates(results, path, source="made", command="pytest")
+    rates = measure_rates(results, known, source="made", command="pytest")
     assert (rates.female.sum(), rates.male.sum(), rates.not_found) == (20, 20, (0, 1))
     assert rates.model == "tiny"
 
 
 def test_another_face_by_its_number(results, tmp_path):
     rows = [f"{i}.jpg,{'male' if i % 2 else 'female'},1" for i in range(20)]
-    known = read_labels(labels(tmp_path, "path,label,face", *rows, "30.jpg,female,", "31.jpg,male,7"), results)
+    known = read_labels([labels(tmp_path, "path,label,face", *rows, "30.jpg,female,", "31.jpg,male,7")], results)
     assert set(results.faces["face"].iloc[known.rows]) == {1}
     assert known.not_found == (1, 1)
 
@@ -67,7 +62,7 @@ def test_another_face_by_its_number(results, tmp_path):
 )
 def test_labels_that_make_no_sense(results, tmp_path, lines, message):
     with pytest.raises(InputError, match=message):
-        read_labels(labels(tmp_path, *lines), results)
+        read_labels([labels(tmp_path, *lines)], results)
 
 
 def test_bins_go_with_the_number_of_faces():
@@ -131,3 +126,53 @@ def test_unknown_models_have_none(results, write, tmp_path):
         shipped_rates(results)
     with pytest.raises(InputError, match="which model"):
         shipped_rates(replace(results, runs=[]))
+
+
+def test_labels_drawn_by_score_give_the_share_of_women_in_each_cell(results, tmp_path):
+    """Only uncertain faces are labelled in full; with weights the rates are those of all faces."""
+    truth = np.tile([0, 1], 2000)
+    quality, p_male = draw(np.random.default_rng(5), truth)
+    photos = pd.DataFrame({"path": [f"{i}.jpg" for i in range(4000)], "weight": 1.0, "error_kind": None})
+    faces = pd.DataFrame({"photo": range(4000), "face": 0, "quality": quality, "p_male": p_male, "seconds": 1.0})
+    every = Collection("photos", photos, faces.assign(label="uncertain"), [])
+    unsure = (p_male > 0.2) & (p_male < 0.8)
+    rows = np.flatnonzero(unsure | (np.arange(4000) % 5 == 0) | (np.arange(4000) % 5 == 1))
+    weights = np.where(unsure[rows], 1.0, 2.5)
+    known = Labelled(rows, truth[rows], weights, (0, 0), 0)
+    local = local_rates(every, known, source="made", command="pytest")
+    exact = count_rates(quality, p_male, truth)
+    assert local.totals.sum() == 4000
+    for found, right in zip(local.coarse().summary(), exact.coarse().summary(), strict=True):
+        assert found[2] == pytest.approx(right[2], abs=0.03)
+        assert found[4] == pytest.approx(right[4], abs=0.03)
+    again = ErrorRates.from_dict(json.loads(json.dumps(local.to_dict())))
+    for one, other in zip(again.histograms(), local.histograms(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_weights_come_from_the_strata_and_what_was_looked_at(results, tmp_path):
+    rows = [
+        f"{i}.jpg,{'male' if i % 2 else 'female'},{'a' if i < 20 else 'b'},{40 if i < 20 else 10}" for i in range(30)
+    ]
+    path = labels(tmp_path, "path,label,stratum,stratum_faces", *rows, "30.jpg,unclear,b,10")
+    known = read_labels([path], results)
+    assert known.weights.tolist() == [2.0] * 20 + [10 / 11] * 10
+    for cell in ("0", "-1", "inf", "many"):
+        with pytest.raises(InputError, match="above 0"):
+            read_labels([labels(tmp_path, "path,label,weight", f"1.jpg,male,{cell}")], results)
+
+
+def test_two_labellers(results, tmp_path):
+    """20 faces: 16 alike, 2 contradictory, 1 that one cannot tell, 1 that only the first has seen."""
+    one, other = tmp_path / "one.csv", tmp_path / "other.csv"
+    words = ["female", "male"] * 10
+    one.write_text("path,label\n" + "".join(f"{i}.jpg,{word}\n" for i, word in enumerate(words)))
+    words[0], words[1], words[2] = "male", "female", "unclear"
+    other.write_text("path,label\n" + "".join(f"{i}.jpg,{word}\n" for i, word in enumerate(words[:19])))
+    known = read_labels([one, other], results)
+    assert (known.women, known.men, known.unclear) == (8, 9, 3)
+    assert (known.agreement.faces, known.agreement.share) == (19, pytest.approx(16 / 19))
+    # Chance: women 10/19 * 9/19, men 9/19 * 9/19.
+    chance = (10 * 9 + 9 * 9) / 19**2
+    assert known.agreement.kappa == pytest.approx((16 / 19 - chance) / (1 - chance))
+    assert read_labels([one], results).agreement is None

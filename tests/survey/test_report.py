@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -130,3 +132,77 @@ def test_every_output_says_what_the_interval_is_for(files, films, count, more, w
 def test_a_model_without_rates_is_refused(files):
     with pytest.raises(InputError, match="--labelled"):
         run(files[0])
+
+
+def test_several_groupings_and_bins(files):
+    results, known, rates, out = files
+    common = ("--rates", rates, "--metadata", known, "--bootstrap", 100, "-o", out)
+    done = run(results, *common, "--group-by", "year:20", "--group-by", "label")
+    rows = read_rows(out / "survey.csv")
+    assert [row["group"] for row in rows[1:]] == [
+        *("1960 to 1979, female", "1960 to 1979, male", "1980 to 1999, female", "1980 to 1999, male"),
+        "(unknown), (unknown)",
+    ]
+    assert [(row["year:20"], row["label"]) for row in rows[:2]] == [("", ""), ("1960 to 1979", "female")]
+    assert sum(int(row["faces"]) for row in rows[1:]) == int(rows[0]["faces"]) == 400
+    assert "year:20, label" in " ".join(done.output.split())
+
+
+def test_the_table_has_the_p_value_of_the_misfit_and_says_first_that_rates_do_not_hold(files, write, tmp_path):
+    *_, rates, out = files
+    rng = np.random.default_rng(0)
+    odd = [photo(f"{i}.jpg", [(0.9, 0.3 + 0.4 * rng.random())]) for i in range(300)]
+    done = run(write(tmp_path / "odd.jsonl", odd), "--rates", rates, "--bootstrap", 200, "-o", out)
+    lines = [line for line in done.output.splitlines() if line.strip()]
+    assert lines[0].startswith("note: The classifier behaves differently on these photos")
+    assert "facegender label" in lines[0]
+    assert next(line for line in lines if "misfit %" in line).rstrip(" ┃│").endswith(" p")
+    p = read_rows(out / "survey.csv")[0]["fit_p"]
+    assert f"{float(p):.3f}" in next(line for line in lines if " all " in line)
+
+
+def test_the_report_is_there_when_the_reader_of_the_table_is_gone(files):
+    """As with ``| head -0``: standard output is closed before the first line."""
+    results, _, rates, out = files
+    command = [sys.executable, "-m", "facegender", "survey", results, "--rates", rates, "--bootstrap", "100", "-o", out]
+    with subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        process.stdout.close()
+        process.wait()
+    assert (out / "report.html").is_file()
+    assert len(read_rows(out / "survey.csv")) == 1
+
+
+def test_the_csv_of_the_page_is_surveyed_with_the_name_of_the_model(tmp_path):
+    """What records.js writes: the same columns, and no .run.json beside them."""
+    rng = np.random.default_rng(0)
+    quality, p_male = draw(rng, np.tile([0, 1], 60))
+    rows = "".join(
+        f"{i}.jpg,90,60,1.0,0,0.0,0.0,9.0,9.0,0.9,{q},{p},{answer(p)},,\n"
+        for i, (q, p) in enumerate(zip(quality, p_male, strict=True))
+    )
+    path = tmp_path / "faces.csv"
+    header = "path,width,height,weight,face,x,y,w,h,score,quality,p_male,label,error_kind,error_message\n"
+    path.write_text(header + rows + "notes.txt,,,1.0,,,,,,,,,,not_an_image,no image\n")
+    with pytest.raises(InputError, match="--model NAME"):
+        run(path)
+    with pytest.raises(InputError, match="no model 'other'"):
+        run(path, "--model", "other")
+    done = run(path, "--model", "research", "--bootstrap", 100)
+    assert done.exit_code == 0
+    assert "120" in done.output
+
+
+def test_a_model_that_the_results_contradict(files):
+    with pytest.raises(InputError, match="made by the model tiny, not research"):
+        run(files[0], "--model", "research")
+
+
+def test_two_labellers_and_a_complete_collection(files, tmp_path):
+    results, known, _, out = files
+    other = pd.read_csv(known)
+    other.loc[:9, "label"] = "unclear"
+    other.to_csv(tmp_path / "other.csv", index=False)
+    done = run(results, "--labelled", known, "--labelled", tmp_path / "other.csv", "--bootstrap", 100, "-o", out)
+    assert "agree on 97.5 % of the 400 faces" in " ".join(done.output.split())
+    assert "Cohen's kappa 0.9" in (out / "report.md").read_text()
+    assert read_rows(out / "survey.csv")[0]["labelled"] == "390"

@@ -134,12 +134,33 @@ def test_metadata_is_joined_on_path(write, tmp_path, suffix):
     assert list(joined["section"].fillna("none")) == ["news", "NA", "none"]
 
 
+def test_metadata_goes_by_file_name_where_only_one_can_be_meant(write, tmp_path):
+    paths = ["a/one.jpg", "a/two.jpg", "b/two.jpg", "a/three.jpg", r"C:\\scans\\four.jpg", "five.jpg"]
+    results = read_results([write(tmp_path / "a.jsonl", [photo(path) for path in paths])])
+    more = tmp_path / "more.csv"
+    more.write_text(
+        "path,year\none.jpg,1\ntwo.jpg,2\nx/three.jpg,3\ny/three.jpg,4\nfour.jpg,5\nb/two.jpg,6\nz/five.jpg,7\n"
+    )
+    joined = join_metadata(results, more).photos
+    assert list(joined["path"]) == paths
+    # a/two.jpg takes the row that b/two.jpg, which has its own, leaves over; three.jpg could be either of two rows.
+    assert list(joined["year"].fillna("none")) == ["1", "2", "6", "none", "5", "7"]
+
+
+def test_two_photos_of_one_name_take_no_row(write, tmp_path):
+    results = read_results([write(tmp_path / "a.jsonl", [photo("a/x.jpg"), photo("b/x.jpg"), photo("y.jpg")])])
+    more = tmp_path / "more.csv"
+    more.write_text("path,year\nx.jpg,1\nc/y.jpg,2\n")
+    assert list(join_metadata(results, more).photos["year"].fillna("none")) == ["none", "none", "2"]
+
+
 def test_metadata_that_does_not_fit(write, tmp_path):
     results = read_results([write(tmp_path / "a.jsonl", [photo("photos/a.jpg")])])
     more = tmp_path / "more.csv"
     for text, message in (
         ("file,year\na.jpg,1\n", "no column named path"),
-        ("path,year\na.jpg,1\n", "it begins with a.jpg, they with photos/a.jpg"),
+        ("path,year\nb.jpg,1\n", "it begins with b.jpg, they with photos/a.jpg"),
+        ("path,year\nx/a.jpg,1\ny/a.jpg,2\n", "it begins with x/a.jpg, they with photos/a.jpg"),
         ("path,year\nphotos/a.jpg,1\nphotos/a.jpg,2\n", "two rows for photos/a.jpg"),
     ):
         more.write_text(text)

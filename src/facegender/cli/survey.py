@@ -25,7 +25,12 @@ def survey(
         Path | None, typer.Option(metavar="FILE", help="CSV or Parquet with a column path and any to group by.")
     ] = None,
     group_by: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="A survey of each value: year, section, channel, ...")
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="A row for each value of a column: year, section, channel, ... COLUMN:10 makes bins of 10 (years). "
+            "Several times: a row for each combination.",
+        ),
     ] = None,
     unit: Annotated[
         str | None,
@@ -34,9 +39,19 @@ def survey(
         ),
     ] = None,
     labelled: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Option(
-            metavar="CSV", help="path, label of a random sample of these photos: error rates of your own collection."
+            metavar="CSV",
+            help="Labels of a random sample of these faces, as facegender label writes them: error rates of your own "
+            "collection. Several times: one file a labeller.",
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The shipped model that made the results, where no .run.json beside them says so, as for files saved "
+            "by the page.",
         ),
     ] = None,
     rates: Annotated[
@@ -46,11 +61,12 @@ def survey(
     min_quality: Annotated[float, typer.Option(help="Leave out faces of less quality.", min=0.0, max=1.0)] = 0.0,
     method: Annotated[str, typer.Option(help="mixture or adjusted: how the count is corrected.")] = "mixture",
     target: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="beyond: intervals for photos or videos like these. these: for these videos alone, and no others."
+            help="beyond: intervals for photos or videos like these. these: for these alone, and no others.  "
+            "[default: beyond; these where at least half of the faces are labelled]"
         ),
-    ] = "beyond",
+    ] = None,
     level: Annotated[float, typer.Option(help="Of the intervals.")] = 0.95,
     bootstrap: Annotated[int, typer.Option(metavar="N", help="Replicates.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
@@ -66,46 +82,49 @@ def survey(
         if find_spec(package) is None:
             raise MissingExtraError(package, "survey")
     from facegender.survey.estimate import survey as estimate
-    from facegender.survey.rates import load_rates, measure_rates, shipped_rates
+    from facegender.survey.labels import read_labels
+    from facegender.survey.measuring import local_rates
+    from facegender.survey.rates import load_rates, shipped_rates
     from facegender.survey.report import write_survey
     from facegender.survey.results import join_metadata, read_results
 
-    if labelled is not None and rates is not None:
+    if labelled and rates is not None:
         raise InputError("--labelled and --rates cannot both be given", remedy="give one")
     command = shlex.join(["facegender", *sys.argv[1:]])
     collection = read_results(results)
     if metadata is not None:
         collection = join_metadata(collection, metadata)
-    if labelled is not None:
-        source = f"labelled by hand in a sample of the collection, {labelled.name}"
-        errors = measure_rates(collection, labelled, source=source, command=command)
+    known = read_labels(labelled, collection) if labelled else None
+    if known is not None:
+        source = f"labels in {', '.join(path.name for path in labelled or ())}"
+        errors = local_rates(collection, known, source=source, command=command)
     else:
-        errors = shipped_rates(collection) if rates is None else load_rates(rates)
+        errors = shipped_rates(collection, model) if rates is None else load_rates(rates)
     found = estimate(
         collection,
         errors,
         unit=unit,  # type: ignore[arg-type]  # checked there
         method=method,  # type: ignore[arg-type]
-        group_by=group_by,
+        group_by=group_by or (),
         min_quality=min_quality,
         level=level,
         replicates=bootstrap,
         seed=seed,
-        local=labelled is not None,
+        labelled=known,
         target=target,  # type: ignore[arg-type]
     )
+    # Files first: they stay where the reader of the table goes away early.
+    files = [] if output is None else write_survey(output, found, command)
+    if output is not None and known is not None:
+        errors.save(output / "rates.errors.json")
+        files.append(output / "rates.errors.json")
     _print(found)
-    if output is not None:
-        files = write_survey(output, found, command)
-        if labelled is not None:
-            errors.save(output / "rates.errors.json")
-            files.append(output / "rates.errors.json")
-        for path in files:
-            print(path)
+    for path in files:
+        print(path)
 
 
 def _print(found: Survey) -> None:
-    from facegender.survey.report import interval, interval_title, share
+    from facegender.survey.report import interval, interval_title, p_value, share
 
     # In a pipe there is no right width: let every row be one line.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
@@ -113,11 +132,11 @@ def _print(found: Survey) -> None:
         title=f"share of {found.unit}; {interval_title(found)}; * its interval may be too narrow",
         title_justify="left",
     )
-    table.add_column(found.group_by or "")
+    table.add_column(found.grouping)
     of_photos = found.unit == "photos"
     headings = ["read", "not read", "faces", "left out", "women %", "interval", "men %"]
     headings += ["interval", "plain women %", "plain men %"] if of_photos else ["plain women %"]
-    for heading in (*headings, "uncertain %", "misfit %"):
+    for heading in (*headings, "uncertain %", "misfit %", "p"):
         table.add_column(heading, justify="right")
     for row in (found.everyone, *found.groups):
         table.add_row(
@@ -125,8 +144,10 @@ def _print(found: Survey) -> None:
             *(f"{row.photos:,}", f"{row.not_read:,}", f"{row.faces:,}", f"{row.left_out:,}"),
             *(share(row.women), interval(row, "women"), share(row.men)),
             *((interval(row, "men"), share(row.plain_women)) if of_photos else ()),
-            *(share(row.plain_men if of_photos else row.plain_women), share(row.uncertain), share(row.fit_distance)),
+            *(share(row.plain_men if of_photos else row.plain_women), share(row.uncertain)),
+            *(share(row.fit_distance), p_value(row)),
         )
-    console.print(table)
+    # What is wrong comes first.
     for warning in found.warnings:
         say(f"note: {warning}")
+    console.print(table)

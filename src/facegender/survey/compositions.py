@@ -97,6 +97,44 @@ def photos_with(
     return women, men, shares
 
 
+def photos_showing(
+    patterns: Patterns,
+    counts: FloatArray,
+    squares: FloatArray,
+    female: FloatArray,
+    male: FloatArray,
+    shares: dict[int, FloatArray],
+    rng: np.random.Generator,
+) -> tuple[FloatArray, FloatArray]:
+    """How many of exactly these photos show at least one woman, and at least one man, with the unknown imputed.
+
+    Args:
+        patterns: P of them.
+        counts: weights of the photos of each pattern, summed, P.
+        squares: the same of their squares, P.
+        female: probability of each cell for a woman's face, B x C.
+        male: the same for a man's.
+        shares: of the compositions, m to B x (m + 1).
+        rng: draws who is in the photos whose faces leave it open.
+
+    Returns:
+        photos with a woman, photos with a man; B each.
+    """
+    shown = np.zeros((2, len(female)))
+    for size, cells in patterns.cells.items():
+        here = slice(patterns.first[size], patterns.first[size] + len(cells))
+        step = max(1, _MOST // (len(cells) * (size + 1)))
+        for begin in range(0, len(female), step):
+            part = slice(begin, begin + step)
+            belief = _likelihoods(cells, female[part], male[part]) * shares[size][part][:, None]
+            belief /= np.maximum(belief.sum(axis=-1, keepdims=True), 1e-300)
+            for which, composition in enumerate((0, size)):
+                chance = 1 - belief[..., composition]
+                noise = np.sqrt(squares[here] * chance * (1 - chance)) * rng.standard_normal(chance.shape)
+                shown[which, part] += np.clip(counts[here] * chance + noise, 0, counts[here]).sum(axis=-1)
+    return shown[0], shown[1]
+
+
 def _likelihoods(cells: IntArray, female: FloatArray, male: FloatArray) -> FloatArray:
     """Of each pattern under each composition, up to a factor a pattern: B x P x (m + 1).
 

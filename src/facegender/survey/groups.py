@@ -1,26 +1,85 @@
-"""The groups of a collection: the values of a column in words, and their order."""
+"""The groups of a collection: by one column or by several, by value or in bins of numbers and years."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-#: The group of photos that the grouping column says nothing of.
+from facegender.errors import InputError
+
+#: The group of photos about which the grouping column says nothing.
 UNKNOWN = "(unknown)"
 
 _DATE = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?")
+_NUMBER = re.compile(r"-?\d+(\.\d+)?")
 
 
-def groups_of(photos: pd.DataFrame, group_by: str | None) -> tuple[list[str], bool]:
-    """The group of each photo in words, and whether groups have an order."""
-    if group_by is None:
-        return [], False
-    words = [_word(value) for value in photos[group_by]]
-    known = {word for word in words if word != UNKNOWN}
-    return words, bool(known) and (all(map(_number, known)) or all(_DATE.fullmatch(word) for word in known))
+@dataclass(frozen=True)
+class Groups:
+    """A partition of the photos.
+
+    Attributes:
+        names: of the groups, in order: numbers and dates ascending, words by alphabet, the unknown last. Values of
+            several columns are joined by a comma.
+        values: for each group its value in each column.
+        codes: int64, one a photo: the position of its group.
+        ordered: there is one column, and its values are numbers or ISO dates.
+    """
+
+    names: Sequence[str]
+    values: Sequence[tuple[str, ...]]
+    codes: npt.NDArray[np.int64]
+    ordered: bool
+
+
+def groups_of(photos: pd.DataFrame, group_by: Sequence[str]) -> Groups:
+    """Group photos by each combination of values that occurs.
+
+    Args:
+        photos: one row a photo.
+        group_by: columns; ``year:10`` puts numbers, or the years of ISO dates, in bins of 10 that begin at multiples.
+
+    Raises:
+        InputError: no such column, a column twice, or a value that is no number where bins were asked for.
+    """
+    if len(set(group_by)) < len(group_by):
+        raise InputError("a column to group by is given twice")
+    words, keys, ordered = [], [], []
+    for asked in group_by:
+        column, width = _parsed(asked, photos)
+        values = [_word(value) for value in photos[column]]
+        if width is not None:
+            values = [_bin(value, width, column) for value in values]
+        known = {value for value in values if value != UNKNOWN}
+        numeric = width is not None or all(map(_NUMBER.fullmatch, known))
+        ordered.append(bool(known) and (numeric or all(map(_DATE.fullmatch, known))))
+        words.append(values)
+        keys.append([(value == UNKNOWN, _start(value) if numeric else 0.0, value) for value in values])
+    places = {each: key for each, key in zip(zip(*words, strict=True), zip(*keys, strict=True), strict=True)}
+    unique = sorted(places, key=places.__getitem__)
+    position = {each: i for i, each in enumerate(unique)}
+    codes = np.fromiter((position[each] for each in zip(*words, strict=True)), np.int64)
+    return Groups([", ".join(each) for each in unique], unique, codes, ordered == [True])
+
+
+def _parsed(asked: str, photos: pd.DataFrame) -> tuple[str, float | None]:
+    """The column, and the width of its bins."""
+    if asked in photos:
+        return asked, None
+    column, _, width = asked.rpartition(":")
+    if column in photos and _NUMBER.fullmatch(width) and float(width) > 0:
+        return column, float(width)
+    if column in photos:
+        raise InputError(f"--group-by {asked}: the width of the bins must be a number above 0, not {width!r}")
+    raise InputError(
+        f"neither the results nor the metadata have a column {asked!r}",
+        remedy=f"they have: {', '.join(map(str, photos.columns))}",
+    )
 
 
 def _word(value: object) -> str:
@@ -31,14 +90,21 @@ def _word(value: object) -> str:
     return str(value).strip() or UNKNOWN
 
 
-def _number(word: str) -> bool:
-    return re.fullmatch(r"-?\d+(\.\d+)?", word) is not None
+def _bin(word: str, width: float, column: str) -> str:
+    if word == UNKNOWN:
+        return word
+    if not _NUMBER.fullmatch(word) and not _DATE.match(word):
+        raise InputError(
+            f"{word!r} in the column {column!r} is neither a number nor an ISO date, so it is in no bin",
+            remedy="leave such cells empty, or group without bins",
+        )
+    number = float(word if _NUMBER.fullmatch(word) else word[:4])
+    low = np.floor(number / width) * width
+    if not float(width).is_integer():
+        return f"{low:g} to under {low + width:g}"
+    return f"{low:.0f}" if width == 1 else f"{low:.0f} to {low + width - 1:.0f}"
 
 
-def order(ordered: bool) -> Callable[[str], tuple[bool, float, str]]:
-    """The order of groups: by number or by word, the unknown last."""
-
-    def key(word: str) -> tuple[bool, float, str]:
-        return word == UNKNOWN, float(word) if ordered and _number(word) else 0.0, word
-
-    return key
+def _start(word: str) -> float:
+    match = _NUMBER.match(word)
+    return float(match[0]) if match else 0.0

@@ -1,8 +1,8 @@
-"""Faces of a collection whose gender somebody has written down."""
+"""Faces of a collection whose gender people have written down."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -11,13 +11,20 @@ import numpy as np
 import numpy.typing as npt
 
 from facegender.errors import DatasetError, InputError
+from facegender.survey.agreement import Agreement, agreement
 from facegender.survey.results import Collection
 from facegender.tables import read_table
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
+FloatArray: TypeAlias = npt.NDArray[np.float64]
 
-#: Fewer labelled faces of a gender say nothing.
+#: The words of a label file; None where nobody can tell, or where the row says nothing.
+LABELS: Mapping[str, int | None] = {"female": 0, "f": 0, "male": 1, "m": 1, "unclear": None, "u": None, "": None}
+
+#: Fewer labelled faces of a gender say nothing about it, unless most faces are labelled.
 _FEWEST = 5
+#: With this share of the faces labelled, the collection counts as labelled.
+MOST = 0.5
 
 
 @dataclass(frozen=True)
@@ -27,14 +34,18 @@ class Labelled:
     Attributes:
         rows: int64, N; positions in `Collection.faces`.
         labels: int64, N; 0 female, 1 male.
+        weights: float64, N; how many faces of the collection each stands for, up to a factor.
         not_found: women's and men's photos without the face that was labelled.
-        unclear: rows without a label.
+        unclear: faces that were looked at and got no label, or contradicting ones.
+        agreement: of the labellers, where there are two or more.
     """
 
     rows: IntArray
     labels: IntArray
+    weights: FloatArray
     not_found: tuple[int, int]
     unclear: int
+    agreement: Agreement | None = None
 
     @property
     def women(self) -> int:
@@ -46,24 +57,79 @@ class Labelled:
         """Faces of men."""
         return int((self.labels == 1).sum())
 
+    def known(self, faces: int) -> IntArray:
+        """The label of each of all faces of the collection, int64; -1 where there is none."""
+        known = np.full(faces, -1)
+        known[self.rows] = self.labels
+        return known
 
-_LABELS: Mapping[str, int | None] = {"female": 0, "f": 0, "male": 1, "m": 1, "unclear": None, "": None}
+
+@dataclass(frozen=True)
+class _Answer:
+    """What one person says about one face."""
+
+    label: int | None
+    weight: float
+    stratum: str
+    stratum_faces: float
 
 
-def read_labels(path: Path, collection: Collection) -> Labelled:
+def read_labels(paths: Sequence[Path], collection: Collection) -> Labelled:
     """Whose faces are women's and men's.
 
     Args:
-        path: CSV with the columns ``path``, ``label`` (female, male, f, m; unclear or nothing leaves the face out) and,
-            where another than the first is meant, ``face`` (or ``track``), the number that the results give it. The
-            first face of a photo is the largest; a row with a label but an empty number says that the face was not
-            found.
+        paths: CSV files, one a labeller. Columns: ``path``; ``label`` (female, male, unclear, or their first letters;
+            an empty one is as unclear); where another face than the first is meant ``face`` (or ``track``), the number
+            that the results give it. The first face of a photo is the largest; a row with a label but an empty number
+            says that the face was not found. ``weight`` is how many faces each stands for, 1 without that column.
+            Files of `facegender label` have ``stratum`` and ``stratum_faces``; the weight is then the faces of the
+            stratum by those of them that were looked at. A face that people label differently is unclear.
         collection: the results.
 
     Raises:
-        InputError: the file cannot be read, a row makes no sense or stands there twice, or fewer than 5 women's or
-            men's faces are labelled.
+        InputError: a file cannot be read, a row makes no sense or stands there twice, or fewer than 5 women's or
+            men's faces are labelled where most faces are not.
     """
+    answers, missed = [], [0, 0]
+    for path in paths:
+        some, absent = _read(path, collection)
+        answers.append(some)
+        missed = [a + b for a, b in zip(missed, absent, strict=True)]
+    every: dict[int, list[_Answer]] = {}
+    for some in answers:
+        for place, answer in some.items():
+            every.setdefault(place, []).append(answer)
+    looked: dict[str, int] = {}
+    for said in every.values():
+        looked[said[0].stratum] = looked.get(said[0].stratum, 0) + 1
+    rows, labels, weights = [], [], []
+    for place, said in every.items():
+        if said[0].label is None or any(answer.label != said[0].label for answer in said):
+            continue
+        rows.append(place)
+        labels.append(said[0].label)
+        stratum = said[0].stratum
+        weights.append(said[0].stratum_faces / looked[stratum] if stratum else said[0].weight)
+    labelled = Labelled(
+        np.array(rows, np.int64),
+        np.array(labels, np.int64),
+        np.array(weights, np.float64),
+        (missed[0], missed[1]),
+        len(every) - len(rows),
+        agreement([{place: answer.label for place, answer in some.items()} for some in answers]),
+    )
+    if min(labelled.women, labelled.men) < _FEWEST and len(rows) < MOST * len(collection.faces):
+        names = ", ".join(map(str, paths))
+        raise InputError(
+            f"{names} labels {labelled.women} women's and {labelled.men} men's faces that were found; "
+            f"at least {_FEWEST} of each are needed",
+            remedy="label more photos",
+        )
+    return labelled
+
+
+def _read(path: Path, collection: Collection) -> tuple[dict[int, _Answer], list[int]]:
+    """The answers of one file by position in `Collection.faces`, and women's and men's faces that were not found."""
     try:
         rows = read_table(path, ("path", "label"))
     except DatasetError as error:
@@ -72,37 +138,40 @@ def read_labels(path: Path, collection: Collection) -> Labelled:
     faces = {key: i for i, key in enumerate(zip(collection.faces["photo"], collection.faces["face"], strict=True))}
     column = "track" if collection.kind == "videos" else "face"
     first = collection.faces.groupby("photo")["face"].min().to_dict()
-    found: dict[int, int] = {}
-    missed, unclear = [0, 0], 0
+    found: dict[int, _Answer] = {}
+    missed = [0, 0]
     for row in rows:
         word = row["label"].lower()
-        if word not in _LABELS:
+        if word not in LABELS:
             raise InputError(
                 f"{path} gives {row['path']} the label {row['label']!r}", remedy="write female, male or unclear"
             )
         if row["path"] not in photos:
             raise InputError(f"{path} names {row['path']}, of which there are no results")
-        photo, label, number = photos[row["path"]], _LABELS[word], row.get(column)
-        if label is None:
-            unclear += 1
-            continue
-        if number is not None and number and not number.isdecimal():
+        photo, label, number = photos[row["path"]], LABELS[word], row.get(column)
+        if number and not number.isdecimal():
             raise InputError(f"{path} gives {row['path']} the {column} {number!r}, not a number")
         chosen = first.get(photo) if number is None else (int(number) if number else None)
         if chosen is None or (photo, chosen) not in faces:
-            missed[label] += 1
+            if label is not None:
+                missed[label] += 1
             continue
         place = faces[photo, chosen]
         if place in found:
             raise InputError(f"{path} labels {row['path']} twice", remedy="keep one row a face")
-        found[place] = label
-    labelled = Labelled(
-        np.fromiter(found.keys(), np.int64), np.fromiter(found.values(), np.int64), (missed[0], missed[1]), unclear
-    )
-    if min(labelled.women, labelled.men) < _FEWEST:
-        raise InputError(
-            f"{path} labels {labelled.women} women's and {labelled.men} men's faces that were found; "
-            f"at least {_FEWEST} of each are needed",
-            remedy="label more photos",
-        )
-    return labelled
+        weight = _number(path, row, "weight", 1.0)
+        found[place] = _Answer(label, weight, row.get("stratum", ""), _number(path, row, "stratum_faces", weight))
+    return found, missed
+
+
+def _number(path: Path, row: Mapping[str, str], column: str, default: float) -> float:
+    text = row.get(column, "")
+    if not text:
+        return default
+    try:
+        number = float(text)
+    except ValueError:
+        number = np.nan
+    if not 0 < number < np.inf:
+        raise InputError(f"{path} gives {row['path']} the {column} {text!r}, not a number above 0")
+    return number

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from facegender.survey.outcome import FEW, FEWEST_VIDEOS, Estimate
+from facegender.survey.labels import Labelled
+from facegender.survey.outcome import FEW, FEWEST_VIDEOS, Estimate, Target
 from facegender.survey.prevalence import FloatArray
 from facegender.survey.rates import ErrorRates
 from facegender.survey.results import Collection
 
 #: Error rates of a quality bin from fewer faces of a gender than this are called few, where this share of faces are.
 _FEW_RATES, _MUCH = 100, 0.1
+#: Less agreement than this, or kappa, is worth a word (J. R. Landis, G. G. Koch, Biometrics 33, 1977: "substantial").
+_AGREED = 0.6
 
 
 def warnings(
@@ -20,9 +23,10 @@ def warnings(
     *,
     by_quality: FloatArray,
     resampled: str,
-    local: bool,
+    target: Target,
+    labelled: Labelled | None,
 ) -> list[str]:
-    """Sentences for people.
+    """Sentences for people, the gravest first.
 
     Args:
         collection: what was surveyed.
@@ -30,42 +34,80 @@ def warnings(
         rows: for everyone and each group.
         by_quality: share of what is counted in each quality bin of the rates, Q.
         resampled: what the bootstrap draws, in words.
-        local: the rates are from the collection itself.
+        target: what the intervals are for.
+        labelled: the labels of the collection that the rates are from.
     """
+    return [
+        *_about_fit(rows),
+        *_about_intervals(collection, rows, resampled, target),
+        *_about_labels(rows[0], labelled),
+        *_about_rates(collection, rates, by_quality),
+    ]
+
+
+def _about_fit(rows: Sequence[Estimate]) -> list[str]:
+    if not (bad := [row for row in rows if row.misfit]):
+        return []
+    which = ", ".join(f"{row.group} ({100 * (row.fit_distance or 0):.1f} %, p {row.fit_p:.3f})" for row in bad)
+    return [
+        "The classifier behaves differently on these photos than on those that its error rates were measured on. The "
+        f"share of faces whose scores the error rates do not explain: {which}. Do not publish these shares as they "
+        "are: "
+        "label 200 faces with facegender label and pass --labelled."
+    ]
+
+
+def _about_intervals(collection: Collection, rows: Sequence[Estimate], resampled: str, target: Target) -> list[str]:
     said = []
-    if bad := [row for row in rows if row.misfit]:
-        which = ", ".join(f"{row.group} ({100 * (row.fit_distance or 0):.1f} %)" for row in bad)
+    if none := [row.group for row in rows if row.no_interval]:
         said.append(
-            f"The error rates do not explain the scores of {which}: this share of the faces would need another score. "
-            "The rates may not hold here, and the intervals do not know of it: label a sample and pass --labelled."
+            f"No interval from fewer than {FEWEST_VIDEOS} videos ({', '.join(none)}): they do not show how much videos "
+            "differ. For a statement about these videos alone, and no others, pass --target these."
         )
-    if not local:
+    if target == "these":
+        said.append(f"The intervals hold for {rows[0].interval} and say nothing about other {collection.kind}.")
+    elif few := [row.group for row in rows if row.few]:
+        said.append(f"Fewer than {FEW} {resampled} to resample; the interval may be too narrow: {', '.join(few)}.")
+    return said
+
+
+def _about_labels(everyone: Estimate, labelled: Labelled | None) -> list[str]:
+    if labelled is None:
+        return []
+    said = []
+    if labelled.unclear:
+        said.append(
+            f"{labelled.unclear:,} of {labelled.unclear + len(labelled.rows):,} faces that were looked at have no "
+            "clear "
+            "label. They remain in the count, as if they were like the others of their score."
+        )
+    if (agreed := labelled.agreement) is not None:
+        kappa = "" if agreed.kappa is None else f", Cohen's kappa {agreed.kappa:.2f}"
+        said.append(
+            f"The labellers agree on {100 * agreed.share:.1f} % of the {agreed.faces:,} faces that two of them looked "
+            f"at{kappa}."
+            + (" That is little: report it." if agreed.kappa is not None and agreed.kappa < _AGREED else "")
+        )
+    return said
+
+
+def _about_rates(collection: Collection, rates: ErrorRates, by_quality: FloatArray) -> list[str]:
+    said = []
+    if rates.totals is None:
         said.append(
             "The error rates are from other photos than these. If the classifier errs otherwise here, the corrected "
-            "shares are off by more than their intervals say; only labels of a random sample of these photos "
-            "(--labelled) can tell."
+            "shares are off by more than their intervals say; only labels of these photos (facegender label, then "
+            "--labelled) can tell."
         )
         if collection.kind == "videos":
             said.append("They are of single photos, and a track's score is the mean of several looks.")
         found = collection.detectors
         if rates.detector and found and found != {rates.detector}:
             said.append("The results were made with another face detector than the error rates.")
-    for (name, women, _, men, _), part in zip(rates.summary(), by_quality.tolist(), strict=True):
-        if part > _MUCH and min(women, men) < _FEW_RATES:
-            said.append(
-                f"{100 * part:.0f} % of what is counted has a quality of {name}, where the error rates are from "
-                f"{women} women's and {men} men's faces only."
-            )
-    if none := [row.group for row in rows if row.no_interval]:
-        said.append(
-            f"No interval from fewer than {FEWEST_VIDEOS} videos ({', '.join(none)}): they do not show how much videos "
-            "differ. For a statement about these videos alone, and no others, pass --target these."
-        )
-    if collection.kind == "videos" and resampled == "tracks":
-        said.append(
-            f"The intervals hold for {rows[0].interval} and say nothing about other videos. A person who appears in "
-            "many tracks makes them too narrow."
-        )
-    if few := [row.group for row in rows if row.few]:
-        said.append(f"Fewer than {FEW} {resampled} to resample; the interval may be too narrow: {', '.join(few)}.")
+        for (name, women, _, men, _), part in zip(rates.summary(), by_quality.tolist(), strict=True):
+            if part > _MUCH and min(women, men) < _FEW_RATES:
+                said.append(
+                    f"{100 * part:.0f} % of what is counted has a quality of {name}, where the error rates are from "
+                    f"{women} women's and {men} men's faces only."
+                )
     return said

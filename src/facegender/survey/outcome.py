@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
+from facegender.survey.agreement import Agreement
 from facegender.survey.prevalence import Method
 from facegender.survey.rates import ErrorRates
 
@@ -38,6 +39,7 @@ class Estimate:
         faceless: of those read, without a face that counts.
         faces: faces (or tracks) that count.
         left_out: faces below the least quality.
+        labelled: of the faces that count, those with a label.
         clusters: number of what is resampled: photos with faces, or all that were read, or videos, or tracks.
         represented: faces, photos or seconds that the shares are of; sampled photos stand for others.
         interval: what the intervals are for, in words, such as ``videos like these`` or ``this film alone``; begins
@@ -57,6 +59,7 @@ class Estimate:
     faceless: int
     faces: int
     left_out: int
+    labelled: int
     clusters: int
     represented: float
     interval: str
@@ -80,7 +83,7 @@ class Estimate:
     @property
     def few(self) -> bool:
         """It has an interval that may be too narrow."""
-        return self.clusters < FEW and not self.no_interval
+        return self.clusters < FEW and self.interval.endswith("like these")
 
     @property
     def misfit(self) -> bool:
@@ -95,14 +98,16 @@ class Survey:
 
     Attributes:
         unit, method, level, replicates, seed, min_quality, group_by: as asked for.
+        values: for each group its value in each column of `group_by`.
         target: what the intervals are for.
         resampled: what the bootstrap draws, in words.
         ordered: the groups have an order, such as years.
         everyone: all photos.
         groups: one each, in order; empty without a grouping.
         rates: the classifier's.
-        local: the rates are from the collection itself.
+        local: the rates are from labelled faces of the collection itself.
         population: photos that the results were sampled from; None where they were not.
+        agreement: of the people who labelled the same faces, where there were several.
         warnings: sentences for people.
     """
 
@@ -112,7 +117,8 @@ class Survey:
     replicates: int
     seed: int
     min_quality: float
-    group_by: str | None
+    group_by: Sequence[str]
+    values: Sequence[tuple[str, ...]]
     target: Target
     resampled: str
     ordered: bool
@@ -121,4 +127,10 @@ class Survey:
     rates: ErrorRates
     local: bool
     population: int | None
+    agreement: Agreement | None
     warnings: Sequence[str]
+
+    @property
+    def grouping(self) -> str:
+        """The columns that the groups are of."""
+        return ", ".join(self.group_by)

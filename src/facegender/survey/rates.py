@@ -14,7 +14,6 @@ import numpy.typing as npt
 from facegender import weights
 from facegender.errors import InputError
 from facegender.files import atomic_file
-from facegender.survey.labels import read_labels
 from facegender.survey.results import Collection
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
@@ -27,12 +26,13 @@ COARSE_SCORES = (0.0, 0.05, 0.2, 0.5, 0.8, 0.95, 1.0)
 #: Bounds of the bins of quality: under 0.5 a face is in the gray zone.
 QUALITIES = (0.0, 0.3, 0.5, 0.75, 1.0)
 
-#: With fewer faces of a gender the bins are coarse.
-_FEW = 1500
 #: A quality bin with fewer faces of a gender is joined with its neighbour.
 _FEW_IN_BIN = 30
 #: Belief, in faces, that a quality bin's histogram is that of all bins, and that it is flat.
 _POOLED, _FLAT = 2.0, 0.5
+#: Belief, in labelled faces, that the share of women in a cell is that of its score in all quality bins; and what is
+#: added of either gender before a share is drawn, so that a few faces of one gender do not rule out the other.
+_SAME, _EITHER = 1.0, 0.25
 
 _FORMAT = 1
 _SUFFIX = ".errors.json"
@@ -48,9 +48,13 @@ class ErrorRates:
         source: the faces, in words.
         scores: bounds of the K bins of p_male, from 0 to 1.
         qualities: bounds of the Q bins of quality, from 0 to 1.
-        female, male: int64, Q x K: women's and men's faces.
+        female, male: Q x K: women's and men's faces. Whole numbers, or with unequal weights the numbers of faces of
+            equal weight that would say as much.
         not_found: women's and men's photos in which no face was found, or not the labelled one.
         command: what measured them.
+        totals: float64, Q x K: faces of the collection in each cell, where `female` and `male` are labels of faces that
+            were drawn from it without regard to their gender; the share of women among the labelled faces of a cell is
+            then that of the cell. None where the faces of either gender are a sample of it.
 
     Raises:
         ValueError: bounds that do not rise from 0 to 1, or counts of another shape or below 0.
@@ -62,17 +66,18 @@ class ErrorRates:
     source: str
     scores: tuple[float, ...]
     qualities: tuple[float, ...]
-    female: IntArray
-    male: IntArray
+    female: IntArray | FloatArray
+    male: IntArray | FloatArray
     not_found: tuple[int, int]
     command: str
+    totals: FloatArray | None = None
 
     def __post_init__(self) -> None:
         for bounds in (self.scores, self.qualities):
             if len(bounds) < 2 or bounds[0] != 0 or bounds[-1] != 1 or (np.diff(bounds) <= 0).any():
                 raise ValueError(f"bounds must rise from 0 to 1, not {bounds}")
         shape = len(self.qualities) - 1, len(self.scores) - 1
-        for counts in (self.female, self.male):
+        for counts in (self.female, self.male, *(() if self.totals is None else (self.totals,))):
             if counts.shape != shape or (counts < 0).any():
                 raise ValueError(f"counts must be {shape[0]} x {shape[1]} and not negative")
 
@@ -89,15 +94,23 @@ class ErrorRates:
 
     def histograms(self) -> tuple[FloatArray, FloatArray]:
         """What women's and men's faces look like in each quality bin: Q x K each, rows sum to 1."""
-        beliefs = self._beliefs()
-        return beliefs[0] / beliefs[0].sum(axis=-1, keepdims=True), beliefs[1] / beliefs[1].sum(axis=-1, keepdims=True)
+        women, men = self._beliefs() if self.totals is None else self._split(self._share(*self._prior()))
+        return _normalized(women), _normalized(men)
 
     def drawn(self, count: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
-        """As `histograms`, but what they might as well be: `count` draws from the Dirichlet that the counts leave,
-        `count` x Q x K each. (The Bayesian bootstrap of the labelled faces: D. Rubin, Annals of Statistics 9, 1981.)
+        """As `histograms`, but what they might as well be, `count` x Q x K each.
+
+        Draws from the Dirichlet distribution that the counts leave (the Bayesian bootstrap of the labelled faces:
+        D. Rubin, Annals of Statistics 9, 1981); with `totals`, of the share of women in each cell from the beta
+        distribution that its labels leave.
         """
-        women, men = (rng.standard_gamma(belief, size=(count, *belief.shape)) + 1e-9 for belief in self._beliefs())
-        return women / women.sum(axis=-1, keepdims=True), men / men.sum(axis=-1, keepdims=True)
+        if self.totals is None:
+            women, men = (rng.standard_gamma(belief, size=(count, *belief.shape)) + 1e-9 for belief in self._beliefs())
+            return _normalized(women), _normalized(men)
+        prior = self._prior()
+        a, b = self.female + prior[0] + _EITHER, self.male + prior[1] + _EITHER
+        women, men = self._split(rng.beta(a, b, size=(count, *a.shape)))
+        return _normalized(women), _normalized(men)
 
     def _beliefs(self) -> tuple[FloatArray, FloatArray]:
         """Counts and what is believed beforehand, so that no cell is held impossible."""
@@ -108,27 +121,56 @@ class ErrorRates:
         )
         return women, men
 
+    def _prior(self) -> tuple[FloatArray, FloatArray]:
+        """What is believed of the labels of each cell beforehand: that its score is right, and the same anywhere."""
+        women, men = self.female.sum(axis=0), self.male.sum(axis=0)
+        share = (women + 1 - self.middles) / (women + men + 1)
+        return _SAME * share, _SAME * (1 - share)
+
+    def _share(self, women: FloatArray, men: FloatArray) -> FloatArray:
+        share: FloatArray = (self.female + women) / (self.female + women + self.male + men)
+        return share
+
+    def _split(self, share: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Women's and men's faces in each cell of the collection; none is held empty."""
+        assert self.totals is not None
+        totals = self.totals + 1e-6 * max(self.totals.sum(), 1.0) / self.totals.size
+        return totals * share + 1e-12, totals * (1 - share) + 1e-12
+
     def coarse(self) -> ErrorRates:
         """The same with the bins of `COARSE_SCORES`, as far as they are finer."""
         kept = [i for i, bound in enumerate(self.scores) if bound in COARSE_SCORES or bound in (0.0, 1.0)]
-        women, men = (np.add.reduceat(counts, kept[:-1], axis=1) for counts in (self.female, self.male))
-        return replace(self, scores=tuple(self.scores[i] for i in kept), female=women, male=men)
+
+        def merged(counts: IntArray | FloatArray) -> FloatArray:
+            return np.asarray(np.add.reduceat(counts, kept[:-1], axis=1))
+
+        return replace(
+            self,
+            scores=tuple(self.scores[i] for i in kept),
+            female=merged(self.female),
+            male=merged(self.male),
+            totals=None if self.totals is None else merged(self.totals),
+        )
 
     def joined(self) -> ErrorRates:
         """The same with neighbouring quality bins joined until each has enough faces of both genders."""
-        bounds, women, men = [0.0], [], []
-        some: list[IntArray] = [np.zeros(len(self.scores) - 1, np.int64)] * 2
-        for upper, f, m in zip(self.qualities[1:], self.female, self.male, strict=True):
-            some = [some[0] + f, some[1] + m]
-            if min(part.sum() for part in some) >= _FEW_IN_BIN:
-                bounds.append(upper)
-                women.append(some[0])
-                men.append(some[1])
-                some = [np.zeros_like(f), np.zeros_like(m)]
-        if not women:
-            return replace(self, qualities=(0.0, 1.0), female=some[0][None], male=some[1][None])
-        bounds[-1], women[-1], men[-1] = 1.0, women[-1] + some[0], men[-1] + some[1]
-        return replace(self, qualities=tuple(bounds), female=np.stack(women), male=np.stack(men))
+        first, begin = [], 0
+        for row in range(len(self.female)):
+            if min(counts[begin : row + 1].sum() for counts in (self.female, self.male)) >= _FEW_IN_BIN:
+                first.append(begin)
+                begin = row + 1
+        first = first or [0]  # what is left over goes to the last
+
+        def merged(counts: IntArray | FloatArray) -> FloatArray:
+            return np.asarray(np.add.reduceat(counts, first, axis=0))
+
+        return replace(
+            self,
+            qualities=(*(self.qualities[row] for row in first), 1.0),
+            female=merged(self.female),
+            male=merged(self.male),
+            totals=None if self.totals is None else merged(self.totals),
+        )
 
     def summary(self) -> list[tuple[str, int, float, int, float]]:
         """For each quality bin its name, women's faces, the share of them called male, men's, and that called female.
@@ -136,15 +178,17 @@ class ErrorRates:
         With 0.5 as the border; a score bin that the border cuts counts in part.
         """
         right = np.clip((np.asarray(self.scores[1:]) - 0.5) / np.diff(self.scores), 0, 1)
+        seen = (self.female, self.male) if self.totals is None else self._split(self._share(*self._prior()))
         rows = []
-        for i, (f, m) in enumerate(zip(self.female, self.male, strict=True)):
+        for i, (f, m) in enumerate(zip(*seen, strict=True)):
             name = f"{self.qualities[i]:g} to {self.qualities[i + 1]:g}"
-            wrong = float(f @ right / max(f.sum(), 1)), float(m @ (1 - right) / max(m.sum(), 1))
-            rows.append((name, int(f.sum()), wrong[0], int(m.sum()), wrong[1]))
+            wrong = float(f @ right / max(f.sum(), 1e-9)), float(m @ (1 - right) / max(m.sum(), 1e-9))
+            rows.append((name, round(self.female[i].sum()), wrong[0], round(self.male[i].sum()), wrong[1]))
         return rows
 
     def to_dict(self) -> dict[str, Any]:
         """The record for the JSON file."""
+        local = {} if self.totals is None else {"totals": self.totals.tolist()}
         return {
             "format": _FORMAT,
             "model": self.model,
@@ -157,6 +201,7 @@ class ErrorRates:
             "male": self.male.tolist(),
             "not_found": list(self.not_found),
             "command": self.command,
+            **local,
         }
 
     @classmethod
@@ -165,13 +210,16 @@ class ErrorRates:
         if record["format"] != _FORMAT:
             raise ValueError(f"format {record['format']} is not {_FORMAT}")
         women, men = record["not_found"]
+        totals = record.get("totals")
+        kind: type[Any] = np.int64 if totals is None else np.float64
         return cls(
             **{key: str(record[key]) for key in ("model", "sha256", "detector", "source", "command")},
             scores=tuple(map(float, record["scores"])),
             qualities=tuple(map(float, record["qualities"])),
-            female=np.array(record["female"], np.int64),
-            male=np.array(record["male"], np.int64),
+            female=np.array(record["female"], kind),
+            male=np.array(record["male"], kind),
             not_found=(int(women), int(men)),
+            totals=None if totals is None else np.array(totals, np.float64),
         )
 
     def save(self, path: Path) -> None:
@@ -196,16 +244,27 @@ def load_rates(path: Path) -> ErrorRates:
         raise InputError(f"{path} holds no error rates: {error}", remedy="give NAME.errors.json") from error
 
 
-def shipped_rates(collection: Collection) -> ErrorRates:
+def shipped_rates(collection: Collection, model: str | None = None) -> ErrorRates:
     """The error rates of the classifier that made the results, which lie beside its weights in this package.
 
+    Args:
+        collection: the results.
+        model: the name of a shipped classifier, where the results do not say which it was.
+
     Raises:
-        InputError: it is not known which it was, or its rates are not known.
+        InputError: it is not known which it was, its rates are not known, or the results name another.
     """
-    remedy = "label a sample and pass --labelled, or pass --rates FILE"
-    if collection.model is None:
-        raise InputError("no .run.json beside the results says which model made them", remedy=remedy)
-    name, digest = collection.model
+    remedy = "label faces with facegender label and pass --labelled, or pass --rates FILE"
+    if collection.model is None and model is None:
+        raise InputError(
+            "no .run.json beside the results says which model made them",
+            remedy=f"pass --model NAME ({', '.join(weights.names())}); or {remedy}",
+        )
+    if model is not None and model not in weights.names():
+        raise InputError(f"no model {model!r} is shipped", remedy=f"one of {', '.join(weights.names())}")
+    name, digest = collection.model or (model or "", weights.load_card(model or "").sha256)
+    if model not in (None, name):
+        raise InputError(f"the results were made by the model {name}, not {model}", remedy="leave out --model")
     for known in weights.names():
         path = weights.weight_path(known).with_suffix(_SUFFIX)
         if path.is_file() and (rates := load_rates(path)).sha256 == digest:
@@ -213,51 +272,6 @@ def shipped_rates(collection: Collection) -> ErrorRates:
     raise InputError(f"the error rates of the model {name} ({digest[:8]}) are not known", remedy=remedy)
 
 
-def measure_rates(collection: Collection, labels: Path, *, source: str, command: str) -> ErrorRates:
-    """Count the scores of faces whose gender is known, in the bins that their number allows.
-
-    Args:
-        collection: results of the photos, and perhaps of more.
-        labels: CSV, see `facegender.survey.labels.read_labels`.
-        source: the faces, in words.
-        command: what measures.
-
-    Raises:
-        InputError: the labels cannot be read, are of photos without results, or of too few women or men.
-    """
-    known = read_labels(labels, collection)
-    name, digest = collection.model or ("", "")
-    faces = collection.faces.iloc[known.rows]
-    return count_rates(
-        faces["quality"].to_numpy(),
-        faces["p_male"].to_numpy(),
-        known.labels,
-        model=name,
-        sha256=digest,
-        detector=",".join(sorted(collection.detectors)),
-        source=source,
-        not_found=known.not_found,
-        command=command,
-    )
-
-
-def count_rates(
-    quality: FloatArray,
-    p_male: FloatArray,
-    labels: IntArray,
-    *,
-    model: str = "",
-    sha256: str = "",
-    detector: str = "",
-    source: str = "",
-    not_found: tuple[int, int] = (0, 0),
-    command: str = "",
-) -> ErrorRates:
-    """Error rates from N faces, in the bins that their number allows; `labels` are 0 female, 1 male."""
-    scores = COARSE_SCORES if np.bincount(labels, minlength=2).min() < _FEW else SCORES
-    shape = len(QUALITIES) - 1, len(scores) - 1
-    nothing = np.zeros(shape, np.int64)
-    rates = ErrorRates(model, sha256, detector, source, scores, QUALITIES, nothing, nothing, not_found, command)
-    cells = rates.cells(quality, p_male)
-    women, men = (np.bincount(cells[labels == label], minlength=nothing.size).reshape(shape) for label in (0, 1))
-    return replace(rates, female=women, male=men).joined()
+def _normalized(counts: FloatArray) -> FloatArray:
+    whole: FloatArray = counts / counts.sum(axis=-1, keepdims=True)
+    return whole

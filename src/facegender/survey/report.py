@@ -14,6 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from facegender.files import atomic_file
 from facegender.plots import new_figure, plain, save_figure
 from facegender.report import Section, picture, table, write_report
+from facegender.survey.method import REFERENCES, method_text
 from facegender.survey.outcome import Estimate, Survey, Unit
 
 #: Colour-blind safe (Okabe and Ito), as elsewhere.
@@ -26,20 +27,6 @@ _OF: dict[Unit, str] = {
     "screen-time": "of the screen time",
 }
 _MUCH = 60
-
-_REFERENCES = (
-    "M. Saerens, P. Latinne, C. Decaestecker: Adjusting the outputs of a classifier to new a priori probabilities. "
-    "Neural Computation 14(1), 2002.",
-    "G. Forman: Quantifying counts and costs via classification. Data Mining and Knowledge Discovery 17(2), 2008.",
-    "A. Bella, C. Ferri, J. Hernández-Orallo, M. J. Ramírez-Quintana: Quantification via probability estimators. "
-    "ICDM 2010.",
-    "B. Efron, R. J. Tibshirani: An Introduction to the Bootstrap. Chapman and Hall, 1993.",
-    "D. B. Rubin: The Bayesian bootstrap. Annals of Statistics 9(1), 1981.",
-    "A. Agresti, B. A. Coull: Approximate is better than exact for interval estimation of binomial proportions. "
-    "The American Statistician 52(2), 1998.",
-    "F. H. Kamaru Zaman: Gender classification using custom convolutional neural networks architecture. "
-    "IJECE 10(6), 2020.",
-)
 
 
 def write_survey(folder: Path, survey: Survey, command: str) -> list[Path]:
@@ -55,10 +42,11 @@ def write_survey(folder: Path, survey: Survey, command: str) -> list[Path]:
     names = [field.name for field in fields(Estimate)]
     with atomic_file(folder / "survey.csv") as path, path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([*names, "unit", "method", "level", "command"])
-        for row in rows:
+        several = survey.group_by if len(survey.group_by) > 1 else ()
+        writer.writerow([*names, *several, "unit", "method", "level", "command"])
+        for row, columns in zip(rows, [("",) * len(several), *survey.values], strict=True):
             values = [_rounded(getattr(row, name)) for name in names]
-            writer.writerow([*values, survey.unit, survey.method, survey.level, command])
+            writer.writerow([*values, *(columns if several else ()), survey.unit, survey.method, survey.level, command])
     record = {**asdict(survey), "rates": survey.rates.to_dict(), "command": command, "version": version("facegender")}
     with atomic_file(folder / "survey.json") as path:
         path.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -68,55 +56,6 @@ def write_survey(folder: Path, survey: Survey, command: str) -> list[Path]:
         draw_trend(folder / "trend.png", survey, trend)
         files.append(folder / "trend.png")
     return [*files, _report(folder, survey, command, files[2:])]
-
-
-def method_text(survey: Survey) -> list[str]:
-    """How the numbers came about, in paragraphs that can be cited."""
-    rates, everyone = survey.rates, survey.everyone
-    what = {
-        "faces": "faces",
-        "photos": "photos that show at least one woman, and at least one man",
-        "screen-time": "the time that faces are on screen",
-    }[survey.unit]
-    how = {
-        "mixture": "Within each quality bin the histogram of scores is a mixture of these two histograms; the share of "
-        "women is the one of greatest likelihood (Forman 2008; on binned scores the limit of the EM algorithm of "
-        "Saerens et al. 2002), with a belief of two faces that all quality bins have the same share.",
-        "adjusted": "Within each quality bin the share of women is where the mean score lies between the mean scores "
-        "of women and of men (probabilistic adjusted count, Bella et al. 2010).",
-    }[survey.method]
-    if survey.unit == "photos":
-        how = (
-            "Photos with m faces are a mixture of those with 0 to m women among them; the shares of these compositions "
-            "are those of greatest likelihood, found by EM for every m by itself, with the scores of the faces of one "
-            "photo independent given who is in it. A photo without a face shows nobody."
-        )
-    women, men = int(rates.female.sum()), int(rates.male.sum())
-    population = "" if survey.population is None else f" They are a random sample of {survey.population:,}."
-    intervals = "There are too few videos for intervals."
-    if not everyone.no_interval:
-        intervals = (
-            f"{100 * survey.level:g} % intervals are for {everyone.interval}. They are percentiles of "
-            f"{survey.replicates:,} bootstrap replicates (seed {survey.seed}), each of which draws the "
-            f"{survey.resampled} anew, with replacement, and the error rates from the Dirichlet distribution that the "
-            "counted faces leave (Rubin 1981); or of the same with about one of either gender added, where that is "
-            "wider (Agresti and Coull 1998). They hold if the classifier errs on these photos as it does on those."
-        )
-    return [
-        f"We counted {what}. Every photo was searched for faces, and each face got a calibrated probability p_male of "
-        f"being perceived as male by the classifier {rates.model or 'named in the results'} (facegender "
-        f"{version('facegender')}, sha256 {rates.sha256[:16] or 'unknown'}). {everyone.faces:,} faces of a quality of "
-        f"{survey.min_quality:g} or more, in {everyone.photos:,} files that could be read, were counted; "
-        f"{everyone.left_out:,} faces of less and {everyone.not_read:,} files that could not be read were "
-        f"not.{population}",
-        f"The classifier's errors were taken from the scores of {women:,} faces of women and {men:,} of men ("
-        f"{rates.source}), as histograms of {len(rates.scores) - 1} bins in each of {len(rates.qualities) - 1} bins of "
-        f"face quality. {how}",
-        f"{intervals} The distance of fit is the total variation between the observed histogram and the "
-        "fitted one; its p value is the share of replicates whose misfit, less the observed one, is as large.",
-        "*Women* and *men* are faces that people would call female or male; the count says nothing of who the people "
-        "are, and faces that were not found do not count.",
-    ]
 
 
 def draw_trend(path: Path, survey: Survey, rows: list[Estimate]) -> None:
@@ -141,7 +80,7 @@ def draw_trend(path: Path, survey: Survey, rows: list[Estimate]) -> None:
         axes.set_xticks(places[::step], [row.group for row in rows][::step], rotation=30, ha="right")
     else:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set(xlabel=survey.group_by or "", ylabel=f"% {_OF[survey.unit]}", ylim=(0, 100))
+    axes.set(xlabel=survey.grouping or "", ylabel=f"% {_OF[survey.unit]}", ylim=(0, 100))
     axes.set_title(f"Shaded: {interval_title(survey)}", loc="left", fontsize="medium")
     axes.legend(frameon=False)
     plain(axes)
@@ -165,6 +104,11 @@ def interval(row: Estimate, word: str) -> str:
     return f"{100 * low:.1f} to {100 * high:.1f}"
 
 
+def p_value(row: Estimate) -> str:
+    """How often chance does as much as the misfit; a dash where there is none."""
+    return "-" if row.fit_p is None else f"{row.fit_p:.3f}"
+
+
 def interval_title(survey: Survey) -> str:
     """Level of the intervals and what they are for."""
     everyone = survey.everyone
@@ -182,7 +126,7 @@ def _report(folder: Path, survey: Survey, command: str, figures: list[Path]) -> 
     sections = []
     if survey.warnings:
         sections.append(Section("Before you publish", [f"- {warning}" for warning in survey.warnings]))
-    blocks = [picture(figure.name, f"Shares by {survey.group_by}, with intervals") for figure in figures]
+    blocks = [picture(figure.name, f"Shares by {survey.grouping}, with intervals") for figure in figures]
     rows = [everyone, *survey.groups]
     shown = rows[: _MUCH + 1]
     if len(shown) < len(rows):
@@ -194,12 +138,13 @@ def _report(folder: Path, survey: Survey, command: str, figures: list[Path]) -> 
             [
                 table(
                     (
-                        survey.group_by or "",
+                        survey.grouping or "",
                         "read",
                         "not read",
                         "no face",
                         "faces",
                         "left out",
+                        "labelled",
                         "represented",
                         "misfit %",
                         "p",
@@ -207,8 +152,8 @@ def _report(folder: Path, survey: Survey, command: str, figures: list[Path]) -> 
                     [
                         (
                             *(row.group, f"{row.photos:,}", f"{row.not_read:,}", f"{row.faceless:,}"),
-                            *(f"{row.faces:,}", f"{row.left_out:,}", f"{row.represented:,.0f}"),
-                            *(share(row.fit_distance), "-" if row.fit_p is None else f"{row.fit_p:.3f}"),
+                            *(f"{row.faces:,}", f"{row.left_out:,}", f"{row.labelled:,}", f"{row.represented:,.0f}"),
+                            *(share(row.fit_distance), p_value(row)),
                         )
                         for row in shown
                     ],
@@ -229,13 +174,13 @@ def _report(folder: Path, survey: Survey, command: str, figures: list[Path]) -> 
             ],
         )
     )
-    sections.append(Section("References", ["\n".join(f"{i}. {text}" for i, text in enumerate(_REFERENCES, 1))]))
+    sections.append(Section("References", ["\n".join(f"{i}. {text}" for i, text in enumerate(REFERENCES, 1))]))
     introduction = [sentence, f"Again with `{command}`."]
     return write_report(folder, "report", "How often women and men appear", introduction, sections)
 
 
 def _shares(survey: Survey, rows: list[Estimate]) -> str:
-    header = [survey.group_by or "", "women %", interval_title(survey)]
+    header = [survey.grouping or "", "women %", interval_title(survey)]
     if survey.unit == "photos":
         header += ["men %", "interval", "plain women %", "plain men %", "uncertain %"]
     else:

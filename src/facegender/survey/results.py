@@ -15,6 +15,7 @@ import pandas as pd
 from facegender.errors import InputError
 from facegender.formats.records import COLUMN_TYPES, Record
 from facegender.formats.registry import read_rows
+from facegender.survey.metadata import matched_paths
 
 Kind: TypeAlias = Literal["photos", "videos"]
 
@@ -24,6 +25,8 @@ _NUMBERS = ("face", "track", "quality", "p_male", "seconds", "weight", "width", 
 _WORDS = ("label", "error_kind", "error_message")
 #: What metadata cannot replace.
 _OURS = ("weight", "error_kind")
+#: The path in the metadata, while it is joined.
+_ROW = " row"
 _NEEDED = ("path", "quality", "p_male", "label")
 #: Rows that are Python objects at a time.
 _ROWS = 65_536
@@ -112,10 +115,11 @@ def read_results(paths: Sequence[Path]) -> Collection:
 def join_metadata(collection: Collection, metadata: Path) -> Collection:
     """The collection with the columns of a CSV or Parquet file that has one row a `path`.
 
-    A photo without a row there gets None. Weights and errors stay those of the results.
+    Rows go with photos as `facegender.survey.metadata.matched_paths` says. A photo without a row gets None. Weights and
+    errors stay those of the results.
 
     Raises:
-        InputError: the file cannot be read, has no such column, two rows for a path, or no path of the results.
+        InputError: the file cannot be read, has no such column, two rows for a path, or no photo of the results.
     """
     table = _table(_rows(metadata))
     if "path" not in table:
@@ -125,15 +129,18 @@ def join_metadata(collection: Collection, metadata: Path) -> Collection:
     table["path"] = table["path"].astype(str)
     if (again := table["path"].duplicated()).any():
         raise InputError(f"{metadata} has two rows for {table['path'][again].iloc[0]}", remedy="keep one a photo")
-    if not collection.photos["path"].isin(table["path"]).any():
+    matched = matched_paths(collection.photos["path"].tolist(), table["path"].tolist())
+    if not any(matched):
         raise InputError(
             f"{metadata} has none of the photos of the results",
             remedy=f"it begins with {table['path'].iloc[0] if len(table) else 'nothing'}, "
             f"they with {collection.photos['path'].iloc[0]}: write the paths alike",
         )
-    table = table.drop(columns=[column for column in _OURS if column in table])
-    kept = collection.photos.drop(columns=[c for c in table.columns if c != "path" and c in collection.photos])
-    return Collection(collection.kind, kept.merge(table, on="path", how="left"), collection.faces, collection.runs)
+    table = table.drop(columns=[column for column in _OURS if column in table]).rename(columns={"path": _ROW})
+    kept = collection.photos.drop(columns=[c for c in table.columns if c in collection.photos])
+    kept[_ROW] = pd.Series(matched, kept.index, dtype=object)
+    joined = kept.merge(table, on=_ROW, how="left").drop(columns=_ROW)
+    return Collection(collection.kind, joined, collection.faces, collection.runs)
 
 
 def _read(path: Path) -> pd.DataFrame:

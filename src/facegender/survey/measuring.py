@@ -1,0 +1,86 @@
+"""Error rates from faces of known gender."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from facegender.survey.labels import Labelled
+from facegender.survey.rates import COARSE_SCORES, QUALITIES, SCORES, ErrorRates, FloatArray, IntArray
+from facegender.survey.results import Collection
+
+#: With fewer faces of a gender the bins are coarse.
+_FEW = 1500
+
+
+def measure_rates(collection: Collection, known: Labelled, *, source: str, command: str) -> ErrorRates:
+    """Error rates from labelled faces of each gender, in the bins that their number allows.
+
+    Args:
+        collection: results of the photos, and perhaps of more.
+        known: the faces of known gender.
+        source: the faces, in words.
+        command: what measures.
+    """
+    name, digest = collection.model or ("", "")
+    faces = collection.faces.iloc[known.rows]
+    return count_rates(
+        faces["quality"].to_numpy(),
+        faces["p_male"].to_numpy(),
+        known.labels,
+        model=name,
+        sha256=digest,
+        detector=",".join(sorted(collection.detectors)),
+        source=source,
+        not_found=known.not_found,
+        command=command,
+    )
+
+
+def local_rates(collection: Collection, known: Labelled, *, source: str, command: str) -> ErrorRates:
+    """As `measure_rates`, from labels of a sample of the collection itself, drawn with or without regard to the scores.
+
+    The labels of a cell tell which share of its faces are women's; faces of unequal weight count as so many of equal
+    weight (L. Kish, "Survey sampling", 1965).
+    """
+    plain = measure_rates(collection, known, source=source, command=command)
+    shape = plain.female.shape
+    faces = collection.faces
+    cells = plain.cells(faces["quality"].to_numpy(), faces["p_male"].to_numpy())
+    amount = collection.photos["weight"].to_numpy(float)[faces["photo"].to_numpy()]
+    labelled = cells[known.rows]
+
+    def summed(values: FloatArray) -> FloatArray:
+        return np.asarray(np.bincount(labelled, values, shape[0] * shape[1]).reshape(shape), np.float64)
+
+    whole = summed(known.weights)
+    scale = whole / np.maximum(summed(known.weights**2), 1e-300)
+    return replace(
+        plain,
+        female=summed(known.weights * (known.labels == 0)) * scale,
+        male=summed(known.weights * (known.labels == 1)) * scale,
+        totals=np.asarray(np.bincount(cells, amount, shape[0] * shape[1]).reshape(shape), np.float64),
+    )
+
+
+def count_rates(
+    quality: FloatArray,
+    p_male: FloatArray,
+    labels: IntArray,
+    *,
+    model: str = "",
+    sha256: str = "",
+    detector: str = "",
+    source: str = "",
+    not_found: tuple[int, int] = (0, 0),
+    command: str = "",
+) -> ErrorRates:
+    """Error rates from N faces, in the bins that their number allows; `labels` are 0 female, 1 male."""
+    scores = COARSE_SCORES if np.bincount(labels, minlength=2).min() < _FEW else SCORES
+    shape = len(QUALITIES) - 1, len(scores) - 1
+    nothing = np.zeros(shape, np.int64)
+    rates = ErrorRates(model, sha256, detector, source, scores, QUALITIES, nothing, nothing, not_found, command)
+    cells = rates.cells(quality, p_male)
+    women, men = (np.bincount(cells[labels == label], minlength=nothing.size).reshape(shape) for label in (0, 1))
+    return replace(rates, female=women, male=men).joined()

@@ -1,0 +1,34 @@
+"""Which row of a metadata table is about which photo: by path, else by file name where only one can be meant."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+
+def file_name(path: str) -> str:
+    r"""The last part of a path or a URL, with ``/`` or ``\`` between its parts."""
+    return re.split(r"[/\\]", path)[-1]
+
+
+def matched_paths(photos: Sequence[str], rows: Sequence[str]) -> list[str | None]:
+    """The path in `rows` that goes with each photo.
+
+    Args:
+        photos: paths of the results, unique.
+        rows: paths of the metadata, unique.
+
+    Returns:
+        for each photo the same path where `rows` has it; else the one of the same file name, where neither another
+        photo without a row of its own nor another unused row has that name; else None.
+    """
+    there, own = set(rows), set(photos)
+    unused = [row for row in rows if row not in own]
+    times = Counter(map(file_name, unused))
+    row_of = {name: row for row in unused if times[name := file_name(row)] == 1}
+    wanted = Counter(file_name(photo) for photo in photos if photo not in there)
+    return [
+        photo if photo in there else row_of.get(file_name(photo)) if wanted[file_name(photo)] == 1 else None
+        for photo in photos
+    ]

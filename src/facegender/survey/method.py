@@ -1,0 +1,146 @@
+"""How the numbers of a survey came about, in paragraphs that can be cited."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from facegender.survey.outcome import Survey, Unit
+from facegender.survey.prevalence import Method
+
+REFERENCES = (
+    "A. Agresti, B. A. Coull: Approximate is better than exact for interval estimation of binomial proportions. "
+    "The American Statistician 52(2), 1998.",
+    "A. Bella, C. Ferri, J. Hernández-Orallo, M. J. Ramírez-Quintana: Quantification via probability estimators. "
+    "ICDM 2010.",
+    "J. Cohen: A coefficient of agreement for nominal scales. Educational and Psychological Measurement 20(1), 1960.",
+    "B. Efron, R. J. Tibshirani: An Introduction to the Bootstrap. Chapman and Hall, 1993.",
+    "G. Forman: Quantifying counts and costs via classification. Data Mining and Knowledge Discovery 17(2), 2008.",
+    "F. H. Kamaru Zaman: Gender classification using custom convolutional neural networks architecture. "
+    "IJECE 10(6), 2020.",
+    "L. Kish: Survey Sampling. Wiley, 1965.",
+    "D. B. Rubin: The Bayesian bootstrap. Annals of Statistics 9(1), 1981.",
+    "D. B. Rubin: Multiple Imputation for Nonresponse in Surveys. Wiley, 1987.",
+    "M. Saerens, P. Latinne, C. Decaestecker: Adjusting the outputs of a classifier to new a priori probabilities. "
+    "Neural Computation 14(1), 2002.",
+)
+
+_COUNTED: dict[Unit, str] = {
+    "faces": "The unit of analysis is the face.",
+    "photos": "The unit of analysis is the photo: we estimated the share of photos that show at least one woman, and "
+    "the "
+    "share that show at least one man. A photo in which no face was found shows nobody.",
+    "screen-time": "The unit of analysis is the time for which a face is on screen.",
+}
+_ESTIMATED: dict[Method, str] = {
+    "mixture": "Within each quality bin, the distribution of scores in the collection was modelled as a mixture of "
+    "these "
+    "two distributions. The share of women is the maximum likelihood estimate of the mixing weight (Forman 2008; on "
+    "binned scores this is the limit of the EM algorithm of Saerens et al. 2002). A weak prior, worth two faces, draws "
+    "the share of each bin towards that of all bins.",
+    "adjusted": "Within each quality bin, the share of women was estimated by the probabilistic adjusted count: the "
+    "position of the mean score between the mean scores of women and of men (Bella et al. 2010).",
+}
+_OF_PHOTOS = (
+    "Photos with m faces were modelled as a mixture of the m + 1 possible numbers of women among them. The mixing "
+    "weights "
+    "were estimated by maximum likelihood (EM) for each m separately, assuming that the scores of the faces in a "
+    "photo are "
+    "independent given their genders."
+)
+
+
+def method_text(survey: Survey) -> list[str]:
+    """The method in plain English, one string a paragraph."""
+    rates, everyone = survey.rates, survey.everyone
+    population = ""
+    if survey.population is not None:
+        population = (
+            f" The files are a random sample of {survey.population:,}, and the shares are weighted accordingly."
+        )
+    model = rates.model or "named in the results"
+    data = (
+        f"We detected faces in {everyone.photos:,} files with facegender {version('facegender')}. "
+        f"{everyone.not_read:,} "
+        f"more files could not be read. The classifier {model} (sha256 {rates.sha256[:16] or 'unknown'}) gave each "
+        "face "
+        f"a calibrated probability of being perceived as male. We analysed the {everyone.faces:,} faces with a quality "
+        f"of at least {survey.min_quality:g}; {everyone.left_out:,} faces of lower quality were excluded."
+        f"{population} {_COUNTED[survey.unit]}"
+    )
+    estimated = _OF_PHOTOS if survey.unit == "photos" else _ESTIMATED[survey.method]
+    fit = (
+        "The reported misfit is the total variation distance between the observed distribution of scores and the "
+        "fitted "
+        "one. Its p value is the share of bootstrap replicates whose deviation from the observed misfit is at least as "
+        "large as the misfit itself."
+    )
+    meaning = (
+        "*Women* and *men* denote faces that people would call female or male. The estimates say nothing about the "
+        "gender "
+        "identity of the people shown, and faces that were not detected are not included."
+    )
+    return [data, f"{_errors(survey)} {estimated}", f"{_intervals(survey)} {fit}", meaning]
+
+
+def _errors(survey: Survey) -> str:
+    """Where the error rates are from."""
+    rates = survey.rates
+    women, men = round(rates.female.sum()), round(rates.male.sum())
+    bins = (
+        f"{len(rates.scores) - 1} bins of the score and {len(rates.qualities) - 1} "
+        f"{'bin' if len(rates.qualities) == 2 else 'bins'} of face quality"
+    )
+    if rates.totals is None:
+        return (
+            f"The classifier's errors were estimated from {women:,} faces of women and {men:,} faces of men "
+            f"({rates.source}): the distribution of the score for either gender in {bins}."
+        )
+    agreed = ""
+    if survey.agreement is not None:
+        kappa = "" if survey.agreement.kappa is None else f" (Cohen's kappa {survey.agreement.kappa:.2f}; Cohen 1960)"
+        agreed = (
+            f" Of {survey.agreement.faces:,} faces labelled by two people, {100 * survey.agreement.share:.1f} % "
+            "received "
+            f"the same label{kappa}; faces with different labels were treated as unlabelled."
+        )
+    return (
+        f"{survey.everyone.labelled:,} faces of the collection were labelled by hand ({rates.source}). The share of "
+        "women "
+        f"among the labelled faces was determined in {bins}, with sampling weights (Kish 1965); together with the "
+        "number "
+        f"of all faces in each bin it gives the distribution of the score for either gender.{agreed}"
+    )
+
+
+def _intervals(survey: Survey) -> str:
+    everyone = survey.everyone
+    if everyone.no_interval:
+        return (
+            "No confidence intervals are given, because the number of videos is too small to estimate their variation."
+        )
+    drawn = (
+        "the error rates are drawn from the Dirichlet distribution given the labelled faces (Rubin 1981)"
+        if survey.rates.totals is None
+        else "the share of women in each bin is drawn from the beta distribution given its labelled faces"
+    )
+    begin = (
+        f"{100 * survey.level:g} % intervals refer to {everyone.interval}. They are percentile intervals from "
+        f"{survey.replicates:,} bootstrap replicates (Efron and Tibshirani 1993; seed {survey.seed})."
+    )
+    if survey.target == "these":
+        return (
+            f"{begin} The {everyone.labelled:,} labelled faces count as known. In each replicate {drawn}, and the "
+            "genders "
+            "of the other faces are imputed from their posterior probabilities (Rubin 1987). With every face labelled "
+            "the "
+            "interval is a point."
+        )
+    return (
+        f"{begin} In each replicate whole {survey.resampled} are resampled with replacement, and {drawn}. Where it is "
+        "wider, the interval with about one more observation of either gender is reported (Agresti and Coull 1998)."
+        + (
+            ""
+            if survey.local
+            else " The intervals assume that the classifier errs in this collection as it does in those labelled faces."
+        )
+    )

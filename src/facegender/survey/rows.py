@@ -1,0 +1,284 @@
+"""One row of a survey: corrected shares of some of the photos, and their intervals."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.sparse import csr_matrix, hstack
+
+from facegender.errors import InputError
+from facegender.survey.compositions import find_patterns, photos_showing, photos_with
+from facegender.survey.outcome import FEWEST_VIDEOS, NO_INTERVAL, Estimate, Target, Unit
+from facegender.survey.prevalence import METHODS, FloatArray, IntArray, Method, overall
+from facegender.survey.rates import ErrorRates
+from facegender.survey.results import Collection
+
+
+class Rows:
+    """What all rows of a survey share.
+
+    Args:
+        collection: the results.
+        faces: those of `Collection.faces` that count.
+        known: int64, one of those faces each: 0 where its label is female, 1 male, -1 where there is none.
+        rates: how the classifier errs.
+        unit, method, level, replicates, seed, target: as for `facegender.survey.estimate.survey`.
+
+    Raises:
+        InputError: the faces are on screen for no time at all.
+    """
+
+    def __init__(
+        self,
+        collection: Collection,
+        faces: pd.DataFrame,
+        known: IntArray,
+        rates: ErrorRates,
+        *,
+        unit: Unit,
+        method: Method,
+        level: float,
+        replicates: int,
+        seed: int,
+        target: Target,
+    ) -> None:
+        self.collection, self.unit, self.method, self.seed = collection, unit, METHODS[method], seed
+        self.rates, self.known, self.alone = rates, known, target == "these"
+        self.photo = faces["photo"].to_numpy()
+        self.cell = rates.cells(faces["quality"].to_numpy(), faces["p_male"].to_numpy())
+        self.label = faces["label"].to_numpy()
+        self.weight = collection.photos["weight"].to_numpy(float)
+        self.amount = self.weight[self.photo]
+        if unit == "screen-time":
+            self.amount = self.amount * faces["seconds"].to_numpy()
+        if not self.amount.sum() > 0:
+            raise InputError("there is nothing to count: the faces are on screen for no time at all")
+        self.scale = self.amount.mean()
+        self.tails = ((1 - level) / 2, (1 + level) / 2)
+        self.replicates = replicates
+        # The same draws for every group: the rates are wrong in one way for all of them.
+        self.point = rates.histograms()
+        self.drawn = rates.drawn(replicates, np.random.default_rng([seed, 0]))
+        if unit == "photos":
+            self._coarsen(faces)
+        self.error = collection.photos["error_kind"].notna().to_numpy()
+        self.with_face = np.bincount(collection.faces["photo"], minlength=len(self.weight)) > 0
+        self.all_faces = collection.faces["photo"].to_numpy()
+        alone = {"photos": "faces", "videos": "tracks"}
+        self.resampled: str = alone[collection.kind] if self.alone and unit != "photos" else collection.kind
+
+    def _coarsen(self, faces: pd.DataFrame) -> None:
+        """Cells for compositions: with coarse bins, and after them one for a labelled woman and one for a man."""
+        coarse = self.rates.coarse()
+        self.coarse_cell = coarse.cells(faces["quality"].to_numpy(), faces["p_male"].to_numpy())
+        columns = np.searchsorted(coarse.scores, self.rates.middles, side="right") - 1
+        merge = np.eye(len(coarse.scores) - 1)[columns]
+
+        def flat(histograms: FloatArray, woman: float) -> FloatArray:
+            cells = (histograms @ merge).reshape(*histograms.shape[:-2], -1)
+            ends = np.broadcast_to([woman, 1 - woman], (*cells.shape[:-1], 2))
+            return np.concatenate([cells, ends], axis=-1)
+
+        self.coarse_point = [flat(h[None], 1.0 - i) for i, h in enumerate(self.point)]
+        self.coarse_drawn = [flat(h, 1.0 - i) for i, h in enumerate(self.drawn)]
+        labelled = self.known >= 0
+        self.coarse_cell[labelled] = coarse.female.size + self.known[labelled]
+
+    def estimate(self, name: str, chosen: npt.NDArray[np.bool_], number: int) -> Estimate:
+        """The row of the photos that are chosen.
+
+        Args:
+            name: of the row.
+            chosen: bool, one a photo.
+            number: of the row, for its random numbers.
+        """
+        read = chosen & ~(self.error & ~self.with_face)
+        here = np.flatnonzero(read[self.photo])
+        counted = np.bincount(self.photo[here], minlength=len(self.weight)) > 0
+        if self.unit == "photos":
+            represented, clusters = self.weight[read].sum(), int(read.sum())
+        else:
+            represented = self.amount[here].sum()
+            clusters = len(here) if self.alone else len(np.unique(self.photo[here]))
+        row = Estimate(
+            group=name,
+            photos=int(read.sum()),
+            not_read=int((chosen & ~read).sum()),
+            faceless=int((read & ~counted).sum()),
+            faces=len(here),
+            left_out=int(chosen[self.all_faces].sum()) - len(here),
+            labelled=int((self.known[here] >= 0).sum()),
+            clusters=clusters,
+            represented=float(represented),
+            interval=self._named(int(read.sum()), clusters),
+        )
+        if not self.amount[here].sum() > 0:
+            return row
+        rng = np.random.default_rng([self.seed, 1 + number])
+        values = self._faces(here, rng)
+        if self.unit == "photos":
+            values |= self._photos(here, read, rng)
+        amount = self.amount[here]
+        values["uncertain"] = float(amount[self.label[here] == "uncertain"].sum() / max(amount.sum(), 1e-12))
+        if row.no_interval:
+            values = {key: value for key, value in values.items() if not key.endswith(("_low", "_high"))}
+        return Estimate(**{**asdict(row), **values, **self._plain(here, read)})
+
+    def _named(self, photos: int, clusters: int) -> str:
+        """What the interval of a row is for, in words."""
+        kind = self.collection.kind
+        if self.alone:
+            one = {"photos": "this photo alone", "videos": "this film alone"}
+            return one[kind] if photos == 1 else f"these {kind} alone"
+        if kind == "videos" and clusters < FEWEST_VIDEOS:
+            return f"{NO_INTERVAL}: fewer than {FEWEST_VIDEOS} videos"
+        return f"{kind} like these"
+
+    def by_quality(self) -> FloatArray:
+        """Share of what is counted in each quality bin."""
+        bins, columns = self.rates.female.shape
+        share: FloatArray = np.bincount(self.cell // columns, self.amount, bins) / self.amount.sum()
+        return share
+
+    def _faces(self, here: IntArray, rng: np.random.Generator) -> dict[str, float]:
+        """Shares among faces or seconds, and how well the histograms fit."""
+        _, position = np.unique(here if self.alone else self.photo[here], return_inverse=True)
+        size, shape = self.rates.female.size, self.rates.female.shape
+        amount = self.amount[here] / self.scale
+        table = csr_matrix((amount, (position, self.cell[here])), shape=(position.max() + 1, size))
+        counts = np.asarray(table.sum(axis=0)).reshape(shape)
+        again = resample(table, self.replicates, rng).reshape(-1, *shape)
+        shares = self.method(counts, *self.point, self.rates.middles)
+        shares_again = self.method(again, *self.drawn, self.rates.middles)
+        if self.alone:
+            women = float(self._women_here(here, shares, self.point, None))
+            replicated = self._women_here(here, shares_again, self.drawn, rng)
+            low, high = (float(end) for end in np.quantile(replicated, self.tails))
+        else:
+            women = float(overall(counts, shares))
+            weights = np.asarray(table.sum(axis=1)).ravel()
+            low, high = self._interval(overall(again, shares_again), weights, rng)
+        misfit, expected = _misfit(counts, shares, *self.point)
+        misfits, _ = _misfit(again, shares_again, *self.drawn)
+        square = (misfit**2 / expected).sum()
+        squares = ((misfits - misfit) ** 2 / expected).sum(axis=(-2, -1))
+        return {
+            "women": women,
+            "women_low": low,
+            "women_high": high,
+            "men": 1 - women,
+            "men_low": 1 - high,
+            "men_high": 1 - low,
+            "fit_distance": float(np.abs(misfit).sum() / 2),
+            "fit_p": float((1 + (squares >= square).sum()) / (1 + len(squares))),
+        }
+
+    def _women_here(
+        self,
+        here: IntArray,
+        shares: FloatArray,
+        histograms: tuple[FloatArray, FloatArray],
+        rng: np.random.Generator | None,
+    ) -> FloatArray:
+        """The share of women among exactly these faces: labelled ones are known, the gender of others is imputed.
+
+        Multiple imputation (D. Rubin, "Multiple imputation for nonresponse in surveys", 1987); without `rng` its mean.
+
+        Args:
+            here: the faces.
+            shares: of women in each quality bin, ... x Q.
+            histograms: of women's and men's faces, ... x Q x K each.
+            rng: draws the genders.
+        """
+        known, amount, shape = self.known[here], self.amount[here], self.rates.female.shape
+        left = known < 0
+        mass, square = (
+            np.bincount(self.cell[here][left], amount[left] ** power, self.rates.female.size).reshape(shape)
+            for power in (1, 2)
+        )
+        share = np.clip(shares, 0, 1)[..., None]
+        women, men = share * histograms[0], (1 - share) * histograms[1]
+        chance = women / np.maximum(women + men, 1e-300)
+        drawn = mass * chance
+        if rng is not None:
+            noise = np.sqrt(square * chance * (1 - chance)) * rng.standard_normal(chance.shape)
+            drawn = np.clip(drawn + noise, 0, mass)
+        share_here: FloatArray = (amount[known == 0].sum() + drawn.sum(axis=(-2, -1))) / amount.sum()
+        return share_here
+
+    def _photos(self, here: IntArray, read: npt.NDArray[np.bool_], rng: np.random.Generator) -> dict[str, float]:
+        """Shares of photos with a woman and with a man."""
+        photos = np.flatnonzero(read)
+        place = np.searchsorted(photos, self.photo[here])
+        patterns = find_patterns(place, self.coarse_cell[here], len(photos))
+        weight = self.weight[photos]
+        table = csr_matrix(patterns.membership.multiply(weight[:, None]))
+        counts = np.asarray(table.sum(axis=0)).reshape(1, -1)
+        women, men, shares = photos_with(patterns, counts, self.coarse_point[0], self.coarse_point[1])
+        joint = resample(hstack([table, csr_matrix(weight[:, None])], format="csr"), self.replicates, rng)
+        many, men_again, shares_again = photos_with(
+            patterns, joint[:, :-1], self.coarse_drawn[0], self.coarse_drawn[1], start=shares
+        )
+        if self.alone:
+            squares = np.asarray(table.multiply(table).sum(axis=0)).ravel()
+            many, men_again = photos_showing(
+                patterns, counts[0], squares, self.coarse_drawn[0], self.coarse_drawn[1], shares_again, rng
+            )
+        values: dict[str, float] = {}
+        for word, whole, some in (("women", women, many), ("men", men, men_again)):
+            if self.alone:
+                low, high = (float(end) for end in np.quantile(some / weight.sum(), self.tails))
+            else:
+                low, high = self._interval(some / np.maximum(joint[:, -1], 1e-12), weight, rng)
+            values |= {word: float(whole[0] / weight.sum()), f"{word}_low": low, f"{word}_high": high}
+        return values
+
+    def _interval(self, shares: FloatArray, weights: FloatArray, rng: np.random.Generator) -> tuple[float, float]:
+        """Percentiles of replicated shares, or of those with about one cluster of either kind added, what is wider.
+
+        The bootstrap of five women knows of no men; with the two it is as wide as it should be (A. Agresti, B. Coull,
+        "Approximate is better than exact", American Statistician 52, 1998), and a thousand clusters don't notice.
+        """
+        clusters = weights.sum() ** 2 / (weights**2).sum()
+        one, other = rng.poisson(1.0, (2, len(shares)))
+        ends = np.quantile([shares, (clusters * shares + one) / (clusters + one + other)], self.tails, axis=1)
+        return float(ends[0].min()), float(ends[1].max())
+
+    def _plain(self, here: IntArray, read: npt.NDArray[np.bool_]) -> dict[str, float | None]:
+        """The answers as they are."""
+        if self.unit == "photos":
+            whole = self.weight[read].sum()
+            shown = {
+                word: self.weight[np.unique(self.photo[here][self.label[here] == word])].sum() / whole
+                for word in ("female", "male")
+            }
+            return {"plain_women": float(shown["female"]), "plain_men": float(shown["male"])}
+        women, men = (self.amount[here][self.label[here] == word].sum() for word in ("female", "male"))
+        if women + men == 0:
+            return {"plain_women": None, "plain_men": None}
+        return {"plain_women": float(women / (women + men)), "plain_men": float(men / (women + men))}
+
+
+def resample(table: csr_matrix, replicates: int, rng: np.random.Generator) -> FloatArray:
+    """Column sums of a table whose rows are drawn anew, as many as it has, with replacement: replicates x columns."""
+    rows = table.shape[0]
+    sums = np.empty((replicates, table.shape[1]))
+    turned = table.T.tocsr()
+    for i in range(replicates):
+        drawn = rng.integers(rows, size=rows, dtype=np.uint32 if rows > 65536 else np.uint16)
+        sums[i] = turned @ np.bincount(drawn, minlength=rows)
+    return sums
+
+
+def _misfit(
+    counts: FloatArray, shares: FloatArray, female: FloatArray, male: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Observed less fitted share of faces in every cell, and the fitted; ... x Q x K each."""
+    whole = np.maximum(counts.sum(axis=(-2, -1), keepdims=True), 1e-12)
+    within = counts.sum(axis=-1, keepdims=True)
+    share = np.clip(shares, 0, 1)[..., None]
+    fitted = within / whole * (share * female + (1 - share) * male)
+    return counts / whole - fitted, fitted + 1e-6
