@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 
 from facegender.files import atomic_file
 from facegender.lab.datasets.store import open_store
-from facegender.lab.training.batches import epoch_batches, steps_per_epoch
-from facegender.lab.training.loop import training_step
+from facegender.lab.training.batches import Selection, epoch_batches, steps_per_epoch
+from facegender.lab.training.hardware import Hardware, start_fabric
+from facegender.lab.training.loss import classification_loss
 from facegender.lab.training.model import channel_statistics, classifier_from_recipe
 from facegender.lab.training.optimization import class_weights, make_optimizer
 from facegender.lab.training.recipe import load_recipe
@@ -37,24 +37,28 @@ def main() -> None:
     rows = []
     for name in ("paper", "tuned"):
         recipe = load_recipe(name)
-        fabric = Fabric(accelerator="cpu", devices=1, precision=recipe.precision)
+        fabric = start_fabric(recipe.precision, Hardware("cpu"))
         classifier = classifier_from_recipe(recipe, *channel_statistics(store.crops, index, gray=False))
         model, optimizer = fabric.setup(classifier, make_optimizer(recipe, classifier))
         weights = class_weights(recipe, store.labels)
         steps = steps_per_epoch(recipe, len(index))
-        resident = next(iter(epoch_batches(recipe, store.crops, store.labels, index, 0)))
+        every = Selection(index, np.ones(len(index), np.float32))
+        resident = next(iter(epoch_batches(recipe, store.crops, store.labels, every, 0)))
         speeds: dict[str, list[float]] = {"resident batch": [], "input pipeline": []}
         for round_ in range(arguments.rounds + 1):
             sources = {
                 "resident batch": [resident] * steps,
-                "input pipeline": epoch_batches(recipe, store.crops, store.labels, index, round_),
+                "input pipeline": epoch_batches(recipe, store.crops, store.labels, every, round_),
             }
             for source, batches in sources.items():
                 started = time.perf_counter()
                 images = 0
-                for crops, target in batches:
-                    training_step(fabric, model, optimizer, crops, target, recipe, weights)
-                    images += len(target)
+                for batch in batches:
+                    loss = classification_loss(model, batch, weights, recipe.label_smoothing)
+                    optimizer.zero_grad()
+                    fabric.backward(loss.total)
+                    optimizer.step()
+                    images += len(batch.labels)
                 if round_:  # the first round warms up
                     speeds[source].append(images / (time.perf_counter() - started))
         ratio = statistics.median(p / r for r, p in zip(*speeds.values(), strict=True))

@@ -16,7 +16,7 @@ from facegender.inference.detector import OnnxDetector
 from facegender.lab.detection import export
 from facegender.lab.detection.photos import split_of
 from facegender.lab.detection.teacher import Teacher
-from facegender.lab.training.model import MODEL
+from facegender.lab.training.checkpoint import MODEL
 
 MODELS = Path(os.environ.get("FACEGENDER_DATA", Path(__file__).parents[3] / "shared" / "datasets")).parent / "models"
 YUNET = MODELS / "yunet_n_640_640.onnx"

@@ -63,7 +63,7 @@ def crossdataset(
     require_training()
     from facegender.lab.evaluation.crossdataset import cross_dataset, cross_test
     from facegender.lab.evaluation.models import open_models
-    from facegender.lab.training.loop import Hardware
+    from facegender.lab.training.hardware import Hardware
     from facegender.lab.training.recipe import load_recipe
 
     opened = open_stores(stores)

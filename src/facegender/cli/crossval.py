@@ -58,7 +58,7 @@ def crossval(
     require_training()
     from facegender.lab.evaluation.crossval import cross_validate
     from facegender.lab.evaluation.metrics import Metrics
-    from facegender.lab.training.loop import Hardware, is_main_process
+    from facegender.lab.training.hardware import Hardware, is_main_process
     from facegender.lab.training.recipe import load_recipe
 
     settings = load_recipe(recipe, network=network, colour=colour, epochs=epochs, seed=seed, precision=precision)

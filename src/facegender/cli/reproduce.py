@@ -38,7 +38,7 @@ def reproduce(
     require_training()
     from facegender.lab.paper import scale as scales
     from facegender.lab.paper.reproduce import reproduce as run
-    from facegender.lab.training.loop import Hardware, is_main_process
+    from facegender.lab.training.hardware import Hardware, is_main_process
     from facegender.progress import Bar
 
     scale = scales.quick() if quick else scales.full() if full else scales.standard()

@@ -52,7 +52,8 @@ def train(
     require_training()
     from facegender.lab.evaluation.crossval import fold_examples
     from facegender.lab.evaluation.metrics import measure, p_male_from_logits
-    from facegender.lab.training.loop import Examples, Hardware, is_main_process
+    from facegender.lab.training.hardware import Hardware, is_main_process
+    from facegender.lab.training.loop import Examples
     from facegender.lab.training.loop import train as run
     from facegender.lab.training.model import predict_logits
     from facegender.lab.training.recipe import load_recipe

@@ -52,7 +52,7 @@ def train_detector(
     from facegender.lab.detection.photos import label_photos, open_photos
     from facegender.lab.detection.recipe import load_detector_recipe
     from facegender.lab.detection.teacher import Teacher
-    from facegender.lab.training.loop import Hardware
+    from facegender.lab.training.hardware import Hardware
 
     settings = load_detector_recipe(recipe, steps=steps, seed=seed, precision=precision)
     yunet = Teacher(teacher)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -19,6 +18,7 @@ from facegender.inference.classifier import GenderClassifier
 from facegender.inference.detector import LARGEST_SCALE, FaceDetector, OnnxDetector
 from facegender.inference.options import Options, OptionValues
 from facegender.machine import usable_cores
+from facegender.prefetch import ahead
 from facegender.video.answer import combined
 from facegender.video.frames import DEFAULT_FPS, Frame, Progress, Video
 from facegender.video.scenes import Histogram, histogram
@@ -147,17 +147,13 @@ class VideoAnalyzer:
 
     def _looked(self, frames: Iterator[Frame], scale: float | None) -> Iterator[_Looked]:
         """The frames in order, looked at by all workers; this thread decodes."""
-        pending: deque[Future[list[_Looked]]] = deque()
-        pool = ThreadPoolExecutor(self.workers, thread_name_prefix="faces")
-        try:
-            while chunk := list(islice(frames, CHUNK)):
-                pending.append(pool.submit(self._look, chunk, scale))
-                while len(pending) > _AHEAD * self.workers:
-                    yield from pending.popleft().result()
-            while pending:
-                yield from pending.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+        chunks = iter(lambda: list(islice(frames, CHUNK)), [])
+        waiting = _AHEAD * self.workers
+        with closing(
+            ahead(lambda chunk: self._look(chunk, scale), chunks, threads=self.workers, waiting=waiting)
+        ) as found:
+            for looked in found:
+                yield from looked
 
     def _look(self, frames: Sequence[Frame], scale: float | None) -> list[_Looked]:
         small = [frame.small for frame in frames]

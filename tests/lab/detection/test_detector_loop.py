@@ -12,8 +12,8 @@ from facegender.lab.detection import loop
 from facegender.lab.detection.loop import train_detector
 from facegender.lab.detection.recipe import DetectorRecipe, SceneSettings, load_detector_recipe
 from facegender.lab.detection.scenes import SceneMaker
-from facegender.lab.training.loop import CHECKPOINT, Hardware
-from facegender.lab.training.model import MODEL
+from facegender.lab.training.checkpoint import CHECKPOINT, MODEL
+from facegender.lab.training.hardware import Hardware
 
 QUICK = DetectorRecipe(
     name="quick",
@@ -128,7 +128,7 @@ def test_killed_and_resumed_is_the_same_as_uninterrupted(run, tmp_path, monkeypa
 
 def test_killed_before_the_model_was_written(run, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(loop._Run, "finish", lambda run: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(loop._DetectorTrainer, "_finish", lambda run: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             run("killed")
     assert_same(run("killed"), run("whole"))

@@ -16,8 +16,9 @@ from facegender.lab.export.convert import convert
 from facegender.lab.export.measure import ERRORS, MOST_CROPS, faces_to_test, validation_faces
 from facegender.lab.export.run import export_run
 from facegender.lab.training.calibration import features_and_logits
+from facegender.lab.training.checkpoint import MODEL
 from facegender.lab.training.loop import Examples, train
-from facegender.lab.training.model import MODEL, load_model
+from facegender.lab.training.model import load_model
 
 FORMS = [(form, precision) for form in ("onnx", "openvino") for precision in ("fp32", "fp16", "int8")]
 

@@ -13,7 +13,8 @@ from facegender.lab.export import to_onnx
 from facegender.lab.networks import registry
 from facegender.lab.networks.network import Network
 from facegender.lab.networks.registry import describe, network, network_names, register
-from facegender.lab.training.loop import Examples, Hardware, train
+from facegender.lab.training.hardware import Hardware
+from facegender.lab.training.loop import Examples, train
 from facegender.lab.training.recipe import Recipe
 
 

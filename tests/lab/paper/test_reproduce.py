@@ -13,7 +13,7 @@ from facegender.cli import app
 from facegender.errors import InputError
 from facegender.lab.paper.reproduce import reproduce
 from facegender.lab.paper.scale import FoldRun, Scale, quick
-from facegender.lab.training.loop import Hardware
+from facegender.lab.training.hardware import Hardware
 from facegender.lab.training.recipe import load_recipe
 
 CPU = Hardware("cpu")

@@ -14,8 +14,10 @@ from typer.testing import CliRunner
 
 from facegender.cli import app
 from facegender.errors import CheckpointError, DivergedError, InputError, OutputError
-from facegender.lab.training.loop import CHECKPOINT, Examples, Hardware, train
-from facegender.lab.training.model import MODEL, channel_statistics, classifier_from_recipe, load_model
+from facegender.lab.training.checkpoint import CHECKPOINT, MODEL
+from facegender.lab.training.hardware import Hardware
+from facegender.lab.training.loop import Examples, train
+from facegender.lab.training.model import channel_statistics, classifier_from_recipe, load_model
 from facegender.lab.training.optimization import class_weights, learning_rate
 from facegender.lab.training.recipe import Augmentation, Recipe
 

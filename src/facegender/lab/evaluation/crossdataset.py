@@ -25,7 +25,8 @@ from facegender.lab.evaluation.metrics import Metrics, wilson_interval
 from facegender.lab.evaluation.models import EvaluatedModel
 from facegender.lab.evaluation.predictions import Predictions, write_predictions
 from facegender.lab.evaluation.subgroups import Subgroup, grouping_attributes, subgroups
-from facegender.lab.training.loop import Examples, Hardware, is_main_process, train
+from facegender.lab.training.hardware import Hardware, is_main_process
+from facegender.lab.training.loop import Examples, train
 from facegender.lab.training.recipe import Recipe
 
 

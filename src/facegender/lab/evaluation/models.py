@@ -15,7 +15,8 @@ from facegender.inference.classifier import BATCH, GenderClassifier
 from facegender.lab.datasets.store import Store
 from facegender.lab.evaluation.metrics import FloatArray, IntArray, p_male_from_logits
 from facegender.lab.evaluation.predictions import Predictions
-from facegender.lab.training.model import MODEL, TrainedModel, load_model, predict_logits
+from facegender.lab.training.checkpoint import MODEL
+from facegender.lab.training.model import TrainedModel, load_model, predict_logits
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,8 @@ from facegender.lab.export import to_onnx
 from facegender.lab.export.convert import Format, convert
 from facegender.lab.export.measure import Faces, accuracy, answers, faces_to_test, tested, thresholds, validation_faces
 from facegender.lab.training.calibration import features_and_logits, fit_calibration
-from facegender.lab.training.model import MODEL, TrainedModel, load_model
+from facegender.lab.training.checkpoint import MODEL
+from facegender.lab.training.model import TrainedModel, load_model
 from facegender.progress import track
 from facegender.weights.cards import Card, Precision
 

@@ -11,7 +11,7 @@ from facegender.files import atomic_file
 from facegender.lab.datasets.store import Store
 from facegender.lab.evaluation.crossval import CrossValidation, cross_validate
 from facegender.lab.paper.scale import FoldRun
-from facegender.lab.training.loop import Hardware
+from facegender.lab.training.hardware import Hardware
 
 
 @dataclass(frozen=True)

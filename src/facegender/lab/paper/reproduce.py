@@ -28,7 +28,7 @@ from facegender.lab.paper import sections
 from facegender.lab.paper.data import find_datasets
 from facegender.lab.paper.experiments import FoldOutcome, run_folds
 from facegender.lab.paper.scale import Scale
-from facegender.lab.training.loop import Hardware
+from facegender.lab.training.hardware import Hardware
 from facegender.machine import machine
 from facegender.report import Section, write_report
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +13,7 @@ from torch import Tensor
 from facegender.faces.types import Crops
 from facegender.lab.training.augment import augment
 from facegender.lab.training.recipe import Recipe
+from facegender.prefetch import ahead
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,12 @@ class Batch:
     weights: Tensor
     index: npt.NDArray[np.int64]
 
+    def to(self, device: torch.device) -> Batch:
+        """The same on a device; `index` stays."""
+        tensors = (self.crops, self.labels, self.weights)
+        crops, labels, weights = (tensor.to(device, non_blocking=True) for tensor in tensors)
+        return replace(self, crops=crops, labels=labels, weights=weights)
+
 
 def epoch_batches(
     recipe: Recipe,
@@ -74,7 +80,7 @@ def epoch_batches(
     rank: int = 0,
     world_size: int = 1,
 ) -> Iterator[Batch]:
-    """Yield the batches of an epoch in an order that seed and epoch alone decide.
+    """The batches of an epoch in an order that seed and epoch alone decide.
 
     Each process of `world_size` takes its share of every batch. A last, smaller batch is left out, so that batch
     normalisation never sees a handful of crops.
@@ -95,13 +101,7 @@ def epoch_batches(
         weights = torch.from_numpy(selection.weights[places])
         return Batch(torch.from_numpy(batch), torch.from_numpy(labels[chosen]), weights, chosen)
 
-    with ThreadPoolExecutor(1) as ahead:
-        following = ahead.submit(prepare, 0)
-        for step in range(steps):
-            current = following.result()
-            if step + 1 < steps:
-                following = ahead.submit(prepare, step + 1)
-            yield current
+    return ahead(prepare, range(steps))
 
 
 def steps_per_epoch(recipe: Recipe, examples: int) -> int:

@@ -16,6 +16,10 @@ from torch import Tensor
 from facegender.errors import CheckpointError
 from facegender.files import atomic_file
 
+#: Name of a finished run's weights in its folder, and of what an unfinished one goes on from.
+MODEL = "model.safetensors"
+CHECKPOINT = "checkpoint.safetensors"
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -64,6 +68,20 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise CheckpointError(
             f"{path} is cut short or no facegender checkpoint", remedy="delete it to start anew"
         ) from error
+
+
+def load_same_run(path: Path, identity: Mapping[str, Any]) -> Checkpoint:
+    """Read a checkpoint of the run that these details tell from others.
+
+    Raises:
+        CheckpointError: as for `load_checkpoint`, or the checkpoint has other details.
+    """
+    saved = load_checkpoint(path)
+    if any(saved.details.get(key) != value for key, value in identity.items()):
+        raise CheckpointError(
+            f"{path} belongs to a run with another recipe or other data", remedy="choose another --output"
+        )
+    return saved
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

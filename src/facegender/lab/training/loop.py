@@ -1,40 +1,30 @@
-"""One training run on Lightning Fabric: seeded, resumable after a kill, its recipe saved beside it."""
+"""Training of the classifier, epoch by epoch."""
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import logging
-import math
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import tomli_w
 import torch
-import torch.nn.functional as F
 from lightning_fabric import Fabric
-from torch import Tensor, nn
+from torch import Tensor
 
-from facegender.errors import CheckpointError, DivergedError, InputError
-from facegender.files import atomic_file
+from facegender.errors import InputError
 from facegender.lab.datasets.store import Store
 from facegender.lab.networks.classifier import CropClassifier
-from facegender.lab.training.batches import Batch, epoch_batches, select, steps_per_epoch
-from facegender.lab.training.checkpoint import (
-    Checkpoint,
-    load_checkpoint,
-    optimizer_tensors,
-    restore_optimizer,
-    save_checkpoint,
-)
+from facegender.lab.training.batches import epoch_batches, select, steps_per_epoch
+from facegender.lab.training.checkpoint import MODEL, load_same_run
 from facegender.lab.training.curve import draw_curve
+from facegender.lab.training.hardware import Hardware, start_fabric
+from facegender.lab.training.loss import classification_loss
 from facegender.lab.training.model import (
-    MODEL,
     EpochRecord,
     TrainedModel,
     channel_statistics,
@@ -42,34 +32,12 @@ from facegender.lab.training.model import (
     load_model,
     predict_logits,
 )
-from facegender.lab.training.optimization import (
-    WeightAverage,
-    class_weights,
-    learning_rate,
-    make_optimizer,
-    measure_population,
-)
-from facegender.lab.training.recipe import Precision, Recipe
+from facegender.lab.training.optimization import class_weights, learning_rate, make_optimizer, measure_population
+from facegender.lab.training.recipe import Recipe
+from facegender.lab.training.trainer import Trainer
 from facegender.progress import Bar
 
-CHECKPOINT = "checkpoint.safetensors"
-
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Hardware:
-    """Where a run happens; each is a setting of `lightning_fabric.Fabric`, none changes the recipe.
-
-    Attributes:
-        accelerator: ``auto``, ``cpu``, ``cuda``, ...
-        devices: processes or accelerators.
-        strategy: ``auto`` unless you know better.
-    """
-
-    accelerator: str = "auto"
-    devices: int = 1
-    strategy: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -111,95 +79,54 @@ def train(recipe: Recipe, examples: Examples, output: Path, hardware: Hardware |
         InputError: no such hardware here.
         OutputError: `output` cannot be written.
     """
-    details: dict[str, Any] = {
-        "recipe": recipe.to_dict(),
-        "store": examples.store.name,
-        "alignment": dict(examples.store.alignment),
-        "examples": examples.fingerprint(),
-    }
+    identity = {"examples": examples.fingerprint()}
     if (output / MODEL).exists():
-        _load_same_run(output / MODEL, details)
-        return load_model(output / MODEL)
-    fabric = start_fabric(recipe.precision, hardware or Hardware())
-    run = _Run(fabric, recipe, examples, output, details)
-    try:
-        with Bar("training", recipe.epochs * run.steps) as bar:
-            bar.step(len(run.history) * run.steps)
-            while len(run.history) < recipe.epochs:
-                run.epoch(lambda note, steps=1: bar.step(steps, note=note))
-                run.save()
-    except KeyboardInterrupt as stop:
-        stop.add_note(
-            f"{len(run.history)} of {recipe.epochs} epochs are in {output}; the same command goes on from there"
-        )
-        raise
-    return run.finish()
+        load_same_run(output / MODEL, {"recipe": recipe.to_dict(), **identity})
+    else:
+        fabric = start_fabric(recipe.precision, hardware or Hardware())
+        _ClassifierTrainer(fabric, recipe, examples, output, identity).run()
+    return load_model(output / MODEL)
 
 
-def is_main_process() -> bool:
-    """Whether this is the one process of a run that writes and prints."""
-    return not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
+class _ClassifierTrainer(Trainer[CropClassifier, EpochRecord]):
+    """A round is an epoch: one pass over the training crops."""
 
-
-def start_fabric(precision: Precision, hardware: Hardware) -> Fabric:
-    """Lightning Fabric on the given hardware, launched.
-
-    Raises:
-        InputError: no such hardware here.
-    """
-    on_cpu = hardware.accelerator == "cpu" or (hardware.accelerator == "auto" and not torch.accelerator.is_available())
-    if precision == "auto":
-        slow = on_cpu and "AVX512" not in torch.backends.cpu.get_cpu_capability()
-        precision = "32-true" if slow else "bf16-mixed"
-    try:
-        fabric = Fabric(
-            accelerator=hardware.accelerator,
-            devices=hardware.devices,
-            strategy=hardware.strategy,
-            precision=precision,
-        )
-    except (ValueError, RuntimeError) as error:
-        raise InputError(
-            f"cannot train on {hardware.devices} x {hardware.accelerator}: {error}", remedy="--accelerator cpu"
-        ) from error
-    fabric.launch()
-    return fabric
-
-
-class _Run:
-    """The state of a run between its epochs."""
+    record = EpochRecord
+    unit = "epochs"
 
     def __init__(
-        self, fabric: Fabric, recipe: Recipe, examples: Examples, output: Path, details: dict[str, Any]
+        self, fabric: Fabric, recipe: Recipe, examples: Examples, output: Path, identity: Mapping[str, Any]
     ) -> None:
         torch.manual_seed(recipe.seed)
-        self.fabric, self.recipe, self.examples, self.output = fabric, recipe, examples, output
-        self.steps = steps_per_epoch(recipe, len(examples.train))
         store = examples.store
-        self.mean, self.std = channel_statistics(store.crops, examples.train, gray=recipe.colour == "gray")
-        self.details = {**details, "mean": self.mean, "std": self.std}
-        self.classifier = classifier_from_recipe(recipe, self.mean, self.std)
-        self.full_size = self.classifier.size
-        self.average = WeightAverage(self.classifier, recipe.ema) if recipe.ema else None
-        self.history: list[EpochRecord] = []
+        mean, std = channel_statistics(store.crops, examples.train, gray=recipe.colour == "gray")
+        classifier = classifier_from_recipe(recipe, mean, std)
+        details = {"store": store.name, "alignment": dict(store.alignment), "mean": mean, "std": std}
+        super().__init__(fabric, recipe, classifier, make_optimizer(recipe, classifier), output, identity, details)
+        self.recipe, self.examples = recipe, examples
+        self.full_size = classifier.size
         self.losses = np.full(len(examples.train), np.inf, np.float32)
-        self.model, self.optimizer = fabric.setup(self.classifier, make_optimizer(recipe, self.classifier))
-        if self.average:
-            self.average.model.to(fabric.device)
-        self.loss_weights = class_weights(recipe, store.labels[examples.train]).to(fabric.device)
-        if (output / CHECKPOINT).exists():
-            self._restore()
-        elif fabric.is_global_zero:
-            with atomic_file(output / "recipe.toml") as path:
-                path.write_text(tomli_w.dumps(recipe.to_dict()), encoding="utf-8")
+        self.class_weights = class_weights(recipe, store.labels[examples.train]).to(fabric.device)
 
     @property
-    def best(self) -> CropClassifier:
-        """The weights that are evaluated: the average where there is one."""
-        return self.average.model if self.average else self.classifier
+    def done(self) -> int:
+        return len(self.history)
 
-    def epoch(self, on_step: Callable[..., None]) -> None:
-        """One pass over the training crops, and one look at those held out."""
+    @property
+    def total(self) -> int:
+        return self.recipe.epochs
+
+    @property
+    def steps_each(self) -> int:
+        return steps_per_epoch(self.recipe, len(self.examples.train))
+
+    def state(self) -> Mapping[str, Tensor]:
+        return {"losses": torch.from_numpy(self.losses)}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        self.losses = state["losses"].numpy()
+
+    def round(self, bar: Bar) -> EpochRecord:
         fabric, recipe, store = self.fabric, self.recipe, self.examples.store
         number = len(self.history)
         # The same dropout after a resume as without one, another in every process.
@@ -214,21 +141,15 @@ class _Run:
         )
         losses = np.full(len(self.losses), -1.0, np.float32)
         self._take(recipe.crop_size(number, self.full_size))
-        for step, batch in enumerate(batches):
+        for step, batch in enumerate(each.to(fabric.device) for each in batches):
             rate = learning_rate(recipe, number, step, steps)
-            for group in self.optimizer.param_groups:
-                group["lr"] = rate
-            loss, each, right = training_step(fabric, self.model, self.optimizer, batch, recipe, self.loss_weights)
-            if self.average:
-                self.average.update(self.classifier, number * self.steps + step)
-            if not math.isfinite(loss):
-                where = f"{recipe.name}, {recipe.network}: step {step + 1} of epoch {number + 1}"
-                raise DivergedError(f"{where}: the loss is {float(loss)}", remedy="lower learning_rate")
-            losses[np.searchsorted(self.examples.train, batch.index)] = each.cpu().numpy()
+            loss = classification_loss(self.model, batch, self.class_weights, recipe.label_smoothing)
+            self.step(loss.total, rate, f"{recipe.name}, {recipe.network}: step {step + 1} of epoch {number + 1}")
+            losses[np.searchsorted(self.examples.train, batch.index)] = loss.each.cpu().numpy()
             images = len(batch.labels)
-            sums += torch.tensor([float(loss) * images, float(right), images], dtype=torch.float64)
-            on_step(f"epoch {number + 1} loss {sums[0] / sums[2]:.3f} accuracy {sums[1] / sums[2]:.3f}")
-        on_step(f"epoch {number + 1}", self.steps - steps)
+            sums += torch.tensor([float(loss.total.detach()) * images, float(loss.right), images], dtype=torch.float64)
+            bar.step(note=f"epoch {number + 1} loss {sums[0] / sums[2]:.3f} accuracy {sums[1] / sums[2]:.3f}")
+        bar.step(self.steps_each - steps, note=f"epoch {number + 1}")
         seconds = time.perf_counter() - started
         losses = (
             torch.as_tensor(fabric.all_reduce(torch.from_numpy(losses).to(fabric.device), reduce_op="max"))
@@ -243,96 +164,23 @@ class _Run:
             answers = predict_logits(self.best, store.crops, self.examples.heldout).argmax(1)
             heldout = float((answers == store.labels[self.examples.heldout]).mean())
         self._take(self.full_size)
-        speed = images / seconds
-        record = EpochRecord(number + 1, rate, loss_sum / images, right_sum / images, heldout, speed)
-        self.history.append(record)
-        if not fabric.is_global_zero:
-            return
-        log.info(
-            "%s: epoch %d of %d, loss %.4f, accuracy %.4f, held out %s, %.0f images/s",
-            *(self.output, record.epoch, recipe.epochs, record.loss, record.accuracy),
-            *("-" if heldout is None else f"{heldout:.4f}", speed),
-        )
+        record = EpochRecord(number + 1, rate, loss_sum / images, right_sum / images, heldout, images / seconds)
+        if fabric.is_global_zero:
+            log.info(
+                "%s: epoch %d of %d, loss %.4f, accuracy %.4f, held out %s, %.0f images/s",
+                *(self.output, record.epoch, recipe.epochs, record.loss, record.accuracy),
+                *("-" if heldout is None else f"{heldout:.4f}", record.images_per_second),
+            )
+        return record
 
-    def save(self) -> None:
-        """Write the checkpoint that a later start goes on from."""
-        if self.fabric.is_global_zero:
-            tensors = {f"model.{k}": v for k, v in self.classifier.state_dict().items()}
-            tensors |= optimizer_tensors(self.optimizer) | {"losses": torch.from_numpy(self.losses)}
-            if self.average:
-                tensors |= {f"average.{k}": v for k, v in self.average.model.state_dict().items()}
-            save_checkpoint(self.output / CHECKPOINT, tensors, self._details())
-        self.fabric.barrier()
-
-    def finish(self) -> TrainedModel:
-        """Write the model and what shows how it came about; the checkpoint goes."""
-        recipe, best = self.recipe, self.best
+    def complete(self) -> None:
+        recipe = self.recipe
         if recipe.population_statistics:
-            measure_population(best, self.examples.store.crops, self.examples.train, recipe.batch_size)
+            measure_population(self.best, self.examples.store.crops, self.examples.train, recipe.batch_size)
         if self.fabric.is_global_zero:
-            write_history(self.output / "history.csv", self.history)
             title = f"{recipe.name}, {recipe.network}, {recipe.colour}"
-            draw_curve(self.output / "curve.png", [asdict(r) for r in self.history], title)
-            save_checkpoint(self.output / MODEL, best.state_dict(), self._details())
-            (self.output / CHECKPOINT).unlink(missing_ok=True)
-        self.fabric.barrier()
-        return load_model(self.output / MODEL)
+            draw_curve(self.output / "curve.png", [asdict(record) for record in self.history], title)
 
     def _take(self, size: int) -> None:
         """Let the network take crops of `size` pixels as they are, and bring all others to that size."""
-        self.classifier.size = size
-        if self.average:
-            self.average.model.size = size
-
-    def _restore(self) -> None:
-        saved = _load_same_run(self.output / CHECKPOINT, self.details)
-        self.classifier.load_state_dict(saved.part("model."))
-        restore_optimizer(self.optimizer, saved.part("optimizer."))
-        self.losses = saved.tensors["losses"].numpy()
-        if self.average:
-            self.average.model.load_state_dict(saved.part("average."))
-        self.history = [EpochRecord(**record) for record in saved.details["history"]]
-
-    def _details(self) -> dict[str, Any]:
-        return {**self.details, "history": [asdict(record) for record in self.history]}
-
-
-def training_step(
-    fabric: Fabric,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    batch: Batch,
-    recipe: Recipe,
-    loss_weights: Tensor,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """One forward and backward pass and the optimizer's step.
-
-    Returns:
-        the loss of the batch (a scalar), that of each crop (float32, N), and how many were right.
-    """
-    crops, target, weights = fabric.to_device((batch.crops, batch.labels, batch.weights))
-    logits = model(crops).float()
-    each = F.cross_entropy(logits, target, reduction="none", label_smoothing=recipe.label_smoothing)
-    weights = weights * loss_weights[target]
-    loss = (each * weights).sum() / weights.sum()
-    optimizer.zero_grad()
-    fabric.backward(loss)
-    optimizer.step()
-    return loss.detach(), each.detach(), (logits.argmax(1) == target).sum()
-
-
-def write_history(path: Path, history: list[EpochRecord]) -> None:
-    """One line an epoch, as CSV."""
-    with atomic_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [f.name for f in fields(EpochRecord)], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(record) for record in history)
-
-
-def _load_same_run(path: Path, details: dict[str, Any]) -> Checkpoint:
-    saved = load_checkpoint(path)
-    if any(saved.details.get(key) != details[key] for key in ("recipe", "examples")):
-        raise CheckpointError(
-            f"{path} belongs to a run with another recipe or other data", remedy="choose another --output"
-        )
-    return saved
+        self.network.size = self.best.size = size

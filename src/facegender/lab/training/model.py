@@ -20,9 +20,6 @@ from facegender.lab.networks.registry import network
 from facegender.lab.training.checkpoint import load_checkpoint
 from facegender.lab.training.recipe import Recipe, recipe_from_dict
 
-#: Name of a finished run's weights in its folder.
-MODEL = "model.safetensors"
-
 
 @dataclass(frozen=True)
 class EpochRecord:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, update_bn
 
 from facegender.faces.types import Crops
-from facegender.lab.networks.classifier import CropClassifier
 from facegender.lab.training.recipe import Recipe
 
 WARM_UP = 0.2  # share of the one-cycle schedule
@@ -57,46 +57,35 @@ def class_weights(recipe: Recipe, labels: npt.NDArray[np.int64]) -> Tensor:
     return torch.tensor(weights / (weights * share).sum(), dtype=torch.float32)
 
 
-@torch.no_grad()
 def measure_population(classifier: nn.Module, crops: Crops, index: npt.NDArray[np.int64], batch_size: int) -> None:
-    """Set the mean and variance of every batch normalisation to those over the given crops, in place."""
-    norms = [m for m in classifier.modules() if isinstance(m, nn.BatchNorm2d)]
-    device = next(classifier.parameters()).device
-    classifier.eval()
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # a plain average over the batches
-        norm.train()
+    """Set the mean and variance of every batch normalisation to those over the given crops, in place.
+
+    The classifier is in evaluation mode afterwards.
+    """
     # In a fixed random order: a store is sorted by name, and a batch of one person is no sample of all.
     order = np.random.default_rng(0).permutation(index)
     size = min(batch_size, len(order))
-    for start in range(0, len(order) - size + 1, size):
-        batch = np.ascontiguousarray(crops[np.sort(order[start : start + size])])
-        classifier(torch.from_numpy(batch).to(device))
-    for norm in norms:
-        norm.momentum = 0.1
+    batches = (np.array(crops[np.sort(order[i : i + size])]) for i in range(0, len(order) - size + 1, size))
+    update_bn(map(torch.from_numpy, batches), classifier, next(classifier.parameters()).device)
     classifier.eval()
 
 
-class WeightAverage:
-    """Exponential moving average of all weights and running statistics.
+def moving_average(network: nn.Module, decay: float) -> AveragedModel:
+    """A copy of a network, in evaluation mode, that keeps the exponential moving average of its weights and buffers.
 
-    The decay grows with the steps taken, so that the first epochs are not dominated by the initial weights.
-
-    Attributes:
-        model: the averaged network, in evaluation mode.
+    The decay grows with the updates, (1 + n) / (10 + n) up to `decay`, so that the first epochs are not dominated by
+    the initial weights.
     """
 
-    def __init__(self, classifier: CropClassifier, decay: float) -> None:
-        self.model = copy.deepcopy(classifier).eval()
-        self._decay = decay
-
     @torch.no_grad()
-    def update(self, classifier: nn.Module, step: int) -> None:
-        """Take in the weights after one step."""
-        decay = min(self._decay, (1 + step) / (10 + step))
-        for mine, new in zip(self.model.state_dict().values(), classifier.state_dict().values(), strict=True):
+    def update(averaged: Sequence[Tensor], new: Sequence[Tensor], count: Tensor | int) -> None:
+        share = 1 - min(decay, (1 + float(count)) / (10 + float(count)))
+        for mine, value in zip(averaged, new, strict=True):
             if mine.is_floating_point():
-                mine.lerp_(new, 1 - decay)
+                mine.lerp_(value, share)
             else:
-                mine.copy_(new)
+                mine.copy_(value)
+
+    average = AveragedModel(network, multi_avg_fn=update, use_buffers=True)
+    average.eval()
+    return average

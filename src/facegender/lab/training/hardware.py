@@ -1,0 +1,56 @@
+"""Where a run happens (Lightning Fabric)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from lightning_fabric import Fabric
+
+from facegender.errors import InputError
+from facegender.lab.training.recipe import Precision
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """Each is a setting of `lightning_fabric.Fabric`, none changes the recipe.
+
+    Attributes:
+        accelerator: ``auto``, ``cpu``, ``cuda``, ...
+        devices: processes or accelerators.
+        strategy: ``auto`` unless you know better.
+    """
+
+    accelerator: str = "auto"
+    devices: int = 1
+    strategy: str = "auto"
+
+
+def start_fabric(precision: Precision, hardware: Hardware) -> Fabric:
+    """Lightning Fabric on the given hardware, launched.
+
+    Raises:
+        InputError: no such hardware here.
+    """
+    on_cpu = hardware.accelerator == "cpu" or (hardware.accelerator == "auto" and not torch.accelerator.is_available())
+    if precision == "auto":
+        slow = on_cpu and "AVX512" not in torch.backends.cpu.get_cpu_capability()
+        precision = "32-true" if slow else "bf16-mixed"
+    try:
+        fabric = Fabric(
+            accelerator=hardware.accelerator,
+            devices=hardware.devices,
+            strategy=hardware.strategy,
+            precision=precision,
+        )
+    except (ValueError, RuntimeError) as error:
+        raise InputError(
+            f"cannot train on {hardware.devices} x {hardware.accelerator}: {error}", remedy="--accelerator cpu"
+        ) from error
+    fabric.launch()
+    return fabric
+
+
+def is_main_process() -> bool:
+    """Whether this is the one process of a run that writes and prints."""
+    return not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0

@@ -1,0 +1,215 @@
+"""One training run on Lightning Fabric: resumable after a kill, its recipe saved beside it."""
+
+from __future__ import annotations
+
+import csv
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar, cast
+
+import tomli_w
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from facegender.errors import DivergedError
+from facegender.files import atomic_file
+from facegender.lab.training.checkpoint import (
+    CHECKPOINT,
+    MODEL,
+    load_same_run,
+    optimizer_tensors,
+    restore_optimizer,
+    save_checkpoint,
+)
+from facegender.lab.training.optimization import moving_average
+from facegender.progress import Bar
+
+NetworkT = TypeVar("NetworkT", bound=nn.Module)
+RecordT = TypeVar("RecordT")
+
+
+class Settings(Protocol):
+    """What any recipe has."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def ema(self) -> float: ...
+    def to_dict(self) -> dict[str, Any]: ...
+
+
+class Trainer(ABC, Generic[NetworkT, RecordT]):
+    """What all runs share: the step, the averaged weights, the history, the checkpoint and the way back from it.
+
+    A run goes in rounds, with a checkpoint and a line of ``history.csv`` after each. A subclass says what a round is.
+
+    Args:
+        fabric: launched.
+        recipe: all settings of the run.
+        network: freshly initialised.
+        optimizer: of the network's parameters.
+        output: folder for checkpoint, model, recipe and history.
+        identity: what tells this run from others, beside its recipe: a checkpoint with another is refused.
+        details: what else is noted in the checkpoint and in the model.
+        max_norm: gradients are clipped to it.
+
+    Attributes:
+        network: the one that learns.
+        history: one record a round.
+    """
+
+    #: The dataclass of one line of ``history.csv``.
+    record: type[RecordT]
+    #: What `done` and `total` count.
+    unit: str
+
+    def __init__(
+        self,
+        fabric: Fabric,
+        recipe: Settings,
+        network: NetworkT,
+        optimizer: torch.optim.Optimizer,
+        output: Path,
+        identity: Mapping[str, Any],
+        details: Mapping[str, Any],
+        max_norm: float | None = None,
+    ) -> None:
+        self.fabric, self.settings, self.network, self.output = fabric, recipe, network, output
+        self._identity = {"recipe": recipe.to_dict(), **identity}
+        self._details, self._max_norm = details, max_norm
+        self._average = moving_average(network, recipe.ema) if recipe.ema else None
+        self.model, self.optimizer = fabric.setup(network, optimizer)
+        if self._average:
+            self._average.to(fabric.device)
+        self.history: list[RecordT] = []
+
+    @property
+    @abstractmethod
+    def done(self) -> int:
+        """Epochs or steps behind us, in whole rounds."""
+
+    @property
+    @abstractmethod
+    def total(self) -> int:
+        """Epochs or steps of the whole run."""
+
+    @property
+    def steps_each(self) -> int:
+        """Optimizer steps that one of them takes, for the progress bar."""
+        return 1
+
+    @abstractmethod
+    def round(self, bar: Bar) -> RecordT:
+        """Some steps, and one look at what is held out."""
+
+    def state(self) -> Mapping[str, Tensor]:
+        """What the checkpoint has to hold beside the network, the optimizer, the averaged weights and the history."""
+        return {}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take back what `state` gave; the history is there already."""
+
+    def complete(self) -> None:
+        """What is left to do to `best` after the last round, before it is written."""
+
+    @property
+    def best(self) -> NetworkT:
+        """The weights that are evaluated and kept: the averaged ones where there are any."""
+        return cast(NetworkT, self._average.module) if self._average else self.network
+
+    def run(self) -> None:
+        """Train to the end, from the checkpoint where there is one; leave the model, and no checkpoint.
+
+        Raises:
+            CheckpointError: the checkpoint is of another run, or cut short.
+            OutputError: the folder cannot be written.
+        """
+        if (self.output / CHECKPOINT).exists():
+            self._resume()
+        elif self.fabric.is_global_zero:
+            with atomic_file(self.output / "recipe.toml") as path:
+                path.write_text(tomli_w.dumps(self.settings.to_dict()), encoding="utf-8")
+        try:
+            with Bar("training", self.total * self.steps_each) as bar:
+                bar.step(self.done * self.steps_each)
+                while self.done < self.total:
+                    self.history.append(self.round(bar))
+                    self._save()
+        except KeyboardInterrupt as stop:
+            stop.add_note(
+                f"{self.done} of {self.total} {self.unit} are in {self.output}; the same command goes on from there"
+            )
+            raise
+        self._finish()
+
+    def step(self, loss: Tensor, rate: float, where: str) -> None:
+        """One step of the optimizer, and of the averaged weights.
+
+        Args:
+            loss: to go down from; a scalar.
+            rate: the learning rate.
+            where: in the run, for the message.
+
+        Raises:
+            DivergedError: the loss is no finite number.
+        """
+        if not math.isfinite(value := float(loss.detach())):
+            raise DivergedError(f"{where}: the loss is {value}", remedy="lower learning_rate")
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.zero_grad()
+        self.fabric.backward(loss)
+        if self._max_norm is not None:
+            self.fabric.clip_gradients(self.model, self.optimizer, max_norm=self._max_norm)
+        self.optimizer.step()
+        if self._average:
+            self._average.update_parameters(self.network)
+
+    def _resume(self) -> None:
+        saved = load_same_run(self.output / CHECKPOINT, self._identity)
+        self.network.load_state_dict(saved.part("model."))
+        restore_optimizer(self.optimizer, saved.part("optimizer."))
+        if self._average:
+            self._average.load_state_dict(saved.part("average."))
+        self.history = [self.record(**record) for record in saved.details["history"]]
+        self.restore(saved.part("state."))
+
+    def _save(self) -> None:
+        """Write the checkpoint that a later start goes on from."""
+        if self.fabric.is_global_zero:
+            tensors = {f"model.{k}": v for k, v in self.network.state_dict().items()}
+            tensors |= optimizer_tensors(self.optimizer) | {f"state.{k}": v for k, v in self.state().items()}
+            if self._average:
+                tensors |= {f"average.{k}": v for k, v in self._average.state_dict().items()}
+            save_checkpoint(self.output / CHECKPOINT, tensors, self._noted())
+        self.fabric.barrier()
+
+    def _finish(self) -> None:
+        self.complete()
+        if self.fabric.is_global_zero:
+            write_history(self.output / "history.csv", self.record, self.history)
+            save_checkpoint(self.output / MODEL, self.best.state_dict(), self._noted())
+            (self.output / CHECKPOINT).unlink(missing_ok=True)
+        self.fabric.barrier()
+
+    def _noted(self) -> dict[str, Any]:
+        history = [asdict(record) for record in self.history]  # type: ignore[call-overload]
+        return {**self._identity, **self._details, "history": history}
+
+
+def write_history(path: Path, record: type[Any], history: Sequence[Any]) -> None:
+    """One line a round, as CSV.
+
+    Args:
+        path: of the file.
+        record: the dataclass of its lines.
+        history: the lines.
+    """
+    with atomic_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [f.name for f in fields(record)], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(asdict(line) for line in history)
