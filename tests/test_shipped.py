@@ -55,6 +55,17 @@ def test_the_astronaut(astronaut):
     assert largest.face.quality > 0.8
 
 
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_the_astronaut_on_her_side_and_upside_down(turns, astronaut):
+    [upright] = FaceAnalyzer().analyze(astronaut).faces
+    result = FaceAnalyzer().analyze(np.ascontiguousarray(np.rot90(astronaut, turns)))
+    [found] = result.faces
+    assert (found.face.roll + 90 * turns - upright.face.roll + 180) % 360 - 180 == pytest.approx(0, abs=2)
+    assert found.face.quality == pytest.approx(upright.face.quality, abs=0.02)
+    assert found.prediction.p_male == pytest.approx(upright.prediction.p_male, abs=0.05)
+    assert [note.kind for note in result.notes] == ["turned"]
+
+
 @pytest.fixture(scope="module")
 def listing():
     return list_lfw(LFW)

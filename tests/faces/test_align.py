@@ -8,7 +8,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from facegender.faces.align import DEFAULT_TEMPLATE, MEAN_SHAPE, LandmarkTemplate, crop_face, crop_faces, warp
+from facegender.faces.align import DEFAULT_TEMPLATE, LandmarkTemplate, crop_face, crop_faces, warp
+from facegender.faces.pose import MEAN_SHAPE
 from facegender.faces.types import Face, Picture
 
 

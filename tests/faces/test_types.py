@@ -3,17 +3,17 @@ import math
 import numpy as np
 import pytest
 
-from facegender.faces.align import MEAN_SHAPE
-from facegender.faces.types import LOW_QUALITY, Face, Picture
+from facegender.faces.pose import MEAN_SHAPE
+from facegender.faces.types import LOW_QUALITY, Face, Picture, Prediction
 
 
-def face(side=100.0, yaw=0.0, roll=0.0):
-    """A face turned by `yaw` and rolled by `roll` degrees."""
+def face(side=100.0, yaw=0.0, roll=0.0, turned=0):
+    """A face turned by `yaw` and rolled clockwise by `roll` degrees, found `turned`."""
     points = np.array(MEAN_SHAPE)
     points[2, 0] += 0.55 * math.tan(math.radians(yaw))
     angle = math.radians(roll)
     points = points @ [[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]]
-    return Face((0, 0, side / 2, side * 2), tuple(map(tuple, (points * side).tolist())), 1.0)
+    return Face((0, 0, side / 2, side * 2), tuple(map(tuple, (points * side).tolist())), 1.0, turned)
 
 
 @pytest.mark.parametrize(
@@ -25,13 +25,64 @@ def face(side=100.0, yaw=0.0, roll=0.0):
         (12, 0, 0.25),
         (100, 45, 0.5),
         (100, -45, 0.5),
-        (100, 80, 1 / 9),
+        (100, 65, 25 / 90),
         (24, 60, 1 / 3),
     ],
 )
-@pytest.mark.parametrize("roll", [0, 40, -90, 180])
-def test_quality_falls_with_size_and_turn_and_not_with_roll(side, yaw, quality, roll):
-    assert face(side, yaw, roll).quality == pytest.approx(quality)
+@pytest.mark.parametrize(
+    ("roll", "turned"), [(0, 0), (40, 0), (-40, 0), (-90, 270), (180, 180), (-150, 180), (100, 90)]
+)
+def test_quality_falls_with_size_and_turn_and_not_with_roll(side, yaw, quality, roll, turned):
+    assert face(side, yaw, roll, turned).quality == pytest.approx(quality)
+
+
+@pytest.mark.parametrize(("roll", "turned"), [(46, 0), (-46, 0), (90, 0), (180, 0), (0, 180), (-100, 90), (130, 180)])
+def test_a_face_that_is_rolled_further_than_calibration_knows_has_no_quality(roll, turned):
+    found = face(roll=roll, turned=turned)
+    assert found.quality == 0
+    assert Prediction(0.99, "male").for_quality(found.quality) == Prediction(0.99, "uncertain")
+
+
+@pytest.mark.parametrize("roll", [0, 17, 90, -90, 179])
+@pytest.mark.parametrize("yaw", [0, 45])
+def test_roll(roll, yaw):
+    assert face(roll=roll).roll == pytest.approx(roll)
+    assert face(roll=roll, yaw=yaw).roll == pytest.approx(roll, abs=12)
+
+
+def changed(points, scale=50):
+    one, two, three, four, five = ((x * scale + 300, y * scale + 200) for x, y in points)
+    return Face((250, 150, 100, 100), (one, two, three, four, five), 0.9)
+
+
+RIGHT_EYE, LEFT_EYE, NOSE, RIGHT_MOUTH, LEFT_MOUTH = MEAN_SHAPE
+NO_FACES = {
+    "eyes swapped": (LEFT_EYE, RIGHT_EYE, NOSE, RIGHT_MOUTH, LEFT_MOUTH),
+    "mirrored": (LEFT_EYE, RIGHT_EYE, NOSE, LEFT_MOUTH, RIGHT_MOUTH),
+    "mouth above the eyes": tuple((x, -y) for x, y in MEAN_SHAPE),
+    "eyes in the mouth": (RIGHT_MOUTH, RIGHT_EYE, NOSE, LEFT_EYE, LEFT_MOUTH),
+    "all in one point": ((1, 1),) * 5,
+}
+
+
+@pytest.mark.parametrize("points", NO_FACES.values(), ids=NO_FACES)
+def test_landmarks_that_are_no_face_have_no_quality(points):
+    found = changed(points)
+    assert found.misfit > 0.8
+    assert found.quality == 0
+
+
+def test_landmarks_of_faces_fit_however_large_and_placed_and_turned():
+    for roll in (0, 33, -120, 180):
+        assert face(31, roll=roll).misfit == pytest.approx(0, abs=1e-6)
+    assert changed(MEAN_SHAPE, 3).misfit == changed(MEAN_SHAPE, 700).misfit == pytest.approx(0, abs=1e-6)
+    half_profile = tuple((0.4 * x + (0.4 if number == 2 else 0), y) for number, (x, y) in enumerate(MEAN_SHAPE))
+    assert 0.4 < changed(half_profile).misfit < 0.6
+    assert changed(half_profile).quality > 0
+
+
+def test_answers_of_faces_that_calibration_knows_stay():
+    assert Prediction(0.99, "male").for_quality(0.01) == Prediction(0.99, "male")
 
 
 def test_eyes_in_one_point():

@@ -248,3 +248,121 @@ def test_networks_that_detect_nothing(tiny_detector, tiny_model, tmp_path):
     classifier.with_suffix(".json").write_text(card.replace(ours, digest))
     with pytest.raises(WeightsError, match=r"classifier\.onnx gives no faces|no detector"):
         OnnxDetector(classifier).detect([Picture.of(np.zeros((64, 64, 3), np.uint8))])
+
+
+class OneWayUp(PyramidDetector):
+    """Finds a red square whose upper left quarter is green: in one way up of four. Blue ones it finds in all."""
+
+    def look(self, images):
+        rows = []
+        for image in images:
+            found = []
+            for colour, score in (((255, 0, 0), 0.95), ((0, 0, 255), 0.7)):
+                y, x = np.nonzero((image == colour).all(2))
+                if len(x) < 600:
+                    continue
+                left, top, side = x.min(), y.min(), x.max() + 1 - x.min()
+                upright = tuple(image[top + side // 4, left + side // 4]) == (0, 255, 0)
+                if upright or colour[2]:
+                    points = np.array([[0.3, 0.3], [0.7, 0.3], [0.5, 0.5], [0.3, 0.8], [0.7, 0.8]]) * side + (left, top)
+                    found.append([left, top, side, side, *points.ravel(), score])
+            rows.append(np.array(found, np.float32).reshape(-1, 15))
+        return rows
+
+
+def marked(turns, blue=False, width=200, height=120):
+    """A picture of that size with one square, as upright as after so many quarter turns against the clock."""
+    image = np.zeros((height, width, 3), np.uint8)
+    square = np.zeros((40, 40, 3), np.uint8)
+    square[..., 0] = 255
+    square[:20, :20] = (0, 255, 0)
+    image[30:70, 50:90] = np.rot90(square, turns)
+    if blue:
+        image[30:70, 140:180] = (0, 0, 255)
+    return image
+
+
+def one_way_up(orientations, **more):
+    return OneWayUp(16, 16, 0.5, orientations, **more)
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+@pytest.mark.parametrize("orientations", ["auto", "all"])
+def test_faces_that_are_not_upright_are_found_in_the_pixels_of_the_photo(turns, orientations):
+    picture = Picture.of(marked(turns))
+    assert one_way_up("upright").detect([picture]) == [[]]
+    [[face]] = one_way_up(orientations).detect([picture])
+    assert face.box == pytest.approx((50, 30, 40, 40), abs=1.5)
+    # What stands upright was turned against the clock: its head's roll is as much with the clock below zero.
+    assert face.turned == -90 * turns % 360
+    assert (face.roll - face.turned + 180) % 360 - 180 == pytest.approx(0, abs=1)
+    eyes = np.mean(face.landmarks[:2], axis=0) - (70, 50)
+    up = {1: (-1, 0), 2: (0, 1), 3: (1, 0)}[turns]
+    assert eyes @ up == pytest.approx(8, abs=1.5)
+    assert face.quality > 0.5
+
+
+def test_other_orientations_are_searched_only_where_no_face_is_sure():
+    looked = []
+
+    class Counts(OneWayUp):
+        def look(self, images):
+            looked.append(len(images))
+            return super().look(images)
+
+    sure, unsure = Picture.of(marked(0)), Picture.of(np.zeros((120, 200, 3), np.uint8))
+    detector = Counts(16, 16, 0.5, "auto")
+    assert len(detector.detect([sure] * 3)[0]) == 1
+    once = sum(looked)
+    looked.clear()
+    detector.detect([sure, sure, unsure])
+    assert sum(looked) == once + once // 3 * 3
+
+
+def test_photos_keep_their_faces_where_some_are_searched_again():
+    pictures = [Picture.of(marked(turns)) for turns in (0, 2, 0, 1)]
+    found = one_way_up("auto").detect(pictures)
+    assert [[face.turned for face in faces] for faces in found] == [[0], [180], [0], [270]]
+
+
+def test_a_face_found_in_several_ways_up_counts_once_where_it_is_surest():
+    [faces] = one_way_up("auto").detect([Picture.of(marked(2, blue=True))])
+    assert sorted((round(face.box[0] / 10), face.turned, round(face.score, 2)) for face in faces) == [
+        (5, 180, 0.95),
+        (14, 0, 0.7),
+    ]
+
+
+def test_turned_faces_in_the_tiles_of_a_large_photo():
+    image = np.zeros((3000, 2600, 3), np.uint8)
+    image[2100:2220, 1800:2000] = marked(2)
+    detector = OneWayUp(16, 16, 0.5, "auto")
+    [[face]] = detector.detect([Picture.of(image)])
+    assert face.box == pytest.approx((1850, 2130, 40, 40), abs=1.5)
+    assert face.turned == 180
+
+
+def test_a_network_that_finds_faces_any_way_up_is_not_asked_again():
+    class AnyWayUp(PyramidDetector):
+        looked = 0
+
+        def look(self, images):
+            self.looked += len(images)
+            points = np.array([[70, 80], [30, 80], [50, 60], [70, 30], [30, 30]])
+            return [np.array([[0, 0, 100, 100, *points.ravel(), 0.6]], np.float32) for _ in images]
+
+    detector = AnyWayUp(16, None, 0.5, "auto", any_way_up=True)
+    [[face, *_]] = detector.detect([Picture.of(np.zeros((170, 170, 3), np.uint8))])
+    assert detector.looked == 1
+    assert face.turned == 180
+    assert face.quality > 0.5
+
+
+def test_no_such_orientations():
+    with pytest.raises(InputError, match="upright, auto, all, not sideways"):
+        one_way_up("sideways")
+
+
+def test_a_card_says_whether_a_network_finds_faces_any_way_up(write_detector, tmp_path):
+    assert not OnnxDetector(write_detector(tmp_path)).any_way_up
+    assert OnnxDetector(write_detector(tmp_path, any_way_up=True)).any_way_up

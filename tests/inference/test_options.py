@@ -68,10 +68,20 @@ def test_provenance_is_what_the_cards_say(tiny_model, tiny_detector, tmp_path):
     provenance = options.provenance()
     assert provenance["model"] == {"name": "tiny", "sha256": classifier.card.sha256, "min_confidence": 0.6}
     assert provenance["detector"] == {"name": "blocks", "sha256": detector.card.sha256}
-    assert provenance["options"] == {"min_face": 20, "min_score": None, "max_pixels": 120_000_000}
+    assert provenance["options"] == {
+        "min_face": 20,
+        "min_score": None,
+        "orientations": "auto",
+        "max_pixels": 120_000_000,
+    }
     given = Options(model=tiny_model, detector=OnnxDetector(tiny_detector, min_face=20), max_error=0.02).provenance()
     assert given["detector"] == provenance["detector"]
-    assert given["options"] == {"min_face": 20, "min_score": 0.5, "max_pixels": 120_000_000}
+    assert given["options"] == {
+        "min_face": 20,
+        "min_score": 0.5,
+        "orientations": "upright",
+        "max_pixels": 120_000_000,
+    }
     assert given["model"]["min_confidence"] == 0.55
     with pytest.raises(WeightsError, match="absent"):
         Options(model=tiny_model, detector=tmp_path / "absent.onnx").provenance()

@@ -109,6 +109,25 @@ def test_a_photo_of_every_kind(engine, astronaut, kind):
     assert_same(analyze(page, file.getvalue()), expected)
 
 
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_faces_that_are_not_upright(engine, astronaut, turns):
+    page, _ = engine
+    file = io.BytesIO()
+    PIL.Image.fromarray(np.rot90(astronaut, turns)).save(file, format="PNG")
+    expected = FaceAnalyzer().analyze(file.getvalue())
+    assert expected.faces[0].face.turned == -90 * turns % 360
+    answer = analyze(page, file.getvalue())
+    assert_same(answer, expected)
+    assert answer["notes"] == expected.to_dict()["notes"]
+
+
+def test_a_photo_without_faces_is_searched_in_all_ways_up(engine, noise):
+    page, _ = engine
+    file = io.BytesIO()
+    PIL.Image.fromarray(noise).save(file, format="PNG")
+    assert_same(analyze(page, file.getvalue()), FaceAnalyzer().analyze(file.getvalue()))
+
+
 @pytest.mark.parametrize("upright", [True, False])
 def test_long_photos_are_cut_in_the_same_tiles(engine, astronaut, upright):
     page, _ = engine

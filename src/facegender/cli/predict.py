@@ -20,6 +20,7 @@ from facegender.errors import InputError
 from facegender.faces.decode import DEFAULT_MAX_PIXELS
 from facegender.formats.records import FACES
 from facegender.formats.registry import Format, by_name, by_suffix, formats
+from facegender.inference.detector import Orientations
 from facegender.inference.options import Options
 from facegender.weights import DEFAULT
 
@@ -52,7 +53,7 @@ _TABLE = "table"
 #: Options that say how this machine analyses photos, or what it makes beside the records.
 _OF_THIS_MACHINE = (
     *("annotate", "crops", "fps", "timeline", "subtitles", "workers", "engine", "address", "device"),
-    *("detector", "detector_model", "min_face", "min_score", "max_pixels"),
+    *("detector", "detector_model", "min_face", "min_score", "orientations", "max_pixels"),
 )
 
 
@@ -177,6 +178,14 @@ def predict(
             help="Leave out faces that the detector is less sure of. Default: the detector's own value.",
         ),
     ] = None,
+    orientations: Annotated[
+        Orientations,
+        typer.Option(
+            "--orientations",
+            help="Which ways up faces are looked for in photos: the photo's own; the other three too where no face is "
+            "found for sure (auto); or all four, which takes four times as long.",
+        ),
+    ] = "auto",
     max_error: Annotated[
         float | None,
         typer.Option(
@@ -231,7 +240,7 @@ def predict(
         )
     except InputError as error:
         raise typer.BadParameter(str(error)) from error
-    options = _with_detector(options, detector, detector_model, min_face, min_score)
+    options = _with_detector(options, detector, detector_model, min_face, min_score, orientations)
     if any(map(_is_video, paths)):
         _check_video_options(paths, timeline, engine, crops, sample)
         films = VideoExtras(timeline, subtitles, annotate)
@@ -252,10 +261,17 @@ def predict(
 
 
 def _with_detector(
-    options: Options, detector: Detector, file: Path | None, min_face: int | None, min_score: float | None
+    options: Options,
+    detector: Detector,
+    file: Path | None,
+    min_face: int | None,
+    min_score: float | None,
+    orientations: Orientations,
 ) -> Options:
     if detector is Detector.BUILTIN:
-        return replace(options, detector=file, min_face=min_face, min_score=min_score)
+        return replace(options, detector=file, min_face=min_face, min_score=min_score, orientations=orientations)
+    if orientations == "all":
+        raise typer.BadParameter("yunet looks for upright faces only", param_hint="--orientations")
     from facegender.lab.detection.yunet import YuNetDetector
 
     return replace(options, detector=YuNetDetector(str(file), min_face=min_face, min_score=min_score))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
 from facegender.faces.decode import UNNAMED
@@ -68,7 +68,7 @@ class ServedFace(Face):
         judged: its quality, which the server judged before it rounded the places.
     """
 
-    judged: float
+    judged: float = field(kw_only=True)
 
     @property
     def quality(self) -> float:
@@ -106,7 +106,7 @@ def _face(record: Mapping[str, Any]) -> ServedFace:
     x, y, width, height = map(float, record["box"])
     one, two, three, four, five = ((float(x), float(y)) for x, y in record["landmarks"])
     score, quality = float(record["score"]), float(record["quality"])
-    return ServedFace((x, y, width, height), (one, two, three, four, five), score, quality)
+    return ServedFace((x, y, width, height), (one, two, three, four, five), score, judged=quality)
 
 
 def prediction(record: Mapping[str, Any]) -> Prediction:

@@ -205,7 +205,8 @@ class Client:
         about = self.models()
         used, _ = self._classify(np.zeros((1, CROP_SIZE, CROP_SIZE, 3), np.uint8))
         detector = {"name": about["detector"]["name"], "sha256": about["detector"]["sha256"]}
-        options = {"min_face": None, "min_score": None, "max_pixels": about["limits"].get("max_pixels")}
+        options: dict[str, Any] = {"min_face": None, "min_score": None, "orientations": "auto"}
+        options["max_pixels"] = about["limits"].get("max_pixels")
         return {"version": about["version"], "model": used, "detector": detector, "options": options}
 
     def _analyze(

@@ -15,17 +15,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facegender.faces.types import CROP_SIZE, Crops, Face, Image, Landmarks, Picture
+from facegender.faces.pose import MEAN_SHAPE, Landmarks
+from facegender.faces.types import CROP_SIZE, Crops, Face, Image, Picture
 
 Matrix = npt.NDArray[np.float64]
 
 #: Crop pixels around the needed region, so that interpolation never meets the region's own border.
 _MARGIN = 2
-
-
-#: The landmarks of a frontal face in inter-eye distances: origin midway between the eyes, x right, y down. Mean of
-#: 3,257 faces of LFW and FairFace, made symmetric.
-MEAN_SHAPE: Landmarks = ((-0.5, 0.0), (0.5, 0.0), (0.0, 0.57), (-0.436, 0.987), (0.436, 0.987))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -36,6 +36,7 @@ class Tile:
         zoom: x and y, pixels of the full photo per pixel of the image.
         core: left, top, right, bottom in the full photo: the tile answers for the faces with their centre within.
             The cores of a level cover the photo and share a seam.
+        turns: how many quarter turns, against the clock, the image has been given. The rest is as it was before.
     """
 
     picture: int
@@ -43,12 +44,18 @@ class Tile:
     corner: tuple[float, float]
     zoom: tuple[float, float]
     core: tuple[float, float, float, float]
+    turns: int = 0
+
+    def turned(self, turns: int) -> Tile:
+        """The same tile with its image turned by so many quarter turns more, against the clock."""
+        image = np.ascontiguousarray(np.rot90(self.image, turns))
+        return replace(self, image=image, turns=(self.turns + turns) % 4)
 
     def to_photo(self, rows: FaceRows) -> FaceRows:
         """The tile's own faces, in pixels of the full photo."""
         if not len(rows):
             return rows
-        faces = rows.copy()
+        faces = _turned_back(rows, self.turns, *self.image.shape[:2])
         faces[:, :14] *= np.array(self.zoom * 7, np.float32)
         faces[:, :2] += self.corner
         faces[:, 4:14] += np.array(self.corner * 5, np.float32)
@@ -56,6 +63,18 @@ class Tile:
         left, top, right, bottom = self.core
         own = (centres >= (left, top)).all(1) & (centres < (right, bottom)).all(1)
         return faces[own]
+
+
+def _turned_back(rows: FaceRows, turns: int, height: int, width: int) -> FaceRows:
+    """Faces found in an image of this size, where they were before it was given so many quarter turns."""
+    faces = rows.copy()
+    for _ in range(turns):
+        before = faces.copy()
+        x, y, across, down = before[:, :4].T
+        faces[:, :4] = np.stack([height - y - down, x, down, across], axis=1)
+        faces[:, 4:14:2], faces[:, 5:14:2] = height - before[:, 5:14:2], before[:, 4:14:2]
+        height, width = width, height
+    return faces
 
 
 def tiles(number: int, picture: Picture, scale: float) -> Iterator[Tile]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+from facegender.faces.pose import Landmarks, misfit, roll, yaw
 
 #: ``uint8`` array, H x W x 3, RGB, EXIF orientation applied.
 Image: TypeAlias = npt.NDArray[np.uint8]
@@ -15,10 +17,6 @@ Image: TypeAlias = npt.NDArray[np.uint8]
 Crops: TypeAlias = npt.NDArray[np.uint8]
 
 Label: TypeAlias = Literal["female", "male", "uncertain"]
-Point: TypeAlias = tuple[float, float]
-#: Right eye, left eye, nose tip, right and left mouth corner (the subject's right, so the first eye is the
-#: leftmost in an upright picture).
-Landmarks: TypeAlias = tuple[Point, Point, Point, Point, Point]
 
 CROP_SIZE = 64
 
@@ -27,8 +25,11 @@ LOW_QUALITY = 0.5
 
 #: From this side in pixels on a face's size takes nothing from its quality.
 FULL_QUALITY_SIDE = 48
-#: How far the nose tip stands out from the eyes' plane, in inter-eye distances.
-NOSE_DEPTH = 0.55
+#: Heads rolled further than this from the way up in which they were found, in degrees, are not answered: the faces that
+#: the probabilities were calibrated on are rolled less.
+FULL_ROLL = 45.0
+#: Nor are faces whose landmarks lie less like a face's than this (`facegender.faces.pose.misfit`).
+FULL_MISFIT = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,8 @@ class Face:
         box: x, y, width, height; may reach beyond the photo's border.
         landmarks: right eye, left eye, nose tip, right and left mouth corner.
         score: the detector's confidence; its scale belongs to the detector.
+        turned: the way up in which it was found, in degrees clockwise: 0, 90, 180 or 270. 180 is a face that hangs
+            upside down.
 
     Raises:
         ValueError: a number is not finite, the box has no area, or there are not five landmarks.
@@ -88,6 +91,7 @@ class Face:
     box: tuple[float, float, float, float]
     landmarks: Landmarks
     score: float
+    turned: int = 0
 
     def __post_init__(self) -> None:
         if not all(math.isfinite(v) for v in self.box) or self.box[2] <= 0 or self.box[3] <= 0:
@@ -96,28 +100,29 @@ class Face:
             raise ValueError(f"a face needs five finite landmarks, not {self.landmarks}")
 
     @property
+    def roll(self) -> float:
+        """How far the head is rolled clockwise in the photo: degrees in (-180, 180], 0 for an upright face."""
+        return roll(self.landmarks)
+
+    @property
+    def misfit(self) -> float:
+        """How unlike a face the landmarks lie, in [0, 1]: `facegender.faces.pose.misfit`."""
+        return misfit(self.landmarks)
+
+    @property
     def quality(self) -> float:
         """How much of a face there is to judge, in [0, 1]: 1 for a frontal face of 48 pixels or more.
 
         It falls with the side of the box, to 0.5 at 24 pixels, and with the turn of the head to either side,
-        as the landmarks tell it, to 0.5 at 45 degrees; whichever is worse counts.
+        as the landmarks tell it, to 0.5 at 45 degrees; whichever is worse counts. It is 0 where calibration says
+        nothing of such a face: one rolled more than `FULL_ROLL` from the way up in which it was found, or with a
+        `misfit` above `FULL_MISFIT`.
         """
+        rolled = (self.roll - self.turned + 180) % 360 - 180
+        if abs(rolled) > FULL_ROLL or self.misfit > FULL_MISFIT:
+            return 0.0
         side = math.sqrt(self.box[2] * self.box[3])
-        return max(0.0, min(side / FULL_QUALITY_SIDE, 1 - abs(_yaw(self.landmarks)) / 90, 1.0))
-
-
-def _yaw(landmarks: Landmarks) -> float:
-    """Turn of the head in degrees, about: how far the nose tip has left the middle between the eyes, along their axis.
-
-    90 where both eyes are one point.
-    """
-    (right_x, right_y), (left_x, left_y), (nose_x, nose_y), _, _ = landmarks
-    axis_x, axis_y = left_x - right_x, left_y - right_y
-    square = axis_x * axis_x + axis_y * axis_y
-    if square == 0:
-        return 90.0
-    along = (nose_x - (right_x + left_x) / 2) * axis_x + (nose_y - (right_y + left_y) / 2) * axis_y
-    return math.degrees(math.atan(along / square / NOSE_DEPTH))
+        return max(0.0, min(side / FULL_QUALITY_SIDE, 1 - abs(yaw(self.landmarks)) / 90, 1.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +140,10 @@ class Prediction:
     def __post_init__(self) -> None:
         if not 0.0 <= self.p_male <= 1.0:
             raise ValueError(f"p_male must lie in [0, 1], not {self.p_male}")
+
+    def for_quality(self, quality: float) -> Prediction:
+        """The same for a face of this quality: ``uncertain`` where it is 0, since calibration knows no such faces."""
+        return replace(self, label="uncertain") if quality == 0 else self
 
 
 @dataclass(frozen=True, slots=True)

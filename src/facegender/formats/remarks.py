@@ -7,6 +7,7 @@ from collections.abc import Mapping
 #: For one photo and for several, of each kind of `facegender.faces.types.Note`.
 _SENTENCES = {
     "pages": ("has further pages that were not analysed", "have further pages that were not analysed"),
+    "turned": ("has faces that lie on their side or upside down", "have faces that lie on their side or upside down"),
 }
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias, get_args
 
 import cv2
 import numpy as np
 
 from facegender.errors import InputError, WeightsError
 from facegender.faces.cells import MULTIPLE, FaceRows, overlaps, read_cells
+from facegender.faces.pose import Landmarks
 from facegender.faces.pyramid import Tile, tiles
-from facegender.faces.types import Face, Image, Landmarks, Picture
+from facegender.faces.types import Face, Image, Picture
 from facegender.inference.runtime import Session
 from facegender.weights import detector_path, load_detector_card
 
@@ -39,6 +41,12 @@ BLENDED = 0.5
 #: Landmarks are rounded to so many parts of a pixel. The last bits of the network's arithmetic differ from one
 #: processor and runtime to the next; unrounded, they would change pixels of the crop, and so the classifier's answer.
 PARTS_OF_PIXEL = 32
+#: Which ways up faces are looked for: the photo's own; the other three too where a photo has no face of `CONFIDENT`; or
+#: all four in every photo.
+Orientations: TypeAlias = Literal["upright", "auto", "all"]
+#: A score that hardly any face has that hangs upside down or lies on its side, and most others have
+#: (results/turned.csv).
+CONFIDENT = 0.85
 #: Images go through the network together up to this many pixels: with more, its features leave the cache, and each
 #: image takes longer.
 _BATCH_PIXELS = 300_000
@@ -66,17 +74,30 @@ class PyramidDetector(ABC):
             `USUAL_SCALE` or a little less, but to no more than `LONGEST_SIDE`, and shrunk to that if it is larger; of
             photos longer than `LONG` times their shorter side, a part of that shape.
         min_score: faces scored below it are dropped.
+        orientations: which ways up faces are looked for.
+        any_way_up: whether the network finds faces in every way up by itself, and `orientations` makes no difference.
 
     Raises:
-        InputError: a number out of range.
+        InputError: a number out of range, or no such orientations.
     """
 
-    def __init__(self, reliable: float, min_face: int | None, min_score: float) -> None:
+    def __init__(
+        self,
+        reliable: float,
+        min_face: int | None,
+        min_score: float,
+        orientations: Orientations = "upright",
+        *,
+        any_way_up: bool = False,
+    ) -> None:
         if min_face is not None and min_face < 1:
             raise InputError(f"the smallest face must be at least 1 pixel, not {min_face}")
         if not 0 < min_score <= 1:
             raise InputError(f"the least score must lie in (0, 1], not {min_score}")
+        if orientations not in get_args(Orientations):
+            raise InputError(f"orientations are {', '.join(get_args(Orientations))}, not {orientations}")
         self.reliable, self.min_face, self.min_score = reliable, min_face, min_score
+        self.orientations, self.any_way_up = orientations, any_way_up
 
     def detect(self, pictures: Sequence[Picture], scale: float | None = None) -> list[list[Face]]:
         """Find the faces of each photo, largest first, in pixels of the full photo.
@@ -85,16 +106,35 @@ class PyramidDetector(ABC):
             pictures: the photos.
             scale: how large they are looked at, in pixels per pixel of the full photo; None: as `scale` says.
         """
-        found: list[list[FaceRows]] = [[] for _ in pictures]
+        if self.any_way_up:
+            found = self._search(pictures, scale, (0,))
+            return [[replace(face, turned=round(face.roll / 90) * 90 % 360) for face in faces] for faces in found]
+        if self.orientations == "all":
+            return self._search(pictures, scale, (0, 1, 2, 3))
+        found = self._search(pictures, scale, (0,))
+        if self.orientations == "auto":
+            unsure = [number for number, faces in enumerate(found) if all(face.score < CONFIDENT for face in faces)]
+            turned = self._search([pictures[number] for number in unsure], scale, (1, 2, 3))
+            for number, more in zip(unsure, turned, strict=True):
+                found[number] = _each_once(found[number] + more)
+        return found
+
+    def _search(self, pictures: Sequence[Picture], scale: float | None, turns: Iterable[int]) -> list[list[Face]]:
+        """The faces of each photo, each once, found after any of these quarter turns against the clock."""
+        found: list[dict[int, list[FaceRows]]] = [{} for _ in pictures]
         every = (
-            tile
+            tile.turned(turn)
             for number, picture in enumerate(pictures)
             for tile in tiles(number, picture, scale or self.scale(picture.width, picture.height))
+            for turn in turns
         )
         for batch in _batches(every):
             for tile, rows in zip(batch, self.look([tile.image for tile in batch]), strict=True):
-                found[tile.picture].append(tile.to_photo(rows))
-        return [_faces(np.concatenate(rows)) for rows in found]
+                found[tile.picture].setdefault(tile.turns, []).append(tile.to_photo(rows))
+        return [
+            _each_once([face for turn, rows in ways.items() for face in _faces(np.concatenate(rows), 90 * turn)])
+            for ways in found
+        ]
 
     def scale(self, width: int, height: int) -> float:
         """How large a photo of this size is looked at, in pixels per pixel of the full photo.
@@ -123,7 +163,7 @@ class OnnxDetector(PyramidDetector):
 
     Args:
         model: an ``.onnx`` file with its card beside it; None takes the package's.
-        min_face, min_score: as for `PyramidDetector`; None takes the card's score.
+        min_face, min_score, orientations: as for `PyramidDetector`; None takes the card's score.
         device: ``cpu``, ``cuda`` or ``auto``.
         threads: CPU threads; None takes all cores.
 
@@ -138,11 +178,13 @@ class OnnxDetector(PyramidDetector):
         *,
         min_face: int | None = None,
         min_score: float | None = None,
+        orientations: Orientations = "upright",
         device: str = "cpu",
         threads: int | None = None,
     ) -> None:
         self.card = load_detector_card(model)
-        super().__init__(self.card.smallest_face, min_face, self.card.min_score if min_score is None else min_score)
+        least = self.card.min_score if min_score is None else min_score
+        super().__init__(self.card.smallest_face, min_face, least, orientations, any_way_up=self.card.any_way_up)
         path = detector_path(model)
         self._path, self._session = path, Session(path, device, threads)
         kind, shape, outputs = self._session.signature
@@ -188,8 +230,8 @@ def _batches(every: Iterator[Tile]) -> Iterator[list[Tile]]:
     yield from waiting.values()
 
 
-def _faces(rows: FaceRows) -> list[Face]:
-    """Each face once, largest first."""
+def _faces(rows: FaceRows, turned: int) -> list[Face]:
+    """Each face once, of those found in one way up, in degrees clockwise."""
     if not len(rows):
         return []
     points = rows[:, 4:14].reshape(-1, 5, 2)
@@ -198,11 +240,20 @@ def _faces(rows: FaceRows) -> list[Face]:
     rows = rows[sound]
     # The least score has been passed already.
     kept = cv2.dnn.NMSBoxes(rows[:, :4].tolist(), rows[:, 14].tolist(), 0.0, SAME_FACE)
-    faces = [
-        Face(box=(x, y, width, height), landmarks=_points(places), score=min(max(score, 0.0), 1.0))
+    return [
+        Face((x, y, width, height), _points(places), min(max(score, 0.0), 1.0), turned)
         for x, y, width, height, *places, score in (_blended(rows[index], rows).tolist() for index in kept)
     ]
-    return sorted(faces, key=lambda face: (face.box[2] * face.box[3], face.score), reverse=True)
+
+
+def _each_once(faces: Sequence[Face]) -> list[Face]:
+    """Of faces found in several ways up, each in the one where its score is highest; largest first."""
+    kept: list[Face] = []
+    for face in sorted(faces, key=lambda face: face.score, reverse=True):
+        boxes = np.array([other.box for other in kept if other.turned != face.turned], np.float32).reshape(-1, 4)
+        if not (overlaps(np.array(face.box, np.float32), boxes) > SAME_FACE).any():
+            kept.append(face)
+    return sorted(kept, key=lambda face: (face.box[2] * face.box[3], face.score), reverse=True)
 
 
 def _blended(row: FaceRows, rows: FaceRows) -> FaceRows:

@@ -9,9 +9,12 @@ from typing import Any, TypedDict, Unpack
 
 from facegender.errors import InputError
 from facegender.faces.decode import DEFAULT_MAX_PIXELS
-from facegender.inference.detector import FaceDetector, OnnxDetector
+from facegender.inference.detector import FaceDetector, OnnxDetector, Orientations
 from facegender.weights import load_card, load_detector_card
 from facegender.weights.cards import DEFAULT_MAX_ERROR, Card
+
+#: Options that the package's detector takes.
+_OF_DETECTOR = ("min_face", "min_score", "orientations")
 
 
 class OptionValues(TypedDict, total=False):
@@ -21,6 +24,7 @@ class OptionValues(TypedDict, total=False):
     threads: int | None
     min_face: int | None
     min_score: float | None
+    orientations: Orientations
     max_pixels: int
     max_error: float | None
     min_confidence: float | None
@@ -41,6 +45,9 @@ class Options:
             pixels up to 850 pixels on the longest side, and in larger ones in proportion, 50 at 4000; of videos, a 45th
             of the longest side as displayed, but no less than 8.
         min_score: faces that the detector is less sure of are left out, in (0, 1]. None takes the detector's own value.
+        orientations: which ways up the faces of photos are looked for: ``upright``; ``auto``, the other three too where
+            no face is found for sure; or ``all``. Videos are searched upright. A detector that finds faces any way up
+            needs no search.
         max_pixels: larger photos and videos become errors instead of filling the memory.
         max_error: answer ``uncertain`` so often that the error rate among the other answers stays at or below this
             on faces like those that the network was validated on; `facegender.weights.Card.confidence` has the rates.
@@ -49,8 +56,8 @@ class Options:
 
     Raises:
         InputError: a number out of range, or options that contradict each other: `max_error` and `min_confidence`; or
-            `min_face` or `min_score` and a detector object, which has its own. `device`, `threads`, `min_face` and
-            `min_score` are checked where the networks are opened.
+            `min_face`, `min_score` or `orientations` and a detector object, which has its own. `device`, `threads` and
+            those three are checked where the networks are opened.
     """
 
     model: str | Path | None = None
@@ -59,6 +66,7 @@ class Options:
     threads: int | None = None
     min_face: int | None = None
     min_score: float | None = None
+    orientations: Orientations = "auto"
     max_pixels: int = DEFAULT_MAX_PIXELS
     max_error: float | None = None
     min_confidence: float | None = None
@@ -70,7 +78,7 @@ class Options:
             raise InputError(f"min_confidence must lie in [0.5, 1], not {self.min_confidence}")
         if self.max_pixels < 1:
             raise InputError(f"max_pixels must be at least 1, not {self.max_pixels}")
-        given = [name for name in ("min_face", "min_score") if getattr(self, name) is not None]
+        given = [name for name in _OF_DETECTOR if getattr(self, name) != getattr(type(self), name)]
         if given and not isinstance(self.detector, str | Path | None):
             raise InputError(
                 f"a detector object has its own {' and '.join(given)}", remedy="give it where the detector is made"
@@ -100,6 +108,7 @@ class Options:
                 self.detector,
                 min_face=self.min_face,
                 min_score=self.min_score,
+                orientations=self.orientations,
                 device=self.device,
                 threads=self.threads,
             )
@@ -124,7 +133,7 @@ class Options:
         """
         card = load_card(self.model)
         model = {"name": card.name, "sha256": card.sha256, "min_confidence": self.confidence(card)}
-        options: dict[str, Any] = {"min_face": self.min_face, "min_score": self.min_score}
+        options: dict[str, Any] = {name: getattr(self, name) for name in _OF_DETECTOR}
         detector: dict[str, Any]
         if isinstance(self.detector, str | Path | None):
             found = load_detector_card(self.detector)

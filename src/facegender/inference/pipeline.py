@@ -12,7 +12,7 @@ import numpy as np
 from facegender.errors import PhotoReadError
 from facegender.faces.align import crop_faces
 from facegender.faces.decode import decode_reduced
-from facegender.faces.types import CROP_SIZE, Crops, Face, FaceResult, PhotoError, PhotoResult, Picture
+from facegender.faces.types import CROP_SIZE, Crops, Face, FaceResult, Note, PhotoError, PhotoResult, Picture
 from facegender.inference.classifier import GenderClassifier
 from facegender.inference.detector import FaceDetector
 from facegender.inference.inputs import OpenedPhoto, Photo, open_photo, open_photo_or_error, refuse_one_photo
@@ -135,10 +135,9 @@ class FaceAnalyzer:
             if isinstance(item.picture, PhotoError):
                 results.append(PhotoResult(item.name, error=item.picture))
             else:
-                answers = tuple(FaceResult(face, next(predictions)) for face in item.faces)
-                results.append(
-                    PhotoResult(item.name, item.picture.width, item.picture.height, answers, notes=item.picture.notes)
-                )
+                answers = tuple(FaceResult(face, next(predictions).for_quality(face.quality)) for face in item.faces)
+                picture, notes = item.picture, item.picture.notes + _turned(item.faces)
+                results.append(PhotoResult(item.name, picture.width, picture.height, answers, notes=notes))
         return results
 
     def _crops(self, item: _Item, picture: Picture) -> Crops:
@@ -153,3 +152,9 @@ class FaceAnalyzer:
                 return np.empty((0, CROP_SIZE, CROP_SIZE, 3), np.uint8)
             picture = again
         return crop_faces(picture, item.faces, template)
+
+
+def _turned(faces: Iterable[Face]) -> tuple[Note, ...]:
+    count = sum(face.turned != 0 for face in faces)
+    what = "1 face lies on its side or upside down" if count == 1 else f"{count} faces lie on their side or upside down"
+    return (Note("turned", what),) if count else ()

@@ -16,11 +16,12 @@ from typing import Any
 
 from facegender import weights
 from facegender.errors import OutputError
-from facegender.faces import cells, pyramid, types
+from facegender.faces import cells, pose, pyramid, types
 from facegender.faces.decode import DEFAULT_MAX_PIXELS
 from facegender.files import atomic_folder
 from facegender.inference.detector import (
     BLENDED,
+    CONFIDENT,
     FILLED_UP_TO,
     LONG,
     LONGEST_SIDE,
@@ -144,7 +145,11 @@ def _models() -> dict[str, Any]:
         "tile_margin": pyramid.MARGIN,
         "tile_shared": pyramid.SHARED,
         "full_quality_side": types.FULL_QUALITY_SIDE,
-        "nose_depth": types.NOSE_DEPTH,
+        "nose_depth": pose.NOSE_DEPTH,
+        "mean_shape": pose.MEAN_SHAPE,
+        "full_roll": types.FULL_ROLL,
+        "full_misfit": types.FULL_MISFIT,
+        "confident": CONFIDENT,
     }
     return {
         "version": version("facegender"),

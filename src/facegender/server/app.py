@@ -263,7 +263,8 @@ def _record(result: PhotoResult, used: Chosen) -> dict[str, Any]:
     """The record of a photo, with the labels that the request asks for."""
     record = result.to_dict()
     for face, found in zip(record["faces"], result.faces, strict=True):
-        face["label"] = prediction_for(found.prediction.p_male, used.min_confidence).label
+        answer = prediction_for(found.prediction.p_male, used.min_confidence)
+        face["label"] = answer.for_quality(found.face.quality).label
     return record
 
 

@@ -82,6 +82,8 @@ class VideoAnalyzer:
         if options.threads is not None:
             raise InputError("videos are analysed by workers of one thread each", remedy="give workers, not threads")
         options = replace(options, threads=1)
+        if isinstance(options.detector, str | Path | None):
+            options = replace(options, orientations="upright")
         self.classifier = GenderClassifier.of(options)
         self.fps, self._max_pixels = fps, options.max_pixels
         self._detector = options.open_detector()
@@ -126,7 +128,8 @@ class VideoAnalyzer:
         tracks = []
         for number, sightings in enumerate(tracker.finish()):
             p_male = combined([s.p_male for s in sightings], [s.face.quality for s in sightings])
-            tracks.append(Track(number, sightings, self.classifier.prediction(p_male)))
+            quality = max(sighting.face.quality for sighting in sightings)
+            tracks.append(Track(number, sightings, self.classifier.prediction(p_male).for_quality(quality)))
         return VideoResult(
             video.path,
             video.width,

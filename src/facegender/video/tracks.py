@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from facegender.faces.cells import overlaps
-from facegender.faces.types import CROP_SIZE, Crops, Face, Point
+from facegender.faces.pose import Point
+from facegender.faces.types import CROP_SIZE, Crops, Face
 from facegender.video.scenes import Histogram, is_cut
 from facegender.video.types import Sighting
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, Literal, TypeAlias, get_args
 
 from facegender.errors import InputError
@@ -128,6 +128,7 @@ class DetectorCard:
         sha256: of the ONNX file, in hexadecimal.
         command: what wrote the file.
         accuracy: test set to what was measured on it.
+        any_way_up: whether it finds faces that hang upside down or lie on their side; cards of before say nothing.
     """
 
     name: str
@@ -141,6 +142,7 @@ class DetectorCard:
     sha256: str
     command: str
     accuracy: dict[str, Any]
+    any_way_up: bool = False
 
     def __post_init__(self) -> None:
         if self.colour_order != "RGB":
@@ -162,8 +164,7 @@ class DetectorCard:
 
 def _known(card: type[Card] | type[DetectorCard], record: dict[str, Any]) -> dict[str, Any]:
     """The fields of a card in a record; ValueError naming those that it lacks."""
-    names = [field.name for field in fields(card)]
-    missing = [name for name in names if name not in record]
+    missing = [field.name for field in fields(card) if field.name not in record and field.default is MISSING]
     if missing:
         raise ValueError(f"it lacks {', '.join(missing)}")
-    return {name: record[name] for name in names}
+    return {field.name: record[field.name] for field in fields(card) if field.name in record}

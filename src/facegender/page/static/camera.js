@@ -81,7 +81,7 @@ export class Camera {
   }
 
   #show({ faces, ms, ...size }) {
-    const labels = faces.map(({ p_male }) => label(p_male, this.page.confidence()));
+    const labels = faces.map((face) => label(face, this.page.confidence()));
     const found = faces.length ? `${counted(faces.length, "face")}: ${listed(labels)}` : "No face";
     $("camera-boxes").replaceChildren(
       ...faces.map((face, k) => box(face, k + 1, labels[k], size, { mirrored: true })),

@@ -40,13 +40,15 @@ export class Analyzer {
 
   /**
    * The faces of a photo, largest first, in pixels of the upright photo:
-   * { width, height, faces: [{ box, score, quality, landmarks, p_male }], error: null | { kind, message }, ms }.
+   * { width, height, faces: [{ box, score, quality, landmarks, p_male }], error: null | { kind, message },
+   * notes: [{ kind, message }], ms }.
    *
    * @param {Blob | ImageBitmap | HTMLVideoElement} source a bitmap is taken away
    */
   async analyze(source) {
-    const bitmap = source instanceof HTMLVideoElement ? await createImageBitmap(source) : source;
-    return this.#call("analyze", bitmap, bitmap instanceof ImageBitmap ? [bitmap] : []);
+    const upright = source instanceof HTMLVideoElement; // as films are: there is no time to turn each frame
+    const bitmap = upright ? await createImageBitmap(source) : source;
+    return this.#call("analyze", { source: bitmap, upright }, bitmap instanceof ImageBitmap ? [bitmap] : []);
   }
 
   close() {

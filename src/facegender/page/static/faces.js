@@ -91,10 +91,25 @@ export function readCells(cells, height, width, settings) {
   return found;
 }
 
-/** The tile's own faces, in pixels of the photo. */
-export function toPhoto(found, { corner, zoom, core }) {
+/** The faces of a tile's picture where they were before it was turned against the clock. */
+function turnedBack(found, turns, { width, height }) {
+  let [across, down] = turns % 2 ? [height, width] : [width, height];
+  for (let turn = 0; turn < turns; turn++) {
+    const side = down;
+    found = found.map(({ box: [x, y, w, h], points, score }) => ({
+      box: [side - y - h, x, h, w],
+      points: points.map(([px, py]) => [side - py, px]),
+      score,
+    }));
+    [across, down] = [down, across];
+  }
+  return found;
+}
+
+/** The tile's own faces, found after so many quarter turns of its picture, in pixels of the photo. */
+export function toPhoto(found, turns, { picture, corner, zoom, core }) {
   const place = (value, axis) => value * zoom[axis] + corner[axis];
-  return found
+  return turnedBack(found, turns, picture)
     .map(({ box: [x, y, w, h], points, score }) => ({
       box: [place(x, 0), place(y, 1), w * zoom[0], h * zoom[1]],
       points: points.map(([px, py]) => [place(px, 0), place(py, 1)]),
@@ -114,8 +129,8 @@ function overlap([x, y, w, h], [x2, y2, w2, h2]) {
   return common / Math.max(w * h + w2 * h2 - common, 1e-6);
 }
 
-/** Each face once, largest first. */
-export function merged(found, settings) {
+/** Each face once, of those found after so many quarter turns. */
+export function merged(found, turns, settings) {
   const sound = found.filter(
     ({ box, points, score }) =>
       [...box, ...points.flat(), score].every(Number.isFinite) &&
@@ -126,9 +141,17 @@ export function merged(found, settings) {
   for (const face of [...sound].sort((a, b) => b.score - a.score)) {
     if (kept.every((other) => overlap(face.box, other.box) <= settings.same_face)) kept.push(face);
   }
-  return kept
-    .map((face) => blended(face, sound, settings))
-    .sort((a, b) => b.box[2] * b.box[3] - a.box[2] * a.box[3] || b.score - a.score);
+  return kept.map((face) => ({ ...blended(face, sound, settings), turned: 90 * turns }));
+}
+
+/** Of faces found in several ways up, each in the one where its score is highest; largest first. */
+export function eachOnce(faces, settings) {
+  const kept = [];
+  for (const face of [...faces].sort((a, b) => b.score - a.score)) {
+    const others = kept.filter((other) => other.turned !== face.turned);
+    if (others.every((other) => overlap(face.box, other.box) <= settings.same_face)) kept.push(face);
+  }
+  return kept.sort((a, b) => b.box[2] * b.box[3] - a.box[2] * a.box[3] || b.score - a.score);
 }
 
 /** Place and landmarks averaged over all that speak of the same face; steadier than any one of them. */
@@ -144,8 +167,31 @@ function blended(face, all, settings) {
   };
 }
 
+/** How far a head is rolled clockwise, in degrees, and how unlike a face its landmarks lie: facegender.faces.pose. */
+function pose(points, { mean_shape: mean }) {
+  const centre = (list, axis) => list.reduce((sum, point) => sum + point[axis], 0) / list.length;
+  const placed = (list) => list.map(([x, y]) => [x - centre(list, 0), y - centre(list, 1)]);
+  const spread = (list) => list.reduce((sum, [x, y]) => sum + x * x + y * y, 0);
+  const [here, there] = [placed(points), placed(mean)];
+  const real = here.reduce((sum, [x, y], k) => sum + x * there[k][0] + y * there[k][1], 0);
+  const imaginary = here.reduce((sum, [x, y], k) => sum + y * there[k][0] - x * there[k][1], 0);
+  const both = spread(here) * spread(there);
+  return {
+    roll: (Math.atan2(imaginary, real) * 180) / Math.PI,
+    misfit: both === 0 ? 1 : Math.sqrt(Math.max(0, 1 - (real * real + imaginary * imaginary) / both)),
+  };
+}
+
+/** The way up of a face, for a detector that finds it in any: the nearest quarter turn, in degrees clockwise. */
+export function wayUp(face, settings) {
+  return (((90 * Math.round(pose(face.points, settings).roll / 90)) % 360) + 360) % 360;
+}
+
 /** How much of a face there is to judge, in [0, 1]: facegender.faces.types.Face.quality. */
-export function quality({ box, points }, settings) {
+export function quality({ box, points, turned }, settings) {
+  const { roll, misfit } = pose(points, settings);
+  const rolled = ((((roll - turned + 180) % 360) + 360) % 360) - 180;
+  if (Math.abs(rolled) > settings.full_roll || misfit > settings.full_misfit) return 0;
   const side = Math.sqrt(box[2] * box[3]);
   const [[rightX, rightY], [leftX, leftY], [noseX, noseY]] = points;
   const [axisX, axisY] = [leftX - rightX, leftY - rightY];

@@ -58,7 +58,7 @@ export class Photo {
   draw(accepted) {
     const { result, card } = this;
     if (!result) return;
-    this.labels = result.faces.map(({ p_male }) => label(p_male, card.confidence_for_error[accepted]));
+    this.labels = result.faces.map((face) => label(face, card.confidence_for_error[accepted]));
     this.#caption.classList.toggle("failed", result.error !== null);
     this.element.classList.toggle("many", result.faces.length > MANY);
     this.#caption.replaceChildren(result.error?.message ?? this.#seen());

@@ -153,6 +153,22 @@ function linearColumns(row, { first, second, weights: [upper, lower] }, data, ou
   }
 }
 
+/** The picture after so many quarter turns against the clock. */
+export function turned(picture, turns) {
+  if (turns === 0) return picture;
+  const { width, height } = picture;
+  const pixels = new Uint32Array(picture.data.buffer, picture.data.byteOffset, width * height);
+  const [across, down] = turns % 2 ? [height, width] : [width, height];
+  const out = new Uint32Array(width * height);
+  for (let v = 0, k = 0; v < down; v++) {
+    for (let u = 0; u < across; u++, k++) {
+      const [x, y] = [[u, v], [width - 1 - v, u], [width - 1 - u, height - 1 - v], [v, height - 1 - u]][turns];
+      out[k] = pixels[y * width + x];
+    }
+  }
+  return { data: new Uint8ClampedArray(out.buffer), width: across, height: down };
+}
+
 /** RGB bytes, row by row, filled up with black on the right and below to `width` x `height`. */
 export function rgb(picture, width = picture.width, height = picture.height) {
   const bytes = new Uint8Array(width * height * 3);

@@ -14,7 +14,7 @@ export function rounded(value, digits) {
 }
 
 /** What `PhotoResult.to_dict` gives: one photo, its faces with `labels`, or its error. */
-export function record(path, { width, height, faces, error }, labels) {
+export function record(path, { width, height, faces, error, notes = [] }, labels) {
   return {
     path,
     width,
@@ -29,6 +29,7 @@ export function record(path, { width, height, faces, error }, labels) {
       label: labels[k],
     })),
     error,
+    ...(notes.length ? { notes } : {}),
   };
 }
 

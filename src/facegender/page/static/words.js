@@ -9,8 +9,9 @@ export const LABELS = ["female", "male", "uncertain"];
 export const LOW_QUALITY = 0.5;
 const TINY = 24;
 
-/** The answer for p_male where the more likely one must have this probability. */
-export function label(p_male, confidence) {
+/** The answer to a face where the more likely one must have this probability; of quality 0 none is known. */
+export function label({ p_male, quality }, confidence) {
+  if (quality === 0) return "uncertain";
   const round = (value) => Math.round(value * 1e4) / 1e4; // the label follows from the number that is shown
   const p = round(p_male);
   if (round(Math.max(p, 1 - p)) < confidence) return "uncertain";
@@ -108,5 +109,6 @@ export function warning({ box: [, , width, height], quality }) {
   if (quality >= LOW_QUALITY) return "";
   const side = Math.sqrt(width * height);
   if (side < TINY) return `Low quality: the face is only ${Math.round(side)} pixels wide.`;
+  if (quality === 0) return "No answer: the face is turned further, or less of it can be told, than in any test.";
   return "Low quality: the face is turned away, or half of it is hidden.";
 }

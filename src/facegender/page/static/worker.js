@@ -1,7 +1,8 @@
 // Does the work beside the page: decode, detect, align, classify. Takes { id, call, argument } and answers { id, ... }.
 
 import { cropFace } from "./crops.js";
-import { input, merged, quality, readCells, tiles, toPhoto } from "./faces.js";
+import { eachOnce, input, merged, quality, readCells, tiles, toPhoto, wayUp } from "./faces.js";
+import { turned } from "./pixels.js";
 
 const here = new URL("./", self.location.href);
 const state = { ort: null, models: null, detector: null, backend: "wasm", classifier: null, card: null };
@@ -124,12 +125,12 @@ async function warmUp() {
   const canvas = new OffscreenCanvas(640, 480);
   canvas.getContext("2d");
   const bitmap = canvas.transferToImageBitmap();
-  await detect(bitmap);
+  await detect(bitmap, true);
   await classify(bitmap, [{ points: state.card.template.points.map(([x, y]) => [100 * x, 100 * y]) }]);
   bitmap.close();
 }
 
-async function analyze(source) {
+async function analyze({ source, upright }) {
   const began = performance.now();
   let bitmap = source;
   if (source instanceof Blob) {
@@ -145,7 +146,7 @@ async function analyze(source) {
       return failed("pixel_limit", `it has ${width} x ${height} pixels, above the limit of ${state.models.max_pixels}`);
     }
     const decoded = performance.now();
-    const found = await detect(bitmap);
+    const found = await detect(bitmap, upright);
     const detected = performance.now();
     const p_male = await classify(bitmap, found);
     const ended = performance.now();
@@ -157,7 +158,7 @@ async function analyze(source) {
       p_male: p_male[k],
     }));
     const ms = { decode: decoded - began, detect: detected - decoded, classify: ended - detected, total: ended - began };
-    return { width, height, faces, error: null, ms };
+    return { width, height, faces, error: null, notes: notesOn(found), ms };
   } catch (error) {
     return failed("failed", error instanceof Error ? error.message : String(error));
   } finally {
@@ -165,21 +166,42 @@ async function analyze(source) {
   }
 }
 
+/** What should be known of a photo besides, as in Python's records. */
+function notesOn(faces) {
+  const count = faces.filter(({ turned: degrees }) => degrees !== 0).length;
+  const message = count === 1 ? "1 face lies on its side or upside down"
+    : `${count} faces lie on their side or upside down`;
+  return count ? [{ kind: "turned", message }] : [];
+}
+
 function failed(kind, message) {
   return { width: null, height: null, faces: [], error: { kind, message }, ms: null };
 }
 
-async function detect(bitmap) {
+/** The faces of a photo; unless it is upright for sure, where no face is, those that hang or lie on their side too. */
+async function detect(bitmap, upright) {
   const settings = state.models.detector;
-  const found = [];
+  const found = await search(bitmap, [0]);
+  if (settings.any_way_up) return found.map((face) => ({ ...face, turned: wayUp(face, settings) }));
+  if (upright || found.some(({ score }) => score >= settings.confident)) return found;
+  return eachOnce([...found, ...(await search(bitmap, [1, 2, 3]))], settings);
+}
+
+/** The faces that are found after any of these quarter turns against the clock, each once. */
+async function search(bitmap, ways) {
+  const settings = state.models.detector;
+  const found = new Map(ways.map((turns) => [turns, []]));
   for (const tile of tiles(bitmap, settings)) {
-    const { bytes, width, height } = input(tile.picture, settings.multiple);
-    const images = new state.ort.Tensor("uint8", bytes, [1, height, width, 3]);
-    const { cells } = await state.detector.run({ images });
-    found.push(...toPhoto(readCells(await cells.getData(), height, width, settings), tile));
-    cells.dispose();
+    for (const turns of ways) {
+      const { bytes, width, height } = input(turned(tile.picture, turns), settings.multiple);
+      const images = new state.ort.Tensor("uint8", bytes, [1, height, width, 3]);
+      const { cells } = await state.detector.run({ images });
+      const faces = readCells(await cells.getData(), height, width, settings);
+      found.get(turns).push(...toPhoto(faces, turns, tile));
+      cells.dispose();
+    }
   }
-  return merged(found, settings);
+  return eachOnce([...found].flatMap(([turns, faces]) => merged(faces, turns, settings)), settings);
 }
 
 /** Calibrated probabilities, a few faces at a time so that memory stays flat. */
