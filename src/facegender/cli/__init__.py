@@ -14,6 +14,7 @@ from facegender.cli import (  # noqa: F401  (each registers its verb)
     evaluate,
     export,
     join,
+    label,
     leaks,
     page,
     params,

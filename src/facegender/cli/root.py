@@ -25,7 +25,7 @@ class _Verbs(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         order = (
-            *("predict", "serve", "page", "survey", "params", "prepare", "join", "train", "crossval"),
+            *("predict", "serve", "page", "label", "survey", "params", "prepare", "join", "train", "crossval"),
             *("crossdataset", "evaluate", "audit", "calibration", "errors", "leaks", "export", "benchmark"),
             *("reproduce", "train-detector"),
         )

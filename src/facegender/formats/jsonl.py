@@ -94,5 +94,8 @@ def _flat(record: Mapping[str, Any]) -> Iterator[Record]:
         found = [{key: track[key] for key in keys} for track in record["tracks"] or ()]
         yield from (about | row for row in found or [{"track": None, "seconds": None, **nothing}])
     else:
-        found = [{"face": i, **{key: face[key] for key in nothing}} for i, face in enumerate(record.get("faces") or ())]
+        found = [
+            {"face": i, **{key: face[key] for key in nothing}, **dict(zip("xywh", face.get("box", ()), strict=False))}
+            for i, face in enumerate(record.get("faces") or ())
+        ]
         yield from (about | row for row in found or [{"face": None, **nothing}])

@@ -21,6 +21,7 @@ Kind: TypeAlias = Literal["photos", "videos"]
 
 #: Columns of a face or track; all others of a table belong to the photo or video.
 _FACE = ("face", "track", "x", "y", "w", "h", "score", "quality", "p_male", "label", "begin", "end", "seconds", "faces")
+_BOX = ("x", "y", "w", "h")
 _NUMBERS = ("face", "track", "quality", "p_male", "seconds", "weight", "width", "height", "duration")
 _WORDS = ("label", "error_kind", "error_message")
 #: What metadata cannot replace.
@@ -41,7 +42,8 @@ class Collection:
         photos: one row a photo or video, unique `path`; `weight` (float, how many of the collection it stands for),
             `error_kind` (None where it was read), and all else that is known of it.
         faces: one row a face or track; `photo` (int, position in `photos`), `face` (int, number of the face or track),
-            `quality`, `p_male` (floats), `label` (female, male or uncertain), `seconds` (float, 1 for a photo's face).
+            `quality`, `p_male` (floats), `label` (female, male or uncertain), `seconds` (float, 1 for a photo's face);
+            of photos `x`, `y`, `w`, `h` (floats, the box in pixels of the oriented photo), where the file has them.
         runs: what lies beside the results as ``.run.json``, in their order; empty where nothing does.
     """
 
@@ -107,6 +109,7 @@ def read_results(paths: Sequence[Path]) -> Collection:
             "p_male": rows.loc[found, "p_male"].astype(float).to_numpy(),
             "label": rows.loc[found, "label"].astype(str).to_numpy(),
             "seconds": seconds[found].astype(float).to_numpy(),
+            **{side: rows.loc[found, side].astype(float).to_numpy() for side in _BOX if side in rows},
         }
     )
     return Collection(kind, photos, faces, runs)

@@ -1,0 +1,106 @@
+"""``facegender label``: label faces of a collection by eye, on a local page."""
+
+from __future__ import annotations
+
+import re
+import threading
+import webbrowser
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from facegender.cli.root import app, say
+
+if TYPE_CHECKING:
+    from facegender.label.session import Session
+
+
+@app.command()
+def label(
+    results: Annotated[list[Path], typer.Argument(help="What facegender predict wrote, of photos.")],
+    photos: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PLACE",
+            help="The folder or archive that facegender predict was given, where the photos are not where the results "
+            "say. Several times for several.",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="The labels; what the file holds is taken up.  [default: labels.csv, or labels.NAME.csv with "
+            "--labeller, beside the results]",
+        ),
+    ] = None,
+    labeller: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="Who labels. Two people label the same faces, each in a file of their own."),
+    ] = "",
+    number: Annotated[
+        int, typer.Option("--number", "-n", min=1, help="Faces to label; more can be added later.")
+    ] = 200,
+    review: Annotated[
+        bool, typer.Option("--review", help="Go through the faces whose answer is uncertain, all of them.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Of the draw; the same for all labellers.")] = 0,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="On this machine only; 0 takes a free one.")] = 0,
+    open_: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+) -> None:
+    """Label faces by eye on a local page, without seeing the answers, so that a survey knows how the classifier errs.
+
+    Nothing leaves this machine. Every key is saved at once; end with Ctrl-C and start again to go on. Then:
+    facegender survey RESULTS --labelled labels.csv
+    """
+    from facegender.errors import InputError, MissingExtraError
+
+    for package in ("pandas", "scipy"):
+        if find_spec(package) is None:
+            raise MissingExtraError(package, "survey")
+    from facegender.label.draw import draw
+    from facegender.label.pictures import Pictures
+    from facegender.label.session import Session
+    from facegender.label.site import Desk, serving
+    from facegender.survey.results import read_results
+
+    if not re.fullmatch(r"[\w-]*", labeller):
+        raise InputError(f"the name of a labeller may have letters, digits, _ and -, not {labeller!r}")
+    path = output or results[0].with_name(f"labels.{labeller}.csv" if labeller else "labels.csv")
+    collection = read_results(results)
+    session = Session(
+        collection,
+        draw(collection, seed),
+        path,
+        labeller=labeller,
+        count=None if review else number,
+        review=review,
+    )
+    names = (session.item(place).photo for place in range(len(session)))
+    desk = Desk(session, Pictures.find(names, results, photos or ()), review=review)
+    try:
+        with serving(desk, port) as url:
+            say(f"label {len(session):,} faces at {url} (on this machine only); end with Ctrl-C")
+            if open_:
+                webbrowser.open(url)
+            threading.Event().wait()
+    except KeyboardInterrupt:
+        pass
+    except OSError as error:
+        raise InputError(f"cannot listen on port {port}: {error.strerror}") from error
+    _tell(session)
+
+
+def _tell(session: Session) -> None:
+    """What has been done, and what to do next."""
+    from facegender.label.session import all_labels
+
+    say(f"{session.done:,} of {len(session):,} faces have an answer, in {session.path}")
+    labels = all_labels(session)
+    if labels is not None and (agreed := labels.agreement) is not None:
+        kappa = "" if agreed.kappa is None else f", Cohen's kappa {agreed.kappa:.2f}"
+        say(f"the labellers agree on {100 * agreed.share:.1f} % of {agreed.faces:,} faces{kappa}")

@@ -1,0 +1,233 @@
+"""The answers of one labeller, on disk after every key."""
+
+from __future__ import annotations
+
+import csv
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias, get_args
+
+import numpy as np
+
+from facegender.errors import DatasetError, InputError
+from facegender.files import atomic_file
+from facegender.label.draw import Draw
+from facegender.survey.labels import Labelled, read_labels
+from facegender.survey.results import Collection
+from facegender.tables import read_table
+
+Answer: TypeAlias = Literal["female", "male", "unclear"]
+ANSWERS: tuple[Answer, ...] = get_args(Answer)
+
+COLUMNS = ("path", "face", "label", "weight", "stratum", "stratum_faces", "labeller")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One face to label.
+
+    Attributes:
+        row: its position in `Collection.faces`.
+        photo: path of its photo.
+        box: x, y, width, height in pixels of the oriented photo.
+        answer: what has been said of it; None where nothing has.
+    """
+
+    row: int
+    photo: str
+    box: tuple[float, float, float, float]
+    answer: Answer | None
+
+
+class Session:
+    """What one labeller has answered so far; safe for several threads.
+
+    Args:
+        collection: results of photos.
+        draw: their faces in order.
+        path: the labels file; what it holds is taken up.
+        labeller: who labels; goes into the file.
+        count: faces to label; None: all.
+        review: only faces whose answer is uncertain.
+
+    Raises:
+        InputError: the file is not of such a draw, or there is nothing to label.
+    """
+
+    def __init__(
+        self,
+        collection: Collection,
+        draw: Draw,
+        path: Path,
+        *,
+        labeller: str = "",
+        count: int | None = None,
+        review: bool = False,
+    ) -> None:
+        self.collection, self.path, self.labeller = collection, path, labeller
+        self._draw = draw
+        self._paths = collection.photos["path"].to_numpy(object)[collection.faces["photo"].to_numpy()]
+        self._numbers = collection.faces["face"].to_numpy()
+        rows = draw.order
+        if review:
+            rows = rows[(collection.faces["label"] == "uncertain").to_numpy()[rows]]
+            if not len(rows):
+                raise InputError("no face is uncertain")
+        self.rows: list[int] = rows[:count].tolist()
+        self._answers: dict[int, Answer] = {}
+        self._given: list[int] = []
+        self._lock = threading.Lock()
+        if path.exists():
+            self._take_up()
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def done(self) -> int:
+        """How many of the faces have an answer."""
+        with self._lock:
+            return sum(row in self._answers for row in self.rows)
+
+    @property
+    def next(self) -> int:
+        """The place of the first face without an answer; the number of faces where all have one."""
+        with self._lock:
+            return next((i for i, row in enumerate(self.rows) if row not in self._answers), len(self.rows))
+
+    def item(self, place: int) -> Item:
+        """The face at a place in the order; IndexError where there is none."""
+        if place < 0:
+            raise IndexError(place)
+        row = self.rows[place]
+        face = self.collection.faces.iloc[row]
+        box = float(face["x"]), float(face["y"]), float(face["w"]), float(face["h"])
+        with self._lock:
+            return Item(row, str(self._paths[row]), box, self._answers.get(row))
+
+    def answer(self, place: int, answer: Answer) -> None:
+        """Say what the face at a place is; on disk when this returns.
+
+        Raises:
+            IndexError: there is no such place.
+            OutputError: the file cannot be written; the answer does not count then.
+        """
+        row = self.item(place).row
+        with self._lock:
+            before = self._answers.get(row)
+            self._answers[row] = answer
+            try:
+                self._write()
+            except BaseException:
+                self._set(row, before)
+                raise
+            self._given = [*(each for each in self._given if each != row), row]
+
+    def undo(self) -> int | None:
+        """Take back the last answer, of this session or else of the file; its place, None where there is none.
+
+        Raises:
+            OutputError: the file cannot be written; the answer still counts then.
+        """
+        with self._lock:
+            mine = [row for row in self._given if row in set(self.rows)]
+            if not mine:
+                return None
+            row = mine[-1]
+            before = self._answers.pop(row)
+            try:
+                self._write()
+            except BaseException:
+                self._set(row, before)
+                raise
+            self._given.remove(row)
+            return self.rows.index(row)
+
+    def labelled(self) -> Labelled | None:
+        """The labels as a survey takes them; None before the first clear answer."""
+        with self._lock:
+            answers = dict(self._answers)
+        looked = self._looked(answers)
+        clear = [row for row, answer in answers.items() if answer != "unclear"]
+        if not clear:
+            return None
+        return Labelled(
+            np.array(clear, np.int64),
+            np.array([ANSWERS.index(answers[row]) for row in clear], np.int64),
+            np.array([self._weight(row, looked) for row in clear], np.float64),
+            (0, 0),
+            len(answers) - len(clear),
+        )
+
+    def _set(self, row: int, answer: Answer | None) -> None:
+        if answer is None:
+            self._answers.pop(row, None)
+        else:
+            self._answers[row] = answer
+
+    def _looked(self, answers: dict[int, Answer]) -> dict[str, int]:
+        looked: dict[str, int] = {}
+        for row in answers:
+            looked[self._draw.strata[row]] = looked.get(self._draw.strata[row], 0) + 1
+        return looked
+
+    def _weight(self, row: int, looked: dict[str, int]) -> float:
+        stratum = self._draw.strata[row]
+        return self._draw.sizes[stratum] / looked[stratum]
+
+    def _write(self) -> None:
+        looked = self._looked(self._answers)
+        with atomic_file(self.path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(COLUMNS)
+            for row, answer in self._answers.items():
+                stratum = self._draw.strata[row]
+                writer.writerow(
+                    [
+                        *(self._paths[row], self._numbers[row], answer),
+                        *(f"{self._weight(row, looked):.6g}", stratum, f"{self._draw.sizes[stratum]:.12g}"),
+                        self.labeller,
+                    ]
+                )
+
+    def _take_up(self) -> None:
+        """The answers of the file, which must be of the same faces."""
+        try:
+            rows = read_table(self.path, COLUMNS)
+        except DatasetError as error:
+            raise InputError(
+                f"{self.path} is no file of facegender label: {error}", remedy="choose another name with --output"
+            ) from error
+        if not rows:
+            return
+        names = {row["labeller"] for row in rows}
+        if names != {self.labeller}:
+            said = ", ".join(sorted(name or "nobody by name" for name in names))
+            raise InputError(f"{self.path} holds the labels of {said}", remedy="pass the same --labeller")
+        places = {key: i for i, key in enumerate(zip(self._paths, self._numbers.tolist(), strict=True))}
+        for row in rows:
+            key = row["path"], int(row["face"]) if row["face"].isdecimal() else -1
+            place = places.get(key)
+            answer = next((each for each in ANSWERS if each == row["label"]), None)
+            if place is None or answer is None or self._draw.strata[place] != row["stratum"]:
+                raise InputError(
+                    f"{self.path} does not go with these results: {row['path']}, face {row['face']}",
+                    remedy="give the results that it was labelled from, or choose another name with --output",
+                )
+            self._answers[place] = answer
+            self._given.append(place)
+
+
+def agreement_files(path: Path) -> list[Path]:
+    """The labels files of all labellers beside one: ``labels.csv`` and ``labels.NAME.csv``."""
+    stem = path.name.split(".")[0]
+    return sorted({*path.parent.glob(f"{stem}.*.csv"), *path.parent.glob(f"{stem}.csv")})
+
+
+def all_labels(session: Session) -> Labelled | None:
+    """The labels of all labellers of the draw, with their agreement; None where they are too few."""
+    try:
+        return read_labels(agreement_files(session.path), session.collection)
+    except InputError:
+        return None

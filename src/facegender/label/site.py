@@ -1,0 +1,257 @@
+"""The page for labelling on loopback: its files, the pictures, and what it asks and says, as JSON."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from facegender.errors import FacegenderError
+from facegender.label.pictures import Pictures
+from facegender.label.precision import Precision, precision, precision_before
+from facegender.label.session import ANSWERS, Session
+from facegender.page import HEADERS, Asset, assets
+
+_STATIC = Path(__file__).parent / "static"
+#: Those of the page, with nothing for cameras or other workers.
+_HEADERS = HEADERS | {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+    "Cache-Control": "no-store",
+}
+#: Bytes of the longest thing that the page says.
+_LONGEST = 1000
+
+
+class Desk:
+    """What the page needs: a session, its pictures, and how narrow the interval has become.
+
+    The interval is worked out beside the labelling, for the newest answers; the page never waits for it.
+
+    Args:
+        session: the answers.
+        pictures: where the photos are.
+        review: whether the session goes through uncertain faces only.
+
+    Attributes:
+        ended: nothing is answered any more.
+    """
+
+    def __init__(self, session: Session, pictures: Pictures, *, review: bool = False) -> None:
+        self.session, self.pictures, self.review = session, pictures, review
+        self._precision = Precision(None)
+        self._wanted = threading.Event()
+        self.ended = False
+        self._thread = threading.Thread(target=self._measure, daemon=True)
+
+    def state(self) -> dict[str, Any]:
+        """Where the labelling stands."""
+        now = self._precision
+        return {
+            "labeller": self.session.labeller,
+            "review": self.review,
+            "count": len(self.session),
+            "done": self.session.done,
+            "next": self.session.next,
+            "file": str(self.session.path),
+            "before": now.before,
+            "now": now.now,
+            "more": now.more,
+            "enough": now.enough,
+        }
+
+    def answered(self) -> None:
+        """The answers have changed."""
+        self._wanted.set()
+
+    @contextmanager
+    def measuring(self) -> Iterator[None]:
+        """Meanwhile the interval is kept up to date."""
+        self._thread.start()
+        self._wanted.set()
+        try:
+            yield
+        finally:
+            self.ended = True
+            self._wanted.set()
+            self._thread.join()
+
+    def _measure(self) -> None:
+        before = None if self.review else precision_before(self.session.collection)
+        while self._wanted.wait():
+            self._wanted.clear()
+            if self.ended:
+                return
+            if not self.review:
+                self._precision = precision(self.session.collection, self.session.labelled(), before)
+
+
+@contextmanager
+def serving(desk: Desk, port: int = 0) -> Iterator[str]:
+    """Serve the page to this machine meanwhile; yields its address, whose path nobody can guess.
+
+    Args:
+        desk: what is shown.
+        port: 0 takes a free one.
+
+    Raises:
+        OSError: the port is taken.
+    """
+    token = secrets.token_urlsafe(12)
+    with ThreadingHTTPServer(("127.0.0.1", port), _handler(desk, token)) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            with desk.measuring():
+                yield f"http://127.0.0.1:{server.server_port}/{token}/"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def _files() -> dict[str, Asset]:
+    kinds = {".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css"}
+    ours = {path.name: Asset(path, kinds[path.suffix]) for path in _STATIC.iterdir() if path.suffix in kinds}
+    of_page = assets()
+    return ours | {name: of_page[name] for name in ("style.css", "favicon.svg")}
+
+
+def _handler(desk: Desk, token: str) -> type[BaseHTTPRequestHandler]:
+    files = _files()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        server_version = "facegender"
+        sys_version = ""
+
+        def do_GET(self) -> None:
+            name = self._name()
+            if name is None:
+                return
+            if name in files:
+                self._send(200, files[name].read(unpacked=True), files[name].media_type)
+            elif name == "state":
+                self._say(200, desk.state())
+            else:
+                self._item(name, {"": self._about, "/face.jpg": self._face, "/photo.jpg": self._photo})
+
+        def do_POST(self) -> None:
+            name = self._name()
+            if name is None:
+                return
+            said = self._said()
+            if said is None:
+                self._say(400, {"error": "what was sent is no short JSON object"})
+            elif name == "undo":
+                self._tried(lambda: {"place": desk.session.undo(), **desk.state()})
+                desk.answered()
+            else:
+                self._item(name, {"": lambda place: self._answer(place, said)})
+
+        def _name(self) -> str | None:
+            """The path below the token; None, and an answer, where the request is not from our page."""
+            host = self.headers.get("Host", "")
+            assert isinstance(self.server, HTTPServer)
+            here = f"127.0.0.1:{self.server.server_port}", f"localhost:{self.server.server_port}"
+            origin = self.headers.get("Origin")
+            begin = f"/{token}/"
+            path = self.path.partition("?")[0]
+            if desk.ended:  # a connection that was left open
+                self.close_connection = True
+                self._say(503, {"error": "facegender label has ended. What you answered before is saved."})
+                return None
+            # Another site may resolve its own name to this machine, or send a form here.
+            if host not in here or origin not in (None, *(f"http://{each}" for each in here)):
+                self._say(403, {"error": "only the page itself may ask"})
+            elif not path.startswith(begin):
+                self._say(404, {"error": "the address is not complete"})
+            else:
+                return path.removeprefix(begin) or "index.html"
+            return None
+
+        def _said(self) -> dict[str, Any] | None:
+            length = self.headers.get("Content-Length", "")
+            if not length.isdecimal() or int(length) > _LONGEST:
+                self.close_connection = True
+                return None
+            try:
+                said = json.loads(self.rfile.read(int(length)))
+            except ValueError:
+                return None
+            return said if isinstance(said, dict) else None
+
+        def _item(self, name: str, ways: dict[str, Callable[[int], None]]) -> None:
+            head, _, rest = name.partition("/")
+            number, slash, rest = rest.partition("/")
+            way = ways.get(slash + rest)
+            if head != "item" or way is None or not number.isdecimal() or int(number) >= len(desk.session):
+                self._say(404, {"error": "there is no such thing"})
+            else:
+                way(int(number))
+
+        def _about(self, place: int) -> None:
+            item = desk.session.item(place)
+            self._say(200, {"place": place, "photo": item.photo, "answer": item.answer})
+
+        def _face(self, place: int) -> None:
+            item = desk.session.item(place)
+            self._picture(lambda: desk.pictures.face(item.photo, item.box))
+
+        def _photo(self, place: int) -> None:
+            item = desk.session.item(place)
+            self._picture(lambda: desk.pictures.photo(item.photo, item.box))
+
+        def _picture(self, make: Callable[[], bytes]) -> None:
+            try:
+                content = make()
+            except FacegenderError as error:
+                self._say(404, {"error": str(error)})
+            else:
+                self._send(200, content, "image/jpeg")
+
+        def _answer(self, place: int, said: dict[str, Any]) -> None:
+            answer = next((each for each in ANSWERS if each == said.get("answer")), None)
+            if answer is None:
+                self._say(400, {"error": f"an answer is one of {', '.join(ANSWERS)}"})
+                return
+
+            def write() -> dict[str, Any]:
+                desk.session.answer(place, answer)
+                return desk.state()
+
+            self._tried(write)
+            desk.answered()
+
+        def _tried(self, way: Callable[[], dict[str, Any]]) -> None:
+            try:
+                said = way()
+            except FacegenderError as error:  # the disk
+                self._say(507, {"error": str(error)})
+            else:
+                self._say(200, said)
+
+        def _say(self, status: int, said: dict[str, Any]) -> None:
+            self._send(status, json.dumps(said).encode(), "application/json")
+
+        def _send(self, status: int, content: bytes, media_type: str) -> None:
+            self.send_response(status)
+            for key, value in _HEADERS.items():
+                self.send_header(key, value)
+            self.send_header("Content-Type", media_type)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    return Handler

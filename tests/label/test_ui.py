@@ -1,0 +1,151 @@
+"""The page in a real browser: by keyboard, by mouse, and as a screen reader gets it."""
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+
+@pytest.fixture
+def page(browser, start, serve):
+    """The page of a new session of 12 faces; nothing goes wrong on it and nothing leaves the machine."""
+    session = start(count=12)
+    with serve(session) as url:
+        context = browser.new_context(viewport={"width": 1280, "height": 800})
+        page, wrong = context.new_page(), []
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("console", lambda said: wrong.append(said.text) if said.type in ("error", "warning") else None)
+        page.on("request", lambda asked: asked.url.startswith(url) or wrong.append(asked.url))
+        page.goto(url)
+        expect(page.locator("#place")).to_have_text("Face 1 of 12")
+        page.session = session
+        yield page
+        context.close()
+    assert wrong == []
+
+
+def answers(page):
+    return [page.session.item(place).answer for place in range(12)]
+
+
+def test_twelve_faces_by_keyboard_alone(page):
+    for i, key in enumerate("fmufFMufmufm"):
+        expect(page.locator("#place")).to_have_text(f"Face {i + 1} of 12")
+        page.keyboard.press(key)
+    expect(page.locator("#end-heading")).to_have_text("All of these faces have an answer.")
+    words = {"f": "female", "m": "male", "u": "unclear"}
+    assert answers(page) == [words[key] for key in "fmuffmufmufm"]
+    assert page.evaluate("document.activeElement.id") == "end"
+    expect(page.locator("#end-file")).to_contain_text("labels.csv")
+
+
+def test_keys_that_come_faster_than_the_server_are_all_taken_in_order(page):
+    page.evaluate(
+        """() => { for (const key of "fmfmuufmfm")
+             document.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true })); }"""
+    )
+    expect(page.locator("#place")).to_have_text("Face 11 of 12")
+    words = {"f": "female", "m": "male", "u": "unclear"}
+    assert answers(page)[:10] == [words[key] for key in "fmfmuufmfm"]
+
+
+def test_back_shows_what_was_said_and_undo_takes_it_back(page):
+    page.keyboard.press("f")
+    page.keyboard.press("m")
+    expect(page.locator("#place")).to_have_text("Face 3 of 12")
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("#said")).to_have_text("You said: male.")
+    expect(page.locator('[data-answer="male"]')).to_have_attribute("aria-pressed", "true")
+    page.keyboard.press("u")
+    expect(page.locator("#place")).to_have_text("Face 3 of 12")
+    assert answers(page)[:3] == ["female", "unclear", None]
+    page.keyboard.press("z")
+    expect(page.locator("#place")).to_have_text("Face 2 of 12")
+    assert answers(page)[:2] == ["female", None]
+    page.keyboard.press("Backspace")
+    expect(page.locator("#place")).to_have_text("Face 1 of 12")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#place")).to_have_text("Face 2 of 12")
+
+
+def test_the_photo_is_shown_on_demand_only(page):
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    expect(page.locator("#photo")).to_be_hidden()
+    page.keyboard.press("p")
+    expect(page.locator("#photo")).to_be_visible()
+    expect(page.locator("#show")).to_have_attribute("aria-expanded", "true")
+    expect(page.locator("#name")).to_have_text(page.session.item(0).photo)
+    page.keyboard.press("f")
+    expect(page.locator("#place")).to_have_text("Face 2 of 12")
+    expect(page.locator("#photo")).to_be_hidden()
+    assert sum(url.endswith("photo.jpg") for url in asked) == 1
+
+
+def test_by_mouse_and_by_tabulator(page):
+    page.click('[data-answer="male"]')
+    expect(page.locator("#place")).to_have_text("Face 2 of 12")
+    page.click("#undo")
+    expect(page.locator("#place")).to_have_text("Face 1 of 12")
+    page.locator('[data-answer="female"]').focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#place")).to_have_text("Face 2 of 12")
+    assert page.evaluate("document.activeElement.dataset.answer") == "female"
+    assert answers(page)[0] == "female"
+
+
+def test_keys_with_modifiers_are_the_browsers(page):
+    page.keyboard.press("Control+m")
+    page.keyboard.press("Alt+f")
+    page.keyboard.press("f")
+    expect(page.locator("#place")).to_have_text("Face 2 of 12")
+    assert answers(page)[:2] == ["female", None]
+
+
+def test_a_screen_reader_hears_each_step(page):
+    status = page.locator("#status")
+    expect(status).to_have_attribute("aria-live", "polite")
+    page.keyboard.press("f")
+    expect(status).to_have_text("Saved: female. Face 2 of 12.")
+    page.keyboard.press("z")
+    expect(status).to_have_text("Taken back. Face 1 of 12.")
+    page.keyboard.press("p")
+    expect(status).to_have_text("The photo is shown.")
+    expect(page.locator("#face")).to_have_attribute("alt", "Face 1")
+    for name in ("F Female", "M Male", "U Can’t tell", "← Back", "→ Forward", "Z Undo", "P Photo"):
+        expect(page.get_by_role("button", name=name, exact=True)).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_no_barriers(page, scheme, width):
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 800})
+    page.keyboard.press("p")
+    expect(page.locator("#photo")).to_be_visible()
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_the_width_of_the_interval_is_said_while_labelling(browser, start, serve):
+    session = start(count=60)
+    for place in range(30):
+        session.answer(place, "female" if place % 2 else "male")
+    with serve(session) as url:
+        page = browser.new_page()
+        page.goto(url)
+        expect(page.locator("#place")).to_have_text("Face 31 of 60")
+        expect(page.locator("#width")).to_contain_text("Interval now: ±", timeout=20_000)
+        expect(page.locator("#width")).to_contain_text("with 100 more labels")
+        expect(page.locator("#counted")).to_have_text("30 of 60 faces have an answer.")
+        page.close()
+
+
+def test_a_server_that_has_ended_is_said(browser, start, serve):
+    with serve(start()) as url:
+        page = browser.new_page()
+        page.goto(url)
+        expect(page.locator("#place")).to_have_text("Face 1 of 40")
+    page.keyboard.press("f")
+    expect(page.get_by_role("alert")).to_contain_text("has ended")
+    page.close()
