@@ -35,10 +35,10 @@ import psutil
 
 from facegender.faces.decode import decode
 from facegender.files import atomic_file
+from facegender.inference.engines import Workers
 from facegender.inference.options import Options
 from facegender.inference.pipeline import FaceAnalyzer
-from facegender.inference.stage import PhotoStage, Task
-from facegender.inference.workers import analyze_in_workers
+from facegender.inference.tasks import Job, Task
 from facegender.machine import machine
 from facegender.progress import track
 from facegender.sources import Source
@@ -120,7 +120,6 @@ def large(photos: Sequence[str]) -> list[Row]:
         for name, width, height in (("1 megapixel", 1155, 866), ("12 megapixels", 4000, 3000)):
             paths = [_enlarged(photo, Path(folder), width, height) for photo in photos[:: len(photos) // 40][:40]]
             one = FaceAnalyzer(threads=1)
-            many = functools.partial(PhotoStage, Options())
             cv2.setNumThreads(1)
             seconds: dict[str, list[float]] = {"Pillow": [], "one": []}
             one.analyze(paths[0])
@@ -128,7 +127,7 @@ def large(photos: Sequence[str]) -> list[Row]:
                 seconds["Pillow"].append(timed(functools.partial(_pillow, path)))
                 seconds["one"].append(timed(functools.partial(one.analyze, path)))
             tasks = [Task(Source.file(path)) for path in paths * 8]
-            results = analyze_in_workers(tasks, many, WORKERS)
+            results = Workers(WORKERS).run(tasks, Job(Options()))
             next(results)  # the processes have started
             began, done = time.perf_counter(), sum(len(chunk) for chunk in results)
             engine = (time.perf_counter() - began) / done
@@ -247,19 +246,15 @@ def ray(photos: Sequence[str]) -> list[Row]:
 
     rates = []
     chosen = [photos[number % len(photos)] for number in range(8_192)]
-    with tempfile.TemporaryDirectory() as folder:
-        for workers in (1, 2):
-            tasks = [Task(Source.file(path)) for path in chosen]
-            make_stage = functools.partial(PhotoStage, Options())
-            out = str(Path(folder, str(workers)))
-            cluster.ClusterOutput(out, {})
-            done, began = 0, 0.0
-            for number, batch in enumerate(cluster.analyze_on_ray(tasks, make_stage, out, workers=workers)):
-                if number < workers:
-                    began = time.perf_counter()
-                else:
-                    done += int(batch["photos"])
-            rates.append(done / (time.perf_counter() - began))
+    for workers in (1, 2):
+        tasks = [Task(Source.file(path)) for path in chosen]
+        done, began = 0, 0.0
+        for number, batch in enumerate(cluster.RayEngine(workers=workers).run(tasks, Job(Options()))):
+            if number < workers:
+                began = time.perf_counter()
+            else:
+                done += len(batch)
+        rates.append(done / (time.perf_counter() - began))
     return [("Ray on one machine, 2 actors, photos/s", rates[1], "1 actor, photos/s", rates[0])]
 
 

@@ -357,7 +357,7 @@ def test_predict_writes_the_same_records(run, service, photos, tiny_model, tiny_
     paths = [photos, tmp_path / "photos.tar.gz", listed]
     networks = ["--model", tiny_model, "--detector-model", tiny_detector]
     there, here = tmp_path / "there.jsonl", tmp_path / "here.jsonl"
-    sent = run(*paths, "--server", service, "-o", there, "--sample", 40, "--seed", 1)
+    sent = run(*paths, "--on", service, "-o", there, "--sample", 40, "--seed", 1)
     done = run(*paths, *networks, "-o", here, "--sample", 40, "--seed", 1)
     assert (sent.exit_code, sent.stderr) == (done.exit_code, done.stderr)
     assert sent.exit_code == 3
@@ -366,12 +366,12 @@ def test_predict_writes_the_same_records(run, service, photos, tiny_model, tiny_
     assert account["model"] == json.loads(run_file(here).read_text())["model"]
     assert account["detector"]["name"] == "blocks"
     assert TOKEN not in run_file(there).read_text()
-    again = run(*paths, "--server", service, "-o", there, "--sample", 40, "--seed", 1)
+    again = run(*paths, "--on", service, "-o", there, "--sample", 40, "--seed", 1)
     assert (again.exit_code, again.stderr) == (0, f"{there} holds all 40 photos already\n")
 
 
 def test_predict_prints_a_table(run, service, photos):
-    result = run(photos / "01.jpg", "--server", service, "--min-confidence", "0.5")
+    result = run(photos / "01.jpg", "--on", service, "--min-confidence", "0.5")
     assert (result.exit_code, "male" in result.stdout) == (0, True)
 
 
@@ -383,19 +383,19 @@ def test_predict_prints_a_table(run, service, photos):
         (["--detector", "yunet", "--detector-model", "x.onnx"], "--detector, --detector-model"),
         (["--annotate", "a", "--crops", "b"], "--annotate, --crops"),
         (["--max-pixels", "7"], "--max-pixels"),
-        (["--engine", "ray"], "--engine"),
-        (["film.mp4"], "--server"),
+        (["--time-limit", "5"], "--time-limit"),
+        (["film.mp4"], "--on"),
     ],
 )
 def test_predict_refuses_what_a_server_would_not_do(options, named):
-    result = CliRunner().invoke(app, ["predict", "x.jpg", "--server", "http://127.0.0.1:9", *options])
+    result = CliRunner().invoke(app, ["predict", "x.jpg", "--on", "http://127.0.0.1:9", *options])
     assert result.exit_code == 2
     assert named in re.sub(r"[\s│]+", " ", result.stderr)
 
 
 def test_predict_without_the_token_does_not_begin(run, service, photos, tmp_path, monkeypatch):
     monkeypatch.delenv("FACEGENDER_TOKEN")
-    result = run(photos, "--server", service, "-o", tmp_path / "out.jsonl")
+    result = run(photos, "--on", service, "-o", tmp_path / "out.jsonl")
     assert isinstance(result.exception, ServerError)
     assert list(tmp_path.iterdir()) == []
 
@@ -404,6 +404,6 @@ def test_predict_notes_a_change_of_the_model(fake, photos, tmp_path):
     other = (200, {}, {"model": {**MODEL, "sha256": "01"}, "photos": [RECORD]})
     about = (200, {}, dict.fromkeys(("version", "models", "default", "detector", "limits")))
     fake.answers = [about, DONE, other]
-    result = CliRunner().invoke(app, ["predict", str(photos), "--server", fake.url])
+    result = CliRunner().invoke(app, ["predict", str(photos), "--on", fake.url])
     assert isinstance(result.exception, ServerError)
     assert "'sha256': '01'" in str(result.exception)

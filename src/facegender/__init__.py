@@ -19,9 +19,9 @@ from facegender.errors import (
     TruncatedImageError,
     WeightsError,
 )
+from facegender.faces.annotate import annotate
 from facegender.faces.decode import decode
 from facegender.faces.types import Face, FaceResult, PhotoError, PhotoResult, Picture, Prediction
-from facegender.inference.annotate import annotate
 from facegender.inference.classifier import GenderClassifier
 from facegender.inference.detector import FaceDetector, OnnxDetector
 from facegender.inference.pipeline import FaceAnalyzer

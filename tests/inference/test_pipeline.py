@@ -8,7 +8,8 @@ from facegender.errors import InputError
 from facegender.faces.types import Face
 from facegender.inference.classifier import GenderClassifier
 from facegender.inference.detector import OnnxDetector
-from facegender.inference.pipeline import CHUNK_PHOTOS, FaceAnalyzer
+from facegender.inference.pipeline import FaceAnalyzer
+from facegender.inference.tasks import CHUNK_PHOTOS
 
 
 class Halves:

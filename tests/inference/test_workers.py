@@ -1,4 +1,3 @@
-import functools
 import os
 import signal
 from dataclasses import dataclass
@@ -10,16 +9,16 @@ import pytest
 
 from facegender.errors import FacegenderError, OutputError, WeightsError
 from facegender.faces.types import PhotoResult
+from facegender.inference.engines import InProcess, Workers
 from facegender.inference.options import Options
-from facegender.inference.pipeline import CHUNK_PHOTOS, FaceAnalyzer
-from facegender.inference.stage import PhotoStage, Task
-from facegender.inference.workers import analyze_here, analyze_in_workers
+from facegender.inference.pipeline import FaceAnalyzer
+from facegender.inference.tasks import CHUNK_PHOTOS, Job, Task
 from facegender.sources import Source
 
 
 @dataclass
 class Scripted:
-    """A stage that does what the names of its photos say."""
+    """A handler that does what the names of its photos say."""
 
     threads: int | None
 
@@ -54,33 +53,33 @@ def errors(results):
 
 def test_results_come_in_order_from_several_processes(tmp_path):
     wanted = [f"note {tmp_path / 'who'} {number}" for number in range(10 * CHUNK_PHOTOS + 1)]
-    results = list(analyze_in_workers(tasks(wanted), Scripted, 3))
+    results = list(Workers(3).run(tasks(wanted), Scripted))
     assert names(results) == wanted
     assert [r.weight for chunk in results for r in chunk] == list(range(len(wanted)))
     assert os.getpid() not in map(int, (tmp_path / "who").read_text().split())
-    assert names(analyze_here(tasks(wanted[:3]), Scripted)) == wanted[:3]
+    assert names(InProcess().run(tasks(wanted[:3]), Scripted)) == wanted[:3]
 
 
 def test_a_photo_that_ends_its_process_costs_no_other(tmp_path):
     wanted = [f"{'die' if number in (3, 40) else 'note ' + str(tmp_path / 'who')} {number}" for number in range(60)]
-    results = list(analyze_in_workers(tasks(wanted), Scripted, 2))
+    results = list(Workers(2).run(tasks(wanted), Scripted))
     assert names(results) == wanted
     assert errors(results) == {"die 3": "crashed", "die 40": "crashed"}
 
 
 def test_a_photo_that_takes_for_ever_is_given_up():
     wanted = ["a", "hang", "b"]
-    results = list(analyze_in_workers(tasks(wanted), Scripted, 1, time_limit=1.0))
+    results = list(Workers(1, time_limit=1.0).run(tasks(wanted), Scripted))
     assert names(results) == wanted
     assert errors(results) == {"hang": "timeout"}
 
 
 def test_what_no_photo_will_be_spared_ends_the_run():
     with pytest.raises(OutputError, match="no space"):
-        list(analyze_in_workers(tasks(["a", "refuse"]), Scripted, 2))
-    make_stage = functools.partial(PhotoStage, Options(model="nobody"))
+        list(Workers(2).run(tasks(["a", "refuse"]), Scripted))
+    job = Job(Options(model="nobody"))
     with pytest.raises(WeightsError, match="nobody"):
-        list(analyze_in_workers(tasks(["a"]), make_stage, 1))
+        list(Workers(1).run(tasks(["a"]), job))
 
 
 def kill_self(threads):
@@ -89,12 +88,12 @@ def kill_self(threads):
 
 def test_a_process_that_cannot_begin_ends_the_run():
     with pytest.raises(FacegenderError, match="before it could begin"):
-        list(analyze_in_workers(tasks(["a"]), kill_self, 1))
+        list(Workers(1).run(tasks(["a"]), kill_self))
 
 
 def test_no_process_stays():
     before = len(psutil.Process().children())
-    results = analyze_in_workers(tasks(["a"] * 1000), Scripted, 2)
+    results = Workers(2).run(tasks(["a"] * 1000), Scripted)
     next(results)
     children = psutil.Process().children()
     assert len(children) >= 2
@@ -110,7 +109,7 @@ def test_photos_are_taken_only_as_fast_as_they_are_worked_on():
             taken.append(1)
             yield Task(Source.file("a"))
 
-    results = analyze_in_workers(endless(), Scripted, 2)
+    results = Workers(2).run(endless(), Scripted)
     for _ in range(3):
         next(results)
     assert len(taken) < 40 * CHUNK_PHOTOS
@@ -126,16 +125,16 @@ def test_workers_answer_as_the_analyzer_does(tiny_model, tiny_detector, save):
         paths.append(str(save(f"{number}.png", image)))
     paths[7] = "absent.jpg"
     options = Options(model=tiny_model, detector=tiny_detector)
-    make_stage = functools.partial(PhotoStage, options)
-    jobs = [Task(Source.file(path)) for path in paths]
-    results = [result for chunk in analyze_in_workers(jobs, make_stage, 2) for result in chunk]
+    job = Job(options)
+    photos = [Task(Source.file(path)) for path in paths]
+    results = [result for chunk in Workers(2).run(photos, job) for result in chunk]
     assert [r.to_dict() for r in results] == [r.to_dict() for r in FaceAnalyzer(options=options).analyze_many(paths)]
     assert results[7].error.kind == "not_found"
     assert all(len(r.faces) == 1 for r in results if not r.error)
 
 
 def test_a_surprise_is_the_error_of_its_photo(tiny_model, tiny_detector, save):
-    stage = PhotoStage(Options(model=tiny_model, detector=tiny_detector))
+    handler = Job(Options(model=tiny_model, detector=tiny_detector))(threads=1)
     good = save("a.png", np.zeros((9, 9, 3), np.uint8))
 
     class Surprising:
@@ -147,8 +146,8 @@ def test_a_surprise_is_the_error_of_its_photo(tiny_model, tiny_detector, save):
                 raise ZeroDivisionError("who would have thought")
             return [[] for _ in pictures]
 
-    stage._analyzer.detector = Surprising()
+    handler._analyzer.detector = Surprising()
     other = save("b.png", np.zeros((8, 8, 3), np.uint8))
-    results = stage([Task(Source.file(str(path))) for path in (other, good, other)])
+    results = handler([Task(Source.file(str(path))) for path in (other, good, other)])
     assert [r.error and r.error.kind for r in results] == [None, "failed", None]
     assert "ZeroDivisionError: who would have thought" in results[1].error.message

@@ -224,7 +224,7 @@ class TestTheCommand:
 
     @pytest.mark.parametrize(
         "args",
-        [["a.jpg"], ["--timeline", "t.json"], ["--crops", "c"], ["--sample", "3"], ["--engine", "ray", "-o", "o"]],
+        [["a.jpg"], ["--timeline", "t.json"], ["--crops", "c"], ["--sample", "3"], ["--on", "ray", "-o", "o"]],
         ids=" ".join,
     )
     def test_usage(self, args, predict):

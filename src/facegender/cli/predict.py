@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -13,15 +14,18 @@ from typing import Annotated
 
 import typer
 
-from facegender.cli.photos import Destination, Extras, find, predict_on_cluster, predict_on_server, predict_photos
+from facegender.cli.photos import Destination, predict_photos
 from facegender.cli.root import app
-from facegender.cli.video import VIDEO_SUFFIXES, VideoExtras, predict_videos
+from facegender.cli.video import VIDEO_SUFFIXES, VideoFiles, predict_videos
 from facegender.errors import InputError
 from facegender.faces.decode import DEFAULT_MAX_PIXELS
 from facegender.formats.records import FACES
 from facegender.formats.registry import Format, by_name, by_suffix, formats
 from facegender.inference.detector import Orientations
+from facegender.inference.engines import Engine, Workers
 from facegender.inference.options import Options
+from facegender.inference.run import collect
+from facegender.inference.workers import TIME_LIMIT
 from facegender.weights import DEFAULT
 
 
@@ -30,13 +34,6 @@ class Detector(StrEnum):
 
     BUILTIN = "builtin"
     YUNET = "yunet"
-
-
-class Engine(StrEnum):
-    """What does the work."""
-
-    LOCAL = "local"
-    RAY = "ray"
 
 
 class Device(StrEnum):
@@ -52,7 +49,7 @@ _TABLE = "table"
 
 #: Options that say how this machine analyses photos, or what it makes beside the records.
 _OF_THIS_MACHINE = (
-    *("annotate", "crops", "fps", "timeline", "subtitles", "workers", "engine", "address", "device"),
+    *("annotate", "crops", "fps", "timeline", "subtitles", "workers", "time_limit", "device"),
     *("detector", "detector_model", "min_face", "min_score", "orientations", "max_pixels"),
 )
 
@@ -127,25 +124,20 @@ def predict(
             help="Processes, of one thread each. `auto`: one for each core, and none for a few photos.",
         ),
     ] = "auto",
-    engine: Annotated[
-        Engine,
+    time_limit: Annotated[
+        float,
+        typer.Option("--time-limit", min=0.1, metavar="SECONDS", help="For one photo; then it is an error."),
+    ] = TIME_LIMIT,
+    on: Annotated[
+        str,
         typer.Option(
-            "--engine", help="Processes on this machine; or a Ray cluster, with a folder of Parquet files as --output."
+            "--on",
+            metavar="here|ray[:ADDRESS]|URL",
+            help="Where photos are analysed: on this machine; on a Ray cluster, a new one on this machine unless its "
+            "address is given; or by a server (`facegender serve`), which has its own detector and limits. A server's "
+            "token is taken from the environment variable FACEGENDER_TOKEN.",
         ),
-    ] = Engine.LOCAL,
-    address: Annotated[
-        str | None,
-        typer.Option("--address", metavar="HOST:PORT", help="Of the Ray cluster. Default: one on this machine."),
-    ] = None,
-    server: Annotated[
-        str | None,
-        typer.Option(
-            "--server",
-            metavar="URL",
-            help="Send the photos to a server (`facegender serve`), which has its own detector and limits. Its token "
-            "is taken from the environment variable FACEGENDER_TOKEN.",
-        ),
-    ] = None,
+    ] = "here",
     model: Annotated[
         str, typer.Option("--model", metavar="NAME", help="A shipped network, or the path of an .onnx file.")
     ] = DEFAULT,
@@ -218,17 +210,11 @@ def predict(
     Exit status: 0 all photos were read; 1 nothing could be done; 2 wrong usage; 3 some photos could not
     be read (each has its error in the output); 130 interrupted.
     """
-    _check_server_options(ctx, server, paths)
+    if _is_url(on):
+        _check_server_options(ctx, paths)
     if detector is Detector.YUNET and detector_model is None:
         raise typer.BadParameter("yunet needs --detector-model FILE", param_hint="--detector")
-    if engine is Engine.RAY and (output is None or annotate or crops):
-        raise typer.BadParameter("ray needs --output FOLDER, and makes no pictures", param_hint="--engine")
-    if engine is Engine.RAY:
-        format_ = format_ or "parquet"
-        if format_ != "parquet":
-            raise typer.BadParameter("ray writes parquet", param_hint="--format")
-    if engine is Engine.LOCAL and address is not None:
-        raise typer.BadParameter("it is for --engine ray", param_hint="--address")
+    engine = _engine(on, _workers(workers), time_limit)
     destination = Destination(_file_format(format_, output), output, resume, shlex.join(["facegender", *sys.argv[1:]]))
     try:
         options = Options(
@@ -242,22 +228,39 @@ def predict(
         raise typer.BadParameter(str(error)) from error
     options = _with_detector(options, detector, detector_model, min_face, min_score, orientations)
     if any(map(_is_video, paths)):
-        _check_video_options(paths, timeline, engine, crops, sample)
-        films = VideoExtras(timeline, subtitles, annotate)
+        _check_video_options(paths, timeline, on, crops, sample)
+        films = VideoFiles(timeline, subtitles, annotate)
         status = predict_videos(paths, options, destination, films, fps=fps or None, workers=_workers(workers))
         raise typer.Exit(status)
     if timeline or subtitles:
         raise typer.BadParameter("these are for videos", param_hint="--timeline, --subtitles")
-    extras = Extras(annotate, crops)
-    photos = find(paths, recursive, extras, None if sample is None else (sample, seed))
-    if server is not None:
-        status = predict_on_server(photos, server, options, destination)
-    elif engine is Engine.RAY:
-        status = predict_on_cluster(photos, options, destination, address, _workers(workers))
-    else:
-        status = predict_photos(photos, options, destination, extras, _workers(workers))
+    if on.startswith("ray") and (annotate or crops):
+        raise typer.BadParameter("a Ray cluster makes no pictures", param_hint="--annotate, --crops")
+    folders = [folder for folder in (annotate, crops) if folder is not None]
+    photos = collect(paths, recursive=recursive, draw=sample, seed=seed, made_in=folders)
+    status = predict_photos(photos, options, engine, destination, annotate=annotate, crops=crops)
     if status:
         raise typer.Exit(status)
+
+
+def _is_url(on: str) -> bool:
+    return on.startswith(("http://", "https://"))
+
+
+def _engine(on: str, workers: int | None, time_limit: float) -> Engine:
+    """What ``--on`` names."""
+    place, _, address = on.partition(":")
+    if on == "here":
+        return Workers(workers, time_limit)
+    if place == "ray":
+        from facegender.cluster import RayEngine
+
+        return RayEngine(on if address.startswith("//") else address or None, workers, time_limit)
+    if _is_url(on):
+        from facegender.client import ServerEngine
+
+        return ServerEngine(on, token=os.environ.get("FACEGENDER_TOKEN") or None)
+    raise typer.BadParameter(f"{on!r} is not here, ray, ray:ADDRESS or a server's URL", param_hint="--on")
 
 
 def _with_detector(
@@ -282,18 +285,16 @@ def _is_default(ctx: typer.Context, name: str) -> bool:
     return source is None or source.name == "DEFAULT"
 
 
-def _check_server_options(ctx: typer.Context, server: str | None, paths: Sequence[str]) -> None:
+def _check_server_options(ctx: typer.Context, paths: Sequence[str]) -> None:
     """Refuse what a server would not do."""
-    if server is None:
-        return
     refused = [f"--{name.replace('_', '-')}" for name in _OF_THIS_MACHINE if not _is_default(ctx, name)]
     if refused:
         raise typer.BadParameter(
-            "with --server, photos are analysed as the server was told to, and nothing is made but records",
+            "a server analyses photos with its own options, and makes nothing but records",
             param_hint=", ".join(refused),
         )
     if any(map(_is_video, paths)):
-        raise typer.BadParameter("a server takes photos, not videos", param_hint="--server")
+        raise typer.BadParameter("a server takes photos, not videos", param_hint="--on")
 
 
 def _is_video(path: str) -> bool:
@@ -301,14 +302,14 @@ def _is_video(path: str) -> bool:
 
 
 def _check_video_options(
-    paths: list[str], timeline: Path | None, engine: Engine, crops: Path | None, sample: int | None
+    paths: list[str], timeline: Path | None, on: str, crops: Path | None, sample: int | None
 ) -> None:
     if not all(map(_is_video, paths)):
         raise typer.BadParameter("give photos or videos, not both: their records differ", param_hint="PATH")
     if timeline is not None and timeline.suffix.lower() not in (".csv", ".parquet"):
         raise typer.BadParameter(f"a timeline is .csv or .parquet, not {timeline.name}", param_hint="--timeline")
-    if engine is Engine.RAY or crops is not None or sample is not None:
-        raise typer.BadParameter("these are for photos", param_hint="--engine, --crops, --sample")
+    if on != "here" or crops is not None or sample is not None:
+        raise typer.BadParameter("these are for photos", param_hint="--on, --crops, --sample")
 
 
 def _workers(given: str) -> int | None:

@@ -1,140 +1,86 @@
-"""What ``facegender predict`` does with videos."""
+"""What ``facegender predict`` prints of videos."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from facegender.cli.photos import Destination, status
 from facegender.cli.root import say
-from facegender.formats.records import TIMELINE, TRACKS, Record
-from facegender.formats.registry import Writer, by_suffix
-from facegender.inference.annotate import PictureNames
+from facegender.formats.records import TRACKS
+from facegender.formats.registry import Writer
 from facegender.inference.options import Options
-from facegender.inference.parts import Output
 from facegender.progress import Bar
-from facegender.video.analyze import VideoAnalyzer
 from facegender.video.frames import VIDEO_SUFFIXES
+from facegender.video.run import VideoFiles, analyze_videos
 from facegender.video.types import VideoResult
 
-__all__ = ["VIDEO_SUFFIXES", "VideoExtras", "predict_videos"]
+__all__ = ["VIDEO_SUFFIXES", "VideoFiles", "predict_videos"]
 
 #: Steps of the bar: thousandths of a video, so that short ones move too.
 _STEPS = 1000
 
 
-@dataclass(frozen=True)
-class VideoExtras:
-    """What is wanted beside the records.
+class _Report:
+    """The bar of each step, the counts, and what is said of each video."""
 
-    Attributes:
-        timeline: a file for all sightings.
-        subtitles: a folder for ``STEM.ass`` and ``STEM.vtt``.
-        annotate: a folder for ``STEM.faces.mp4``.
-    """
+    def __init__(self, stack: ExitStack, terminal: Writer | None, bar_fits: bool) -> None:
+        self._stack, self._terminal, self._bar_fits = stack, terminal, bar_fits
+        self._described, self._reached = "", 0
+        self._bar = Bar("", wanted=False)
+        self.counts: Counter[str] = Counter()
 
-    timeline: Path | None = None
-    subtitles: Path | None = None
-    annotate: Path | None = None
+    def reached(self, description: str, share: float) -> None:
+        if description != self._described:
+            self._stack.close()
+            bar = Bar(Path(description).name, _STEPS, wanted=self._bar_fits)
+            self._bar, self._described, self._reached = self._stack.enter_context(bar), description, 0
+        steps = round(share * _STEPS) - self._reached
+        if steps > 0:
+            self._reached += steps
+            self._bar.step(steps)
+
+    def analyzed(self, result: VideoResult) -> None:
+        self._stack.close()
+        self._described = ""
+        self.counts["photos"] += 1
+        if result.error is not None:
+            self.counts["errors"] += 1
+            say(f"skipped ({result.error.kind}): {result.error.message}")
+        for remark in result.remarks:
+            say(f"{result.path}: {remark}")
+        if self._terminal is not None:
+            self._terminal.write(result.to_dict())
 
 
 def predict_videos(
     paths: Sequence[str],
     options: Options,
     destination: Destination,
-    extras: VideoExtras,
+    files: VideoFiles,
     *,
     fps: float | None,
     workers: int | None = None,
 ) -> int:
-    """Analyse videos one after the other, each with its files, and write their records; the exit status.
-
-    Args:
-        paths: of the videos.
-        options: how faces are found and classified.
-        destination: of the records.
-        extras: files that are made of them.
-        fps: sampled frames a second; None for every frame.
-        workers: threads; None for one a core.
-
-    Raises:
-        OutputError: a file cannot be written.
-        MissingExtraError: PyAV, or pyarrow for Parquet, is not installed.
-    """
-
-    def provenance() -> Record:
-        known = options.provenance()
-        return {**known, "options": {**known["options"], "fps": fps}}
-
-    counts: Counter[str] = Counter()
-    names = PictureNames()
+    """Analyse videos, and print or write their records; the exit status."""
     with ExitStack() as stack:
-        terminal: Writer | None = None
-        files: list[tuple[Output, Callable[[VideoResult], Record]]] = []
-        file = destination.file(TRACKS, provenance)
-        if file is None:
-            terminal = stack.enter_context(destination.terminal(TRACKS))
-        else:
-            files.append((stack.enter_context(file), VideoResult.to_dict))
-        if extras.timeline is not None:
-            side = replace(destination, output=extras.timeline, format_=by_suffix(extras.timeline))
-            timeline = side.file(TIMELINE, provenance)
-            if timeline is not None:
-                files.append((stack.enter_context(timeline), VideoResult.timeline))
-        analyzer = VideoAnalyzer(options=options, fps=fps, workers=workers)
-        for path in paths:
-            stem = names.stem(path)
-            missing = [(output, record) for output, record in files if not output.is_done(path)]
-            if files and not missing:
-                continue
-            result = _one(path, stem, analyzer, extras, destination.bar_fits)
-            for output, record in missing:
-                output.write([record(result)])
-            if terminal is not None:
-                terminal.write(result.to_dict())
-            counts["photos"] += 1
-            counts["errors"] += result.error is not None
-    done = min((output.done for output, _ in files), default=0)
-    if done and not counts:
-        say(f"{destination.output} holds all {done} videos already")
-    return status(counts, nothing_before=not done)
-
-
-def _one(path: str, stem: str, analyzer: VideoAnalyzer, extras: VideoExtras, bar: bool) -> VideoResult:
-    """Analyse a video and make its files."""
-    from facegender.video.annotate import ANNOTATED_VIDEO_SUFFIX, annotate_video
-    from facegender.video.subtitles import save_ass, save_webvtt
-
-    with _ShareBar(path, bar) as shares:
-        result = analyzer.analyze(path, shares.reach)
-    remarks = list(result.remarks)
-    if result.error is not None:
-        say(f"skipped ({result.error.kind}): {result.error.message}")
-        return result
-    if extras.subtitles is not None:
-        save_ass(result, extras.subtitles / f"{stem}.ass")
-        save_webvtt(result, extras.subtitles / f"{stem}.vtt")
-    if extras.annotate is not None:
-        with _ShareBar(f"{path}, drawing", bar) as shares:
-            remarks += annotate_video(result, extras.annotate / f"{stem}{ANNOTATED_VIDEO_SUFFIX}", shares.reach)
-    for remark in remarks:
-        say(f"{path}: {remark}")
-    return result
-
-
-class _ShareBar(Bar):
-    """A bar for the share of one video that is done."""
-
-    def __init__(self, description: str, wanted: bool) -> None:
-        super().__init__(Path(description).name, _STEPS, wanted=wanted)
-        self._reached = 0
-
-    def reach(self, share: float) -> None:
-        """Go to a share in [0, 1]."""
-        steps = round(share * _STEPS) - self._reached
-        if steps > 0:
-            self._reached += steps
-            self.step(steps)
+        to_file = destination.output is not None
+        terminal = None if to_file else stack.enter_context(destination.terminal(TRACKS))
+        report = _Report(stack.enter_context(ExitStack()), terminal, destination.bar_fits)
+        held = analyze_videos(
+            paths,
+            options=options,
+            output=destination.output,
+            format_=destination.format_,
+            resume=destination.resume,
+            files=files,
+            fps=fps,
+            workers=workers,
+            command=destination.command,
+            progress=report,
+        )
+    if held and not report.counts:
+        say(f"{destination.output} holds all {held} videos already")
+    return status(report.counts, nothing_before=not held)

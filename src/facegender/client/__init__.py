@@ -8,6 +8,7 @@ Only the bytes of a photo are sent, never its name.
 """
 
 from facegender.client.answers import DetectorInfo, ModelInfo, Models, ServedFace, UsedModel
-from facegender.client.client import RUN_RETRIES, Client
+from facegender.client.client import Client
+from facegender.client.engine import ServerEngine
 
-__all__ = ["RUN_RETRIES", "Client", "DetectorInfo", "ModelInfo", "Models", "ServedFace", "UsedModel"]
+__all__ = ["Client", "DetectorInfo", "ModelInfo", "Models", "ServedFace", "ServerEngine", "UsedModel"]

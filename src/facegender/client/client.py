@@ -31,7 +31,7 @@ from facegender.faces.types import (
 )
 from facegender.inference.inputs import OpenedPhoto, Photo, open_photo, open_photo_or_error, refuse_one_photo
 from facegender.inference.options import Options
-from facegender.inference.stage import Task
+from facegender.inference.tasks import Task
 from facegender.sources import MAX_BYTES, read
 
 try:
@@ -48,9 +48,6 @@ _PASSING = (429, 502, 503, 504)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 60.0
 #: Seconds in which a connection must be there.
 _CONNECT_SECONDS = 10.0
-
-#: For a run over many photos: requests under way, and patience enough to outlast the server's restart.
-RUN_CONCURRENCY, RUN_RETRIES = 16, 20
 
 
 class Client:
@@ -143,28 +140,25 @@ class Client:
 
         return in_order(one, photos, concurrency)
 
-    def analyze_tasks(self, tasks: Iterable[Task]) -> Iterator[list[PhotoResult]]:
-        """Analyse photos as `facegender.inference.workers.analyze_here` does, with all that a source can be.
+    def analyze_task(self, task: Task, ended: threading.Event) -> tuple[UsedModel | None, PhotoResult]:
+        """Analyse a photo that is anything that a source can be.
+
+        Args:
+            task: the photo.
+            ended: nobody waits for the answer any more.
+
+        Returns:
+            The model that answered, None where the photo was not sent, and the result.
 
         Raises:
-            ServerError: as for `analyze`, or the server has come to another model meanwhile.
+            ServerError: as for `analyze`.
         """
-        first: list[UsedModel] = []
-
-        def one(task: Task, ended: threading.Event) -> tuple[UsedModel | None, PhotoResult]:
-            try:
-                photo = read(task.source)
-            except PhotoReadError as error:
-                return None, PhotoResult(task.source.name, error=PhotoError(error.kind, str(error)), weight=task.weight)
-            used, result = self._analyze(task.source.name, photo, ended)
-            return used, replace(result, weight=task.weight)
-
-        for used, result in in_order(one, tasks, RUN_CONCURRENCY):
-            if used is not None:
-                first = first or [used]
-                if used != first[0]:
-                    raise ServerError(f"{self.url} answered with {first[0]} at first, and now with {used}")
-            yield [result]
+        try:
+            photo = read(task.source)
+        except PhotoReadError as error:
+            return None, PhotoResult(task.source.name, error=PhotoError(error.kind, str(error)), weight=task.weight)
+        used, result = self._analyze(task.source.name, photo, ended)
+        return used, replace(result, weight=task.weight)
 
     def classify(self, crops: Crops) -> list[Prediction]:
         """One answer a crop.

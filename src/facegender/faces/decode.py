@@ -33,8 +33,8 @@ from facegender.faces.types import Image, Note, Picture
 
 DEFAULT_MAX_PIXELS = 120_000_000
 
-#: A higher limit is proposed for photos of up to so many pixels: they take about 10 GB.
-_READABLE_PIXELS = 1_000_000_000
+#: A higher limit is proposed for photos of up to so many pixels, which take some 12 GB.
+_READABLE_PIXELS = 4_000_000_000
 
 #: What errors call a photo without a name.
 UNNAMED = "the image given as bytes"

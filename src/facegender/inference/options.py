@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from facegender.errors import InputError
 from facegender.faces.decode import DEFAULT_MAX_PIXELS
-from facegender.inference.detector import FaceDetector, OnnxDetector, Orientations
 from facegender.weights import load_card, load_detector_card
 from facegender.weights.cards import DEFAULT_MAX_ERROR, Card
+
+if TYPE_CHECKING:
+    from facegender.inference.detector import FaceDetector, Orientations
 
 #: Options that the package's detector takes.
 _OF_DETECTOR = ("min_face", "min_score", "orientations")
@@ -104,6 +106,8 @@ class Options:
     def open_detector(self) -> FaceDetector:
         """The face detector; errors as for `OnnxDetector`."""
         if isinstance(self.detector, str | Path | None):
+            from facegender.inference.detector import OnnxDetector  # with its runtime: not all who have options need it
+
             return OnnxDetector(
                 self.detector,
                 min_face=self.min_face,

@@ -17,9 +17,9 @@ from facegender.inference.classifier import GenderClassifier
 from facegender.inference.detector import FaceDetector
 from facegender.inference.inputs import OpenedPhoto, Photo, open_photo, open_photo_or_error, refuse_one_photo
 from facegender.inference.options import Options, OptionValues
+from facegender.inference.tasks import CHUNK_PHOTOS
 
-#: A chunk ends at this many photos or pixels, whichever comes first, so that memory stays flat.
-CHUNK_PHOTOS = 16
+#: A chunk ends at `CHUNK_PHOTOS` or at this many pixels, whichever comes first, so that memory stays flat.
 CHUNK_PIXELS = 24_000_000
 
 

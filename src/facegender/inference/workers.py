@@ -1,8 +1,7 @@
-"""Photos analysed by several processes at once, with results in order and a flat memory.
+"""Worker processes: tasks are handled by several at once, with results in order and a flat memory.
 
-Each process runs the whole way from the file to the answer with one thread of its own, so that nothing fights for the
-cores. Jobs are a few photos each; there are never more of them under way than the bounds here allow. A photo that ends
-its process, or keeps it too long, becomes a result with an error, and the run goes on.
+Tasks are sent in chunks; there are never more of them under way than the bounds here allow. A task that ends its
+process, or takes too long, has a result with an error, and the run goes on.
 """
 
 from __future__ import annotations
@@ -10,88 +9,65 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
+import pickle
 import signal
+import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from queue import SimpleQueue
-from typing import Generic, Protocol, Self, TypeVar
+from types import ModuleType
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 import cv2
 
-from facegender.errors import FacegenderError
-from facegender.faces.types import PhotoResult
-from facegender.inference.pipeline import CHUNK_PHOTOS
-from facegender.inference.stage import Task, lost
+from facegender.errors import FacegenderError, InputError
+from facegender.inference.tasks import CHUNK_PHOTOS
 
 #: What a process is sent, and what it answers to one; `Task` and `PhotoResult` but in the service.
 TaskT = TypeVar("TaskT")
 ResultT = TypeVar("ResultT")
 TaskT_contra = TypeVar("TaskT_contra", contravariant=True)
 ResultT_co = TypeVar("ResultT_co", covariant=True)
+ValueT = TypeVar("ValueT")
 
 
-class Stage(Protocol[TaskT_contra, ResultT_co]):
-    """Works on a few tasks at a time, as `facegender.inference.stage.PhotoStage` does."""
+class Handler(Protocol[TaskT_contra, ResultT_co]):
+    """Handles a few tasks at a time, as `facegender.inference.handler.PhotoHandler` does."""
 
     def __call__(self, tasks: Sequence[TaskT_contra], /) -> Sequence[ResultT_co]:
         """One result a task, in order."""
         ...
 
 
-class MakeStage(Protocol[TaskT_contra, ResultT_co]):
-    """Makes the stage of a process; can be sent to one."""
+class MakeHandler(Protocol[TaskT_contra, ResultT_co]):
+    """Makes the handler of a process; can be sent to one."""
 
-    def __call__(self, *, threads: int | None) -> Stage[TaskT_contra, ResultT_co]:
+    def __call__(self, *, threads: int | None) -> Handler[TaskT_contra, ResultT_co]:
         """Make it, with so many CPU threads for its networks; None takes all cores."""
         ...
 
 
-class Lost(Protocol[TaskT_contra, ResultT_co]):
-    """Makes the result of a task that was lost, given the kind of its error and what the task did."""
+class MakeError(Protocol[TaskT_contra, ResultT_co]):
+    """Makes the result of a task that ended its process or took too long: the kind of error, and what the task did."""
 
     def __call__(self, task: TaskT_contra, kind: str, what: str, /) -> ResultT_co: ...
 
 
-#: Seconds after which a job is given up, and its photos are tried one by one.
+#: Seconds after which a chunk is given up, and its tasks are tried one by one.
 TIME_LIMIT = 120.0
 #: Seconds in which a process must have begun; on a busy machine it takes many.
 _BEGINNING = 120.0
-#: Jobs that a process has before it: enough that it never waits while the main process writes.
+#: Chunks that a process has been sent: enough that it never waits while the main process writes.
 _AHEAD = 3
-#: Jobs done or under way for each process: enough that one slow photo does not hold up the others at once.
-_JOBS_PER_WORKER = 8
+#: Chunks done or under way for each process: enough that one slow task does not hold up the others at once.
+_CHUNKS_PER_WORKER = 8
 #: Of OpenMP and of the libraries below NumPy; they are read when a process begins.
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-
-
-def analyze_here(tasks: Iterable[Task], make_stage: MakeStage[Task, PhotoResult]) -> Iterator[Sequence[PhotoResult]]:
-    """Analyse photos in this process with all its cores; results come a few photos at a time, in order."""
-    stage = make_stage(threads=None)
-    for chunk in chunks_of(CHUNK_PHOTOS, tasks):
-        yield stage(chunk)
-
-
-def analyze_in_workers(
-    tasks: Iterable[Task], make_stage: MakeStage[Task, PhotoResult], workers: int, time_limit: float = TIME_LIMIT
-) -> Iterator[list[PhotoResult]]:
-    """Analyse photos in processes of their own; results come a few photos at a time, in order.
-
-    Args:
-        tasks: taken only as fast as they are worked on.
-        make_stage: sent to each process.
-        workers: processes.
-        time_limit: seconds that the photos of a job may take together; then each may take as long by itself.
-
-    Raises:
-        FacegenderError: what the stage raises; photos that cannot be read are results.
-    """
-    with Pool(make_stage, workers, time_limit, lost) as pool:
-        yield from pool.run(tasks)
 
 
 def chunks_of(size: int, tasks: Iterable[TaskT]) -> Iterator[list[TaskT]]:
@@ -107,8 +83,8 @@ def chunks_of(size: int, tasks: Iterable[TaskT]) -> Iterator[list[TaskT]]:
 
 
 @dataclass
-class _Job(Generic[TaskT, ResultT]):
-    """Photos that are worked on together, and the results so far by their places."""
+class _Chunk(Generic[TaskT, ResultT]):
+    """Tasks that were taken together, and the results so far by their places."""
 
     tasks: list[TaskT]
     results: dict[int, ResultT] = field(default_factory=dict)
@@ -124,29 +100,29 @@ class _Job(Generic[TaskT, ResultT]):
 
 
 @dataclass(frozen=True)
-class _Share(Generic[TaskT, ResultT]):
-    """Photos of a job that are sent to a process together."""
+class _Request(Generic[TaskT, ResultT]):
+    """Tasks of a chunk that are sent to a process together."""
 
-    job: _Job[TaskT, ResultT]
+    chunk: _Chunk[TaskT, ResultT]
     places: Sequence[int]
 
     @property
     def tasks(self) -> list[TaskT]:
-        return [self.job.tasks[place] for place in self.places]
+        return [self.chunk.tasks[place] for place in self.places]
 
 
 class _Worker(Generic[TaskT, ResultT]):
     """A process, what it was sent and has not answered yet, and until when it may take for the first of that."""
 
-    def __init__(self, make_stage: MakeStage[TaskT, ResultT]) -> None:
+    def __init__(self, make_handler: bytes, threads: int | None) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, make_stage), daemon=True)
-        with _one_thread_each():
+        self.process = context.Process(target=_serve, args=(theirs, make_handler, threads), daemon=True)
+        with _start_conditions(one_thread=threads == 1, main=b"__main__" in make_handler):
             self.process.start()
         theirs.close()
         self.ready = False
-        self.shares: deque[_Share[TaskT, ResultT]] = deque()
+        self.requests: deque[_Request[TaskT, ResultT]] = deque()
         self.deadline = 0.0
 
     def stop(self) -> None:
@@ -155,27 +131,46 @@ class _Worker(Generic[TaskT, ResultT]):
         self.process.join()
 
 
-class Pool(Generic[TaskT, ResultT]):
-    """Worker processes; arguments and errors as for `analyze_in_workers`.
+class WorkerPool(Generic[TaskT, ResultT]):
+    """Worker processes.
 
     Args:
-        lost: the result of a task that ended its process, or kept it too long.
+        make_handler: sent to each process.
+        workers: processes.
+        time_limit: seconds that the tasks of a chunk may take together; then each may take as long by itself.
+        make_error: the result of a task that ended its process, or took too long.
+        threads: CPU threads of each process; None takes all cores.
+
+    Raises:
+        InputError: the handler cannot be sent to a process.
     """
 
     def __init__(
         self,
-        make_stage: MakeStage[TaskT, ResultT],
+        make_handler: MakeHandler[TaskT, ResultT],
         workers: int,
         time_limit: float,
-        lost: Lost[TaskT, ResultT],
+        make_error: MakeError[TaskT, ResultT],
+        *,
+        threads: int | None = 1,
     ) -> None:
-        self._make_stage, self._size, self._time_limit, self._lost = make_stage, workers, time_limit, lost
+        try:
+            self._make_handler = pickle.dumps(make_handler)
+        except (pickle.PicklingError, TypeError, AttributeError) as error:
+            raise InputError(
+                f"what analyses the photos cannot be sent to a worker process: {error}",
+                remedy="a detector object must be one that pickle takes; or analyse with engine=InProcess()",
+            ) from error
+        self._size, self._time_limit, self._make_error, self._threads = workers, time_limit, make_error, threads
         self._workers: list[_Worker[TaskT, ResultT]] = []
-        #: What lost processes leave undone; photos that shared their end are single.
-        self._left: deque[_Share[TaskT, ResultT]] = deque()
+        #: What crashed processes leave undone; tasks of a chunk that did are single.
+        self._left: deque[_Request[TaskT, ResultT]] = deque()
+
+    def _started(self) -> _Worker[TaskT, ResultT]:
+        return _Worker(self._make_handler, self._threads)
 
     def __enter__(self) -> Self:
-        self._workers = [_Worker(self._make_stage) for _ in range(self._size)]
+        self._workers = [self._started() for _ in range(self._size)]
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -183,24 +178,31 @@ class Pool(Generic[TaskT, ResultT]):
             worker.stop()
 
     def run(self, tasks: Iterable[TaskT]) -> Iterator[list[ResultT]]:
-        """Analyse photos; may be called again when all results have been taken."""
+        """Results a chunk at a time, in order; may be called again when all have been taken.
+
+        Args:
+            tasks: taken only as fast as they are handled.
+
+        Raises:
+            FacegenderError: what the handler raises, or a process cannot be started.
+        """
         self._workers = [self._alive(worker) for worker in self._workers]
         chunks = chunks_of(CHUNK_PHOTOS, tasks)
-        waiting: deque[_Job[TaskT, ResultT]] = deque()
+        waiting: deque[_Chunk[TaskT, ResultT]] = deque()
         exhausted = False
         while waiting or not exhausted:
-            for worker in sorted(self._workers, key=lambda worker: len(worker.shares)):
-                while len(worker.shares) < _AHEAD:
+            for worker in sorted(self._workers, key=lambda worker: len(worker.requests)):
+                while len(worker.requests) < _AHEAD:
                     if self._left:
                         self._send(worker, self._left.popleft())
                         continue
-                    full = len(waiting) == self._size * _JOBS_PER_WORKER
+                    full = len(waiting) == self._size * _CHUNKS_PER_WORKER
                     chunk = None if exhausted or full else next(chunks, None)
                     exhausted = exhausted or (chunk is None and not full)
                     if chunk is None:
                         break
-                    waiting.append(_Job(chunk))
-                    self._send(worker, _Share(waiting[-1], range(len(chunk))))
+                    waiting.append(_Chunk(chunk))
+                    self._send(worker, _Request(waiting[-1], range(len(chunk))))
             while waiting and (results := waiting[0].in_order) is not None:
                 waiting.popleft()
                 yield results
@@ -211,18 +213,18 @@ class Pool(Generic[TaskT, ResultT]):
         if worker.process.is_alive() or not worker.ready:
             return worker
         worker.stop()
-        return _Worker(self._make_stage)
+        return self._started()
 
-    def _send(self, worker: _Worker[TaskT, ResultT], share: _Share[TaskT, ResultT]) -> None:
-        if not worker.shares:
+    def _send(self, worker: _Worker[TaskT, ResultT], request: _Request[TaskT, ResultT]) -> None:
+        if not worker.requests:
             worker.deadline = time.monotonic() + (self._time_limit if worker.ready else _BEGINNING)
-        worker.shares.append(share)
+        worker.requests.append(request)
         with suppress(OSError):  # it has ended, as its pipe will tell
-            worker.pipe.send(share.tasks)
+            worker.pipe.send(request.tasks)
 
     def _collect(self) -> None:
         """Wait until a process has something to say, has ended, or has had its time."""
-        busy = [worker for worker in self._workers if worker.shares]
+        busy = [worker for worker in self._workers if worker.requests]
         if not busy:
             return
         left = min(worker.deadline for worker in busy) - time.monotonic()
@@ -245,61 +247,84 @@ class Pool(Generic[TaskT, ResultT]):
             worker.ready = True
             worker.deadline = time.monotonic() + self._time_limit
         else:
-            share = worker.shares.popleft()
-            share.job.add(share.places, answer)
+            request = worker.requests.popleft()
+            request.chunk.add(request.places, answer)
             worker.deadline = time.monotonic() + self._time_limit
 
     def _replace(self, worker: _Worker[TaskT, ResultT], kind: str, what: str) -> None:
-        """Put a new process in the place of a lost one, and find out which photo it was."""
+        """Replace a process that crashed or took too long, and find out which of its tasks was the reason."""
         if not worker.ready:
             raise FacegenderError("a worker process ended before it could begin", remedy="try fewer --workers")
         worker.stop()
-        self._workers[self._workers.index(worker)] = _Worker(self._make_stage)
-        first, *others = worker.shares
+        self._workers[self._workers.index(worker)] = self._started()
+        first, *others = worker.requests
         if len(first.places) > 1:
-            self._left.extend(_Share(first.job, [place]) for place in first.places)
+            self._left.extend(_Request(first.chunk, [place]) for place in first.places)
         else:
             [task] = first.tasks
-            first.job.add(first.places, [self._lost(task, kind, what)])
+            first.chunk.add(first.places, [self._make_error(task, kind, what)])
         self._left.extend(others)
 
 
+#: Starting a process changes what belongs to this one for a moment.
+_starting = threading.Lock()
+
+
 @contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """What a process started meanwhile is told of threads, which its libraries would otherwise start for every core."""
-    before = {name: os.environ.get(name) for name in _THREADS}
-    os.environ.update(dict.fromkeys(_THREADS, "1"))
+def _start_conditions(*, one_thread: bool, main: bool) -> Iterator[None]:
+    """What holds while a process is started.
+
+    Args:
+        one_thread: its libraries must not start a thread for every core.
+        main: it needs the module of the program that was started. Otherwise that is not imported: it costs time, and
+            a script without ``if __name__ == "__main__"`` would start itself again.
+    """
+    with _starting, ExitStack() as stack:
+        if one_thread:
+            stack.enter_context(_replaced(os.environ, dict.fromkeys(_THREADS, "1")))
+        if not main:
+            stack.enter_context(_replaced(sys.modules, {"__main__": ModuleType("__main__")}))
+        if threading.current_thread() is threading.main_thread():
+            # Ctrl-C reaches all processes of a terminal; this one decides, also while the new one imports.
+            stack.callback(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, signal.SIG_IGN))
+        yield
+
+
+@contextmanager
+def _replaced(mapping: MutableMapping[str, ValueT], values: Mapping[str, ValueT]) -> Iterator[None]:
+    """Some values of a mapping are others meanwhile."""
+    before = {name: mapping[name] for name in values if name in mapping}
+    mapping.update(values)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        for name in values.keys() - before.keys():
+            del mapping[name]
+        mapping.update(before)
 
 
-def _serve(pipe: Connection, make_stage: MakeStage[TaskT, ResultT]) -> None:
-    """The life of a worker process: it ends when its pipe does, also when the main process is killed."""
+def _serve(pipe: Connection, make_handler: bytes, threads: int | None) -> None:
+    """Run a worker process: it ends when its pipe does, also when the main process is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process decides
-    cv2.setNumThreads(1)
-    shares: SimpleQueue[list[TaskT] | None] = SimpleQueue()
+    if threads is not None:
+        cv2.setNumThreads(threads)
+    requests: SimpleQueue[list[Any] | None] = SimpleQueue()
     with suppress(OSError):
         try:
-            stage = make_stage(threads=1)
+            handler = pickle.loads(make_handler)(threads=threads)
             gc.freeze()  # what was imported stays: no use in looking at it again and again
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libtiff and others speak to the terminal of their own accord
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # image libraries write to the terminal of their own accord
             pipe.send(None)
             # The main process must never wait for this one to take what it is sent: both might wait for ever.
-            threading.Thread(target=_receive, args=(pipe, shares), daemon=True).start()
-            while (tasks := shares.get()) is not None:
-                pipe.send(stage(tasks))
+            threading.Thread(target=_receive, args=(pipe, requests), daemon=True).start()
+            while (tasks := requests.get()) is not None:
+                pipe.send(handler(tasks))
         except Exception as error:
             pipe.send(error)
 
 
-def _receive(pipe: Connection, shares: SimpleQueue[list[TaskT] | None]) -> None:
+def _receive(pipe: Connection, requests: SimpleQueue[list[Any] | None]) -> None:
     with suppress(EOFError, OSError):
         while True:
-            shares.put(pipe.recv())
-    shares.put(None)
+            requests.put(pipe.recv())
+    requests.put(None)

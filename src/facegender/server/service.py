@@ -14,7 +14,7 @@ from fastapi import Request
 from facegender import weights
 from facegender.errors import InputError
 from facegender.inference.options import Options
-from facegender.inference.pipeline import CHUNK_PHOTOS
+from facegender.inference.tasks import CHUNK_PHOTOS
 from facegender.server.lanes import Lanes, LanesClosedError
 from facegender.server.metrics import Metrics
 from facegender.server.problems import ProblemError

@@ -17,11 +17,10 @@ import PIL.Image
 from facegender.errors import PhotoReadError
 from facegender.faces.decode import decode
 from facegender.faces.types import CROP_SIZE, Crops, PhotoError, PhotoResult
-from facegender.inference import stage
 from facegender.inference.classifier import GenderClassifier
 from facegender.inference.options import Options
-from facegender.inference.stage import PhotoStage
-from facegender.inference.workers import Pool
+from facegender.inference.tasks import Job, Task, error_result
+from facegender.inference.workers import WorkerPool
 from facegender.sources.source import Held
 
 #: Crops that are one task at most.
@@ -72,7 +71,7 @@ ServiceTask: TypeAlias = PhotoTask | CropTask
 Answer: TypeAlias = PhotoResult | CropAnswer
 
 
-class ServiceStage:
+class ServiceHandler:
     """Works on tasks of all kinds and models, together where they are alike.
 
     Args:
@@ -88,14 +87,14 @@ class ServiceStage:
         # An init system may tell all processes of the service to end at once; photos under way are to be finished.
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        self._photos = {name: PhotoStage(options, threads=threads) for name, options in models.items()}
+        self._photos = {name: Job(options)(threads=threads) for name, options in models.items()}
 
     def __call__(self, tasks: Sequence[ServiceTask]) -> list[Answer]:
         """One answer a task, in order."""
         answers: dict[int, Answer] = {}
         for model, photos in self._photos.items():
             places = [place for place, task in enumerate(tasks) if isinstance(task, PhotoTask) and task.model == model]
-            sources = [stage.Task(Held(tasks[place].name, tasks[place].data)) for place in places]
+            sources = [Task(Held(tasks[place].name, tasks[place].data)) for place in places]
             answers.update(zip(places, photos(sources) if sources else [], strict=True))
             crops = {
                 place: task for place, task in enumerate(tasks) if isinstance(task, CropTask) and task.model == model
@@ -135,15 +134,11 @@ class WrongSizeError(PhotoReadError):
     kind = "crop_size"
 
 
-def lost(task: ServiceTask, kind: str, what: str) -> Answer:
-    """The answer to a task that ended its process, or kept it too long."""
+def error_answer(task: ServiceTask, kind: str, what: str) -> Answer:
+    """The answer to a task that ended its process, or took too long."""
     if isinstance(task, PhotoTask):
-        return stage.lost(stage.Task(Held(task.name, b"")), kind, what)
+        return error_result(Task(Held(task.name, b"")), kind, what)
     return CropAnswer(error=PhotoError(kind, what))
-
-
-#: Starting a process changes the environment for a moment, which no two threads should do at once.
-_STARTING = threading.Lock()
 
 
 @contextmanager
@@ -153,24 +148,22 @@ def process(
     """A process that works on tasks; it has worked on a photo for each model when this is entered.
 
     Args:
-        models: as for `ServiceStage`.
+        models: as for `ServiceHandler`.
         time_limit: seconds that tasks may take together; then each may take as long by itself.
 
     Raises:
         FacegenderError: the process cannot be started, or not work; `WeightsError` and others as for `FaceAnalyzer`.
     """
-    pool: Pool[ServiceTask, Answer] = Pool(functools.partial(ServiceStage, models), 1, time_limit, lost)
-    with _STARTING:
-        pool.__enter__()
-    try:
+    pool: WorkerPool[ServiceTask, Answer] = WorkerPool(
+        functools.partial(ServiceHandler, models), 1, time_limit, error_answer
+    )
+    with pool:
 
         def work(tasks: Sequence[ServiceTask]) -> list[Answer]:
             return [answer for answers in pool.run(tasks) for answer in answers]
 
         work([PhotoTask(name, "", _any_photo()) for name in models])
         yield work
-    finally:
-        pool.__exit__()
 
 
 def _any_photo() -> bytes:

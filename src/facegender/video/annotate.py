@@ -9,10 +9,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from facegender.faces.annotate import annotate
 from facegender.faces.pyramid import resized
 from facegender.faces.types import Face, FaceResult, PhotoResult
 from facegender.files import atomic_file
-from facegender.inference.annotate import annotate
 from facegender.video.container import open_container
 from facegender.video.frames import Progress, Video
 from facegender.video.tracks import BRIDGED

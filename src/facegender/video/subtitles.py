@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeAlias
 
+from facegender.faces.annotate import COLOURS, answer_text
 from facegender.files import atomic_file
-from facegender.inference.annotate import COLOURS, answer_text
 from facegender.video.types import Sighting, Track, VideoResult
 
 #: Begin and end in seconds, the sighting, its track, and the next sighting where it follows at once.

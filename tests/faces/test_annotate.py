@@ -1,10 +1,8 @@
 import numpy as np
-import PIL.Image
 import pytest
 
-from facegender.errors import OutputError
+from facegender.faces.annotate import annotate
 from facegender.faces.types import Face, FaceResult, PhotoResult, Prediction
-from facegender.inference.annotate import PictureNames, annotate, save_annotated
 
 FEMALE = Prediction(0.03, "female")
 
@@ -84,26 +82,3 @@ def test_tiny_pictures(shape):
 def test_no_faces_no_change():
     image = np.full((20, 20, 3), 9, np.uint8)
     np.testing.assert_array_equal(annotate(image, PhotoResult("a", 20, 20)), image)
-
-
-def test_names_do_not_collide():
-    paths = ["a/photo.jpg", "b/photo.jpg", "b/PHOTO.png", "photo-2.jpg", "", ".jpg"]
-    names = PictureNames(["other.faces.jpg", "photo.jpg"])
-    stems = [names.stem(path) for path in paths]
-    assert stems[:2] == ["photo", "photo-2"]
-    assert len({stem.casefold() for stem in stems}) == len(paths)
-    assert names.stem("Other.jpg") == "Other-2"
-    assert stems == [PictureNames().stem("photo.jpg"), *stems[1:]]
-
-
-def test_folder_that_cannot_be_written(tmp_path):
-    (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="file"):
-        save_annotated(np.zeros((3, 3, 3), np.uint8), result(), tmp_path / "file" / "a.faces.jpg")
-
-
-def test_a_picture_too_wide_for_jpeg_is_shrunk(tmp_path):
-    path = tmp_path / "wide.faces.jpg"
-    save_annotated(np.zeros((10, 70_000, 3), np.uint8), result(), path)
-    with PIL.Image.open(path) as written:
-        assert written.width == 65_500

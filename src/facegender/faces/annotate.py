@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 import PIL.Image
 from PIL import ImageDraw, ImageFont
 
 from facegender.faces.types import LOW_QUALITY, FaceResult, Image, PhotoResult, Prediction
-from facegender.files import atomic_file
 
 #: From the palette of Okabe and Ito, which colour-blind people can tell apart; black reads well on all three.
 COLOURS = {"female": "#E69F00", "male": "#009E73", "uncertain": "#C8C8C8"}
-
-#: What the name of an annotated picture ends in.
-ANNOTATED_SUFFIX = ".faces.jpg"
 
 _SMALLEST_FONT = 7
 
 #: Radii of a landmark's dot in the side of a face.
 _SIDES_PER_DOT = 60
-
-#: Pixels a side that a JPEG file can have; larger pictures are shrunk to it.
-_JPEG_LIMIT = 65_500
 
 
 def annotate(image: Image, result: PhotoResult) -> Image:
@@ -92,44 +83,3 @@ def _draw_label(draw: ImageDraw.ImageDraw, found: FaceResult, size: tuple[int, i
     y = max(0, min(y, size[1] - height))
     draw.rectangle((x, y, x + width, y + height), COLOURS[prediction.label])
     draw.text((x + pad - left, y + pad - top), text, "black", font)
-
-
-def save_annotated(image: Image, result: PhotoResult, path: Path) -> None:
-    """Draw a result and save it as JPEG.
-
-    Args:
-        image: uint8, H x W x 3, RGB.
-        result: belongs to the image.
-        path: of the new file, in a folder that exists.
-
-    Raises:
-        OutputError: the folder cannot be written.
-    """
-    drawn = PIL.Image.fromarray(annotate(image, result))
-    drawn.thumbnail((_JPEG_LIMIT, _JPEG_LIMIT))
-    with atomic_file(path) as temporary:
-        drawn.save(temporary, format="JPEG", quality=92)
-
-
-class PictureNames:
-    """Stems for the pictures made of photos: that of the photo, or ``STEM-2`` where the name is taken.
-
-    The same photos in the same order have the same stems, so that a run that is taken up makes the same files.
-
-    Args:
-        taken: names of files that must not be overwritten.
-    """
-
-    def __init__(self, taken: Iterable[str] = ()) -> None:
-        # Many file systems do not tell A.jpg from a.jpg. Hashes take less room than names.
-        self._taken = {hash(name.casefold()) for name in taken}
-
-    def stem(self, photo: str) -> str:
-        """A stem of its own for a photo."""
-        stem = Path(photo).stem or "photo"
-        unique, number = stem, 1
-        while (key := hash(f"{unique}{ANNOTATED_SUFFIX}".casefold())) in self._taken:
-            number += 1
-            unique = f"{stem}-{number}"
-        self._taken.add(key)
-        return unique

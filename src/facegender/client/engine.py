@@ -1,0 +1,83 @@
+"""A server as the engine of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from dataclasses import fields
+from typing import Any
+
+from facegender.client.answers import UsedModel
+from facegender.client.client import Client
+from facegender.client.order import in_order
+from facegender.errors import InputError, ServerError
+from facegender.faces.types import PhotoResult
+from facegender.inference.options import Options
+from facegender.inference.tasks import Job, Task
+
+#: Requests under way, and retries enough to outlast the server's restart.
+CONCURRENCY, RETRIES = 16, 20
+
+#: What a request says; a server has options of its own for all else.
+_OF_REQUESTS = ("model", "max_error", "min_confidence")
+
+
+class ServerEngine:
+    """An engine for `facegender.analyze`: the photos are sent to a server (``facegender serve``).
+
+    The server has a detector and limits of its own. Of the options it takes `model`, one of the server's, `max_error`
+    and `min_confidence`.
+
+    Args:
+        url: where the server is.
+        token: that it asks for.
+        concurrency: requests under way.
+        retries: as for `Client`.
+    """
+
+    def __init__(
+        self, url: str, *, token: str | None = None, concurrency: int = CONCURRENCY, retries: int = RETRIES
+    ) -> None:
+        self._url, self._token, self._concurrency, self._retries = url, token, concurrency, retries
+        self._reached = False
+
+    def provenance(self, options: Options) -> dict[str, Any]:
+        """As for `facegender.inference.engines.Engine`; ServerError as for `Client`."""
+        with self._client(options, None) as client:
+            self._reached = True
+            return client.provenance()
+
+    def run(self, tasks: Iterable[Task], job: Job, /) -> Generator[list[PhotoResult], None, None]:
+        """As for `facegender.inference.engines.Engine`.
+
+        Raises:
+            ServerError: as for `Client`, or the server has come to another model meanwhile.
+            InputError: it is asked for what a server does not do.
+        """
+        if job.annotate is not None or job.crops is not None:
+            raise InputError("a server makes no pictures", remedy="leave out annotate and crops")
+        if not self._reached:  # a wrong URL or token shows at once; only a run has the patience to outlast a restart
+            with self._client(job.options, None) as client:
+                client.models()
+        first: list[UsedModel] = []
+        with self._client(job.options, self._retries) as client:
+            for used, result in in_order(client.analyze_task, tasks, self._concurrency):
+                if used is not None:
+                    first = first or [used]
+                    if used != first[0]:
+                        raise ServerError(f"{self._url} answered with {first[0]} at first, and now with {used}")
+                yield [result]
+
+    def _client(self, options: Options, retries: int | None) -> Client:
+        usual = Options()
+        of_server = [each.name for each in fields(Options) if each.name not in _OF_REQUESTS]
+        refused = [name for name in of_server if getattr(options, name) != getattr(usual, name)]
+        if refused:
+            raise InputError(f"a server has its own {', '.join(refused)}")
+        return Client(
+            self._url,
+            token=self._token,
+            model=None if options.model is None else str(options.model),
+            max_error=options.max_error,
+            min_confidence=options.min_confidence,
+            **({} if retries is None else {"retries": retries}),
+        )

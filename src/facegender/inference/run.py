@@ -1,0 +1,245 @@
+"""A run: photos from wherever they are, through an engine, into a file or to the caller."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Protocol, TypeAlias, overload
+
+from facegender.errors import InputError
+from facegender.faces.types import PhotoResult
+from facegender.formats.records import FACES
+from facegender.formats.registry import by_name, by_suffix
+from facegender.inference.engines import Engine, Workers
+from facegender.inference.options import Options
+from facegender.inference.parts import Output
+from facegender.inference.pictures import PictureNames, check_folder, is_made, names_in
+from facegender.inference.tasks import Job, Task
+from facegender.sources import Photos, Sample, find_photos, sample
+
+AnyPath: TypeAlias = str | os.PathLike[str]
+
+
+class Progress(Protocol):
+    """Hears of the photos of a run, in order."""
+
+    def skipped(self) -> None:
+        """The output holds a photo already."""
+        ...
+
+    def analyzed(self, results: Sequence[PhotoResult]) -> None:
+        """Photos have been analysed, and written where there is an output."""
+        ...
+
+
+@dataclass(frozen=True)
+class Collection:
+    """The photos of a run, or a sample of them.
+
+    Attributes:
+        photos: they can be listed again and again.
+        total: how many they are, where that is known.
+        weight: for how many photos each stands.
+        sample: how they were drawn, to be written beside the results; None for all photos.
+        empty: the sources that have no photos.
+    """
+
+    photos: Photos | Sample
+    total: int | None
+    weight: float = 1.0
+    sample: dict[str, int] | None = None
+    empty: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What a run has come to.
+
+    Attributes:
+        output: the file.
+        photos, faces, errors: of this run; errors are photos that could not be analysed.
+        skipped: photos that the file held before.
+    """
+
+    output: Path
+    photos: int
+    faces: int
+    errors: int
+    skipped: int
+
+
+def collect(
+    sources: AnyPath | Iterable[AnyPath],
+    *,
+    recursive: bool = False,
+    draw: int | None = None,
+    seed: int = 0,
+    made_in: Sequence[Path] = (),
+) -> Collection:
+    """Find the photos of a run.
+
+    Args:
+        sources: photos; folders; patterns (``photos/**/*.jpg``); lists (text, CSV, TSV or Parquet with a column
+            ``path``); tar and zip archives; URLs.
+        recursive: also look in folders of folders.
+        draw: how many photos to draw at random; None takes all.
+        seed: of the drawing.
+        made_in: folders whose pictures that an earlier run made are passed over.
+
+    Raises:
+        InputError: there are no photos, a source is of another type, or a URL cannot be served.
+        MissingExtraError: a package for a kind of storage or list is not installed.
+    """
+    named = [sources] if isinstance(sources, str | os.PathLike) else list(sources)
+    for source in named:
+        if not isinstance(source, str | os.PathLike):
+            raise InputError(
+                f"a source is a path, pattern or URL, not {type(source).__name__}",
+                remedy="FaceAnalyzer takes photos that are in memory",
+            )
+    found = find_photos(
+        [os.fspath(source) for source in named], recursive=recursive, skip=partial(is_made, folders=made_in)
+    )
+    if draw is None:
+        return Collection(found, found.count(), empty=found.empty)
+    photos, population = sample(found, draw, seed)
+    drawn = {"drawn": photos.count(), "population": population, "seed": seed}
+    return Collection(photos, photos.count(), population / photos.count(), drawn, found.empty)
+
+
+@overload
+def analyze(
+    sources: AnyPath | Iterable[AnyPath] | Collection,
+    *,
+    options: Options | None = None,
+    output: None = None,
+    engine: Engine | None = None,
+    recursive: bool = False,
+    annotate: AnyPath | None = None,
+    crops: AnyPath | None = None,
+    progress: Progress | None = None,
+) -> Generator[PhotoResult, None, None]: ...
+
+
+@overload
+def analyze(
+    sources: AnyPath | Iterable[AnyPath] | Collection,
+    *,
+    options: Options | None = None,
+    output: AnyPath,
+    format: str | None = None,
+    resume: bool = True,
+    engine: Engine | None = None,
+    recursive: bool = False,
+    annotate: AnyPath | None = None,
+    crops: AnyPath | None = None,
+    command: str = "",
+    progress: Progress | None = None,
+) -> RunSummary: ...
+
+
+def analyze(
+    sources: AnyPath | Iterable[AnyPath] | Collection,
+    *,
+    options: Options | None = None,
+    output: AnyPath | None = None,
+    format: str | None = None,
+    resume: bool = True,
+    engine: Engine | None = None,
+    recursive: bool = False,
+    annotate: AnyPath | None = None,
+    crops: AnyPath | None = None,
+    command: str = "facegender.analyze",
+    progress: Progress | None = None,
+) -> Generator[PhotoResult, None, None] | RunSummary:
+    """Analyse photos, however many and wherever they are.
+
+    A photo that cannot be read, crashes its process or takes too long has a result with an error, and the run goes on.
+
+        for result in facegender.analyze("photos/"):
+            print(result.path, len(result.faces))
+
+        facegender.analyze(["photos/", "more.tar"], output="faces.parquet")
+
+    Args:
+        sources: as for `collect`, or what it gives.
+        options: how photos are analysed.
+        output: a file for the records. A run that was stopped, even killed, goes on when it is called again; a file
+            that is whole gets the photos that it does not hold yet. None gives the results to the caller.
+        format: of the output, such as ``jsonl``, ``csv``, ``parquet``, ``sqlite``; None takes it from the suffix.
+        resume: go on with the output; otherwise replace it.
+        engine: what does the work: `Workers` (None takes it with a process for each core), `InProcess`,
+            `facegender.cluster.RayEngine`, `facegender.client.ServerEngine`.
+        recursive: also look in folders of folders.
+        annotate: a folder for copies of the photos with their faces and answers drawn in.
+        crops: a folder for the faces as they are classified, 64 x 64 pixels.
+        command: what to write beside the output as the reason of its being.
+        progress: hears of photos as they are done.
+
+    Returns:
+        The results in order, as they are iterated over; with an output, a summary.
+
+    Raises:
+        InputError: there are no photos, the output has other options, its format is unknown, or the engine cannot do
+            what the options ask for.
+        OutputError: the output or a folder cannot be written.
+        WeightsError: unknown model, or a file that is not what its card says.
+        MissingExtraError: a package for the format, the engine or a kind of storage is not installed.
+    """
+    folders = [Path(folder) for folder in (annotate, crops) if folder is not None]
+    if not isinstance(sources, Collection):
+        sources = collect(sources, recursive=recursive, made_in=folders)
+    options, engine = options or Options(), engine or Workers()
+    job = Job(options, None if annotate is None else Path(annotate), None if crops is None else Path(crops))
+    for folder in folders:
+        check_folder(folder)
+    if output is None:
+        if format is not None:
+            raise InputError("a format needs an output")
+        return _results(_tasks(sources, folders, None, progress), job, engine, progress)
+    path = Path(output)
+    format_ = by_suffix(path) if format is None else by_name(format)
+    settings = engine.provenance(options) | {"sample": sources.sample}
+    photos = faces = errors = 0
+    with Output(path, format_, FACES, settings, command=command, resume=resume) as file:
+        skipped = file.done
+        with closing(engine.run(_tasks(sources, folders, file.is_done, progress), job)) as chunks:
+            for results in chunks:
+                file.write([result.to_dict() for result in results])
+                photos += len(results)
+                faces += sum(len(result.faces) for result in results)
+                errors += sum(result.error is not None for result in results)
+                if progress is not None:
+                    progress.analyzed(results)
+    return RunSummary(path, photos, faces, errors, skipped)
+
+
+def _results(
+    tasks: Iterable[Task], job: Job, engine: Engine, progress: Progress | None
+) -> Generator[PhotoResult, None, None]:
+    with closing(engine.run(tasks, job)) as chunks:
+        for results in chunks:
+            yield from results
+            if progress is not None:
+                progress.analyzed(results)
+
+
+def _tasks(
+    collection: Collection,
+    folders: Sequence[Path],
+    is_done: Callable[[str], bool] | None,
+    progress: Progress | None,
+) -> Iterator[Task]:
+    """What is to be done. A photo that is done is passed over, but keeps its name for pictures."""
+    names = PictureNames(names_in(folders, (source.name for source in collection.photos))) if folders else None
+    for source in collection.photos:
+        stem = names.stem(source.name) if names else ""
+        if is_done is not None and is_done(source.name):
+            if progress is not None:
+                progress.skipped()
+        else:
+            yield Task(source, collection.weight, stem)

@@ -1,0 +1,133 @@
+"""A run over videos: one after the other, each with the files that are wanted of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from facegender.formats.records import TIMELINE, TRACKS, Schema
+from facegender.formats.registry import Format, by_suffix
+from facegender.inference.options import Options
+from facegender.inference.parts import Output
+from facegender.inference.pictures import PictureNames
+from facegender.video.analyze import VideoAnalyzer
+from facegender.video.frames import DEFAULT_FPS
+from facegender.video.types import VideoResult
+
+
+class VideoProgress(Protocol):
+    """Hears of the videos of a run, in order."""
+
+    def reached(self, description: str, share: float) -> None:
+        """Of the step that is described, this share in [0, 1] is done."""
+        ...
+
+    def analyzed(self, result: VideoResult) -> None:
+        """A video has been analysed, and its files are written. Its remarks include those on the files."""
+        ...
+
+
+@dataclass(frozen=True)
+class VideoFiles:
+    """What is wanted of videos beside the records.
+
+    Attributes:
+        timeline: a CSV or Parquet file for all sightings.
+        subtitles: a folder for ``STEM.ass`` and ``STEM.vtt``.
+        annotate: a folder for ``STEM.faces.mp4``.
+    """
+
+    timeline: Path | None = None
+    subtitles: Path | None = None
+    annotate: Path | None = None
+
+
+def analyze_videos(
+    paths: Sequence[str],
+    *,
+    options: Options,
+    output: Path | None = None,
+    format_: Format | None = None,
+    resume: bool = True,
+    files: VideoFiles | None = None,
+    fps: float | None = DEFAULT_FPS,
+    workers: int | None = None,
+    command: str = "",
+    progress: VideoProgress | None = None,
+) -> int:
+    """Analyse videos, and write their records and files. What an earlier run has written is not done again.
+
+    Args:
+        paths: of the videos.
+        options: how faces are found and classified.
+        output: a file for the records; None gives them to `progress` only.
+        format_: of the output; None takes it from the suffix.
+        resume: go on with the output and the timeline; otherwise replace them.
+        files: what is wanted beside the records.
+        fps: sampled frames a second; None for every frame.
+        workers: threads; None for one a core.
+        command: what to write beside the output as the reason of its being.
+        progress: hears of videos as they are done.
+
+    Returns:
+        How many videos the output and the timeline held before.
+
+    Raises:
+        OutputError: a file cannot be written.
+        InputError: the output has other options, or its format is unknown.
+        WeightsError: unknown model, or a file that is not what its card says.
+        MissingExtraError: PyAV, or pyarrow for Parquet, is not installed.
+    """
+    files = files or VideoFiles()
+    names = PictureNames()
+    with ExitStack() as stack:
+        outputs: list[tuple[Output, Callable[[VideoResult], dict[str, Any]]]] = []
+
+        def add(path: Path, form: Format, schema: Schema, record: Callable[[VideoResult], dict[str, Any]]) -> None:
+            settings = options.provenance()
+            settings["options"] = {**settings["options"], "fps": fps}
+            opened = Output(path, form, schema, settings, command=command, resume=resume)
+            outputs.append((stack.enter_context(opened), record))
+
+        if output is not None:
+            add(output, format_ or by_suffix(output), TRACKS, VideoResult.to_dict)
+        if files.timeline is not None:
+            add(files.timeline, by_suffix(files.timeline), TIMELINE, VideoResult.timeline)
+        analyzer = VideoAnalyzer(options=options, fps=fps, workers=workers)
+        for path in paths:
+            stem = names.stem(path)
+            missing = [(opened, record) for opened, record in outputs if not opened.is_done(path)]
+            if outputs and not missing:
+                continue
+            result = _analyzed(path, stem, analyzer, files, progress)
+            for opened, record in missing:
+                opened.write([record(result)])
+            if progress is not None:
+                progress.analyzed(result)
+        return min((opened.done for opened, _ in outputs), default=0)
+
+
+def _analyzed(
+    path: str, stem: str, analyzer: VideoAnalyzer, files: VideoFiles, progress: VideoProgress | None
+) -> VideoResult:
+    """Analyse a video and make its files."""
+    from facegender.video.annotate import ANNOTATED_VIDEO_SUFFIX, annotate_video
+    from facegender.video.subtitles import save_ass, save_webvtt
+
+    def reached(description: str) -> Callable[[float], None] | None:
+        return None if progress is None else lambda share: progress.reached(description, share)
+
+    result = analyzer.analyze(path, reached(path))
+    if result.error is not None:
+        return result
+    if files.subtitles is not None:
+        save_ass(result, files.subtitles / f"{stem}.ass")
+        save_webvtt(result, files.subtitles / f"{stem}.vtt")
+    if files.annotate is not None:
+        drawn = files.annotate / f"{stem}{ANNOTATED_VIDEO_SUFFIX}"
+        remarks = annotate_video(result, drawn, reached(f"{path}, drawing"))
+        result = replace(result, remarks=(*result.remarks, *remarks))
+    return result
