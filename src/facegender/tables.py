@@ -1,4 +1,4 @@
-"""Reading the CSV files that labels come in."""
+"""CSV files: those that labels come in, and those that results go out in."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import gzip
 import hashlib
 import io
 import zlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from facegender.errors import DatasetError
+from facegender.files import atomic_file
 
 _GZIP = b"\x1f\x8b"
 
@@ -59,6 +61,26 @@ def read_table(path: Path, needed: Collection[str]) -> list[dict[str, str]]:
             raise DatasetError(f"line {reader.line_num} of {path} has not {len(columns)} cells", remedy="mend it")
         rows.append({column: cell.strip() for column, cell in row.items()})
     return rows
+
+
+def csv_text(records: Sequence[Mapping[str, Any]]) -> str:
+    """Records of the same keys as CSV with a header; no records, no text."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(records[0]) if records else [], lineterminator="\n")
+    if records:
+        writer.writeheader()
+    writer.writerows(records)
+    return text.getvalue()
+
+
+def write_csv(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
+    """Write `csv_text` to a file, whole or not at all.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    with atomic_file(path) as temporary:
+        temporary.write_text(csv_text(records), encoding="utf-8", newline="")
 
 
 def digest(paths: Iterable[Path]) -> str:

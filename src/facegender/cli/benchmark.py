@@ -53,8 +53,8 @@ def benchmark(
         ),
     ] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads. Default: all usable cores.", min=1)] = None,
-    seconds: Annotated[float, typer.Option(help="For each cell: a network, a way to run it, a batch.")] = 2.0,
-    rounds: Annotated[int, typer.Option(help="Every cell is timed once in each.", min=1)] = 10,
+    seconds: Annotated[float, typer.Option(help="For each case: a network, a way to run it, a batch.")] = 2.0,
+    rounds: Annotated[int, typer.Option(help="Every case is timed once in each.", min=1)] = 10,
     crops: Annotated[int, typer.Option(help="How many crops to classify.", min=1)] = 1200,
     output: Annotated[
         Path | None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
 from enum import StrEnum
@@ -14,6 +13,7 @@ from rich.table import Table
 
 from facegender.cli.root import app
 from facegender.cli.training import require_torch
+from facegender.tables import csv_text
 
 if TYPE_CHECKING:
     from facegender.lab.networks.counting import Row
@@ -71,7 +71,7 @@ def _one(name: str, channels: int, classes: int, form: Format, console: Console)
         }
         typer.echo(json.dumps(record, indent=2))
     elif form is Format.csv:
-        _write_csv([_record(row) for row in [*rows, total(rows)]])
+        typer.echo(csv_text([_record(row) for row in [*rows, total(rows)]]), nl=False)
     else:
         table = Table(title=f"{name}, input {rows[0].feature_size}, {classes} classes", title_justify="left")
         table.add_column("Layer", no_wrap=True)
@@ -94,7 +94,7 @@ def _paper(form: Format, console: Console) -> None:
     if form is Format.json:
         typer.echo(json.dumps({"table3": table3, "table4": table4, "notes": NOTES}, indent=2))
     elif form is Format.csv:
-        _write_csv(_long("table3", "layer", table3) + _long("table4", "network", table4))
+        typer.echo(csv_text(_long("table3", "layer", table3) + _long("table4", "network", table4)), nl=False)
     else:
         console.print(
             _comparison("Table 3, published and counted for custom-cnn-table3 and -table1 (RGB, 2 classes)", table3)
@@ -140,9 +140,3 @@ def _record(row: Row) -> dict[str, Any]:
 
 def _counts(row: Row) -> list[str]:
     return [f"{count:,}" for count in (row.weights, row.biases, row.parameters, row.macs)]
-
-
-def _write_csv(records: list[dict[str, Any]]) -> None:
-    writer = csv.DictWriter(sys.stdout, fieldnames=list(records[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(records)

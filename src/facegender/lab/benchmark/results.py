@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,8 @@ import numpy as np
 from facegender.errors import InputError
 from facegender.files import atomic_file
 from facegender.lab.benchmark.subjects import Subject
-from facegender.lab.benchmark.timing import Cell
+from facegender.lab.benchmark.timing import Case
+from facegender.tables import csv_text
 
 #: Calls that a 99th percentile needs.
 _P99_CALLS = 100
@@ -36,7 +35,7 @@ _PLACES = {
 
 @dataclass(frozen=True)
 class Timing:
-    """One cell: a network in a runtime on a device at a precision, in batches, so many at a time.
+    """One case: a network in a runtime on a device at a precision, in batches, so many at a time.
 
     Attributes:
         network: its name; `architecture` is the registry's name for it, "" for an unknown ONNX file.
@@ -103,7 +102,7 @@ class Benchmark:
         skipped: what was not timed.
         crops: what was classified, in words.
         threads: of the CPU, that one network could use.
-        seconds: for one cell.
+        seconds: for one case.
         rounds: that were asked for.
         complete: False where the run was interrupted.
         ceiling: multiply-accumulates a second of a float32 matrix product: p10, median, p90 over the rounds.
@@ -151,11 +150,7 @@ class Benchmark:
             "machine": self.machine,
             "versions": " ".join(f"{name} {number}" for name, number in self.versions.items()),
         }
-        text = io.StringIO()
-        writer = csv.DictWriter(text, [*(f.name for f in fields(Timing)), *shared], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({**_rounded(timing), **shared} for timing in self.timings)
-        return text.getvalue()
+        return csv_text([{**_rounded(timing), **shared} for timing in self.timings])
 
     def write(self, folder: Path) -> None:
         """``benchmark.json`` and ``benchmark.csv``.
@@ -187,46 +182,46 @@ def read_benchmark(path: Path) -> Benchmark:
         raise InputError(f"{path} is no benchmark: {error}", remedy="run facegender benchmark again") from error
 
 
-def summarise(cells: Sequence[Cell], first: Subject, ceiling: Mapping[int, float], threads: int) -> tuple[Timing, ...]:
-    """Statistics of the cells that were timed at all.
+def summarise(cases: Sequence[Case], first: Subject, ceiling: Mapping[int, float], threads: int) -> tuple[Timing, ...]:
+    """Statistics of the cases that were timed at all.
 
     Args:
-        cells: what was timed.
+        cases: what was timed.
         first: the network that the others are compared with.
         ceiling: multiply-accumulates a second by round.
         threads: of the CPU.
     """
-    references = {_way(cell): cell for cell in cells if cell.subject is first}
-    return tuple(_timing(cell, references.get(_way(cell)), ceiling, threads) for cell in cells if cell.per_image)
+    references = {_way(case): case for case in cases if case.subject is first}
+    return tuple(_timing(case, references.get(_way(case)), ceiling, threads) for case in cases if case.per_image)
 
 
-def _way(cell: Cell) -> tuple[object, ...]:
+def _way(case: Case) -> tuple[object, ...]:
     """Everything but the network."""
-    return cell.runtime, cell.device, cell.precision, cell.batch, len(cell.streams)
+    return case.runtime, case.device, case.precision, case.batch, len(case.streams)
 
 
-def _timing(cell: Cell, reference: Cell | None, ceiling: Mapping[int, float], threads: int) -> Timing:
-    milliseconds = np.array(cell.calls) * 1000
+def _timing(case: Case, reference: Case | None, ceiling: Mapping[int, float], threads: int) -> Timing:
+    milliseconds = np.array(case.calls) * 1000
     p10, median, p90 = _spread(milliseconds)
-    per_image = float(np.median(list(cell.per_image.values())))
+    per_image = float(np.median(list(case.per_image.values())))
     ratios, shares = [], []
-    for number, seconds in cell.per_image.items():
+    for number, seconds in case.per_image.items():
         if reference is not None and number in reference.per_image:
             ratios.append(seconds / reference.per_image[number])
-        if cell.subject.macs is not None and cell.device == "cpu":
-            shares.append(cell.subject.macs / seconds / ceiling[number])
+        if case.subject.macs is not None and case.device == "cpu":
+            shares.append(case.subject.macs / seconds / ceiling[number])
     low, ratio, high = _spread(ratios) if ratios else (None, None, None)
     return Timing(
-        network=cell.subject.name,
-        architecture=cell.subject.network or "",
-        parameters=cell.subject.parameters,
-        macs=cell.subject.macs,
-        input_size=cell.subject.size,
-        runtime=cell.runtime,
-        device=cell.device,
-        precision=cell.precision,
-        batch=cell.batch,
-        streams=len(cell.streams),
+        network=case.subject.name,
+        architecture=case.subject.network or "",
+        parameters=case.subject.parameters,
+        macs=case.subject.macs,
+        input_size=case.subject.size,
+        runtime=case.runtime,
+        device=case.device,
+        precision=case.precision,
+        batch=case.batch,
+        streams=len(case.streams),
         threads=threads,
         median_ms=median,
         p10_ms=p10,
@@ -238,8 +233,8 @@ def _timing(cell: Cell, reference: Cell | None, ceiling: Mapping[int, float], th
         ratio_p10=low,
         ratio_p90=high,
         ceiling_share=float(np.median(shares)) if shares else None,
-        rounds=len(cell.per_image),
-        images=cell.images,
+        rounds=len(case.per_image),
+        images=case.images,
     )
 
 

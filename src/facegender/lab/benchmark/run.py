@@ -16,7 +16,7 @@ from facegender.faces.types import Crops
 from facegender.lab.benchmark.results import Benchmark, Skipped, summarise
 from facegender.lab.benchmark.runtimes import PRECISIONS, RUNTIMES, Engine, Unavailable, devices_of, installed, start
 from facegender.lab.benchmark.subjects import Subject, take_crops
-from facegender.lab.benchmark.timing import Batches, Cell, matmul_rate, time_round, warm_up
+from facegender.lab.benchmark.timing import Batches, Case, matmul_rate, time_round, warm_up
 from facegender.lab.datasets.store import Store
 from facegender.lab.export.quantize import quantize
 from facegender.machine import hardware, usable_cores, versions
@@ -25,7 +25,7 @@ from facegender.progress import Bar
 BATCHES = (1, 8, 32, 64, 128, 256)
 #: Crops that the paper averages over.
 CROPS = 1200
-#: A cell is timed if at least so many calls fit its time.
+#: A case is timed if at least so many calls fit its time.
 _LEAST_CALLS = 3
 _WARM_UP_SECONDS = 0.1
 #: Crops whose activations say what range int8 has to cover.
@@ -69,9 +69,9 @@ def benchmark(
         streams: calls at the same time, with an equal share of the threads each; None takes 1 and `threads`. PyTorch
             and CUDA are timed with 1 only.
         threads: of the CPU, at most; None takes all usable cores.
-        seconds: for each cell, all rounds together. A batch of which this holds no three calls is skipped, unless it is
+        seconds: for each case, all rounds together. A batch of which this holds no three calls is skipped, unless it is
             the smallest of them all.
-        rounds: in each, every cell is timed once.
+        rounds: in each, every case is timed once.
         command: to be noted in the result.
 
     Raises:
@@ -95,12 +95,12 @@ def benchmark(
         places = _places(runtimes, devices, skipped)
         plan = _Plan(taken, places, precisions, sorted(batches), streams, threads, seconds, skipped)
         with Bar("preparing", len(subjects) * len(places) * len(precisions)) as bar:
-            cells = [cell for subject in subjects for cell in plan.cells(subject, bar)]
+            cases = [case for subject in subjects for case in plan.cases(subject, bar)]
         # The networks of one way to run stand side by side, so that their ratios come from times close together.
-        cells.sort(
+        cases.sort(
             key=lambda c: (RUNTIMES.index(c.runtime), c.device, PRECISIONS.index(c.precision), len(c.streams), c.batch)
         )
-        if not cells:
+        if not cases:
             reasons = "; ".join(dict.fromkeys(skip.reason for skip in skipped))
             raise InputError(f"nothing can be timed: {reasons}")
         ceiling: dict[int, float] = {}
@@ -108,7 +108,7 @@ def benchmark(
         def found(complete: bool) -> Benchmark:
             low, middle, high = np.quantile(list(ceiling.values()), (0.1, 0.5, 0.9)).tolist()
             return Benchmark(
-                timings=summarise(cells, subjects[0], ceiling, threads),
+                timings=summarise(cases, subjects[0], ceiling, threads),
                 skipped=tuple(skipped),
                 crops=described,
                 threads=threads,
@@ -122,10 +122,10 @@ def benchmark(
             )
 
         try:
-            with Bar("timing", rounds * len(cells)) as bar:
+            with Bar("timing", rounds * len(cases)) as bar:
                 for number in range(rounds):
                     ceiling[number] = matmul_rate(seconds / rounds)
-                    for _ in time_round(number, cells, seconds / rounds, seconds):
+                    for _ in time_round(number, cases, seconds / rounds, seconds):
                         bar.step()
         except KeyboardInterrupt as stop:
             if not ceiling:
@@ -154,8 +154,8 @@ class _Plan:
         self._batches, self._streams, self._threads, self._seconds = batches, streams, threads, seconds
         self._skipped = skipped
 
-    def cells(self, subject: Subject, bar: Bar) -> Iterator[Cell]:
-        """The cells of one network, warmed up."""
+    def cases(self, subject: Subject, bar: Bar) -> Iterator[Case]:
+        """The cases of one network, warmed up."""
         inputs = subject.inputs(self._crops)
         every = max(1, len(inputs) // _CALIBRATION_CROPS)
         quantized = cache(lambda: quantize(subject.onnx, inputs[::every][:_CALIBRATION_CROPS]))
@@ -174,7 +174,7 @@ class _Plan:
 
     def _of_batches(
         self, engine: Engine, subject: Subject, way: tuple[str, str, str, str], streams: int, inputs: npt.NDArray[Any]
-    ) -> Iterator[Cell]:
+    ) -> Iterator[Case]:
         per_image = 0.0
         too_long = f"{_LEAST_CALLS} calls do not fit {self._seconds:g} s"
         for batch in self._batches:
@@ -196,7 +196,7 @@ class _Plan:
                 self._skip(way, batch, too_long)
                 continue
             _, runtime, _, precision = way
-            yield Cell(subject, runtime, engine.device, precision, batch, running, typical)
+            yield Case(subject, runtime, engine.device, precision, batch, running, typical)
 
     def _skip(self, way: tuple[str, str, str, str], batch: int, reason: str) -> None:
         skip = Skipped(*way, batch, reason)

@@ -1,4 +1,4 @@
-"""Interleaved rounds: every cell is timed once a round, in turn, so that a busy machine disturbs all alike."""
+"""Interleaved rounds: every case is timed once a round, in turn, so that a busy machine disturbs all alike."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from facegender.lab.benchmark.subjects import Subject
 
 #: Side of the square matrices whose product is the ceiling: large enough to fill the cores, small enough for a round.
 _MATRIX = 1024
-#: A cell is timed so often even where its calls are long.
+#: A case is timed so often even where its calls are long.
 _LEAST_ROUNDS = 3
 
 
 @dataclass
-class Cell:
+class Case:
     """What is timed, and the times so far.
 
     Attributes:
@@ -51,7 +51,7 @@ class Cell:
 
     @property
     def spent(self) -> float:
-        """Seconds that this cell was timed for."""
+        """Seconds that this case was timed for."""
         return sum(self.calls) / len(self.streams)
 
 
@@ -78,18 +78,18 @@ def warm_up(streams: Sequence[tuple[Call, Batches]], seconds: float) -> float:
     return min(_repeat(call, batches, time.perf_counter() + seconds))
 
 
-def time_round(number: int, cells: Sequence[Cell], slot: float, seconds: float) -> Iterator[None]:
-    """Time every cell once; yields after each.
+def time_round(number: int, cases: Sequence[Case], slot: float, seconds: float) -> Iterator[None]:
+    """Time every case once; yields after each.
 
     Args:
         number: of the round.
-        cells: warmed up.
-        slot: seconds for one cell in this round; one call is made in any case.
-        seconds: for one cell in all rounds together; a cell that would go over is left alone after three rounds.
+        cases: warmed up.
+        slot: seconds for one case in this round; one call is made in any case.
+        seconds: for one case in all rounds together; a case that would go over is left alone after three rounds.
     """
-    for cell in cells:
-        if cell.spent + cell.typical <= seconds or len(cell.per_image) < _LEAST_ROUNDS:
-            _time_cell(number, cell, slot)
+    for case in cases:
+        if case.spent + case.typical <= seconds or len(case.per_image) < _LEAST_ROUNDS:
+            _time_case(number, case, slot)
         yield
 
 
@@ -109,24 +109,24 @@ def _matrices() -> tuple[Tensor, Tensor]:
     return torch.rand(_MATRIX, _MATRIX), torch.rand(_MATRIX, _MATRIX)
 
 
-def _time_cell(number: int, cell: Cell, slot: float) -> None:
-    if cell.typical < slot:
-        # The cells before have emptied the caches, and their threads may still spin; a long call does not mind.
-        call, batches = cell.streams[0]
+def _time_case(number: int, case: Case, slot: float) -> None:
+    if case.typical < slot:
+        # The cases before have emptied the caches, and their threads may still spin; a long call does not mind.
+        call, batches = case.streams[0]
         call(batches.take())
-    with ThreadPoolExecutor(len(cell.streams)) as pool:
+    with ThreadPoolExecutor(len(case.streams)) as pool:
         started = time.perf_counter()
-        if len(cell.streams) == 1:
-            times = [_repeat(*cell.streams[0], started + slot)]
+        if len(case.streams) == 1:
+            times = [_repeat(*case.streams[0], started + slot)]
         else:
-            running = [pool.submit(_repeat, *stream, started + slot) for stream in cell.streams]
+            running = [pool.submit(_repeat, *stream, started + slot) for stream in case.streams]
             times = [stream.result() for stream in running]
         elapsed = time.perf_counter() - started
-    images = cell.batch * sum(map(len, times))
+    images = case.batch * sum(map(len, times))
     for stream_times in times:
-        cell.calls += stream_times
-    cell.per_image[number] = elapsed / images
-    cell.images += images
+        case.calls += stream_times
+    case.per_image[number] = elapsed / images
+    case.images += images
 
 
 def _repeat(call: Call, batches: Batches, until: float) -> list[float]:

@@ -2,7 +2,8 @@
 
 F. H. Kamaru Zaman, "Gender classification using custom convolutional neural networks
 architecture", IJECE 10(6), 2020, pp. 5758-5771, doi 10.11591/ijece.v10i6.pp5758-5771. One CSV file
-beside this module for each table or figure, one function here that reads it.
+beside this module for each table or figure, one function here that reads it. The columns of a file are
+the attributes of its rows, in their order; an empty cell of a number is None.
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ from __future__ import annotations
 import csv
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import TypeVar, get_args, get_type_hints
+
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True)
@@ -86,79 +90,44 @@ class LfwaResult:
 
 def table1() -> list[LayerRow]:
     """The custom CNN's layers, as listed (one input channel)."""
-    return [
-        LayerRow(
-            layer=int(row["layer"]),
-            name=row["name"],
-            type=row["type"],
-            channels=float(row["channels"]) if row["channels"] else None,
-            kernel=_whole(row["kernel"]),
-            stride=_whole(row["stride"]),
-            padding=_whole(row["padding"]),
-        )
-        for row in _read("table1_layers.csv")
-    ]
+    return _read("table1_layers.csv", LayerRow)
 
 
 def table2() -> list[ImageCount]:
     """Images by dataset and gender."""
-    return [ImageCount(row["dataset"], int(row["female"]), int(row["male"])) for row in _read("table2_images.csv")]
+    return _read("table2_images.csv", ImageCount)
 
 
 def table3() -> list[ParameterRow]:
     """The custom CNN's parameters by layer (three input channels), the total last."""
-    return [
-        ParameterRow(
-            row["layer"],
-            row["feature_size"],
-            _whole(row["weights"]),
-            _whole(row["biases"]),
-            int(row["parameters"]),
-        )
-        for row in _read("table3_parameters.csv")
-    ]
+    return _read("table3_parameters.csv", ParameterRow)
 
 
 def table4() -> list[NetworkRow]:
     """The three networks compared."""
-    return [
-        NetworkRow(row["network"], row["input"], int(row["mini_batch"]), row["main_layers"], int(row["parameters"]))
-        for row in _read("table4_networks.csv")
-    ]
+    return _read("table4_networks.csv", NetworkRow)
 
 
 def table5() -> list[AccuracyRow]:
     """Accuracy of published methods and of the three networks on LFWA and CelebA."""
-    return [
-        AccuracyRow(row["method"], _whole(row["lfwa_percent"]), _whole(row["celeba_percent"]))
-        for row in _read("table5_accuracy.csv")
-    ]
+    return _read("table5_accuracy.csv", AccuracyRow)
 
 
 def figure3() -> list[InferenceTime]:
     """Average inference time of the three networks."""
-    return [
-        InferenceTime(
-            row["network"],
-            float(row["gpu_gtx1080ti"]),
-            float(row["cpu_i7_6700"]),
-            float(row["vpu_movidius_ncs"]),
-        )
-        for row in _read("figure3_inference_ms.csv")
-    ]
+    return _read("figure3_inference_ms.csv", InferenceTime)
 
 
 def figure5() -> list[LfwaResult]:
     """Accuracy and true positive rate of the three networks on LFWA."""
-    return [
-        LfwaResult(row["network"], float(row["accuracy"]), float(row["tpr"])) for row in _read("figure5_lfwa_rgb.csv")
-    ]
+    return _read("figure5_lfwa_rgb.csv", LfwaResult)
 
 
-def _read(name: str) -> list[dict[str, str]]:
+def _read(name: str, kind: type[Row]) -> list[Row]:
     text = files("facegender.lab.paper").joinpath(name).read_text(encoding="utf-8")
-    return list(csv.DictReader(text.splitlines()))
-
-
-def _whole(cell: str) -> int | None:
-    return int(cell) if cell else None
+    (_, *lines) = csv.reader(text.splitlines())
+    types = [(get_args(hint) or (hint,))[0] for hint in get_type_hints(kind).values()]
+    return [
+        kind(*(given(cell) if cell or given is str else None for given, cell in zip(types, line, strict=True)))
+        for line in lines
+    ]

@@ -46,7 +46,7 @@ class Scale:
         says: what to expect, for people.
         fold_runs: on LFW's random folds: figures 4 to 6 and LFW's half of table 5 and figure 7.
         cross: recipes of the cross-dataset runs, by the network's printed name; the first is the custom CNN's.
-        benchmark_seconds: time for one cell of the benchmark.
+        benchmark_seconds: time for one case of the benchmark.
         benchmark_networks: whose inference time is measured, by registry name; the first is what ratios are against.
     """
 

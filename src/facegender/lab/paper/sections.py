@@ -96,7 +96,7 @@ def timing(result: Benchmark, output: Path) -> Section:
         "Figure 3: inference time",
         [
             "The paper's sentence speaks of classifying 1200 images; its times are per image, averaged over them. "
-            f"Measured: {result.crops}, {result.threads} threads, every cell once a round, {result.rounds} rounds.",
+            f"Measured: {result.crops}, {result.threads} threads, every case once a round, {result.rounds} rounds.",
             table(
                 ["network", "published GPU", "published CPU", "published VPU, ms"],
                 [[r.network, r.gpu_gtx1080ti, r.cpu_i7_6700, r.vpu_movidius_ncs] for r in published.figure3()],

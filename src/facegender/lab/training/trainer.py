@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, cast
 
@@ -27,6 +26,7 @@ from facegender.lab.training.checkpoint import (
 )
 from facegender.lab.training.optimization import moving_average
 from facegender.progress import Bar
+from facegender.tables import write_csv
 
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
 RecordT = TypeVar("RecordT")
@@ -191,25 +191,12 @@ class Trainer(ABC, Generic[NetworkT, RecordT]):
     def _finish(self) -> None:
         self.complete()
         if self.fabric.is_global_zero:
-            write_history(self.output / "history.csv", self.record, self.history)
-            save_checkpoint(self.output / MODEL, self.best.state_dict(), self._noted())
+            noted = self._noted()
+            write_csv(self.output / "history.csv", noted["history"])
+            save_checkpoint(self.output / MODEL, self.best.state_dict(), noted)
             (self.output / CHECKPOINT).unlink(missing_ok=True)
         self.fabric.barrier()
 
     def _noted(self) -> dict[str, Any]:
         history = [asdict(record) for record in self.history]  # type: ignore[call-overload]
         return {**self._identity, **self._details, "history": history}
-
-
-def write_history(path: Path, record: type[Any], history: Sequence[Any]) -> None:
-    """One line a round, as CSV.
-
-    Args:
-        path: of the file.
-        record: the dataclass of its lines.
-        history: the lines.
-    """
-    with atomic_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [f.name for f in fields(record)], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(line) for line in history)
