@@ -109,7 +109,8 @@ def test_the_figure_has_published_and_measured_bars(result, tmp_path):
 
 
 def test_the_smallest_batch_is_timed_however_long_it_takes(custom):
-    result = benchmark([custom], crops=4, runtimes=["torch"], batches=(1, 64), threads=1, seconds=1e-4, rounds=2)
+    once = {"runtimes": ["torch"], "precisions": ["fp32"], "threads": 1}
+    result = benchmark([custom], crops=4, **once, batches=(1, 64), seconds=1e-4, rounds=2)
     assert [(t.batch, t.images) for t in result.timings] == [(1, 2)]
     assert [skip.reason for skip in result.skipped if skip.batch == 64] == ["3 calls do not fit 0.0001 s"]
     assert result.crops == "4 crops of seeded noise"
@@ -240,7 +241,7 @@ class TestCommand:
         hook = torch.nn.modules.module.register_module_forward_pre_hook(hurry)
         try:
             long = ["--seconds", "1000", "--rounds", "10000", "--output", str(tmp_path)]
-            result = self.run("-n", "custom-cnn-table1", "--runtime", "torch", *long)
+            result = self.run("-n", "custom-cnn-table1", "--runtime", "torch", "--precision", "fp32", *long)
         finally:
             hook.remove()
         assert result.exit_code == 130
