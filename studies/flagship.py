@@ -22,7 +22,6 @@ from facegender.files import atomic_file
 from facegender.lab.datasets.store import open_stores
 from facegender.lab.evaluation.metrics import measure, wilson_interval
 from facegender.lab.evaluation.models import open_model
-from facegender.lab.evaluation.predictions import tested_crops
 from facegender.lab.evaluation.reliability import promise
 from facegender.machine import machine
 from facegender.progress import track
@@ -39,7 +38,8 @@ def main() -> None:
     lines = []
     for word, store in track([(w, s) for w in arguments.models for s in stores.values()], "measuring"):
         network = open_model(word)
-        index = tested_crops(store, network.learned_from)
+        faces = network.unseen(store)
+        index = faces.index
         labels, p_male = store.labels[index], np.asarray(network.p_male(store.crops, index), np.float64)
         mirrored = network.p_male(np.ascontiguousarray(store.crops[index][:, :, ::-1]), np.arange(len(index)))
         metrics, row = measure(labels, p_male), promise("", "", "", labels, p_male, network.confidence)
@@ -61,7 +61,7 @@ def main() -> None:
             "error_at_2_percent": row.error_2,
             "reachable_at_2_percent": row.reachable_2,
         }
-        seen = "test split" if store.name in network.learned_from else "zero-shot, whole"
+        seen = "test split" if faces.split == "test" else "zero-shot, whole"
         lines.append(
             {"model": network.name, "test": store.name, "seen": seen, "count": metrics.count}
             | {name: round(value, 5) for name, value in values.items()}

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from facegender.cli.evaluation import ModelArgument
-from facegender.cli.root import app
+from facegender.cli.root import app, say
 from facegender.cli.training import require_training
 from facegender.weights.cards import DEFAULT_MAX_ERROR
 
@@ -36,7 +36,10 @@ def audit(
     ] = None,
     split: Annotated[
         str | None,
-        typer.Option(help="train, validation, test or all.  [default: test of a store it learned from, else all]"),
+        typer.Option(
+            help="train, validation, test, all or unseen; faces that MODEL has seen are always left out.  "
+            "[default: test of a store that it knows, else all]"
+        ),
     ] = None,
     by: Annotated[
         list[str] | None, typer.Option(metavar="COLUMN", help="Group by it; repeatable.  [default: every known one]")
@@ -59,7 +62,6 @@ def audit(
     from facegender.lab.evaluation.audit import Faces, audit_faces, write_audit
     from facegender.lab.evaluation.audit_report import write_audit_report
     from facegender.lab.evaluation.models import open_model
-    from facegender.lab.evaluation.predictions import chosen_split, tested_crops
 
     # In a pipe there is no right width: let every row be one line.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
@@ -69,13 +71,15 @@ def audit(
     network = open_model(model)
     with _prepared(console, manifest, root) as (folder, missed):
         store = open_store(dataset or folder)
-        if split is None and manifest is None:
-            index = tested_crops(store, network.learned_from)
-        else:  # a manifest is named after its file, which says nothing of what a network learned from
-            index = chosen_split(store, split or "all")
+        # A manifest's name and the splits drawn for it say nothing of what a network has seen; its photos do.
+        own = manifest is not None
+        chosen = network.unseen(store, split or ("all" if own else None), by_name=not own)
+        index = chosen.index
         faces = Faces.of(store, index, network.p_male(store.crops, index), by or (), missed)
         done = audit_faces(network.name, faces, network.confidence(max_error))
     _print(console, done)
+    if chosen.note:
+        say(f"note: {chosen.note}")
     if output is not None:
         command = shlex.join(["facegender", *sys.argv[1:]])
         write_audit(output, done, {"command": command})

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from facegender.cli.evaluation import ModelArgument, StoresArgument
-from facegender.cli.root import app
+from facegender.cli.root import app, say
 from facegender.cli.training import require_training
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ def calibration(
 ) -> None:
     """Measure calibration error, and how many faces are answered at which error: by set, by group, on damaged faces.
 
-    A store that the network learned from is tested on its test split, any other as a whole.
+    A store that the network knows is tested on its test split, any other as a whole. Faces that it has seen are left
+    out.
     """
     import numpy as np
 
@@ -38,7 +39,6 @@ def calibration(
 
     require_training()
     from facegender.lab.evaluation.models import open_model
-    from facegender.lab.evaluation.predictions import tested_crops
     from facegender.lab.evaluation.reliability import (
         damaged,
         draw_reliability,
@@ -51,7 +51,10 @@ def calibration(
     network = open_model(model)
     rows, panels, sets = [], {}, {}
     for name, store in open_stores(stores).items():
-        index = tested_crops(store, network.learned_from)
+        faces = network.unseen(store)
+        index = faces.index
+        if faces.note:
+            say(f"note: {faces.note}")
         labels, p_male = store.labels[index], network.p_male(store.crops, index)
         sets[name] = (labels, p_male)
         panels[name] = {"all": sets[name]}

@@ -102,6 +102,11 @@ def _print(result: CrossDataset, output: Path) -> None:
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
     console.print(table)
     for cell in result.cells:
+        if cell.left_out:
+            console.print(
+                f"{cell.trained_on} -> {cell.tested_on}: {cell.left_out:,} test faces that it has seen are left out",
+                soft_wrap=True,
+            )
         if kept := cell.without_leaks:
             leaked = cell.metrics.count - kept[0]
             without = f"; without them {100 * kept[1] / kept[0]:.2f} %" if kept[0] else ""

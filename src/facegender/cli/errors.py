@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from facegender.cli.evaluation import ModelArgument, SplitOption
-from facegender.cli.root import app
+from facegender.cli.root import app, say
 from facegender.cli.training import StoreArgument, require_training
 
 
@@ -31,10 +31,12 @@ def errors(
     require_training()
     from facegender.lab.evaluation.gallery import mistakes, write_gallery
     from facegender.lab.evaluation.models import open_model
-    from facegender.lab.evaluation.predictions import chosen_split
 
     data, network = open_store(store), open_model(model)
-    index = chosen_split(data, split)
+    faces = network.unseen(data, split)
+    index = faces.index
+    if faces.note:
+        say(f"note: {faces.note}")
     found = mistakes(data, index, network.p_male(data.crops, index))
     title = f"{network.name} on {data.name}, {split}: {len(found):,} of {len(index):,} faces misclassified"
     write_gallery(output, data, found, limit, title)

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from facegender.cli.evaluation import ModelArgument, SplitOption
 from facegender.cli.params import Format
-from facegender.cli.root import app
+from facegender.cli.root import app, say
 from facegender.cli.training import StoreArgument, require_training
 
 if TYPE_CHECKING:
@@ -35,17 +35,20 @@ def evaluate(
 
     require_training()
     from facegender.lab.evaluation.models import open_model
-    from facegender.lab.evaluation.predictions import chosen_split
     from facegender.lab.evaluation.subgroups import subgroups
 
     data, network = open_store(store), open_model(model)
-    index = chosen_split(data, split)
+    faces = network.unseen(data, split)
+    index = faces.index
+    if faces.note:
+        say(f"note: {faces.note}")
     predictions = network.predict(data, index)
     metrics = predictions.measure()
     groups = subgroups(data, index, predictions.right)
     groups += subgroups(data, index, predictions.right, by) if by else []
     if form is Format.json:
-        record = {"model": network.name, "store": data.name, "split": split, "metrics": metrics.to_dict()}
+        record = {"model": network.name, "store": data.name, "split": split, "left_out": faces.left_out}
+        record |= {"metrics": metrics.to_dict()}
         typer.echo(json.dumps({**record, "groups": [_record(group) for group in groups]}, indent=2))
     elif form is Format.csv:
         writer = csv.DictWriter(sys.stdout, list(_record(groups[0])), lineterminator="\n")

@@ -17,4 +17,9 @@ ModelArgument = Annotated[
         help="A shipped network, an .onnx file with its card, or a finished run's folder or model.safetensors.",
     ),
 ]
-SplitOption = Annotated[str, typer.Option(help="Which crops: train, validation, test or all.")]
+SplitOption = Annotated[
+    str,
+    typer.Option(
+        help="Which faces: train, validation, test, all, or unseen; those that MODEL has seen are always left out."
+    ),
+]

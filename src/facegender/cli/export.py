@@ -52,7 +52,7 @@ def export(
             "--test",
             metavar="STORE",
             help="Test on this store: its test split where the run learned from it or it validates, all of it "
-            "otherwise; may be given again.",
+            "otherwise; faces that were learned from are left out; may be given again.",
         ),
     ],
     name: Annotated[str, typer.Option("--name", help="Name of the weights.")],
@@ -71,7 +71,10 @@ def export(
         ),
     ] = 0.1,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for NAME.onnx, or NAME.xml and NAME.bin, and NAME.json.")
+        Path,
+        typer.Option(
+            "--output", "-o", help="Folder for NAME.onnx, or NAME.xml and NAME.bin, with NAME.seen.npz and NAME.json."
+        ),
     ] = Path(),
 ) -> None:
     """Write a run's network with normalisation and calibration inside, and a card of what was measured on it."""

@@ -31,10 +31,17 @@ def train(
     holdout: Annotated[
         str | None,
         typer.Option(
-            help="Kept out of training and watched: a fold as ASSIGNMENT:NUMBER, such as identity:10, or validation, "
-            "which also leaves the test split alone."
+            help="Learn from all folds but this one, which is watched: ASSIGNMENT:NUMBER, such as identity:10.  "
+            "[default: learn from the train split, watch the validation split]"
         ),
     ] = None,
+    everything: Annotated[
+        bool,
+        typer.Option(
+            "--all",
+            help="Learn from every split, also from the test split: nothing of STORE can test the network then.",
+        ),
+    ] = False,
     network: NetworkOption = None,
     colour: ColourOption = None,
     epochs: EpochsOption = None,
@@ -50,7 +57,7 @@ def train(
     from facegender.lab.datasets.store import open_store
 
     require_training()
-    from facegender.lab.evaluation.crossval import fold_examples
+    from facegender.lab.evaluation.crossval import fold_examples, split_examples
     from facegender.lab.evaluation.metrics import measure, p_male_from_logits
     from facegender.lab.training.hardware import Hardware, is_main_process
     from facegender.lab.training.loop import Examples
@@ -60,15 +67,16 @@ def train(
 
     settings = load_recipe(recipe, network=network, colour=colour, epochs=epochs, seed=seed, precision=precision)
     data = open_store(store)
-    examples = Examples(data, np.arange(len(data)))
-    if holdout == "validation":
-        examples = Examples(data, data.split("train"), data.split("validation"))
-    elif holdout is not None:
+    if everything and holdout is not None:
+        raise InputError("--all and --holdout cannot both be given", remedy="give one")
+    if everything:
+        examples = Examples(data, np.arange(len(data)))
+    elif holdout is None:
+        examples = split_examples(data)
+    else:
         assignment, _, number = holdout.partition(":")
         if not number.isdigit():
-            raise InputError(
-                f"--holdout {holdout!r} is not ASSIGNMENT:NUMBER", remedy="such as identity:10, or validation"
-            )
+            raise InputError(f"--holdout {holdout!r} is not ASSIGNMENT:NUMBER", remedy="such as identity:10")
         examples = fold_examples(data, assignment, int(number))
     trained = run(settings, examples, output, Hardware(accelerator, devices))
     if not is_main_process():
@@ -80,8 +88,10 @@ def train(
         p_male = p_male_from_logits(predict_logits(trained.classifier, data.crops, examples.heldout))
         measured = measure(data.labels[examples.heldout], p_male)
         watched = f", held out {100 * measured.accuracy:.2f} % (balanced {100 * measured.balanced_accuracy:.2f} %)"
+    splits = ", ".join(f"{count:,} {split}" for split, count in trained.provenance.learned.uses[0].splits.items())
     Console(highlight=False).print(
         f"{settings.name}: {last.epoch} epochs, training accuracy {100 * last.accuracy:.2f} %{watched}, "
-        f"{last.images_per_second:,.0f} images/s\n{output / 'model.safetensors'}\n{output / 'curve.png'}",
+        f"{last.images_per_second:,.0f} images/s\nlearned from {splits}\n"
+        f"{output / 'model.safetensors'}\n{output / 'curve.png'}",
         soft_wrap=True,
     )

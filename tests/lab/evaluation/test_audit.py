@@ -119,7 +119,7 @@ def test_the_command_on_photos(tiny_model, astronaut, tmp_path):
     cv2.imwrite(str(photos / "empty.png"), np.full((200, 200, 3), 127, np.uint8))
     lines += ["empty.png,male,north", "absent.png,male,north"]
     manifest = (
-        photos / f"{min(open_model(tiny_model).learned_from)}.csv"
+        photos / f"{min(open_model(tiny_model).provenance.names)}.csv"
     )  # named as what it learned from: still every photo
     manifest.write_text("\n".join(lines))
     result = CliRunner().invoke(

@@ -3,8 +3,9 @@ import pytest
 from scipy.special import expit
 
 from facegender.errors import CheckpointError, InputError, WeightsError
+from facegender.lab.datasets.provenance import chosen_split
 from facegender.lab.evaluation.models import open_model, open_models
-from facegender.lab.evaluation.predictions import Predictions, chosen_split, read_predictions, write_predictions
+from facegender.lab.evaluation.predictions import Predictions, read_predictions, write_predictions
 
 THREE = Predictions(["a, b.jpg", "c.jpg", "d.jpg"], np.array([0, 1, 1]), np.array([0.25, 0.1, 1 - 1e-12]))
 

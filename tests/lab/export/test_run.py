@@ -12,6 +12,7 @@ from facegender.cli import app
 from facegender.errors import AccuracyLossError, CheckpointError, InputError
 from facegender.inference.classifier import GenderClassifier
 from facegender.inference.runtime import open_network
+from facegender.lab.datasets.provenance import Provenance, Seen
 from facegender.lab.export.convert import convert
 from facegender.lab.export.measure import ERRORS, MOST_CROPS, faces_to_test, validation_faces
 from facegender.lab.export.run import export_run
@@ -138,19 +139,22 @@ def test_nothing_of_this_machine_is_in_the_files(exported, run):
 
 def test_a_store_that_the_run_did_not_learn_from_is_tested_whole(store):
     other = replace(store, name="other")
-    both = faces_to_test([store, other], {"made"})
+    both = faces_to_test([store, other], Provenance.named("made"), "tiny")
     assert {faces.name: len(faces.index) for faces in both} == {"made test": len(store.split("test")), "other all": 120}
 
 
 def test_every_store_weighs_the_same(store):
     few = replace(store, name="few", splits=["train"] * 60 + list(store.splits[60:]))
-    both = validation_faces([store, few])
+    nothing = Provenance(Seen())
+    both = validation_faces([store, few], nothing, "tiny")
     count = len(few.split("validation"))
     assert [len(faces.index) for faces in both] == [count, count]
     assert set(both[0].index) < set(store.split("validation"))
     assert (np.diff(both[0].index) > 0).all()
-    assert both[0].index.tolist() == validation_faces([store, few])[0].index.tolist()
-    assert count < len(validation_faces([store])[0].index) == len(store.split("validation")) < MOST_CROPS
+    assert both[0].index.tolist() == validation_faces([store, few], nothing, "tiny")[0].index.tolist()
+    assert (
+        count < len(validation_faces([store], nothing, "tiny")[0].index) == len(store.split("validation")) < MOST_CROPS
+    )
 
 
 def test_lost_accuracy_is_refused(run, store, tmp_path, monkeypatch):

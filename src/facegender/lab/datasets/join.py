@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from facegender.errors import InputError
-from facegender.lab.datasets.store import Split, Store, Table, create_store
+from facegender.lab.datasets.store import ORIGIN, Split, Store, Table, create_store
 from facegender.progress import track
 
 #: Each split may not show what a later one asks.
@@ -37,7 +37,8 @@ def join_stores(
     """Write the train and validation crops of several stores as one store.
 
     A train crop that has its like among any validation or test crops is left out, as is a validation crop that has
-    its like among test crops. Images are named ``STORE/IMAGE``; the test splits stay where they are.
+    its like among test crops. Images are named ``STORE/IMAGE``, their attribute ``store`` is the store that they were
+    prepared in, and the manifest has its digest; the test splits stay where they are.
 
     Args:
         stores: by name.
@@ -82,7 +83,7 @@ def join_stores(
                 continue
             count[split] += 1
             rows.append((store, row))
-    columns = sorted({key for store in taken.values() for key in store.attributes})
+    columns = sorted({key for store in taken.values() for key in store.attributes} - {ORIGIN})
     table = Table(
         images=[f"{store.name}/{store.images[row]}" for store, row in rows],
         identities=[f"{store.name}/{who}" if (who := store.identities[row]) else "" for store, row in rows],
@@ -90,18 +91,22 @@ def join_stores(
         splits=[_split(store.splits[row]) for store, row in rows],
         folds={},
         attributes={
-            "store": [store.name for store, _ in rows],
+            ORIGIN: [store.attributes[ORIGIN][row] if store.parts else store.name for store, row in rows],
             **{
                 key: [store.attributes[key][row] if key in store.attributes else "" for store, row in rows]
                 for key in columns
             },
         },
         rows=np.arange(len(rows)),
+        photos=[store.photos[row] if store.photos else "" for store, row in rows],
     )
+    parts: dict[str, str] = {}
+    for name, store in taken.items():
+        parts |= store.parts or {name: store.digest}
     with create_store(output, len(rows)) as writer:
         for place, (store, row) in enumerate(track(rows, "joining")):
             writer.put(place, store.crops[row])
-        writer.finish("+".join(taken), table, first.alignment, {"joined": counts})
+        writer.finish("+".join(taken), table, first.alignment, {"joined": counts, "parts": parts})
     return counts
 
 

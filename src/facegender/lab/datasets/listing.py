@@ -22,7 +22,7 @@ from facegender.faces.types import Face, Image
 from facegender.inference.detector import OnnxDetector
 from facegender.lab.datasets.cropping import Box, FaceCropper
 from facegender.lab.datasets.source import fingerprint, read_images
-from facegender.lab.datasets.store import SPLITS, Split, Table, create_store, read_manifest
+from facegender.lab.datasets.store import SPLITS, Split, Table, create_store, photo_digest, read_manifest
 
 T = TypeVar("T")
 
@@ -172,11 +172,14 @@ def prepare(
     entries = listing.entries
     height = np.full(len(entries), np.nan)  # of the faces that are found
     kept = np.zeros(len(entries), bool)
+    photos = [""] * len(entries)
     unreadable: list[str] = []
     with create_store(output, len(entries)) as writer:
         for batch in _batched(_photos(listing), _BATCH):
-            readable = [(index, image) for index, image in batch if image is not None]
-            unreadable += [entries[index].name for index, image in batch if image is None]
+            readable = [(index, image) for index, image, _ in batch if image is not None]
+            unreadable += [entries[index].name for index, image, _ in batch if image is None]
+            for index, _, digest in batch:
+                photos[index] = digest
             crops, heights = cropper.crop(
                 [image for _, image in readable], [entries[index].box for index, _ in readable]
             )
@@ -195,7 +198,7 @@ def prepare(
             UNREADABLE: tuple(sorted(unreadable)),
             FACELESS: tuple(faceless),
         }
-        table = _table(listing, rows, height)
+        table = _table(listing, rows, height, photos)
         report = Preparation(
             name=listing.name,
             counts=(*listing.counts, *_counts(table)),
@@ -208,8 +211,8 @@ def prepare(
     return report
 
 
-def _photos(listing: Listing) -> Iterator[tuple[int, Image | None]]:
-    """The index of each entry and its pixels, in the order of the sources; None where it cannot be read."""
+def _photos(listing: Listing) -> Iterator[tuple[int, Image | None, str]]:
+    """The index of each entry, its pixels (None if unreadable) and its digest, in the order of the sources."""
     for number, source in enumerate(listing.sources):
         index = {entry.path: i for i, entry in enumerate(listing.entries) if entry.source == number}
         for path, data in read_images(source.path, index, key=str):
@@ -218,11 +221,11 @@ def _photos(listing: Listing) -> Iterator[tuple[int, Image | None]]:
             except PhotoReadError as error:
                 if listing.complete:
                     raise DatasetError(f"{path} in {source.path}: {error}", remedy="fetch the archive again") from error
-                yield index[path], None
+                yield index[path], None, ""
                 continue
             if source.frame is not None and image.shape[1::-1] != source.frame:
                 image = np.asarray(cv2.resize(image, source.frame, interpolation=cv2.INTER_CUBIC), np.uint8)
-            yield index[path], image
+            yield index[path], image, photo_digest(data)
 
 
 def _batched(items: Iterator[T], size: int) -> Iterator[list[T]]:
@@ -231,7 +234,9 @@ def _batched(items: Iterator[T], size: int) -> Iterator[list[T]]:
         yield batch
 
 
-def _table(listing: Listing, rows: npt.NDArray[np.int64], height: npt.NDArray[np.float64]) -> Table:
+def _table(
+    listing: Listing, rows: npt.NDArray[np.int64], height: npt.NDArray[np.float64], photos: Sequence[str]
+) -> Table:
     entries = [listing.entries[i] for i in rows.tolist()]
     return Table(
         images=[entry.name for entry in entries],
@@ -245,6 +250,7 @@ def _table(listing: Listing, rows: npt.NDArray[np.int64], height: npt.NDArray[np
             FACE_SIZE: ["" if np.isnan(height[i]) else f"{height[i]:.0f}" for i in rows],
         },
         rows=rows,
+        photos=[photos[i] for i in rows.tolist()],
     )
 
 

@@ -10,7 +10,7 @@ from facegender.lab.datasets.folder import SPLIT_WORDS
 from facegender.lab.datasets.listing import FACE_SIZE, Entry, Listing, Source
 from facegender.lab.datasets.source import image_paths
 from facegender.lab.datasets.splits import hashed_splits
-from facegender.lab.datasets.store import Split
+from facegender.lab.datasets.store import COLUMNS, Split
 from facegender.tables import digest, read_table
 
 _LABELS = {"female": 0, "f": 0, "male": 1, "m": 1}
@@ -18,7 +18,7 @@ _LABELS = {"female": 0, "f": 0, "male": 1, "m": 1}
 #: Columns with a meaning; any other is an attribute.
 _OWN = ("path", "label", "identity", "split")
 #: Columns that a store has beside those.
-_TAKEN = ("", "image", "found", FACE_SIZE)
+_TAKEN = ("", "found", FACE_SIZE, *(column for column in COLUMNS if column not in _OWN))
 
 
 def list_manifest(manifest: Path, name: str, root: Path | None = None) -> Listing:

@@ -3,7 +3,8 @@
 A store is a folder::
 
     crops.npy     uint8, N x 64 x 64 x 3, RGB; opened memory-mapped
-    table.csv     one row a crop: image, identity, label, split, a column a fold assignment, a column an attribute
+    table.csv     one row a crop: image, identity, label, split, perhaps photo_digest, a column a fold assignment, a
+                  column an attribute
     store.json    name, number of crops, alignment, counts, byte sizes; its absence marks a half-written store
 
 It is written into a temporary folder and renamed, so it is either whole or not there.
@@ -14,9 +15,9 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -37,6 +38,11 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 _LABEL_NUMBERS = {name: number for number, name in enumerate(LABELS)}
 
 _CROPS, _TABLE, _MANIFEST = "crops.npy", "table.csv", "store.json"
+_PHOTO = "photo_digest"
+#: The attribute that names the store that a face of a joined store is from.
+ORIGIN = "store"
+#: Columns that every table may have.
+COLUMNS = ("image", "identity", "label", "split", _PHOTO)
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,9 @@ class Store:
         attributes: what else is known of each crop, such as ``race`` or ``age``: N words by name, "" where unknown.
         alignment: how the faces were cropped; its ``template`` goes into the cards of networks trained on them.
         digest: SHA-256 of crops and table.
+        photos: N digests of the photo files that the crops are from (`photo_digest`), "" where unknown.
+        parts: of a joined store, the digest of each store in it by name, "" where unknown; the attribute ``store``
+            names that of each crop.
     """
 
     name: str
@@ -66,6 +75,8 @@ class Store:
     attributes: Mapping[str, Sequence[str]]
     alignment: Mapping[str, Any]
     digest: str
+    photos: Sequence[str] = ()
+    parts: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -84,6 +95,11 @@ class Store:
     def split(self, name: Split) -> npt.NDArray[np.int64]:
         """The indices of the crops of one split; int64, ascending, perhaps none."""
         return np.flatnonzero([split == name for split in self.splits])
+
+
+def photo_digest(data: bytes) -> str:
+    """64 bits of a photo file's BLAKE2b in hexadecimal: equal for copies, whatever they are called."""
+    return hashlib.blake2b(data, digest_size=8).hexdigest()
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -124,7 +140,6 @@ def open_store(folder: str | Path) -> Store:
             raise ValueError(f"{len(rows)} rows, but crops of {crops.dtype} {crops.shape}")
         if bad := {r["split"] for r in rows} - set(SPLITS):
             raise ValueError(f"unknown split {bad.pop()!r}")
-        known = {"image", "identity", "label", "split"}
         return Store(
             name=manifest["name"],
             crops=crops,
@@ -140,10 +155,13 @@ def open_store(folder: str | Path) -> Store:
             attributes={
                 column: [r[column] for r in rows]
                 for column in rows[0]
-                if column not in known and not column.startswith("fold_")
+                if column not in COLUMNS and not column.startswith("fold_")
             },
             alignment=manifest["alignment"],
             digest=manifest["sha256"],
+            photos=[r.get(_PHOTO, "") for r in rows],
+            # Stores that were joined before digests were kept name their parts alone.
+            parts=manifest.get("parts", dict.fromkeys(manifest.get("joined", {}), "")),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(f"{folder} cannot be read: {error}", remedy=_again(folder)) from error
@@ -176,6 +194,7 @@ class Table:
     Attributes:
         images, identities, labels, splits, folds, attributes: as in `Store`; none is named like another column.
         rows: int64, N, ascending; the crops that are kept.
+        photos: as in `Store`; may be left out.
     """
 
     images: Sequence[str]
@@ -185,6 +204,7 @@ class Table:
     folds: Mapping[str, npt.NDArray[np.int64]]
     attributes: Mapping[str, Sequence[str]]
     rows: npt.NDArray[np.int64]
+    photos: Sequence[str] = ()
 
 
 class StoreWriter:
@@ -206,13 +226,19 @@ class StoreWriter:
         Where the table is shorter than the store, its `Table.rows` say which crops are kept.
         """
         self._keep(table.rows)
-        header = ["image", "identity", "label", "split", *(f"fold_{key}" for key in table.folds), *table.attributes]
-        columns = (table.images, table.identities, table.labels, table.splits)
+        columns: dict[str, Iterable[object]] = {
+            "image": table.images,
+            "identity": table.identities,
+            "label": [LABELS[label] for label in table.labels.tolist()],
+            "split": table.splits,
+            **({_PHOTO: table.photos} if any(table.photos) else {}),
+            **{f"fold_{key}": numbers for key, numbers in table.folds.items()},
+            **table.attributes,
+        }
         with (self._folder / _TABLE).open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(header)
-            for row in zip(*columns, *table.folds.values(), *table.attributes.values(), strict=True):
-                writer.writerow([row[0], row[1], LABELS[row[2]], *row[3:]])
+            writer.writerow(columns)
+            writer.writerows(zip(*columns.values(), strict=True))
         digest = hashlib.sha256()
         for name_ in (_CROPS, _TABLE):
             with (self._folder / name_).open("rb") as written:

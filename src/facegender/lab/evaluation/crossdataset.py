@@ -19,6 +19,7 @@ import numpy.typing as npt
 from facegender.errors import InputError
 from facegender.files import atomic_file
 from facegender.lab.datasets.store import Store
+from facegender.lab.evaluation.crossval import split_examples
 from facegender.lab.evaluation.heatmap import Square, draw_heatmap
 from facegender.lab.evaluation.leaks import Leak, count_leaks, find_leaks, write_leaks
 from facegender.lab.evaluation.metrics import Metrics, wilson_interval
@@ -37,8 +38,9 @@ class Cell:
     Attributes:
         trained_on: name of the network's training data, or of the network.
         tested_on: name of the store.
-        predictions: the answers to its test split.
+        predictions: the answers to those faces of its test split that the network has not seen.
         metrics: measured on them.
+        left_out: faces of the test split that it has seen.
         leaked: N; whether the network was trained on the same photo or the same person. None where it is not known
             what it was trained on.
         groups: the same answers by attribute and gender.
@@ -48,6 +50,7 @@ class Cell:
     tested_on: str
     predictions: Predictions
     metrics: Metrics
+    left_out: int
     leaked: npt.NDArray[np.bool_] | None
     groups: Sequence[Subgroup]
 
@@ -137,31 +140,36 @@ def cross_test(
         on_cell: called after each test.
 
     Raises:
-        InputError: no store has a test split, or one has a test split of one label.
+        InputError: no store has a test split, one has a test split of one label, or a network has seen all of one.
         OutputError: `output` cannot be written.
     """
     _check_tests(stores)
     if not is_main_process():
         return CrossDataset((), ())
-    tests = {name: index for name, store in stores.items() if len(index := store.split("test"))}
+    tests = {
+        (row, column): model.unseen(store, "test")
+        for row, model in models.items()
+        for column, store in stores.items()
+        if len(store.split("test"))
+    }
     leaks = find_leaks(stores)
     trained = {e.fingerprint(): name for name, e in _examples(stores)}
     cells = []
-    for row, model in models.items():
-        for column, index in tests.items():
-            store = stores[column]
-            predictions = model.predict(store, index)
-            write_predictions(output / "predictions" / _file_name(row) / f"{_file_name(column)}.csv", predictions)
-            cell = Cell(
-                row,
-                column,
-                predictions,
-                predictions.measure(),
-                _leaked(leaks, trained.get(model.examples), column, predictions.images),
-                [g for name in grouping_attributes(store) for g in subgroups(store, index, predictions.right, name)],
-            )
-            cells.append(cell)
-            on_cell(cell)
+    for (row, column), faces in tests.items():
+        store, model, index = stores[column], models[row], faces.index
+        predictions = model.predict(store, index)
+        write_predictions(output / "predictions" / _file_name(row) / f"{_file_name(column)}.csv", predictions)
+        cell = Cell(
+            row,
+            column,
+            predictions,
+            predictions.measure(),
+            faces.left_out,
+            _leaked(leaks, trained.get(model.examples), column, predictions.images),
+            [g for name in grouping_attributes(store) for g in subgroups(store, index, predictions.right, name)],
+        )
+        cells.append(cell)
+        on_cell(cell)
     write_leaks(output, count_leaks(stores, leaks), leaks)
     _write_csv(output / "matrix.csv", [_matrix_row(cell) for cell in cells])
     _write_csv(output / "subgroups.csv", [_group_row(cell, group) for cell in cells for group in cell.groups])
@@ -181,10 +189,7 @@ def _file_name(name: str) -> str:
 
 
 def _examples(stores: Mapping[str, Store]) -> Iterator[tuple[str, Examples]]:
-    for name, store in stores.items():
-        train_split, validation = store.split("train"), store.split("validation")
-        if len(train_split):
-            yield name, Examples(store, train_split, validation if len(validation) else None)
+    return ((name, split_examples(store)) for name, store in stores.items() if len(store.split("train")))
 
 
 def _check_tests(stores: Mapping[str, Store]) -> None:
@@ -234,6 +239,7 @@ def _matrix_row(cell: Cell) -> dict[str, Any]:
         "male_count": cell.metrics.count - women,
         "male_accuracy": cell.metrics.tpr,
         **measured,
+        "left_out": cell.left_out,
         "leaked": None if cell.leaked is None else int(cell.leaked.sum()),
         "accuracy_without_leaks": kept[1] / kept[0] if kept and kept[0] else None,
         "accuracy_without_leaks_low": kept_low,

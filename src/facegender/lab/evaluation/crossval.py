@@ -115,6 +115,18 @@ def cross_validate(
     return result
 
 
+def split_examples(store: Store) -> Examples:
+    """The train split to learn from, the validation split held out where there is one.
+
+    Raises:
+        InputError: there is no train split, or there are not both labels in a split.
+    """
+    train_split, validation = store.split("train"), store.split("validation")
+    if not len(train_split):
+        raise InputError(f"store {store.name} has no train split", remedy="--all learns from what it has")
+    return Examples(store, train_split, validation if len(validation) else None)
+
+
 def fold_examples(store: Store, assignment: str, number: int) -> Examples:
     """Every fold but one to learn from, that one held out.
 

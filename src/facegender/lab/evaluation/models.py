@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import re
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from facegender.errors import InputError
+from facegender.errors import InputError, WeightsError
 from facegender.faces.types import Crops
 from facegender.inference.classifier import BATCH, GenderClassifier
+from facegender.lab.datasets.provenance import Provenance, Unseen, unseen
 from facegender.lab.datasets.store import Store
 from facegender.lab.evaluation.metrics import FloatArray, IntArray, p_male_from_logits
 from facegender.lab.evaluation.predictions import Predictions
 from facegender.lab.training.checkpoint import MODEL
 from facegender.lab.training.model import TrainedModel, load_model, predict_logits
+from facegender.weights import weight_path
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class EvaluatedModel:
             the softmax of a run's logits.
         confidence: accepted error rate to the least confidence of an answer, as its card has it; a run that was not
             exported has none, and answers every face.
-        learned_from: names of the stores that it was trained on.
+        provenance: the faces that it was trained and calibrated on.
         examples: fingerprint of its training crops (`facegender.lab.training.loop.Examples.fingerprint`), "" where
             unknown.
     """
@@ -39,7 +41,7 @@ class EvaluatedModel:
     network: str
     p_male: Callable[[Crops, IntArray], FloatArray]
     confidence: Callable[[float], float]
-    learned_from: frozenset[str]
+    provenance: Provenance
     examples: str = ""
 
     @classmethod
@@ -49,9 +51,12 @@ class EvaluatedModel:
         def answer(crops: Crops, index: IntArray) -> FloatArray:
             return p_male_from_logits(predict_logits(trained.classifier, crops, index))
 
-        return cls(
-            trained.store, trained.recipe.network, answer, lambda _: 0.5, _names(trained.store), trained.examples
-        )
+        return cls(trained.store, trained.recipe.network, answer, lambda _: 0.5, trained.provenance, trained.examples)
+
+    def unseen(self, store: Store, split: str | None = None, *, by_name: bool = True) -> Unseen:
+        """The faces of a store that it has not seen (`facegender.lab.datasets.provenance.unseen`)."""
+        network = f"the network trained on {self.name}" if self.examples else self.name
+        return unseen(store, self.provenance, split, network=network, by_name=by_name)
 
     def predict(self, store: Store, index: IntArray) -> Predictions:
         """Its answers to the crops `index` of a store."""
@@ -66,7 +71,7 @@ def open_model(word: str | Path) -> EvaluatedModel:
             ``model.safetensors``.
 
     Raises:
-        WeightsError: no such name, or a file that is not what its card says.
+        WeightsError: no such name, a file that is not what its card says, or a card of unreadable provenance.
         CheckpointError: no finished run there.
     """
     path = Path(word)
@@ -78,12 +83,12 @@ def open_model(word: str | Path) -> EvaluatedModel:
         starts = range(0, len(index), BATCH)
         return np.concatenate([classifier.p_male(crops[index[start : start + BATCH]]) for start in starts])
 
-    card = classifier.card
-    return EvaluatedModel(card.name, card.network, answer, card.confidence, _names(card.training_data))
-
-
-def _names(training_data: str) -> frozenset[str]:
-    return frozenset(re.findall(r"[\w-]+", training_data))
+    card, file = classifier.card, weight_path(word)
+    try:
+        provenance = Provenance.from_card(json.loads(file.with_suffix(".json").read_text(encoding="utf-8")), file)
+    except (KeyError, TypeError, ValueError, OSError) as error:
+        raise WeightsError(f"what {card.name} was trained on cannot be read: {error}") from error
+    return EvaluatedModel(card.name, card.network, answer, card.confidence, provenance)
 
 
 def open_models(words: Sequence[str | Path]) -> dict[str, EvaluatedModel]:

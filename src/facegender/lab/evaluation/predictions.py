@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,28 +52,6 @@ class Predictions:
     def of(cls, store: Store, index: IntArray, p_male: FloatArray) -> Predictions:
         """The answers to the crops `index` of a store."""
         return cls([store.images[i] for i in index.tolist()], store.labels[index], p_male)
-
-
-def chosen_split(store: Store, name: str) -> IntArray:
-    """The crops of one split of a store, or of ``all``.
-
-    Raises:
-        InputError: no such split, or no crops in it.
-    """
-    index = np.arange(len(store)) if name == "all" else np.flatnonzero([split == name for split in store.splits])
-    if not len(index):
-        there = ", ".join(sorted(set(store.splits)))
-        raise InputError(f"store {store.name} has no crops in the split {name!r}", remedy=f"it has: {there}, all")
-    return index
-
-
-def tested_crops(store: Store, learned_from: Collection[str]) -> IntArray:
-    """The test split of a store that a network learned from, all crops of any other.
-
-    Raises:
-        InputError: the store has no test split.
-    """
-    return chosen_split(store, "test" if store.name in learned_from else "all")
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from facegender.errors import InputError
 from facegender.faces.types import Crops
 from facegender.inference.classifier import BATCH
+from facegender.lab.datasets.provenance import Provenance, unseen
 from facegender.lab.datasets.store import Store
 from facegender.lab.evaluation.calibration import answered, confidence_for_error
 from facegender.lab.evaluation.metrics import (
@@ -42,11 +43,13 @@ class Faces:
         name: of the store and its split.
         store: the data.
         index: int64, N, ascending.
+        left_out: others that the network has seen.
     """
 
     name: str
     store: Store
     index: IntArray
+    left_out: int = 0
 
     @property
     def labels(self) -> IntArray:
@@ -54,18 +57,25 @@ class Faces:
         return self.store.labels[self.index]
 
 
-def validation_faces(stores: Sequence[Store]) -> list[Faces]:
+def validation_faces(stores: Sequence[Store], provenance: Provenance, network: str) -> list[Faces]:
     """Equally many crops of the validation split of each store, at most `MOST_CROPS`, drawn with a fixed seed.
 
     Every store weighs the same in what is fitted on them, and none is counted twice to make up its number.
 
+    Args:
+        stores: the data.
+        provenance: of the network; faces that it learned from are left out.
+        network: its name, for messages.
+
     Raises:
-        InputError: a store has no validation split, or only one label in what was drawn of it.
+        InputError: a store has no validation split, the network learned from all of it, or what was drawn of it has
+            only one label.
     """
-    splits = {store.name: store.split("validation") for store in stores}
-    for name, split in splits.items():
-        if not len(split):
-            raise InputError(f"store {name} has no validation split", remedy="leave it out of --validate")
+    splits: dict[str, IntArray] = {}
+    for store in stores:
+        if not len(store.split("validation")):
+            raise InputError(f"store {store.name} has no validation split", remedy="leave it out of --validate")
+        splits[store.name] = unseen(store, provenance, "validation", network=network, calibrating=True).index
     count = min(MOST_CROPS, *map(len, splits.values()))
     rng = np.random.default_rng(_SEED)
     faces = [
@@ -75,24 +85,24 @@ def validation_faces(stores: Sequence[Store]) -> list[Faces]:
     return _of_both_labels(faces)
 
 
-def faces_to_test(stores: Sequence[Store], known: Collection[str]) -> list[Faces]:
-    """The test split of the stores that a network learned from or was validated on, all crops of the others.
+def faces_to_test(stores: Sequence[Store], provenance: Provenance, network: str) -> list[Faces]:
+    """The test split of the stores that a network knows, all crops of the others; without faces that it has seen.
 
     Args:
         stores: the data.
-        known: names of stores that the network learned from or was validated on.
+        provenance: of the network, with the faces that it was calibrated on.
+        network: its name, for messages.
 
     Raises:
-        InputError: a known store without a test split, or only one label to test on.
+        InputError: a known store without a test split, one of which all is seen, or only one label to test on.
     """
-    faces = []
-    for store in stores:
-        split = "test" if store.name in known else "all"
-        index = store.split("test") if split == "test" else np.arange(len(store))
-        if not len(index):
-            raise InputError(f"store {store.name} has no test split", remedy="leave it out of --test")
-        faces.append(Faces(f"{store.name} {split}", store, index))
-    return _of_both_labels(faces)
+    chosen = [unseen(store, provenance, network=network) for store in stores]
+    return _of_both_labels(
+        [
+            Faces(f"{store.name} {faces.split}", store, faces.index, faces.left_out)
+            for store, faces in zip(stores, chosen, strict=True)
+        ]
+    )
 
 
 def answers(run: Callable[[Crops], FloatArray], faces: Faces, what: str) -> FloatArray:

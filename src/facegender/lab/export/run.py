@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ from facegender.faces.align import LandmarkTemplate
 from facegender.faces.types import CROP_SIZE
 from facegender.files import atomic_file
 from facegender.inference.runtime import Network, Session, open_network
+from facegender.lab.datasets.provenance import SEEN_SUFFIX, Provenance, Seen, write_faces
 from facegender.lab.datasets.store import Store
 from facegender.lab.evaluation.degrade import degrade_mixed
 from facegender.lab.evaluation.metrics import FloatArray, IntArray
@@ -42,7 +46,7 @@ class Export:
     """What was written.
 
     Attributes:
-        files: network first, card last.
+        files: network first, then the digests of the faces that it has seen, card last.
         card: as written.
         validation: accuracy on each set of validation faces: name to that in float32 and that of the file.
         lost: points of accuracy, in percent, that the file lost over all of them; negative where it gained.
@@ -74,7 +78,8 @@ def export_run(
         validate: the calibration, the thresholds, the ranges for int8 and all checks use their validation splits
             (`facegender.lab.export.measure.validation_faces`), which the run must not have learned from.
         test: the card has the measures on each (`facegender.lab.export.measure.faces_to_test`).
-        output: folder for ``NAME.onnx``, or ``NAME.xml`` and ``NAME.bin``, and ``NAME.json``.
+        output: folder for ``NAME.onnx``, or ``NAME.xml`` and ``NAME.bin``, with ``NAME.seen.npz``, the digests of the
+            faces that the network has seen, and ``NAME.json``.
         name: of the weights.
         licence: of the training data, as the card states it.
         command: that makes the files, for the card.
@@ -91,8 +96,10 @@ def export_run(
         OutputError: `output` cannot be written.
     """
     trained = load_model(run / MODEL if run.is_dir() else run)
-    validation = validation_faces(validate)
-    tests = faces_to_test(test, {*trained.store.split("+"), *(store.name for store in validate)})
+    validation = validation_faces(validate, trained.provenance, name)
+    calibrated = reduce(or_, (Seen.of(faces.store, faces.index) for faces in validation))
+    provenance = Provenance(trained.provenance.learned, calibrated)
+    tests = faces_to_test(test, provenance, name)
     if not (max_loss >= 0):
         raise InputError(f"the accepted loss must be 0 points or more, not {max_loss}")
 
@@ -118,7 +125,10 @@ def export_run(
 
     confidences = thresholds(labels, np.concatenate(given))
     measured = {
-        faces.name: tested(faces.labels, answers(network.run, faces, f"{form} {precision}"), confidences)
+        faces.name: {
+            **tested(faces.labels, answers(network.run, faces, f"{form} {precision}"), confidences),
+            **({"left_out": faces.left_out} if faces.left_out else {}),
+        }
         for faces in tests
     }
     card = {
@@ -144,9 +154,10 @@ def export_run(
             faces.name: {"count": len(faces.index), "accuracy_fp32": round(a, 5), "accuracy": round(b, 5)}
             for faces, (a, b) in zip(validation, pairs.values(), strict=True)
         },
+        **provenance.to_record(),
         "recipe": trained.recipe.to_dict(),
     }
-    return Export(_write(files, card, output, name), card, pairs, lost)
+    return Export(_write(files, provenance, card, output, name), card, pairs, lost)
 
 
 def _calibrated(trained: TrainedModel, validation: Sequence[Faces]) -> tuple[bytes, list[FloatArray]]:
@@ -187,10 +198,14 @@ def _opened(files: Mapping[str, bytes]) -> Network:
         return open_network(Path(folder, "network").with_suffix(next(iter(files))))
 
 
-def _write(files: Mapping[str, bytes], card: Mapping[str, Any], output: Path, name: str) -> list[Path]:
+def _write(
+    files: Mapping[str, bytes], provenance: Provenance, card: Mapping[str, Any], output: Path, name: str
+) -> list[Path]:
+    faces = io.BytesIO()
+    write_faces(faces, provenance)
     text = json.dumps(card, indent=2) + "\n"
     paths = []
-    for suffix, content in {**files, ".json": text.encode()}.items():
+    for suffix, content in {**files, SEEN_SUFFIX: faces.getvalue(), ".json": text.encode()}.items():
         path = output / f"{name}{suffix}"
         with atomic_file(path) as temporary:
             temporary.write_bytes(content)

@@ -17,6 +17,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from facegender.errors import InputError
+from facegender.lab.datasets.provenance import Seen
 from facegender.lab.datasets.store import Store
 from facegender.lab.networks.classifier import CropClassifier
 from facegender.lab.training.batches import epoch_batches, select, steps_per_epoch
@@ -25,6 +26,7 @@ from facegender.lab.training.curve import draw_curve
 from facegender.lab.training.hardware import Hardware, start_fabric
 from facegender.lab.training.loss import classification_loss
 from facegender.lab.training.model import (
+    SEEN,
     EpochRecord,
     TrainedModel,
     channel_statistics,
@@ -46,7 +48,7 @@ class Examples:
 
     Attributes:
         store: the prepared data.
-        train: int64 indices of the crops to learn from.
+        train: int64 indices of the crops to learn from, ascending.
         heldout: indices of crops that are looked at after each epoch, for the curve; nothing is chosen by them.
     """
 
@@ -55,6 +57,8 @@ class Examples:
     heldout: npt.NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
+        if (np.diff(self.train) <= 0).any():  # losses are kept by their place
+            raise ValueError("the indices of the training crops have to ascend")
         for index, what in ((self.train, "training crops"), (self.heldout, "held-out crops")):
             if index is not None and len(set(self.store.labels[index].tolist())) < 2:
                 raise InputError(f"the {what} of {self.store.name} are not of both labels", remedy="choose other folds")
@@ -104,6 +108,7 @@ class _ClassifierTrainer(Trainer[CropClassifier, EpochRecord]):
         details = {"store": store.name, "alignment": dict(store.alignment), "mean": mean, "std": std}
         super().__init__(fabric, recipe, classifier, make_optimizer(recipe, classifier), output, identity, details)
         self.recipe, self.examples = recipe, examples
+        self._learned = Seen()
         self.full_size = classifier.size
         self.losses = np.full(len(examples.train), np.inf, np.float32)
         self.class_weights = class_weights(recipe, store.labels[examples.train]).to(fabric.device)
@@ -180,6 +185,12 @@ class _ClassifierTrainer(Trainer[CropClassifier, EpochRecord]):
         if self.fabric.is_global_zero:
             title = f"{recipe.name}, {recipe.network}, {recipe.colour}"
             draw_curve(self.output / "curve.png", [asdict(record) for record in self.history], title)
+            self._learned = Seen.of(self.examples.store, self.examples.train)
+            self._details = {**self._details, "learned_from": self._learned.to_record()}
+
+    def beside(self) -> Mapping[str, Tensor]:
+        assert self._learned.faces is not None
+        return {SEEN: torch.from_numpy(self._learned.faces.view(np.int64))}
 
     def _take(self, size: int) -> None:
         """Let the network take crops of `size` pixels as they are, and bring all others to that size."""

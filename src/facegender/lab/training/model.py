@@ -14,11 +14,15 @@ from torch import nn
 
 from facegender.errors import CheckpointError
 from facegender.faces.types import Crops
+from facegender.lab.datasets.provenance import Provenance, Seen
 from facegender.lab.networks.classifier import LUMA, CropClassifier
 from facegender.lab.networks.network import initialize_he
 from facegender.lab.networks.registry import network
 from facegender.lab.training.checkpoint import load_checkpoint
 from facegender.lab.training.recipe import Recipe, recipe_from_dict
+
+#: In a finished run's file, the tensor with the digests of the faces that it learned from: the bits of uint64 in int64.
+SEEN = "seen"
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,7 @@ class TrainedModel:
         store: name of the training data.
         examples: fingerprint of the training crops (`facegender.lab.training.loop.Examples.fingerprint`).
         alignment: how the training faces were cropped.
+        provenance: the faces that it learned from.
     """
 
     classifier: CropClassifier
@@ -55,6 +60,7 @@ class TrainedModel:
     store: str
     examples: str
     alignment: Mapping[str, Any]
+    provenance: Provenance
 
 
 def classifier_from_recipe(recipe: Recipe, mean: Sequence[float], std: Sequence[float]) -> CropClassifier:
@@ -78,11 +84,17 @@ def load_model(path: Path) -> TrainedModel:
         mean, std = tuple(saved.details["mean"]), tuple(saved.details["std"])
         history = tuple(EpochRecord(**record) for record in saved.details["history"])
         classifier = classifier_from_recipe(recipe, mean, std)
-        classifier.load_state_dict(dict(saved.tensors))
+        tensors = dict(saved.tensors)
+        faces = tensors.pop(SEEN, None)
+        classifier.load_state_dict(tensors)
         origin = (saved.details["store"], saved.details["examples"], saved.details["alignment"])
-    except (KeyError, TypeError, RuntimeError) as error:
+        if faces is None:  # from before provenance was recorded
+            provenance = Provenance.named(saved.details["store"])
+        else:
+            provenance = Provenance(Seen.from_record(saved.details["learned_from"], faces.numpy().view(np.uint64)))
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"{path} is not a finished model: {error}") from error
-    return TrainedModel(classifier.eval(), recipe, mean, std, history, *origin)
+    return TrainedModel(classifier.eval(), recipe, mean, std, history, *origin, provenance)
 
 
 @torch.inference_mode()

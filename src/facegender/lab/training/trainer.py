@@ -116,6 +116,10 @@ class Trainer(ABC, Generic[NetworkT, RecordT]):
     def complete(self) -> None:
         """What is left to do to `best` after the last round, before it is written."""
 
+    def beside(self) -> Mapping[str, Tensor]:
+        """What the model's file holds beside `best`; asked for after `complete`, in the main process."""
+        return {}
+
     @property
     def best(self) -> NetworkT:
         """The weights that are evaluated and kept: the averaged ones where there are any."""
@@ -193,7 +197,7 @@ class Trainer(ABC, Generic[NetworkT, RecordT]):
         if self.fabric.is_global_zero:
             noted = self._noted()
             write_csv(self.output / "history.csv", noted["history"])
-            save_checkpoint(self.output / MODEL, self.best.state_dict(), noted)
+            save_checkpoint(self.output / MODEL, {**self.best.state_dict(), **self.beside()}, noted)
             (self.output / CHECKPOINT).unlink(missing_ok=True)
         self.fabric.barrier()
 

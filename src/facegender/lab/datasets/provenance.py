@@ -1,0 +1,335 @@
+"""Who has seen what: one record of the faces that a network has used, one function for those that it has not seen.
+
+A store is recognised by its digest, a face by the digest of its photo file and by that of its crop: copies, other
+names, other splits and joined stores change neither. Networks from before such records are known by the names of their
+stores alone, which `Provenance.named` reads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import zipfile
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from pathlib import Path
+from typing import IO, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from facegender.errors import InputError
+from facegender.lab.datasets.store import ORIGIN, Store
+
+IntArray: TypeAlias = npt.NDArray[np.int64]
+#: Digests of 64 bits; 0 stands for an unknown one.
+Digests: TypeAlias = npt.NDArray[np.uint64]
+
+#: Words for crops of a store beside the names of its splits.
+ALL, UNSEEN = "all", "unseen"
+#: What is appended to the name of a network's file for the digests of the faces that it has seen.
+SEEN_SUFFIX = ".seen.npz"
+#: A store of which a larger share was used is one that the network knows, not one that has a few copies by chance.
+_CHANCE = 0.01
+
+
+@dataclass(frozen=True)
+class Use:
+    """What of one store was used.
+
+    Attributes:
+        name: of the store.
+        sha256: its digest, "" where only the name is known.
+        splits: how many faces of each split.
+        folds: for each fold assignment of the store, the numbers of the folds that these faces are in.
+    """
+
+    name: str
+    sha256: str
+    splits: Mapping[str, int]
+    folds: Mapping[str, Sequence[int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Faces that were used.
+
+    Attributes:
+        uses: by store; of a joined store, the stores in it follow it.
+        faces: uint64, ascending, digests of the photos and the crops; None where no such list is at hand.
+    """
+
+    uses: tuple[Use, ...] = ()
+    faces: Digests | None = None
+
+    @classmethod
+    def of(cls, store: Store, index: IntArray) -> Seen:
+        """The crops `index` of a store."""
+        used = np.zeros(len(store), bool)
+        used[index] = True
+        uses = tuple(
+            Use(
+                name,
+                sha256,
+                dict(Counter(store.splits[i] for i in np.flatnonzero(used & there).tolist())),
+                {key: np.unique(numbers[used & there]).tolist() for key, numbers in store.folds.items()},
+            )
+            for name, sha256, there in _origins(store)
+            if (used & there).any()
+        )
+        digests = np.unique(face_digests(store, index))
+        return cls(uses, digests[digests != 0])
+
+    def __or__(self, other: Seen) -> Seen:
+        """Both together; the list of faces only where both have one."""
+        lists = [seen.faces for seen in (self, other) if seen.faces is not None]
+        return Seen(self.uses + other.uses, np.unique(np.concatenate(lists)) if len(lists) == 2 else None)
+
+    @property
+    def sha256(self) -> str:
+        """Of the list of faces, "" without one."""
+        return "" if self.faces is None else hashlib.sha256(self.faces.astype("<u8").tobytes()).hexdigest()
+
+    def to_record(self) -> dict[str, Any]:
+        """For a checkpoint or a card; the list of faces is stored elsewhere."""
+        stores = [
+            {
+                "name": use.name,
+                "sha256": use.sha256,
+                "splits": dict(use.splits),
+                "folds": {key: list(numbers) for key, numbers in use.folds.items()},
+            }
+            for use in self.uses
+        ]
+        return {"stores": stores, "faces_sha256": self.sha256}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any], faces: Digests | None) -> Seen:
+        """What `to_record` gave, with its list of faces where that is at hand.
+
+        Raises:
+            KeyError, TypeError: another record.
+            ValueError: the list of faces is not the one that the record was made with.
+        """
+        seen = cls(tuple(Use(**use) for use in record["stores"]), faces)
+        if faces is not None and seen.sha256 != record["faces_sha256"]:
+            raise ValueError("the list of the faces that it has seen is another network's")
+        return seen
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What a network has seen.
+
+    Attributes:
+        learned: it was trained on these faces.
+        calibrated: its calibration and thresholds were fitted on these.
+    """
+
+    learned: Seen
+    calibrated: Seen = Seen((), np.empty(0, np.uint64))
+
+    @classmethod
+    def named(cls, training_data: str, validated: Iterable[str] = ()) -> Provenance:
+        """Of a network from before provenance was recorded: it learned from the train split of the stores of its name.
+
+        A store may be called anything, also ``a+b``, so each run of words between plus signs may be a name.
+
+        Args:
+            training_data: names with ``+`` or commas between them.
+            validated: names of the stores whose validation splits it was calibrated on.
+        """
+        names = {training_data.strip()}
+        for text in re.split("[,;]", training_data):
+            words = text.split("+")
+            names |= {"+".join(words[i:j]).strip() for i, j in combinations(range(len(words) + 1), 2)}
+        learned, calibrated = (
+            Seen(tuple(Use(name, "", {split: 0}) for name in sorted(stores - {""})))
+            for split, stores in (("train", names), ("validation", set(validated)))
+        )
+        return cls(learned, calibrated)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Names that the stores have or may have from which it learned."""
+        return frozenset(use.name for use in self.learned.uses)
+
+    def to_record(self) -> dict[str, Any]:
+        """For a card."""
+        return {"learned_from": self.learned.to_record(), "calibrated_on": self.calibrated.to_record()}
+
+    @classmethod
+    def from_card(cls, card: Mapping[str, Any], path: Path) -> Provenance:
+        """What the card of the network at `path` says; the list of faces beside it is read where there is one.
+
+        Raises:
+            KeyError, TypeError, ValueError, OSError: the record cannot be used, or the list is damaged or another's.
+        """
+        if "learned_from" not in card:
+            return cls.named(card["training_data"], (name.rpartition(" ")[0] for name in card.get("validation", ())))
+        lists: dict[str, Digests] = {}
+        beside = path.with_suffix(SEEN_SUFFIX)
+        if beside.is_file():
+            try:
+                with np.load(io.BytesIO(beside.read_bytes()), allow_pickle=False) as file:
+                    lists = dict(file)
+            except zipfile.BadZipFile as error:
+                raise ValueError(f"{beside} is damaged") from error
+        return cls(
+            Seen.from_record(card["learned_from"], lists.get("learned")),
+            Seen.from_record(card["calibrated_on"], lists.get("calibrated")),
+        )
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """Faces of a store that a network has not seen.
+
+    Attributes:
+        store: its name.
+        split: what was asked for, or chosen.
+        index: int64, ascending, at least one.
+        left_out: how many faces of that split it has seen.
+        network: its name.
+    """
+
+    store: str
+    split: str
+    index: IntArray
+    left_out: int
+    network: str
+
+    @property
+    def note(self) -> str:
+        """What was left out, in words; "" where nothing was."""
+        if not self.left_out:
+            return ""
+        count = self.left_out + len(self.index)
+        return (
+            f"{self.left_out:,} of {count:,} faces of {self.store} {self.split} are left out: "
+            f"{self.network} has seen them"
+        )
+
+
+def unseen(
+    store: Store,
+    provenance: Provenance,
+    split: str | None = None,
+    *,
+    network: str = "the network",
+    calibrating: bool = False,
+    by_name: bool = True,
+) -> Unseen:
+    """The faces of one split of a store that a network has not seen.
+
+    Where digests are known on both sides they decide face by face; else whole splits, or folds, of a store that has the
+    digest or the name of one that was used.
+
+    Args:
+        store: the data.
+        provenance: of the network.
+        split: a split, ``all``, or ``unseen`` for all that it has not seen; None takes the test split of a store that
+            the network knows, all of any other.
+        network: its name, for messages.
+        calibrating: the faces are for a calibration: those of an earlier one count as unseen.
+        by_name: a store of the same name may be the same; False where its name says nothing.
+
+    Raises:
+        InputError: no such split, or nothing of it is unseen.
+    """
+    records = [provenance.learned] if calibrating else [provenance.learned, provenance.calibrated]
+    seen = _seen(store, records, by_name)
+    if split is None:
+        known = seen.mean() > _CHANCE or _is_known(store, records, by_name)
+        split = "test" if known else ALL
+        if known and not len(store.split("test")):
+            raise InputError(
+                f"store {store.name} has no test split, and {network} has seen others of its faces",
+                remedy="test on another store",
+            )
+    if split == UNSEEN:
+        index, left_out = np.flatnonzero(~seen), 0
+    else:
+        chosen = chosen_split(store, split)
+        index = chosen[~seen[chosen]]
+        left_out = len(chosen) - len(index)
+    if not len(index):
+        what = split if split != UNSEEN else ALL
+        raise InputError(
+            f"{network} has seen every face of {store.name} {what}: nothing can be measured on them",
+            remedy=f"--split {UNSEEN} takes what it has not seen" if not seen.all() else "test on another store",
+        )
+    return Unseen(store.name, split, index, left_out, network)
+
+
+def chosen_split(store: Store, name: str) -> IntArray:
+    """The crops of one split of a store, or of ``all``.
+
+    Raises:
+        InputError: no such split, or no crops in it.
+    """
+    index = np.arange(len(store)) if name == ALL else np.flatnonzero([split == name for split in store.splits])
+    if not len(index):
+        there = ", ".join(sorted(set(store.splits)))
+        raise InputError(f"store {store.name} has no crops in the split {name!r}", remedy=f"it has: {there}, {ALL}")
+    return index
+
+
+def face_digests(store: Store, index: IntArray) -> Digests:
+    """Digests of the photo and of the crop of each face: uint64, len(index) x 2; 0 where the photo is not known."""
+    digests = np.zeros((len(index), 2), np.uint64)
+    for row, i in enumerate(index.tolist()):
+        if store.photos and store.photos[i]:
+            digests[row, 0] = int(store.photos[i], 16)
+        digests[row, 1] = int.from_bytes(hashlib.blake2b(store.crops[i].tobytes(), digest_size=8).digest())
+    return digests
+
+
+def write_faces(file: IO[bytes], provenance: Provenance) -> None:
+    """Write the lists of faces of a provenance, as far as it has them, for `Provenance.from_card`."""
+    lists = {"learned": provenance.learned.faces, "calibrated": provenance.calibrated.faces}
+    there: dict[str, Any] = {name: faces for name, faces in lists.items() if faces is not None}
+    np.savez(file, **there)
+
+
+def _origins(store: Store) -> Iterator[tuple[str, str, npt.NDArray[np.bool_]]]:
+    """The store, then each of those that were joined in it: name, digest, which crops."""
+    yield store.name, store.digest, np.ones(len(store), bool)
+    for name, sha256 in store.parts.items():
+        yield name, sha256, np.array([origin == name for origin in store.attributes[ORIGIN]])
+
+
+def _matches(store: Store, records: Sequence[Seen], by_name: bool) -> Iterator[tuple[Use, npt.NDArray[np.bool_]]]:
+    """The uses to judge by splits and folds, since digests of faces cannot decide; and the crops that they concern."""
+    for name, sha256, there in _origins(store):
+        for seen in records:
+            for use in seen.uses:
+                if use.sha256 and use.sha256 == sha256:
+                    applies = seen.faces is None
+                else:
+                    applies = by_name and use.name == name and (seen.faces is None or not any(store.photos))
+                if applies:
+                    yield use, there
+
+
+def _is_known(store: Store, records: Sequence[Seen], by_name: bool) -> bool:
+    return next(_matches(store, records, by_name), None) is not None
+
+
+def _seen(store: Store, records: Sequence[Seen], by_name: bool) -> npt.NDArray[np.bool_]:
+    """N; whether each face of a store was used, or has to be taken for used."""
+    mask = np.zeros(len(store), bool)
+    lists = [seen.faces for seen in records if seen.faces is not None and len(seen.faces)]
+    if lists:
+        mask |= np.isin(face_digests(store, np.arange(len(store))), np.concatenate(lists)).any(1)
+    splits = np.array(store.splits)
+    for use, there in _matches(store, records, by_name):
+        used = there & np.isin(splits, list(use.splits))
+        for key, numbers in use.folds.items():
+            if key in store.folds:
+                used &= np.isin(store.folds[key], numbers)
+        mask |= used
+    return mask
