@@ -253,17 +253,20 @@ def test_networks_that_detect_nothing(tiny_detector, tiny_model, tmp_path):
 class OneWayUp(PyramidDetector):
     """Finds a red square whose upper left quarter is green: in one way up of four. Blue ones it finds in all."""
 
+    red, otherwise = 0.95, 0.0
+
     def look(self, images):
         rows = []
         for image in images:
             found = []
-            for colour, score in (((255, 0, 0), 0.95), ((0, 0, 255), 0.7)):
+            for colour, usual in (((255, 0, 0), self.red), ((0, 0, 255), 0.7)):
                 y, x = np.nonzero((image == colour).all(2))
                 if len(x) < 600:
                     continue
                 left, top, side = x.min(), y.min(), x.max() + 1 - x.min()
                 upright = tuple(image[top + side // 4, left + side // 4]) == (0, 255, 0)
-                if upright or colour[2]:
+                score = usual if upright or colour[2] else self.otherwise
+                if score:
                     points = np.array([[0.3, 0.3], [0.7, 0.3], [0.5, 0.5], [0.3, 0.8], [0.7, 0.8]]) * side + (left, top)
                     found.append([left, top, side, side, *points.ravel(), score])
             rows.append(np.array(found, np.float32).reshape(-1, 15))
@@ -331,6 +334,17 @@ def test_a_face_found_in_several_ways_up_counts_once_where_it_is_surest():
         (5, 180, 0.95),
         (14, 0, 0.7),
     ]
+
+
+def test_a_turned_face_that_is_not_sure_counts_only_in_place_of_one_that_is_less_so():
+    picture = Picture.of(marked(2))
+    detector = one_way_up("auto")
+    detector.red = 0.75
+    assert detector.detect([picture]) == [[]]
+    detector.otherwise = 0.6
+    assert [(face.turned, round(face.score, 2)) for face in detector.detect([picture])[0]] == [(180, 0.75)]
+    detector.red, detector.otherwise = 0.82, 0.0
+    assert [face.turned for face in detector.detect([picture])[0]] == [180]
 
 
 def test_turned_faces_in_the_tiles_of_a_large_photo():

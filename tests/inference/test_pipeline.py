@@ -64,6 +64,31 @@ def test_notes_of_a_photo_are_in_its_record_and_others_have_none(analyzer, save)
     assert "notes" not in analyzer.analyze(save("photo.png", red_and_blue())).to_dict()
 
 
+def test_printed_photos_are_smoothed_before_the_search_and_the_record_says_so(tiny_model, save, astronaut):
+    class Keeps(Halves):
+        seen = ()
+
+        def detect(self, pictures):
+            self.seen = [picture.pixels for picture in pictures]
+            return super().detect(pictures)
+
+    y, x = np.mgrid[0:512, 0:512]
+    lattice = 0.5 + 0.25 * (np.cos(np.pi / 2 * x) + np.cos(np.pi / 2 * y))
+    dots = np.where(astronaut > 255 * lattice[..., None], 255, 0).astype(np.uint8)
+    detector = Keeps()
+    result = FaceAnalyzer(tiny_model, detector=detector).analyze(save("page.png", dots))
+    assert [note.kind for note in result.notes] == ["screen"]
+    assert (
+        5
+        < np.abs(np.diff(detector.seen[0].astype(int), axis=1)).max()
+        < 60
+        < np.abs(np.diff(dots.astype(int), axis=1)).max()
+    )
+    plain = FaceAnalyzer(tiny_model, detector=detector).analyze(save("photo.png", astronaut))
+    assert plain.notes == ()
+    np.testing.assert_array_equal(detector.seen[0], astronaut)
+
+
 def test_arrays_and_bytes_have_no_path(analyzer, save):
     image = red_and_blue()
     from_array = analyzer.analyze(image)

@@ -128,6 +128,25 @@ def test_a_photo_without_faces_is_searched_in_all_ways_up(engine, noise):
     assert_same(analyze(page, file.getvalue()), FaceAnalyzer().analyze(file.getvalue()))
 
 
+@pytest.mark.parametrize("pattern", ["screen", "grain"])
+def test_prints_and_grain_are_smoothed_alike(engine, astronaut, pattern):
+    page, _ = engine
+    y, x = np.mgrid[0:512, 0:512]
+    if pattern == "screen":
+        lattice = 0.5 + 0.25 * (np.cos(1.45 * x + 0.4 * y) + np.cos(1.45 * y - 0.4 * x))
+        pixels = np.where(astronaut[..., 1] > 255 * lattice, 255, 0)
+    else:
+        pixels = np.clip(astronaut[..., 1] + np.random.default_rng(3).normal(0, 40, (512, 512)), 0, 255)
+    file = io.BytesIO()
+    PIL.Image.fromarray(pixels.astype(np.uint8)).save(file, format="PNG")
+    expected = FaceAnalyzer().analyze(file.getvalue())
+    assert expected.faces
+    answer = analyze(page, file.getvalue())
+    assert_same(answer, expected, p_male=0.03)
+    assert answer["notes"] == expected.to_dict()["notes"]
+    assert answer["notes"][0]["kind"] == pattern
+
+
 @pytest.mark.parametrize("upright", [True, False])
 def test_long_photos_are_cut_in_the_same_tiles(engine, astronaut, upright):
     page, _ = engine

@@ -7,6 +7,14 @@ from collections.abc import Mapping
 #: For one photo and for several, of each kind of `facegender.faces.types.Note`.
 _SENTENCES = {
     "pages": ("has further pages that were not analysed", "have further pages that were not analysed"),
+    "screen": (
+        "is printed with a halftone screen, which was smoothed before the search",
+        "are printed with a halftone screen, which was smoothed before the search",
+    ),
+    "grain": (
+        "has heavy grain, which was smoothed before the search",
+        "have heavy grain, which was smoothed before the search",
+    ),
     "turned": ("has faces that lie on their side or upside down", "have faces that lie on their side or upside down"),
 }
 

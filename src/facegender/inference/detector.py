@@ -47,6 +47,8 @@ Orientations: TypeAlias = Literal["upright", "auto", "all"]
 #: A score that hardly any face has that hangs upside down or lies on its side, and most others have
 #: (results/turned.csv).
 CONFIDENT = 0.85
+#: Faces that are found only after a photo is turned count from this score on, unless they replace a less sure one.
+TURNED = 0.8
 #: Images go through the network together up to this many pixels: with more, its features leave the cache, and each
 #: image takes longer.
 _BATCH_PIXELS = 300_000
@@ -116,7 +118,7 @@ class PyramidDetector(ABC):
             unsure = [number for number, faces in enumerate(found) if all(face.score < CONFIDENT for face in faces)]
             turned = self._search([pictures[number] for number in unsure], scale, (1, 2, 3))
             for number, more in zip(unsure, turned, strict=True):
-                found[number] = _each_once(found[number] + more)
+                found[number] = _with_turned(found[number], more)
         return found
 
     def _search(self, pictures: Sequence[Picture], scale: float | None, turns: Iterable[int]) -> list[list[Face]]:
@@ -244,6 +246,16 @@ def _faces(rows: FaceRows, turned: int) -> list[Face]:
         Face((x, y, width, height), _points(places), min(max(score, 0.0), 1.0), turned)
         for x, y, width, height, *places, score in (_blended(rows[index], rows).tolist() for index in kept)
     ]
+
+
+def _with_turned(upright: Sequence[Face], turned: Sequence[Face]) -> list[Face]:
+    """All faces of a photo, of those found upright and those found after it was turned."""
+    boxes = np.array([face.box for face in upright], np.float32).reshape(-1, 4)
+
+    def counts(face: Face) -> bool:
+        return face.score >= TURNED or bool((overlaps(np.array(face.box, np.float32), boxes) > SAME_FACE).any())
+
+    return _each_once([*upright, *filter(counts, turned)])
 
 
 def _each_once(faces: Sequence[Face]) -> list[Face]:

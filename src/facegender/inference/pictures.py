@@ -13,6 +13,7 @@ import PIL.Image
 from facegender.errors import OutputError
 from facegender.faces.align import LandmarkTemplate, crop_faces
 from facegender.faces.annotate import annotate
+from facegender.faces.prints import smoothed
 from facegender.faces.types import Image, PhotoResult, Picture
 from facegender.files import atomic_file
 
@@ -43,7 +44,7 @@ def save_annotated(image: Image, result: PhotoResult, path: Path) -> None:
 
 
 def save_crops(image: Image, result: PhotoResult, template: LandmarkTemplate, folder: Path, stem: str) -> None:
-    """Save the aligned faces of a photo as ``STEM.face0.png`` and so on, 64 x 64 pixels.
+    """Save the aligned faces of a photo as ``STEM.face0.png`` and so on, 64 x 64 pixels, smoothed as for the answers.
 
     Args:
         image: uint8, H x W x 3, RGB.
@@ -55,7 +56,8 @@ def save_crops(image: Image, result: PhotoResult, template: LandmarkTemplate, fo
     Raises:
         OutputError: the folder cannot be written.
     """
-    for number, crop in enumerate(crop_faces(Picture.of(image), [found.face for found in result.faces], template)):
+    picture = smoothed(Picture.of(image))
+    for number, crop in enumerate(crop_faces(picture, [found.face for found in result.faces], template)):
         with atomic_file(folder / f"{stem}.face{number}.png") as temporary:
             PIL.Image.fromarray(crop).save(temporary, format="PNG")
 

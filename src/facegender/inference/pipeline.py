@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Unpack
 
@@ -12,6 +12,7 @@ import numpy as np
 from facegender.errors import PhotoReadError
 from facegender.faces.align import crop_faces
 from facegender.faces.decode import decode_reduced
+from facegender.faces.prints import smoothed
 from facegender.faces.types import CROP_SIZE, Crops, Face, FaceResult, Note, PhotoError, PhotoResult, Picture
 from facegender.inference.classifier import GenderClassifier
 from facegender.inference.detector import FaceDetector
@@ -110,15 +111,17 @@ class FaceAnalyzer:
         yield from self._analyze_chunk(chunk)
 
     def _read(self, name: str, photo: OpenedPhoto, scale: float | None = None) -> Picture | PhotoError:
-        """The photo, decoded at the least scale that will do: the detector's, unless another is given."""
+        """The photo, decoded at the least scale that will do: the detector's, unless another is given; smoothed."""
         if isinstance(photo, np.ndarray):
-            return Picture.of(photo)
+            return smoothed(Picture.of(photo))
         try:
-            return decode_reduced(
-                photo,
-                self.detector.scale if scale is None else lambda width, height: scale,
-                max_pixels=self.max_pixels,
-                name=name or None,
+            return smoothed(
+                decode_reduced(
+                    photo,
+                    self.detector.scale if scale is None else lambda width, height: scale,
+                    max_pixels=self.max_pixels,
+                    name=name or None,
+                )
             )
         except PhotoReadError as error:
             return PhotoError(error.kind, str(error))
@@ -150,6 +153,8 @@ class FaceAnalyzer:
             if isinstance(again, PhotoError):  # gone meanwhile
                 item.picture, item.faces = again, []
                 return np.empty((0, CROP_SIZE, CROP_SIZE, 3), np.uint8)
+            if len(again.notes) > len(picture.notes):  # a screen that the smaller picture did not show
+                item.picture = replace(picture, notes=again.notes)
             picture = again
         return crop_faces(picture, item.faces, template)
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from facegender import weights
 from facegender.errors import OutputError
-from facegender.faces import cells, pose, pyramid, types
+from facegender.faces import cells, pose, prints, pyramid, types
 from facegender.faces.decode import DEFAULT_MAX_PIXELS
 from facegender.files import atomic_folder
 from facegender.inference.detector import (
@@ -28,6 +28,7 @@ from facegender.inference.detector import (
     LONGEST_STRIP,
     PARTS_OF_PIXEL,
     SAME_FACE,
+    TURNED,
     USUAL_SCALE,
 )
 from facegender.weights.cards import DEFAULT_MAX_ERROR
@@ -150,6 +151,7 @@ def _models() -> dict[str, Any]:
         "full_roll": types.FULL_ROLL,
         "full_misfit": types.FULL_MISFIT,
         "confident": CONFIDENT,
+        "turned": TURNED,
     }
     return {
         "version": version("facegender"),
@@ -157,6 +159,7 @@ def _models() -> dict[str, Any]:
         "max_error": DEFAULT_MAX_ERROR,
         "default": weights.DEFAULT,
         "detector": detector,
+        "prints": asdict(prints.RULES),
         "classifiers": [_classifier(name) for name in weights.names()],
     }
 

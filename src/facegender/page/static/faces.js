@@ -144,6 +144,13 @@ export function merged(found, turns, settings) {
   return kept.map((face) => ({ ...blended(face, sound, settings), turned: 90 * turns }));
 }
 
+/** All faces of a photo, of those found upright and those found after it was turned. */
+export function withTurned(upright, turned, settings) {
+  const counts = (face) =>
+    face.score >= settings.turned || upright.some((other) => overlap(face.box, other.box) > settings.same_face);
+  return eachOnce([...upright, ...turned.filter(counts)], settings);
+}
+
 /** Of faces found in several ways up, each in the one where its score is highest; largest first. */
 export function eachOnce(faces, settings) {
   const kept = [];

@@ -1,8 +1,9 @@
 // Does the work beside the page: decode, detect, align, classify. Takes { id, call, argument } and answers { id, ... }.
 
 import { cropFace } from "./crops.js";
-import { eachOnce, input, merged, quality, readCells, tiles, toPhoto, wayUp } from "./faces.js";
+import { eachOnce, input, merged, quality, readCells, tiles, toPhoto, wayUp, withTurned } from "./faces.js";
 import { turned } from "./pixels.js";
+import { smoothed, texture } from "./prints.js";
 
 const here = new URL("./", self.location.href);
 const state = { ort: null, models: null, detector: null, backend: "wasm", classifier: null, card: null };
@@ -145,6 +146,8 @@ async function analyze({ source, upright }) {
     if (width * height > state.models.max_pixels) {
       return failed("pixel_limit", `it has ${width} x ${height} pixels, above the limit of ${state.models.max_pixels}`);
     }
+    const pattern = upright ? null : texture(bitmap, state.models.prints);
+    if (pattern) bitmap = smoothed(bitmap, pattern);
     const decoded = performance.now();
     const found = await detect(bitmap, upright);
     const detected = performance.now();
@@ -158,7 +161,7 @@ async function analyze({ source, upright }) {
       p_male: p_male[k],
     }));
     const ms = { decode: decoded - began, detect: detected - decoded, classify: ended - detected, total: ended - began };
-    return { width, height, faces, error: null, notes: notesOn(found), ms };
+    return { width, height, faces, error: null, notes: notesOn(pattern, found), ms };
   } catch (error) {
     return failed("failed", error instanceof Error ? error.message : String(error));
   } finally {
@@ -167,11 +170,17 @@ async function analyze({ source, upright }) {
 }
 
 /** What should be known of a photo besides, as in Python's records. */
-function notesOn(faces) {
+function notesOn(pattern, faces) {
+  const notes = [];
+  if (pattern?.kind === "screen") {
+    notes.push({ kind: "screen", message: `a halftone screen of ${pattern.size.toFixed(1)} pixels was smoothed` });
+  } else if (pattern) {
+    notes.push({ kind: "grain", message: "heavy grain was smoothed" });
+  }
   const count = faces.filter(({ turned: degrees }) => degrees !== 0).length;
-  const message = count === 1 ? "1 face lies on its side or upside down"
-    : `${count} faces lie on their side or upside down`;
-  return count ? [{ kind: "turned", message }] : [];
+  const lie = count === 1 ? "1 face lies on its side or upside down" : `${count} faces lie on their side or upside down`;
+  if (count) notes.push({ kind: "turned", message: lie });
+  return notes;
 }
 
 function failed(kind, message) {
@@ -184,7 +193,7 @@ async function detect(bitmap, upright) {
   const found = await search(bitmap, [0]);
   if (settings.any_way_up) return found.map((face) => ({ ...face, turned: wayUp(face, settings) }));
   if (upright || found.some(({ score }) => score >= settings.confident)) return found;
-  return eachOnce([...found, ...(await search(bitmap, [1, 2, 3]))], settings);
+  return withTurned(found, await search(bitmap, [1, 2, 3]), settings);
 }
 
 /** The faces that are found after any of these quarter turns against the clock, each once. */
