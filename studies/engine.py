@@ -36,6 +36,7 @@ import psutil
 from facegender.faces.decode import decode
 from facegender.files import atomic_file
 from facegender.inference.engines import Workers
+from facegender.inference.journal import journal_file
 from facegender.inference.options import Options
 from facegender.inference.pipeline import FaceAnalyzer
 from facegender.inference.tasks import Job, Task
@@ -183,7 +184,8 @@ def collection(photos: Sequence[str], count: int) -> list[Row]:
     slope, start = np.polyfit(sizes, taken, 1)
     fitted = start + slope * np.array(sizes)
     spread = 1 - ((np.array(taken) - fitted) ** 2).sum() / np.var(taken) / len(taken)
-    early = max((size for done, size in memory if done <= 2_000), default=memory[0][1])
+    # The journal grows with the photos that are done.
+    early = max((size for done, size in memory if done <= memory[-1][0] * 2_000 / count), default=memory[0][1])
     most = max(size for _, size in memory)
     what = f"{count} photos, {WORKERS} workers"
     # Per photo once each size's own start is taken off; the largest ones tell whether the line is straight.
@@ -198,13 +200,12 @@ def collection(photos: Sequence[str], count: int) -> list[Row]:
 
 
 def _watch(pid: int, out: Path, memory: list[tuple[int, float]]) -> None:
-    """Photos that are safe and memory of all processes in MB (proportional set size), twice a second."""
+    """Bytes of the journal and memory of all processes in MB (proportional set size), twice a second."""
     main = psutil.Process(pid)
     while main.is_running() and main.status() != psutil.STATUS_ZOMBIE:
         try:
             size = sum(p.memory_full_info().pss for p in [main, *main.children(recursive=True)]) / 2**20
-            done = len(list(Path(f"{out}.parts").glob("part-*"))) * 512
-            memory.append((done, size))
+            memory.append((journal_file(out).stat().st_size, size))
         except (psutil.Error, OSError):
             pass
         time.sleep(0.5)

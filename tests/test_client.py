@@ -19,7 +19,7 @@ from facegender.cli import app
 from facegender.client import Client
 from facegender.errors import InputError, ServerError
 from facegender.inference.classifier import GenderClassifier
-from facegender.inference.parts import run_file
+from facegender.inference.journal import run_file
 from facegender.inference.pipeline import FaceAnalyzer
 
 TOKEN = "the-token-of-the-tests"

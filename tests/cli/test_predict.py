@@ -4,8 +4,10 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -351,9 +353,10 @@ def test_interrupted(spawn, save, tmp_path):
     assert process.returncode == 130
     assert not out.exists()
     assert "interrupted" in rest
-    assert f"{out}.parts" in rest
+    assert f"{out}.journal" in rest
     assert "Traceback" not in rest
-    lines = [line for part in sorted(Path(f"{out}.parts").glob("*.jsonl")) for line in part.read_text().splitlines()]
+    with closing(sqlite3.connect(f"{out}.journal")) as journal:
+        lines = [line for (line,) in journal.execute("SELECT record FROM photos ORDER BY id")]
     assert json.loads(lines[0])["path"] == "absent.jpg"
     assert all(json.loads(line)["path"] == str(dot) for line in lines[1:])
 

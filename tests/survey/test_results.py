@@ -1,11 +1,17 @@
 """What a survey reads: every format, metadata, and files that are not what they should be."""
 
 import json
+from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from facegender.errors import InputError
+from facegender.formats.records import FACES
+from facegender.formats.registry import by_suffix
+from facegender.inference.journal import Output
+from facegender.sources import Source, content_digest
 from facegender.survey.results import join_metadata, read_results
 
 from .conftest import photo
@@ -91,6 +97,76 @@ def test_a_photo_counts_once(write, tmp_path):
     again = write(tmp_path / "again.jsonl", [photo("a.jpg", [(1, 0.1)])] * 2)
     with pytest.raises(InputError, match="twice"):
         read_results([again])
+
+
+def analysed(folder, out, names, prune=False):
+    """Results of photos as a run leaves them, a face in each whose quality is the first byte of its content."""
+    with Output(out, by_suffix(out), FACES, {"model": None}, prune=prune) as output:
+        for name in names:
+            source = Source.file(str(folder / name))
+            if not output.is_done(source):
+                content = (folder / name).read_bytes()
+                output.write([photo(source.name, [(content[0] / 255, 0.1)])], [content_digest(content)])
+    return out
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet", ".sqlite"])
+def test_copies_count_once(suffix, tmp_path):
+    (tmp_path / "again").mkdir()
+    for name, content in {"a.jpg": b"1", "b.jpg": b"2", "again/c.jpg": b"1", "d.jpg": b"3"}.items():
+        (tmp_path / name).write_bytes(content)
+    out = analysed(tmp_path, tmp_path / f"out{suffix}", ["a.jpg", "b.jpg", "again/c.jpg", "again/../a.jpg"])
+    read = read_results([out])
+    assert ([Path(path).name for path in read.photos["path"]], read.copies) == (["a.jpg", "b.jpg"], 2)
+    assert list(read.faces["photo"]) == [0, 1]
+    more = analysed(tmp_path, tmp_path / f"more{suffix}", ["again/../again/c.jpg", "d.jpg"])
+    read = read_results([out, more])
+    assert ([Path(path).name for path in read.photos["path"]], read.copies) == (["a.jpg", "b.jpg", "d.jpg"], 3)
+    # Replaced since: the same names, other contents.
+    (tmp_path / "again/c.jpg").write_bytes(b"9")
+    names = ["a.jpg", "b.jpg", "again/c.jpg", "again/../a.jpg"]
+    read = read_results([analysed(tmp_path, out, names)])
+    assert (len(read.photos), read.copies) == (3, 1)
+
+
+def test_copies_in_a_sample_all_count(tmp_path):
+    for name in "abc":
+        (tmp_path / name).write_bytes(b"1")
+    out = tmp_path / "out.csv"
+    sample = {"sample": {"drawn": 3, "population": 30, "seed": 0}}
+    with Output(out, by_suffix(out), FACES, sample) as output:
+        for name in "abc":
+            output.write([photo(name, weight=10.0)], [content_digest(b"1")])
+    read = read_results([out])
+    assert (len(read.photos), read.copies) == (3, 0)
+
+
+def test_three_nights(tmp_path):
+    """2,000 photos; each night some are changed, deleted and moved."""
+    rng = np.random.default_rng(0)
+    folder, out = tmp_path / "photos", tmp_path / "out.jsonl"
+    folder.mkdir()
+    for number in range(2000):
+        (folder / f"{number:04d}.jpg").write_bytes(rng.bytes(20))
+    for night in range(3):
+        names = sorted(path.name for path in folder.iterdir())
+        chosen = rng.permutation(names)
+        for name in chosen[:50]:
+            (folder / name).write_bytes(b"changed " + rng.bytes(12))
+        for name in chosen[50:80]:
+            (folder / name).unlink()
+        for number, name in enumerate(chosen[80:100]):
+            (folder / name).rename(folder / f"moved-{night}-{number}.jpg")
+        there = {path.name: path.read_bytes()[0] / 255 for path in folder.iterdir()}
+        for prune in (False, True):
+            read = read_results([analysed(folder, out, sorted(there), prune)])
+            stems = read.photos["path"].map(lambda path: Path(path).name)
+            found = dict(zip(stems[read.faces["photo"]], read.faces["quality"], strict=True))
+            gone = 0 if prune or not night else 30
+            assert len(read.photos) == len(there) + gone
+            assert read.copies == (0 if prune or not night else 20)
+            if prune:
+                assert found == pytest.approx(there)
 
 
 @pytest.mark.parametrize(

@@ -36,12 +36,14 @@ class Destination:
         output: a file; None for standard output.
         resume: go on with what is in the file.
         command: to be written beside it.
+        prune: drop the records of photos that are gone.
     """
 
     format_: Format | None
     output: Path | None
     resume: bool
     command: str
+    prune: bool = False
 
     @property
     def bar_fits(self) -> bool:
@@ -101,7 +103,7 @@ def predict_photos(
     """Analyse photos, and print or write their records; the exit status."""
     for source in collection.empty:
         say(f"no photos in {source}")
-    skipped = 0
+    skipped = pruned = 0
     with Bar("photos", collection.total, wanted=destination.bar_fits) as bar:
         report = _Report(bar)
         if destination.output is None or destination.format_ is None:
@@ -117,22 +119,26 @@ def predict_photos(
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 return 0
         else:
-            skipped = analyze(
+            done = analyze(
                 collection,
                 options=options,
                 output=destination.output,
                 format=destination.format_.name,
                 resume=destination.resume,
+                prune=destination.prune,
                 engine=engine,
                 annotate=annotate,
                 crops=crops,
                 command=destination.command,
                 progress=report,
-            ).skipped
+            )
+            skipped, pruned = done.skipped, done.pruned
     counts = report.counts
     if counts["errors"] > _REMARKS:
         say(f"{counts['errors']} of {counts['photos']} photos could not be read")
-    if skipped and not counts:
+    if pruned:
+        say(f"dropped the records of {pruned} photos that are gone")
+    elif skipped and not counts:
         say(f"{destination.output} holds all {skipped} photos already")
     return status(counts, nothing_before=not skipped)
 

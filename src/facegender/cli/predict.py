@@ -86,6 +86,10 @@ def predict(
             help="Go on with what an earlier run of the same command left in --output, or replace it.",
         ),
     ] = True,
+    prune: Annotated[
+        bool,
+        typer.Option("--prune", help="Drop from --output the records of photos that are gone since an earlier run."),
+    ] = False,
     annotate: Annotated[
         Path | None,
         typer.Option("--annotate", metavar="DIR", help="Save each photo with its faces and answers drawn in."),
@@ -215,7 +219,10 @@ def predict(
     if detector is Detector.YUNET and detector_model is None:
         raise typer.BadParameter("yunet needs --detector-model FILE", param_hint="--detector")
     engine = _engine(on, _workers(workers), time_limit)
-    destination = Destination(_file_format(format_, output), output, resume, shlex.join(["facegender", *sys.argv[1:]]))
+    if prune and output is None:
+        raise typer.BadParameter("it needs --output FILE", param_hint="--prune")
+    command = shlex.join(["facegender", *sys.argv[1:]])
+    destination = Destination(_file_format(format_, output), output, resume, command, prune)
     try:
         options = Options(
             model=None if _is_default(ctx, "model") else model,

@@ -32,7 +32,7 @@ from facegender.faces.types import (
 from facegender.inference.inputs import OpenedPhoto, Photo, open_photo, open_photo_or_error, refuse_one_photo
 from facegender.inference.options import Options
 from facegender.inference.tasks import Task
-from facegender.sources import MAX_BYTES, read
+from facegender.sources import MAX_BYTES, content_digest, read
 
 try:
     import httpx
@@ -158,7 +158,7 @@ class Client:
         except PhotoReadError as error:
             return None, PhotoResult(task.source.name, error=PhotoError(error.kind, str(error)), weight=task.weight)
         used, result = self._analyze(task.source.name, photo, ended)
-        return used, replace(result, weight=task.weight)
+        return used, replace(result, weight=task.weight, digest=content_digest(photo))
 
     def classify(self, crops: Crops) -> list[Prediction]:
         """One answer a crop.

@@ -173,6 +173,7 @@ class PhotoResult:
         error: None where the photo was read.
         weight: how many photos of a collection this one stands for; more than 1 in a sample.
         notes: what should be known of the photo besides.
+        digest: SHA-256 of the photo's bytes, where a run has taken it; no part of the record.
     """
 
     path: str
@@ -182,6 +183,7 @@ class PhotoResult:
     error: PhotoError | None = None
     weight: float = 1.0
     notes: tuple[Note, ...] = ()
+    digest: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The record that the JSON Lines writer prints, one object a photo; ``notes`` only where there are any."""

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
-from facegender.formats.records import Record, Schema
+from facegender.formats.records import Record, Schema, printable
 from facegender.formats.registry import Format, Writer, register
 
 T = TypeVar("T")
@@ -87,7 +87,7 @@ def _flat(record: Mapping[str, Any]) -> Iterator[Record]:
     """The rows of one photo or video; without faces one row, whose face is None."""
     error = record.get("error") or {}
     about = {key: value for key, value in record.items() if key not in ("faces", "tracks", "error")}
-    about |= {"path": str(record["path"]), "error_kind": error.get("kind")}
+    about |= {"path": printable(str(record["path"])), "error_kind": error.get("kind")}
     nothing = dict.fromkeys(("quality", "p_male", "label"))
     if "tracks" in record:
         keys = ("track", "seconds", "quality", "p_male", "label")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from facegender.errors import MissingExtraError
 from facegender.formats.records import ROW_GROUP, Record, Schema
@@ -70,13 +70,6 @@ class Parquet(Format):
         """The rows, a batch in memory at a time."""
         for batch in _require_pyarrow().parquet.ParquetFile(path).iter_batches(ROW_GROUP):
             yield from batch.to_pylist()
-
-
-def names(file: Path | IO[bytes], schema: Schema) -> Iterator[str]:
-    """The names of the records in a Parquet file, in order, without reading its other columns."""
-    batches = _require_pyarrow().parquet.ParquetFile(file).iter_batches(columns=["path", schema.number])
-    for batch in batches:
-        yield from (row["path"] for row in batch.to_pylist() if not row[schema.number])
 
 
 def _require_pyarrow() -> Any:

@@ -14,7 +14,7 @@ from facegender.inference.classifier import GenderClassifier
 from facegender.inference.pictures import ANNOTATED_SUFFIX, save_annotated, save_crops
 from facegender.inference.pipeline import FaceAnalyzer
 from facegender.inference.tasks import Job, Task, error_result
-from facegender.sources import Source, is_remote, read
+from facegender.sources import Source, content_digest, is_remote, read
 
 
 class PhotoHandler:
@@ -59,7 +59,8 @@ class PhotoHandler:
         named = ((task.source.name, photo) for task, photo in zip(tasks, photos, strict=True))
         results = []
         for task, photo, result in zip(tasks, photos, self._analyzer.analyze_named(named), strict=True):
-            weighted = replace(result, weight=task.weight)
+            digest = None if isinstance(photo, PhotoError) else content_digest(photo)
+            weighted = replace(result, weight=task.weight, digest=digest)
             if (self._job.annotate or self._job.crops) and result.error is None and not isinstance(photo, PhotoError):
                 weighted = self._save_pictures(task, photo, weighted)
             results.append(weighted)

@@ -15,11 +15,11 @@ from facegender.faces.types import PhotoResult
 from facegender.formats.records import FACES
 from facegender.formats.registry import by_name, by_suffix
 from facegender.inference.engines import Engine, Workers
+from facegender.inference.journal import Output
 from facegender.inference.options import Options
-from facegender.inference.parts import Output
 from facegender.inference.pictures import PictureNames, check_folder, is_made, names_in
 from facegender.inference.tasks import Job, Task
-from facegender.sources import Photos, Sample, find_photos, sample
+from facegender.sources import Photos, Sample, Source, find_photos, sample
 
 AnyPath: TypeAlias = str | os.PathLike[str]
 
@@ -63,6 +63,7 @@ class RunSummary:
         output: the file.
         photos, faces, errors: of this run; errors are photos that could not be analysed.
         skipped: photos that the file held before.
+        pruned: records that were dropped, of photos that are gone.
     """
 
     output: Path
@@ -70,6 +71,7 @@ class RunSummary:
     faces: int
     errors: int
     skipped: int
+    pruned: int = 0
 
 
 def collect(
@@ -133,6 +135,7 @@ def analyze(
     output: AnyPath,
     format: str | None = None,
     resume: bool = True,
+    prune: bool = False,
     engine: Engine | None = None,
     recursive: bool = False,
     annotate: AnyPath | None = None,
@@ -149,6 +152,7 @@ def analyze(
     output: AnyPath | None = None,
     format: str | None = None,
     resume: bool = True,
+    prune: bool = False,
     engine: Engine | None = None,
     recursive: bool = False,
     annotate: AnyPath | None = None,
@@ -172,6 +176,7 @@ def analyze(
             that is whole gets the photos that it does not hold yet. None gives the results to the caller.
         format: of the output, such as ``jsonl``, ``csv``, ``parquet``, ``sqlite``; None takes it from the suffix.
         resume: go on with the output; otherwise replace it.
+        prune: drop from the output the records of photos that are gone.
         engine: what does the work: `Workers` (None takes it with a process for each core), `InProcess`,
             `facegender.cluster.RayEngine`, `facegender.client.ServerEngine`.
         recursive: also look in folders of folders.
@@ -198,24 +203,24 @@ def analyze(
     for folder in folders:
         check_folder(folder)
     if output is None:
-        if format is not None:
-            raise InputError("a format needs an output")
+        if format is not None or prune:
+            raise InputError("a format, or to prune, needs an output")
         return _results(_tasks(sources, folders, None, progress), job, engine, progress)
     path = Path(output)
     format_ = by_suffix(path) if format is None else by_name(format)
     settings = engine.provenance(options) | {"sample": sources.sample}
     photos = faces = errors = 0
-    with Output(path, format_, FACES, settings, command=command, resume=resume) as file:
+    with Output(path, format_, FACES, settings, command=command, resume=resume, prune=prune) as file:
         skipped = file.done
         with closing(engine.run(_tasks(sources, folders, file.is_done, progress), job)) as chunks:
             for results in chunks:
-                file.write([result.to_dict() for result in results])
+                file.write([result.to_dict() for result in results], [result.digest for result in results])
                 photos += len(results)
                 faces += sum(len(result.faces) for result in results)
                 errors += sum(result.error is not None for result in results)
                 if progress is not None:
                     progress.analyzed(results)
-    return RunSummary(path, photos, faces, errors, skipped)
+    return RunSummary(path, photos, faces, errors, skipped, file.pruned)
 
 
 def _results(
@@ -231,14 +236,14 @@ def _results(
 def _tasks(
     collection: Collection,
     folders: Sequence[Path],
-    is_done: Callable[[str], bool] | None,
+    is_done: Callable[[Source], bool] | None,
     progress: Progress | None,
 ) -> Iterator[Task]:
     """What is to be done. A photo that is done is passed over, but keeps its name for pictures."""
     names = PictureNames(names_in(folders, (source.name for source in collection.photos))) if folders else None
     for source in collection.photos:
         stem = names.stem(source.name) if names else ""
-        if is_done is not None and is_done(source.name):
+        if is_done is not None and is_done(source):
             if progress is not None:
                 progress.skipped()
         else:

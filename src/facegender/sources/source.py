@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -29,6 +30,21 @@ MAX_BYTES = 3 * DEFAULT_MAX_PIXELS + 40_000_000
 
 
 @dataclass(frozen=True, slots=True)
+class Stamp:
+    """What tells without reading whether a photo has changed.
+
+    Attributes:
+        place: absolute path of the local file that is the photo, or the archive that holds it.
+        size: of the photo in bytes.
+        version: time of the file's last change in nanoseconds; of a member of a zip archive its CRC-32.
+    """
+
+    place: str
+    size: int
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
 class Source(ABC):
     """A photo and where its bytes are.
 
@@ -42,6 +58,10 @@ class Source(ABC):
     def file(cls, name: str, path: str | None = None) -> Source:
         """A local file; `path` where it lies under another path than its name."""
         return LocalFile(name, name if path is None else path)
+
+    def stamp(self) -> Stamp | None:
+        """What it is now, without reading it; None where that cannot be had: for what lies elsewhere, or is gone."""
+        return None
 
     @abstractmethod
     def load(self) -> str | Path | bytes:
@@ -64,6 +84,27 @@ def read(source: Source) -> str | Path | bytes:
         raise
     except Exception as error:  # file systems of other packages raise what they like
         raise as_photo_error(source.name, error) from error
+
+
+def content_digest(photo: str | Path | bytes) -> str | None:
+    """The SHA-256 of a photo as `read` gives it, in hexadecimal digits; None where the file cannot be read."""
+    if isinstance(photo, bytes):
+        return hashlib.sha256(photo).hexdigest()
+    try:
+        with Path(photo).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except (OSError, ValueError):
+        return None
+
+
+def stamp_of(path: str, size: int | None = None, version: int | None = None) -> Stamp | None:
+    """The stamp of a local file; or, given its size, of what lies in it."""
+    try:
+        status = Path(path).stat()
+        place = str(Path(path).absolute())
+    except (OSError, ValueError):
+        return None
+    return Stamp(place, status.st_size if size is None else size, status.st_mtime_ns if version is None else version)
 
 
 def as_photo_error(name: str, error: Exception) -> PhotoReadError:
@@ -102,6 +143,10 @@ class LocalFile(Source):
 
     path: str
 
+    def stamp(self) -> Stamp | None:
+        """Of the file."""
+        return stamp_of(self.path)
+
     def load(self) -> str:
         """Its path: whoever decodes it reads no more than is needed."""
         return self.path
@@ -114,6 +159,10 @@ class Slice(Source):
     archive: str
     offset: int
     size: int
+
+    def stamp(self) -> Stamp | None:
+        """Of the member, with the time of the archive."""
+        return stamp_of(self.archive, self.size)
 
     def load(self) -> bytes:
         """Its bytes."""

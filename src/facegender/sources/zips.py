@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from facegender.errors import PhotoPermissionError, PhotoReadError, TruncatedImageError
-from facegender.sources.source import Source, Unreadable, is_photo, refuse_above_limit
+from facegender.sources.source import Source, Stamp, Unreadable, is_photo, refuse_above_limit, stamp_of
 
 # .ZIP File Format Specification (PKWARE APPNOTE 6.3.10), sections 4.3.7 and 4.3.12 to 4.3.16.
 _LOCAL = struct.Struct("<4s5H3L2H")
@@ -50,6 +50,10 @@ class ZipMember(Source):
     method: int
     checksum: int
     flags: int
+
+    def stamp(self) -> Stamp | None:
+        """Of the member, by its checksum."""
+        return stamp_of(self.archive, self.size, self.checksum)
 
     def load(self) -> bytes:
         """Its bytes; never more than it says it has."""

@@ -38,11 +38,18 @@ def warnings(
         labelled: the labels of the collection that the rates are from.
     """
     return [
+        *_about_copies(collection),
         *_about_fit(rows),
         *_about_intervals(collection, rows, resampled, target),
         *_about_labels(rows[0], labelled),
         *_about_rates(collection, rates, by_quality),
     ]
+
+
+def _about_copies(collection: Collection) -> list[str]:
+    if not collection.copies:
+        return []
+    return [f"{collection.copies:,} photos have the content of another under another name; each content counts once."]
 
 
 def _about_fit(rows: Sequence[Estimate]) -> list[str]:

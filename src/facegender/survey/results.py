@@ -15,6 +15,7 @@ import pandas as pd
 from facegender.errors import InputError
 from facegender.formats.records import COLUMN_TYPES, Record
 from facegender.formats.registry import read_rows
+from facegender.inference.journal import content_digests
 from facegender.survey.metadata import matched_paths
 
 Kind: TypeAlias = Literal["photos", "videos"]
@@ -45,12 +46,14 @@ class Collection:
             `quality`, `p_male` (floats), `label` (female, male or uncertain), `seconds` (float, 1 for a photo's face);
             of photos `x`, `y`, `w`, `h` (floats, the box in pixels of the oriented photo), where the file has them.
         runs: what lies beside the results as ``.run.json``, in their order; empty where nothing does.
+        copies: photos left out because their content is that of another one under another name.
     """
 
     kind: Kind
     photos: pd.DataFrame
     faces: pd.DataFrame
     runs: Sequence[Mapping[str, Any]]
+    copies: int = 0
 
     @property
     def model(self) -> tuple[str, str] | None:
@@ -74,13 +77,16 @@ class Collection:
 def read_results(paths: Sequence[Path]) -> Collection:
     """Read result files of one kind; they may be of several formats.
 
+    Of photos with the same content, as far as the journals beside the files know it, the first counts. Those of a
+    sample all count: each stands for others.
+
     Raises:
         InputError: a file is absent, damaged, no result of `facegender predict`, or not of the kind of the others; or
             a photo has results twice.
     """
     if not paths:
         raise InputError("there are no results to read")
-    tables, runs = [], []
+    tables, runs, digests = [], [], dict[str, str]()
     for path in paths:
         table, run = _read(path), _run(path)
         sampled = (run or {}).get("sample")
@@ -88,6 +94,7 @@ def read_results(paths: Sequence[Path]) -> Collection:
             table["weight"] = sampled["population"] / sampled["drawn"] if sampled else 1.0
         table["weight"] = _numbers(table["weight"].fillna(1.0), "weight", path, 0.0, np.inf)
         tables.append(table)
+        digests |= {} if sampled else content_digests(path)
         runs += [] if run is None else [run]
     kinds = {"videos" if "track" in table else "photos" for table in tables}
     if len(kinds) > 1:
@@ -96,6 +103,8 @@ def read_results(paths: Sequence[Path]) -> Collection:
     number = "track" if kind == "videos" else "face"
     _require_once(tables, paths, number)
     rows = pd.concat(tables, ignore_index=True)
+    copies = _copies(rows["path"], digests)
+    rows = rows[~rows["path"].isin(copies)].reset_index(drop=True)
     about = [column for column in rows.columns if column not in _FACE]
     codes, _ = pd.factorize(rows["path"])
     photos = rows[about].drop_duplicates("path", ignore_index=True)
@@ -112,7 +121,13 @@ def read_results(paths: Sequence[Path]) -> Collection:
             **{side: rows.loc[found, side].astype(float).to_numpy() for side in _BOX if side in rows},
         }
     )
-    return Collection(kind, photos, faces, runs)
+    return Collection(kind, photos, faces, runs, len(copies))
+
+
+def _copies(names: pd.Series, digests: Mapping[str, str]) -> set[str]:
+    """The names of photos whose content came before under another name."""
+    first: dict[str, str] = {}
+    return {name for name in names if name in digests and first.setdefault(digests[name], name) != name}
 
 
 def join_metadata(collection: Collection, metadata: Path) -> Collection:
@@ -143,7 +158,7 @@ def join_metadata(collection: Collection, metadata: Path) -> Collection:
     kept = collection.photos.drop(columns=[c for c in table.columns if c in collection.photos])
     kept[_ROW] = pd.Series(matched, kept.index, dtype=object)
     joined = kept.merge(table, on=_ROW, how="left").drop(columns=_ROW)
-    return Collection(collection.kind, joined, collection.faces, collection.runs)
+    return Collection(collection.kind, joined, collection.faces, collection.runs, collection.copies)
 
 
 def _read(path: Path) -> pd.DataFrame:

@@ -10,9 +10,10 @@ from typing import Any, Protocol
 
 from facegender.formats.records import TIMELINE, TRACKS, Schema
 from facegender.formats.registry import Format, by_suffix
+from facegender.inference.journal import Output
 from facegender.inference.options import Options
-from facegender.inference.parts import Output
 from facegender.inference.pictures import PictureNames
+from facegender.sources import Source
 from facegender.video.analyze import VideoAnalyzer
 from facegender.video.frames import DEFAULT_FPS
 from facegender.video.types import VideoResult
@@ -99,7 +100,7 @@ def analyze_videos(
         analyzer = VideoAnalyzer(options=options, fps=fps, workers=workers)
         for path in paths:
             stem = names.stem(path)
-            missing = [(opened, record) for opened, record in outputs if not opened.is_done(path)]
+            missing = [(opened, record) for opened, record in outputs if not opened.is_done(Source.file(path))]
             if outputs and not missing:
                 continue
             result = _analyzed(path, stem, analyzer, files, progress)
