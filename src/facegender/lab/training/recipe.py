@@ -46,25 +46,41 @@ class Augmentation:
     Attributes:
         flip: mirror half of the crops.
         rotate: largest rotation, degrees.
+        tilt: probability of a rotation of up to 45 degrees instead.
         scale: largest change of size, as a natural logarithm (0.1 is about 10 %).
         shift: largest shift, share of the crop's width.
+        jitter: standard deviation of the error of each landmark, in inter-eye distances; the crop is aligned anew
+            to the wrong landmarks.
         colour: largest relative change of brightness and contrast; saturation changes 1.5 times as much.
-        erase: probability of covering a random rectangle.
+        erase: probability of covering a random rectangle, or the top or the bottom of the face.
         blur: probability of losing detail, as small, distant, shaken or much compressed faces have: down-scaled to
-            as little as a quarter and up again, or blurred with a sigma of up to 2 pixels.
+            12 to 48 pixels and up again, blurred with a sigma of up to 2 pixels, or shaken.
+        gray: probability of losing the colours, one time in four to a sepia tone.
+        dark: probability of little light, with noise.
+        grain: probability of film grain.
+        print: probability of a halftone screen or newsprint.
+        jpeg: probability of JPEG of a quality from 15 to 60.
     """
 
     flip: bool = False
     rotate: float = 0.0
+    tilt: float = 0.0
     scale: float = 0.0
     shift: float = 0.0
+    jitter: float = 0.0
     colour: float = 0.0
     erase: float = 0.0
     blur: float = 0.0
+    gray: float = 0.0
+    dark: float = 0.0
+    grain: float = 0.0
+    print: float = 0.0
+    jpeg: float = 0.0
 
     def __post_init__(self) -> None:
-        limits = {"rotate": 180.0, "scale": 2.0, "shift": 1.0, "colour": 1.0, "erase": 1.0, "blur": 1.0}
-        check_ranges(self, {key: (0.0, high) for key, high in limits.items()})
+        check_ranges(self, {"rotate": (0.0, 180.0), "scale": (0.0, 2.0)})
+        probabilities = ("tilt", "erase", "blur", "gray", "dark", "grain", "print", "jpeg")
+        check_ranges(self, dict.fromkeys(("shift", "jitter", "colour", *probabilities), (0.0, 1.0)))
 
 
 @dataclass(frozen=True)
