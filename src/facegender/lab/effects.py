@@ -99,10 +99,10 @@ def printed(image: Image, rng: np.random.Generator) -> Image:
     return grainy(flat, rng.uniform(4, 12), rng.uniform(1, 2), rng)
 
 
-def _rank(dots: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _rank(dots: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
     """The share of a screen's values below each value: the distribution of the sum of two cosines, nearly."""
     centred = 2 * dots - 1
-    rank: npt.NDArray[np.float32] = 0.5 + np.sign(centred) * (0.5 - 0.5 * (1 - np.abs(centred)) ** 1.27)
+    rank: npt.NDArray[np.floating] = 0.5 + np.sign(centred) * (0.5 - 0.5 * (1 - np.abs(centred)) ** 1.27)
     return rank
 
 
