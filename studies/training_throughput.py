@@ -40,6 +40,7 @@ def main() -> None:
         fabric = start_fabric(recipe.precision, Hardware("cpu"))
         classifier = classifier_from_recipe(recipe, *channel_statistics(store.crops, index, gray=False))
         model, optimizer = fabric.setup(classifier, make_optimizer(recipe, classifier))
+        model.mark_forward_method("outputs")
         weights = class_weights(recipe, store.labels)
         steps = steps_per_epoch(recipe, len(index))
         every = Selection(index, np.ones(len(index), np.float32))
@@ -54,7 +55,7 @@ def main() -> None:
                 started = time.perf_counter()
                 images = 0
                 for batch in batches:
-                    loss = classification_loss(model, batch, weights, recipe.label_smoothing)
+                    loss = classification_loss(model.outputs(batch.crops), batch, weights, recipe)
                     optimizer.zero_grad()
                     fabric.backward(loss.total)
                     optimizer.step()

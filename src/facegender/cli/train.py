@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -42,6 +43,11 @@ def train(
             help="Learn from every split, also from the test split: nothing of STORE can test the network then.",
         ),
     ] = False,
+    lessons: Annotated[
+        Path | None,
+        typer.Option(help="What a teacher says of the crops, an .npz (studies/teachers); the recipe says what counts."),
+    ] = None,
+    answer: Annotated[str, typer.Option(help="The array of the teacher's answers in it.")] = "logit",
     network: NetworkOption = None,
     colour: ColourOption = None,
     epochs: EpochsOption = None,
@@ -60,6 +66,7 @@ def train(
     from facegender.lab.evaluation.crossval import fold_examples, split_examples
     from facegender.lab.evaluation.metrics import measure, p_male_from_logits
     from facegender.lab.training.hardware import Hardware, is_main_process
+    from facegender.lab.training.lessons import load_lessons
     from facegender.lab.training.loop import Examples
     from facegender.lab.training.loop import train as run
     from facegender.lab.training.model import predict_logits
@@ -78,6 +85,8 @@ def train(
         if not number.isdigit():
             raise InputError(f"--holdout {holdout!r} is not ASSIGNMENT:NUMBER", remedy="such as identity:10")
         examples = fold_examples(data, assignment, int(number))
+    if lessons is not None:
+        examples = replace(examples, lessons=load_lessons(lessons, data, answer))
     trained = run(settings, examples, output, Hardware(accelerator, devices))
     if not is_main_process():
         return

@@ -24,6 +24,9 @@ class CropClassifier(nn.Module):
         body: the network.
         mean, std: per channel of the body's input, in units of the 0-255 scale.
         size: S; crops of another size are enlarged to it.
+
+    Attributes:
+        auxiliary: heads on the last features that only training uses, by name.
     """
 
     mean: Tensor
@@ -35,6 +38,7 @@ class CropClassifier(nn.Module):
         self.body = body
         self.size = size
         self.gray = len(mean) == 1
+        self.auxiliary = nn.ModuleDict()
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("luma", torch.tensor(LUMA).view(1, 3, 1, 1), persistent=False)
@@ -43,6 +47,11 @@ class CropClassifier(nn.Module):
         """Logits of a batch of crops."""
         logits: Tensor = self.body(self.normalise(crops))
         return logits
+
+    def outputs(self, crops: Tensor) -> dict[str, Tensor]:
+        """What every head gives: ``logits`` and the auxiliary ones, by name."""
+        features = self.features(crops)
+        return {"logits": self.body.head(features), **{name: head(features) for name, head in self.auxiliary.items()}}
 
     def features(self, crops: Tensor) -> Tensor:
         """What the body's head takes: float32, N x F."""

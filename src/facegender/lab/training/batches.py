@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from facegender.faces.types import Crops
+from facegender.faces.types import CROP_SIZE, Crops
 from facegender.lab.training.augment import augment
+from facegender.lab.training.lessons import Lessons
 from facegender.lab.training.recipe import Recipe
 from facegender.prefetch import ahead
 
@@ -29,7 +30,13 @@ class Selection:
     weights: npt.NDArray[np.float32]
 
 
-def select(recipe: Recipe, index: npt.NDArray[np.int64], losses: npt.NDArray[np.float32], epoch: int) -> Selection:
+def select(
+    recipe: Recipe,
+    index: npt.NDArray[np.int64],
+    losses: npt.NDArray[np.float32],
+    epoch: int,
+    counted: npt.NDArray[np.float32] | None = None,
+) -> Selection:
     """The crops that an epoch sees: all, or fewer of those whose last loss was below the mean (`Recipe.pruning`).
 
     Args:
@@ -37,14 +44,15 @@ def select(recipe: Recipe, index: npt.NDArray[np.int64], losses: npt.NDArray[np.
         index: the training crops, ascending.
         losses: the last loss of each; infinite where there was none yet.
         epoch: counted from 0.
+        counted: float32, one for each; how much it counts in the loss. None: all alike.
     """
-    weights = np.ones(len(index), np.float32)
+    weights = np.ones(len(index), np.float32) if counted is None else counted.copy()
     seen = np.isfinite(losses)
     if not recipe.pruning or not seen.any() or epoch >= recipe.epochs * 7 / 8:
         return Selection(index, weights)
     easy = losses < losses[seen].mean()
     kept = ~easy | (np.random.default_rng((recipe.seed, epoch, 1)).random(len(index)) >= recipe.pruning)
-    weights[easy] = 1 / (1 - recipe.pruning)
+    weights[easy] *= 1 / (1 - recipe.pruning)
     return Selection(index[kept], weights[kept])
 
 
@@ -57,18 +65,21 @@ class Batch:
         labels: int64, N.
         weights: float32, N; how much each counts.
         index: int64, N; where each stands in the store.
+        answers, descriptions: a teacher's, float32, N and N x E (`Lessons`); None without one.
     """
 
     crops: Tensor
     labels: Tensor
     weights: Tensor
     index: npt.NDArray[np.int64]
+    answers: Tensor | None = None
+    descriptions: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """The same on a device; `index` stays."""
-        tensors = (self.crops, self.labels, self.weights)
-        crops, labels, weights = (tensor.to(device, non_blocking=True) for tensor in tensors)
-        return replace(self, crops=crops, labels=labels, weights=weights)
+        tensors = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "index"}
+        moved = {name: tensor.to(device, non_blocking=True) for name, tensor in tensors.items() if tensor is not None}
+        return replace(self, **moved)
 
 
 def epoch_batches(
@@ -79,6 +90,7 @@ def epoch_batches(
     epoch: int,
     rank: int = 0,
     world_size: int = 1,
+    lessons: Lessons | None = None,
 ) -> Iterator[Batch]:
     """The batches of an epoch in an order that seed and epoch alone decide.
 
@@ -88,7 +100,7 @@ def epoch_batches(
     order = np.random.default_rng((recipe.seed, epoch)).permutation(len(selection.index))
     size = min(recipe.batch_size, len(order))
     steps = len(order) // size
-    side = recipe.crop_size(epoch, crops.shape[1])
+    side = recipe.crop_size(epoch, min(CROP_SIZE, crops.shape[1]))
 
     def prepare(step: int) -> Batch:
         # Sorted, so that a memory-mapped store is read forwards.
@@ -99,7 +111,11 @@ def epoch_batches(
             random = np.random.default_rng((recipe.seed, epoch, step, rank))
             batch = augment(batch, recipe.augmentation, random, side)
         weights = torch.from_numpy(selection.weights[places])
-        return Batch(torch.from_numpy(batch), torch.from_numpy(labels[chosen]), weights, chosen)
+        answers, descriptions = None, None
+        if lessons is not None:
+            answers = torch.from_numpy(lessons.logits[chosen])
+            descriptions = torch.from_numpy(lessons.descriptions[chosen])
+        return Batch(torch.from_numpy(batch), torch.from_numpy(labels[chosen]), weights, chosen, answers, descriptions)
 
     return ahead(prepare, range(steps))
 

@@ -24,6 +24,7 @@ from facegender.lab.training.batches import epoch_batches, select, steps_per_epo
 from facegender.lab.training.checkpoint import MODEL, load_same_run
 from facegender.lab.training.curve import draw_curve
 from facegender.lab.training.hardware import Hardware, start_fabric
+from facegender.lab.training.lessons import Lessons
 from facegender.lab.training.loss import classification_loss
 from facegender.lab.training.model import (
     SEEN,
@@ -34,7 +35,13 @@ from facegender.lab.training.model import (
     load_model,
     predict_logits,
 )
-from facegender.lab.training.optimization import class_weights, learning_rate, make_optimizer, measure_population
+from facegender.lab.training.optimization import (
+    cell_weights,
+    class_weights,
+    learning_rate,
+    make_optimizer,
+    measure_population,
+)
 from facegender.lab.training.recipe import Recipe
 from facegender.lab.training.trainer import Trainer
 from facegender.progress import Bar
@@ -50,11 +57,13 @@ class Examples:
         store: the prepared data.
         train: int64 indices of the crops to learn from, ascending.
         heldout: indices of crops that are looked at after each epoch, for the curve; nothing is chosen by them.
+        lessons: what a teacher says of the store's crops; None without one.
     """
 
     store: Store
     train: npt.NDArray[np.int64]
     heldout: npt.NDArray[np.int64] | None = None
+    lessons: Lessons | None = None
 
     def __post_init__(self) -> None:
         if (np.diff(self.train) <= 0).any():  # losses are kept by their place
@@ -65,7 +74,10 @@ class Examples:
 
     def fingerprint(self) -> str:
         """Tells runs on other crops apart."""
-        return hashlib.sha256(self.store.digest.encode() + self.train.tobytes()).hexdigest()
+        digest = hashlib.sha256(self.store.digest.encode() + self.train.tobytes())
+        if self.lessons is not None:
+            digest.update(self.lessons.logits.tobytes() + self.lessons.descriptions.tobytes())
+        return digest.hexdigest()
 
 
 def train(recipe: Recipe, examples: Examples, output: Path, hardware: Hardware | None = None) -> TrainedModel:
@@ -105,10 +117,15 @@ class _ClassifierTrainer(Trainer[CropClassifier, EpochRecord]):
         store = examples.store
         mean, std = channel_statistics(store.crops, examples.train, gray=recipe.colour == "gray")
         classifier = classifier_from_recipe(recipe, mean, std)
+        if recipe.description and examples.lessons is not None:
+            size = examples.lessons.descriptions.shape[1]
+            classifier.auxiliary["description"] = torch.nn.Linear(classifier.body.head.in_features, size)
         details = {"store": store.name, "alignment": dict(store.alignment), "mean": mean, "std": std}
         super().__init__(fabric, recipe, classifier, make_optimizer(recipe, classifier), output, identity, details)
+        self.model.mark_forward_method("outputs")
         self.recipe, self.examples = recipe, examples
         self._learned = Seen()
+        self.counted = cell_weights(store, examples.train, recipe.balance)
         self.full_size = classifier.size
         self.losses = np.full(len(examples.train), np.inf, np.float32)
         self.class_weights = class_weights(recipe, store.labels[examples.train]).to(fabric.device)
@@ -139,16 +156,17 @@ class _ClassifierTrainer(Trainer[CropClassifier, EpochRecord]):
         self.model.train()
         started, rate = time.perf_counter(), 0.0
         sums = torch.zeros(3, dtype=torch.float64)  # loss, right answers, images
-        selection = select(recipe, self.examples.train, self.losses, number)
+        selection = select(recipe, self.examples.train, self.losses, number, self.counted)
         steps = steps_per_epoch(recipe, len(selection.index))
         batches = epoch_batches(
-            recipe, store.crops, store.labels, selection, number, fabric.global_rank, fabric.world_size
+            *(recipe, store.crops, store.labels, selection, number, fabric.global_rank, fabric.world_size),
+            lessons=self.examples.lessons,
         )
         losses = np.full(len(self.losses), -1.0, np.float32)
         self._take(recipe.crop_size(number, self.full_size))
         for step, batch in enumerate(each.to(fabric.device) for each in batches):
             rate = learning_rate(recipe, number, step, steps)
-            loss = classification_loss(self.model, batch, self.class_weights, recipe.label_smoothing)
+            loss = classification_loss(self.model.outputs(batch.crops), batch, self.class_weights, recipe)
             self.step(loss.total, rate, f"{recipe.name}, {recipe.network}: step {step + 1} of epoch {number + 1}")
             losses[np.searchsorted(self.examples.train, batch.index)] = loss.each.cpu().numpy()
             images = len(batch.labels)

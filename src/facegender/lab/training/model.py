@@ -84,7 +84,8 @@ def load_model(path: Path) -> TrainedModel:
         mean, std = tuple(saved.details["mean"]), tuple(saved.details["std"])
         history = tuple(EpochRecord(**record) for record in saved.details["history"])
         classifier = classifier_from_recipe(recipe, mean, std)
-        tensors = dict(saved.tensors)
+        # What only training uses stays in the file.
+        tensors = {name: tensor for name, tensor in saved.tensors.items() if not name.startswith("auxiliary.")}
         faces = tensors.pop(SEEN, None)
         classifier.load_state_dict(tensors)
         origin = (saved.details["store"], saved.details["examples"], saved.details["alignment"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, update_bn
 
 from facegender.faces.types import Crops
+from facegender.lab.datasets.store import Store
 from facegender.lab.training.recipe import Recipe
 
 WARM_UP = 0.2  # share of the one-cycle schedule
@@ -55,6 +57,31 @@ def class_weights(recipe: Recipe, labels: npt.NDArray[np.int64]) -> Tensor:
     share = np.bincount(labels, minlength=2) / len(labels)
     weights = share**-recipe.class_balance
     return torch.tensor(weights / (weights * share).sum(), dtype=torch.float32)
+
+
+#: No crop counts more than this many times the mean.
+_MOST = 5.0
+#: What a crop's cell is made of besides its label: attributes of stores, as far as there are any.
+_CELL = ("store", "age", "race")
+
+
+def cell_weights(store: Store, index: npt.NDArray[np.int64], balance: float) -> npt.NDArray[np.float32]:
+    """How much each crop counts so that rare cells of store, gender, age and race are heard: 1 on average.
+
+    Args:
+        store: of the crops.
+        index: int64, N; of the crops.
+        balance: exponent of a cell's inverse frequency.
+
+    Returns:
+        float32, N.
+    """
+    columns = [store.attributes[name] for name in _CELL if name in store.attributes]
+    cells = [(store.labels[i], *(column[i] for column in columns)) for i in index.tolist()]
+    counts = Counter(cells)
+    weights = np.array([counts[cell] for cell in cells], np.float64) ** -balance
+    weights = np.minimum(weights / weights.mean(), _MOST)
+    return np.asarray(weights / weights.mean(), np.float32)
 
 
 def measure_population(classifier: nn.Module, crops: Crops, index: npt.NDArray[np.int64], batch_size: int) -> None:

@@ -35,6 +35,9 @@ _RANGES = {
     "class_balance": (0.0, 1.0),
     "ema": (0.0, 0.99999),
     "pruning": (0.0, 0.95),
+    "balance": (0.0, 1.0),
+    "teacher": (0.0, 1.0),
+    "description": (0.0, 100.0),
     "seed": (0, 2**31 - 1),
 }
 
@@ -110,6 +113,11 @@ class Recipe:
         pruning: probability that a crop whose last loss was below the mean is left out of an epoch; those that stay
             count the more, so that the gradient's expectation is kept (InfoBatch: Z. Qin et al., ICLR 2024). The
             last eighth of the epochs sees every crop. 0 is off.
+        balance: exponent of the inverse frequency of a crop's cell of store, gender, age and race, as far as they
+            are known, by which it counts in the loss; 0 is off.
+        teacher: share of the target that is the teacher's answer where there is one; the rest is the label.
+        description: weight of the loss between the teacher's description of a face and what a linear layer makes of
+            the last features; the layer is left out of exports.
         ema: decay of the exponential moving average of the weights that is evaluated; 0 is off.
         population_statistics: after the last epoch, measure batch normalisation's mean and variance over all
             training crops instead of keeping the moving averages; MATLAB's default, in which the paper's layers
@@ -138,6 +146,9 @@ class Recipe:
     label_smoothing: float = 0.0
     class_balance: float = 0.0
     pruning: float = 0.0
+    balance: float = 0.0
+    teacher: float = 0.0
+    description: float = 0.0
     ema: float = 0.0
     population_statistics: bool = True
     precision: Precision = "auto"

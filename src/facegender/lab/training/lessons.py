@@ -1,0 +1,69 @@
+"""What a teacher says of the crops of a store: how it answers, and how it describes each face.
+
+A file of lessons is an ``.npz`` without pickles::
+
+    key          names of images, as in the store's table
+    logit        float, N; log-odds of male
+    description  float, N x E; a description of the face in which alike faces are near, perhaps of identity
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from facegender.errors import DatasetError
+from facegender.lab.datasets.store import Store
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """A teacher's answers, one a crop of a store.
+
+    Attributes:
+        logits: float32, N; NaN where the teacher has not seen the face.
+        descriptions: float32, N x E; NaN likewise.
+    """
+
+    logits: npt.NDArray[np.float32]
+    descriptions: npt.NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        if self.descriptions.ndim != 2 or self.logits.shape != self.descriptions.shape[:1]:
+            raise ValueError(f"answers {self.logits.shape} and descriptions {self.descriptions.shape} do not fit")
+
+
+def load_lessons(path: Path, store: Store, answer: str = "logit") -> Lessons:
+    """The lessons of a file for a store's crops, in the store's order.
+
+    Args:
+        path: of the file.
+        store: whose images are looked up by name.
+        answer: the array with the log-odds.
+
+    Raises:
+        DatasetError: the file is absent or no such file, or knows not one of the images.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            keys, logits = file["key"].tolist(), np.asarray(file[answer], np.float32)
+            descriptions = np.asarray(file["description"], np.float32)
+        if logits.shape != (len(keys),) or descriptions.ndim != 2 or len(descriptions) != len(keys):
+            raise ValueError(f"{len(keys)} names, {logits.shape} answers, {descriptions.shape} descriptions")
+    except (OSError, KeyError, ValueError) as error:
+        raise DatasetError(f"{path} cannot be read as a teacher's lessons: {error}") from error
+    place = {key: number for number, key in enumerate(keys)}
+    rows = np.array([place.get(image, -1) for image in store.images])
+    known = rows >= 0
+    if not known.any():
+        raise DatasetError(
+            f"{path} knows none of the {len(store)} images of {store.name}", remedy="are the names alike?"
+        )
+    lessons = Lessons(
+        np.full(len(store), np.nan, np.float32), np.full((len(store), descriptions.shape[1]), np.nan, np.float32)
+    )
+    lessons.logits[known], lessons.descriptions[known] = logits[rows[known]], descriptions[rows[known]]
+    return lessons
