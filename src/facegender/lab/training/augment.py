@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facegender.faces.types import CROP_SIZE, MEAN_SHAPE, Crops, Image
+from facegender.faces.pose import MEAN_SHAPE
+from facegender.faces.types import CROP_SIZE, Crops, Image
 from facegender.lab import effects
 from facegender.lab.training.recipe import Augmentation
 
