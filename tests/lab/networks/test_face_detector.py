@@ -54,8 +54,10 @@ def test_photos_of_a_batch_do_not_meet(network):
 def test_scores_begin_low_and_are_probabilities_once_deployed(network):
     images = torch.randint(0, 256, (2, 64, 96, 3), dtype=torch.uint8)
     raw, deployed = network(images), Deployed(network)(images)
-    assert torch.equal(deployed[:, 1:], raw[:, 1:])
-    assert torch.allclose(deployed[:, 0], torch.sigmoid(raw[:, 0]))
+    # Normalisation is part of the first convolution there: another order of the same sums.
+    assert torch.allclose(deployed[:, 1:], raw[:, 1:], atol=1e-5)
+    assert torch.allclose(deployed[:, 0], torch.sigmoid(raw[:, 0]), atol=1e-6)
+
     assert 0.001 < float(deployed[:, 0].mean()) < 0.05
 
 
