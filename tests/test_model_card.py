@@ -10,11 +10,11 @@ ROOT = Path(__file__).parents[1]
 
 
 def test_no_number_in_it_is_typed_by_hand():
-    spec = importlib.util.spec_from_file_location("model_card", ROOT / "studies" / "model_card.py")
+    spec = importlib.util.spec_from_file_location("model_card", ROOT / "scripts" / "model_card.py")
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
     written = (ROOT / "MODEL_CARD.md").read_text(encoding="utf-8")
-    assert written == script.model_card(), "run: python studies/model_card.py"
+    assert written == script.model_card(), "run: python scripts/model_card.py"
     for name in weights.names():
         assert script.groups_path(name).read_text(encoding="utf-8") == script.groups(name)
         assert {each["dataset"] for each in json.loads(script.groups(name))} >= {"fairface", "utkface"}

@@ -21,7 +21,9 @@ COUNT = 616
 
 @pytest.fixture(scope="module")
 def study():
-    spec = importlib.util.spec_from_file_location("mutations", Path(__file__).parents[2] / "studies" / "mutations.py")
+    spec = importlib.util.spec_from_file_location(
+        "mutations", Path(__file__).parents[2] / "studies" / "robustness" / "mutations.py"
+    )
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # for the processes that it starts
     spec.loader.exec_module(module)

@@ -17,7 +17,7 @@ from facegender.label.session import Session
 from facegender.label.site import Desk, serving
 from facegender.survey.results import read_results
 
-STUDIES = Path(__file__).parents[2] / "studies"
+STUDIES = Path(__file__).parents[2] / "studies" / "speed"
 
 
 def is_woman(number):

@@ -97,7 +97,7 @@ class LandmarkTemplate:
         return cls((one, two, three, four, five))
 
 
-#: How faces are cropped for training, chosen in results/template.csv; a network's card says how its own were.
+#: How faces are cropped for training, chosen in results/accuracy/template.csv; a network's card says how its own were.
 DEFAULT_TEMPLATE = LandmarkTemplate.framed(side=3.1, drop=0.40)
 
 

@@ -2,7 +2,7 @@
 
 A screen is a lattice of dots: two peaks as high and as far from zero as each other, at right angles. Nothing else in
 photos has these and such contrast: textures have one direction or little contrast, and the blocks of JPEG little.
-Results on made screens and grain are in results/prints.csv.
+Results on made screens and grain are in results/robustness/prints.csv.
 """
 
 from __future__ import annotations

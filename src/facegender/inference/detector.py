@@ -27,7 +27,7 @@ LONG = 4
 #: Its longest side is then shrunk to so many pixels at most.
 LONGEST_STRIP = 16 * LONGEST_SIDE
 #: Unless a smallest face is asked for, smaller photos are enlarged this much: small faces are found better so, and a
-#: small photo still takes milliseconds (results/detector.csv).
+#: small photo still takes milliseconds (results/accuracy/detector.csv).
 USUAL_SCALE = 1.5
 #: Photos that are smaller than this once they are enlarged may be filled up: it costs little there.
 FILLED_UP_TO = 256
@@ -45,7 +45,7 @@ PARTS_OF_PIXEL = 32
 #: all four in every photo.
 Orientations: TypeAlias = Literal["upright", "auto", "all"]
 #: A score that hardly any face has that hangs upside down or lies on its side, and most others have
-#: (results/turned.csv).
+#: (results/robustness/turned.csv).
 CONFIDENT = 0.85
 #: Faces that are found only after a photo is turned count from this score on, unless they replace a less sure one.
 TURNED = 0.8

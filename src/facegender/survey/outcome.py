@@ -21,7 +21,7 @@ EVERYONE = "all"
 
 #: With fewer photos (or videos, or tracks) an interval from resampling may be too narrow.
 FEW = 30
-#: With fewer videos no interval is given: studies/survey_videos.py.
+#: With fewer videos no interval is given: studies/survey/videos.py.
 FEWEST_VIDEOS = 10
 NO_INTERVAL = "none"
 #: A misfit that chance explains less often than this, and that is larger than that, is worth a warning.

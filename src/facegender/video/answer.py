@@ -20,7 +20,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-#: Of the errors of two frames of one track; results/track_correlation.csv says how it was found.
+#: Of the errors of two frames of one track; results/accuracy/track_correlation.csv says how it was found.
 CORRELATION = 0.9
 
 #: Answers nearer to 0 or 1 are taken as this near: the network's calibration was never measured beyond.

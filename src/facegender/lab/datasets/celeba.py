@@ -22,7 +22,7 @@ T = TypeVar("T")
 #: Width and height of an aligned image.
 FRAME = (178, 218)
 
-#: Where the face lies in it on average (studies/usual_face.py), as shares of width and height.
+#: Where the face lies in it on average (studies/accuracy/usual_face.py), as shares of width and height.
 USUAL_FACE = Face(
     box=(0.261, 0.304, 0.482, 0.54),
     landmarks=((0.392, 0.514), (0.606, 0.515), (0.495, 0.621), (0.406, 0.7), (0.589, 0.701)),

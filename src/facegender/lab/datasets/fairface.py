@@ -16,7 +16,7 @@ from facegender.lab.datasets.splits import hashed_splits
 from facegender.lab.datasets.store import Split
 from facegender.tables import digest, read_table
 
-#: The labelled face is in the middle. Where it lies on average (studies/usual_face.py), as shares of the side.
+#: The labelled face is in the middle. Where it lies on average (studies/accuracy/usual_face.py), as shares of the side.
 USUAL_FACE = Face(
     box=(0.105, -0.047, 0.791, 1.006),
     landmarks=((0.328, 0.309), (0.666, 0.303), (0.501, 0.516), (0.36, 0.681), (0.65, 0.675)),

@@ -17,7 +17,8 @@ from facegender.lab.datasets.splits import hashed_splits
 
 RACES = ("White", "Black", "Asian", "Indian", "Others")
 
-#: Every photo shows one face in its middle. Where it lies on average (studies/usual_face.py), as shares of the side.
+#: Every photo shows one face in its middle. Where it lies on average (studies/accuracy/usual_face.py), as shares of the
+#: side.
 USUAL_FACE = Face(
     box=(0.069, -0.059, 0.846, 1.04),
     landmarks=((0.299, 0.291), (0.688, 0.291), (0.494, 0.515), (0.324, 0.681), (0.662, 0.682)),

@@ -10,7 +10,7 @@ class Network(nn.Module):
 
     There is no softmax at the end: the loss and the export add it. Weights start as PyTorch starts them, uniform in
     +-1/sqrt(fan in): He's normal initialisation, with three dropouts and a rate of 0.1, stays at the majority class
-    for several epochs (results/recipe_search.csv).
+    for several epochs (results/paper/recipe_search.csv).
 
     A subclass sets `head` and defines `features`. Nothing else is asked of it: training, calibration and export use
     these two.

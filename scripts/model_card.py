@@ -1,0 +1,218 @@
+"""Write MODEL_CARD.md from the cards beside the weights and from results/: no number in it is typed by hand.
+
+Also NAME.groups.json beside each network: the groups of people that it does worse and better on, for the page.
+
+python scripts/model_card.py
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+from facegender import weights
+from facegender.lab.evaluation.audit import GENDER
+from facegender.report import table
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "results" / "accuracy"
+
+#: What each file is for; the rest of the card is measured.
+PURPOSES = {
+    "open": "trained on FairFace alone (CC BY 4.0), so that its terms are those of the data: attribution",
+    "research": "trained on FairFace, UTKFace and CelebA: better on photos like those, for research and other "
+    "non-commercial use",
+}
+SETS = {"lfw": "LFW", "celeba": "CelebA", "utkface": "UTKFace", "fairface": "FairFace"}
+
+INTENDED = """\
+**For** counting in large collections, with the error published beside the count (newsrooms, archives, social science);
+for research on face analysis itself; for embedded use where a wrong answer costs nobody anything.
+
+**Not for** deciding anything about a person; identity, access to spaces, advertising to individuals, surveillance;
+guessing anybody's gender identity. It estimates how a face is likely to be *perceived* by annotators, and knows two
+answers because its labels do: people who are perceived otherwise are always given a wrong or an uncertain answer.
+
+**Not for children**: no group of ages goes wrong as often as theirs; they are marked in the tables."""
+
+
+def main() -> None:
+    """Write the card."""
+    (ROOT / "MODEL_CARD.md").write_text(model_card(), encoding="utf-8")
+    for name in weights.names():
+        groups_path(name).write_text(groups(name), encoding="utf-8")
+
+
+def groups_path(name: str) -> Path:
+    """Where the groups of a network lie."""
+    return weights.weight_path(name).with_suffix(".groups.json")
+
+
+def groups(name: str) -> str:
+    """Groups of people by perceived race or age, and gender, of all test sets: JSON, one a line."""
+    kinds = (f"race x {GENDER}", f"age x {GENDER}")
+    found = [
+        {
+            "dataset": test,
+            "group": row["values"],
+            "count": int(row["count"]),
+            "accuracy": float(row["accuracy"]),
+            "low": float(row["low"]),
+            "high": float(row["high"]),
+            "children": bool(row["children"]),
+        }
+        for test in SETS
+        for row in _rows(f"audit_{test}_{name}.csv")
+        if row["columns"] in kinds
+    ]
+    return "[\n" + ",\n".join(json.dumps(each) for each in found) + "\n]\n"
+
+
+def model_card() -> str:
+    """The whole text."""
+    names = [name for name in (*PURPOSES, *weights.names()) if name in weights.names()]
+    names = list(dict.fromkeys(names))
+    parts = [
+        "# Model cards",
+        "Written by `python scripts/model_card.py` from the cards beside the weights and from "
+        "[results/](results/README.md); *male* is the positive class, intervals are 95 % Wilson intervals.",
+        INTENDED,
+    ]
+    scores = _rows("flagship.csv")
+    for name in names:
+        parts += _classifier(name, [row for row in scores if row["model"] == name])
+    parts += _detector()
+    return "\n\n".join(parts) + "\n"
+
+
+def _classifier(name: str, scores: list[dict[str, str]]) -> list[str]:
+    card = json.loads((weights.weight_path(name).with_suffix(".json")).read_text(encoding="utf-8"))
+    size = weights.weight_path(name).stat().st_size / 1e6
+    default = ", the default" if name == weights.DEFAULT else ""
+    facts = [
+        ("network", f"{card['network']}: {card['parameters']:,} parameters, RGB, 64x64 ([params](docs/cli.md))"),
+        ("file", f"ONNX, {card['precision']}, {size:.2f} MB; uint8 crops in, calibrated p_male out"),
+        ("trained on", card["training_data"]),
+        ("recipe", f"{card['recipe']['name']}, {card['recipe']['epochs']} epochs, seed {card['recipe']['seed']}"),
+        ("terms", card["licence"]),
+        (
+            '"uncertain"',
+            "below a confidence of "
+            + ", ".join(f"{c:.4f} for {100 * float(e):g} %" for e, c in card["confidence_for_error"].items())
+            + " error among the answered, on validation faces",
+        ),
+        ("sha256", f"`{card['sha256']}`"),
+        ("made by", f"`{card['command']}`"),
+    ]
+    parts = [f"## {name}{default}"]
+    if name in PURPOSES:
+        parts.append(f"{PURPOSES[name][0].upper()}{PURPOSES[name][1:]}.")
+    parts.append(table(("", ""), facts))
+    if scores:
+        parts += [
+            "What it scores ([results/accuracy/flagship.csv](results/accuracy/flagship.csv)); "
+            "*zero-shot*: never trained on:",
+            table(
+                ("test", "faces", "accuracy %", "women %", "men %", "ECE %", "answered at 1 %", "wrong of them %"),
+                [
+                    (
+                        f"{SETS.get(row['test'], row['test'])}{', zero-shot' if 'zero' in row['seen'] else ''}",
+                        f"{int(row['count']):,}",
+                        f"{_p(row['accuracy'])} ({_p(row['low'], 1)} to {_p(row['high'], 1)})",
+                        *(_p(row[key]) for key in ("female_accuracy", "male_accuracy", "ece")),
+                        *(_p(row["coverage_at_1_percent"], 1), _p(row["error_at_1_percent"])),
+                    )
+                    for row in scores
+                ],
+            ),
+        ]
+    for test, printed in SETS.items():
+        parts += _groups(name, test, printed)
+    parts += _damages(name)
+    return parts
+
+
+def _groups(name: str, test: str, printed: str) -> list[str]:
+    path = f"audit_{test}_{name}.csv"
+    rows = [row for row in _rows(path) if row["columns"].endswith(f" x {GENDER}") and row["columns"].count(" x ") == 1]
+    rows = [row for row in rows if not row["columns"].startswith(("found", "source"))]
+    if not rows:
+        return []
+    worst = sorted(rows, key=lambda row: float(row["accuracy"]))[:14]
+    return [
+        f"Worst groups on {printed}, of {len(rows)} ([results/accuracy/{path}](results/accuracy/{path}) has all; "
+        "† children, * fewer than 30 faces):",
+        table(
+            ("group", "faces", "accuracy %", "95 % interval", "answered at 1 %", "wrong of them %"),
+            [
+                (
+                    f"{row['values']}{'†' if row['children'] else ''}{'*' if row['few'] else ''}",
+                    f"{int(row['count']):,}",
+                    *(_p(row["accuracy"], 1), f"{_p(row['low'], 1)} to {_p(row['high'], 1)}"),
+                    *(_p(row["coverage"], 1), _p(row["error"], 1)),
+                )
+                for row in worst
+            ],
+        ),
+    ]
+
+
+def _damages(name: str) -> list[str]:
+    path = f"calibration_{name}.csv"
+    rows = [row for row in _rows(path) if row["damage"] != "none" or row["group"] == "of those damaged"]
+    rows = [row for row in rows if row["test"] == "fairface"]
+    if not rows:
+        return []
+    return [
+        f"Poor faces: FairFace test crops damaged in one way each "
+        f"([results/accuracy/{path}](results/accuracy/{path})):",
+        table(
+            ("damage", "accuracy %", "mean confidence %", "ECE %", "answered at 1 %", "wrong of them %"),
+            [
+                (
+                    *(row["damage"], _p(row["accuracy"], 1), _p(row["confidence"], 1), _p(row["ece"], 1)),
+                    *(_p(row["coverage_1"], 1), _p(row["error_1"], 1)),
+                )
+                for row in rows
+            ],
+        ),
+    ]
+
+
+def _detector() -> list[str]:
+    card: dict[str, Any] = json.loads(weights.detector_path().with_suffix(".json").read_text(encoding="utf-8"))
+    facts = [
+        ("network", f"{card['network']}: {card['parameters']:,} parameters"),
+        ("file", f"ONNX, fp32, {weights.detector_path().stat().st_size / 1e6:.2f} MB"),
+        ("trained on", card["training_data"]),
+        ("threshold", f"score {card['min_score']:g}, chosen on validation photos"),
+        ("smallest face", f"about {card['smallest_face']:g} pixels of its input"),
+        ("terms", card["licence"]),
+        ("sha256", f"`{card['sha256']}`"),
+    ]
+    return [
+        f"## {card['name']}",
+        "Finds the faces and five landmarks in each. What it scores stands in the README and in "
+        "[results/accuracy/detector.csv](results/accuracy/detector.csv). **Not** for surveillance or for counting people: "
+        "it misses faces from behind, in deep shadow, upside down, and under about 11 pixels. Faces found by group, on FairFace: "
+        "[results/accuracy/fairface.csv](results/accuracy/fairface.csv).",
+        table(("", ""), facts),
+    ]
+
+
+def _rows(name: str) -> list[dict[str, str]]:
+    path = RESULTS / name
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _p(share: str, digits: int = 2) -> str:
+    return f"{100 * float(share):.{digits}f}" if share else "-"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""What each shipped classifier scores on each test set, in one table.
+
+    python studies/accuracy/flagship.py STORES/lfw STORES/celeba STORES/utkface STORES/fairface
+
+A set that a network learned from is tested on its test split, any other as a whole. Accuracy, women, men, calibration
+and coverage are of the file that ships, in the precision that it ships in; `flipped` is the accuracy when the answers
+to a crop and to its mirror image are averaged.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import shlex
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from facegender import weights
+from facegender.files import atomic_file
+from facegender.lab.datasets.store import open_stores
+from facegender.lab.evaluation.metrics import measure, wilson_interval
+from facegender.lab.evaluation.models import open_model
+from facegender.lab.evaluation.reliability import promise
+from facegender.machine import machine
+from facegender.progress import track
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stores", type=Path, nargs="+")
+    parser.add_argument("--models", nargs="+", default=weights.names())
+    parser.add_argument("--output", type=Path, default=Path("results/accuracy/flagship.csv"))
+    arguments = parser.parse_args()
+    stores = open_stores(arguments.stores)
+    extra = {"command": shlex.join(["python", "studies/accuracy/flagship.py", *sys.argv[1:]]), "machine": machine()}
+    lines = []
+    for word, store in track([(w, s) for w in arguments.models for s in stores.values()], "measuring"):
+        network = open_model(word)
+        faces = network.unseen(store)
+        index = faces.index
+        labels, p_male = store.labels[index], np.asarray(network.p_male(store.crops, index), np.float64)
+        mirrored = network.p_male(np.ascontiguousarray(store.crops[index][:, :, ::-1]), np.arange(len(index)))
+        metrics, row = measure(labels, p_male), promise("", "", "", labels, p_male, network.confidence)
+        low, high = wilson_interval(round(metrics.accuracy * metrics.count), metrics.count)
+        values = {
+            "accuracy": metrics.accuracy,
+            "low": low,
+            "high": high,
+            "female_accuracy": metrics.female_accuracy,
+            "male_accuracy": metrics.tpr,
+            "balanced_accuracy": metrics.balanced_accuracy,
+            "auc": metrics.auc,
+            "flipped": float((((p_male + mirrored) / 2 >= 0.5) == (labels == 1)).mean()),
+            "ece": row.ece,
+            "brier": row.brier,
+            "coverage_at_1_percent": row.coverage_1,
+            "error_at_1_percent": row.error_1,
+            "coverage_at_2_percent": row.coverage_2,
+            "error_at_2_percent": row.error_2,
+            "reachable_at_2_percent": row.reachable_2,
+        }
+        seen = "test split" if faces.split == "test" else "zero-shot, whole"
+        lines.append(
+            {"model": network.name, "test": store.name, "seen": seen, "count": metrics.count}
+            | {name: round(value, 5) for name, value in values.items()}
+            | extra
+        )
+    with atomic_file(arguments.output) as path, path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(lines[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""Gather finished cross-validations into results/paper/: one line a study, and one a fold.
+
+python studies/paper/collect_crossval.py runs/paper-random runs/tuned-identity ...
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+from pathlib import Path
+
+from facegender.files import atomic_file
+from facegender.machine import machine
+
+MEASURES = ("accuracy", "tpr", "fpr", "precision", "female_accuracy", "balanced_accuracy", "auc")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", type=Path, nargs="+")
+    parser.add_argument("--output", type=Path, default=Path("results/paper"))
+    arguments = parser.parse_args()
+
+    studies, folds = [], []
+    for run in arguments.runs:
+        summary = json.loads((run / "summary.json").read_text())
+        recipe = summary["recipe"]
+        study = {
+            "study": run.name,
+            "recipe": recipe["name"],
+            "network": recipe["network"],
+            "colour": recipe["colour"],
+            "epochs": recipe["epochs"],
+            "fold_assignment": summary["assignment"],
+            "folds": summary["folds"],
+            "mirror": summary.get("mirror", False),
+        }
+        changed = "".join(f" --{key} {recipe[key]}" for key in ("network", "colour") if recipe[key] not in _DEFAULTS)
+        changed += " --mirror" if study["mirror"] else ""
+        command = f"facegender crossval STORE --recipe {recipe['name']} --folds {summary['assignment']}{changed}"
+        low, high = summary["accuracy_wilson_95"]
+        studies.append(
+            study
+            | {f"{m}_{kind}": summary[kind][m] for m in MEASURES for kind in ("mean", "std")}
+            | {"accuracy_wilson_low": low, "accuracy_wilson_high": high}
+            | {"command": f"{command} --output RUN", "machine": machine("torch")}
+        )
+        with (run / "folds.csv").open(newline="") as file:
+            folds += [{"study": run.name, **row} for row in csv.DictReader(file)]
+    for name, rows in (("lfw_crossval.csv", studies), ("lfw_folds.csv", folds)):
+        with atomic_file(arguments.output / name) as path, path.open("w", newline="", encoding="utf-8") as out:
+            writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+    for row in studies:
+        print(
+            f"{row['study']:20s} accuracy {100 * row['accuracy_mean']:.2f} +- {100 * row['accuracy_std']:.2f}, "
+            f"balanced {100 * row['balanced_accuracy_mean']:.2f}"
+        )
+
+
+_DEFAULTS = ("custom-cnn-table1", "rgb")
+
+if __name__ == "__main__":
+    main()

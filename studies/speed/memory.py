@@ -1,0 +1,71 @@
+"""Peak memory of whole commands, as the operating system counts it.
+
+python studies/speed/memory.py LFW.tar
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import multiprocessing
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import PIL.Image
+import skimage.data
+
+from facegender.files import atomic_file
+from facegender.machine import machine
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", type=Path)
+    parser.add_argument("--output", type=Path, default=Path("results/speed/memory.csv"))
+    arguments = parser.parse_args()
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        # In a process of their own: a command's peak counts from the memory of the process that started it.
+        writer_process = multiprocessing.get_context("spawn").Process(target=_write_photos, args=(folder,))
+        writer_process.start()
+        writer_process.join()
+        cases = {
+            "predict PORTRAIT (512x512)": ["predict", folder / "portrait.png"],
+            "predict PHOTO (12 megapixels)": ["predict", folder / "12mp.jpg"],
+            "predict PHOTO (100 megapixels)": ["predict", folder / "100mp.jpg"],
+            "prepare lfw LFW.tar": ["prepare", "lfw", arguments.source, "--output", folder / "lfw"],
+        }
+        peaks = {case: _peak([str(word) for word in words]) for case, words in cases.items()}
+    with atomic_file(arguments.output) as path, path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["command", "peak_mb", "measured_by", "machine"])
+        for case, peak in peaks.items():
+            print(f"{case:32s} {peak:.0f} MB")
+            writer.writerow(
+                [f"facegender {case}", round(peak), "python studies/speed/memory.py LFW.tar", machine("numpy")]
+            )
+
+
+def _write_photos(folder: Path) -> None:
+    portrait = PIL.Image.fromarray(skimage.data.astronaut())
+    portrait.save(folder / "portrait.png")
+    portrait.resize((4000, 3000)).save(folder / "12mp.jpg")
+    portrait.resize((10_000, 10_000)).save(folder / "100mp.jpg")
+
+
+def _peak(words: list[str]) -> float:
+    """Largest resident set of one command, in MB (10^6 bytes)."""
+    process = subprocess.Popen([sys.executable, "-m", "facegender", *words], stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"facegender {' '.join(words)} ended with {process.returncode}")
+    return usage.ru_maxrss * 1024 / 1e6
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""Accuracy against time and size: which network is worth its milliseconds.
+
+    python studies/speed/pareto.py
+
+Joins results/accuracy/flagship.csv (accuracy of the files that ship) with results/speed/benchmark_flagship/benchmark.csv (their time
+at batch 1, ONNX Runtime, all cores) and the sizes of the files; writes results/speed/pareto.csv and results/speed/pareto.png.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from facegender import weights
+from facegender.files import atomic_file
+from facegender.plots import new_figure, plain, save_figure
+
+RESULTS = Path(__file__).parents[2] / "results"
+TESTS = {"lfw": "LFW, zero-shot", "fairface": "FairFace"}
+
+
+def main() -> None:
+    scores = {
+        (row["model"], row["test"]): float(row["accuracy"]) for row in _rows(RESULTS / "accuracy" / "flagship.csv")
+    }
+    times = [
+        row
+        for row in _rows(RESULTS / "speed" / "benchmark_flagship" / "benchmark.csv")
+        if row["runtime"] == "onnxruntime" and row["batch"] == "1" and row["streams"] == "1"
+    ]
+    lines = []
+    for row in times:
+        if row["network"] not in weights.names():
+            continue
+        lines.append(
+            {
+                "model": row["network"],
+                "architecture": row["architecture"],
+                "parameters": row["parameters"],
+                "megabytes": round(weights.weight_path(row["network"]).stat().st_size / 1e6, 3),
+                "median_ms": row["median_ms"],
+                **{f"{test}_accuracy": scores[row["network"], test] for test in TESTS},
+                "command": "python studies/speed/pareto.py",
+                "machine": row["machine"],
+            }
+        )
+    with atomic_file(RESULTS / "speed" / "pareto.csv") as path, path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(lines[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(lines)
+    figure = new_figure(7.2, 3.4)
+    for axes, (test, title) in zip(figure.subplots(1, len(TESTS)), TESTS.items(), strict=True):
+        for line in lines:
+            x, y = float(str(line["median_ms"])), 100 * float(str(line[f"{test}_accuracy"]))
+            axes.scatter(x, y, s=30 * float(str(line["megabytes"])) + 15, color="#0072B2", alpha=0.8)
+            axes.annotate(
+                f"{line['model']}, {line['megabytes']} MB", (x, y), (4, 6), textcoords="offset points", fontsize=7
+            )
+        axes.set(title=title, xlabel="one crop, ms (ONNX Runtime, batch 1)", ylabel="accuracy (%)")
+        axes.margins(y=0.25)
+        axes.set_xlim(0, 1.7 * max(float(str(line["median_ms"])) for line in lines))
+        plain(axes, "both")
+    save_figure(figure, RESULTS / "speed" / "pareto.png")
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+if __name__ == "__main__":
+    main()

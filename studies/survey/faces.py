@@ -1,0 +1,211 @@
+"""Labelled faces that the networks never learned from, from photo to record, for the error rates and the simulation.
+
+    python studies/survey/faces.py FOLDER --fairface TRAIN.tar VAL.tar TRAIN.csv VAL.csv --utkface UTKFACE.tar
+        --celeba ATTRIBUTES.csv CELEBA64.tar CELEBA_TEST.tar --lfw LFW.tar
+
+Every photo goes through the detector and the shipped classifiers as `facegender predict` does it. Photos of the
+validation and test splits come in versions: `mixed` (half of the photos as they are, half shrunk so that the face is 10
+to 48 pixels wide and high), and test photos also `small` (12 to 24 pixels), `dark` (a quarter to a half as bright) and
+`plain`. A photo is in a version once, so that faces count as many times as there are people to look at.
+
+Writes MODEL/validation.jsonl and MODEL/test.jsonl with their .run.json, validation.csv and test.csv (path, label, face,
+and what is known of the photo). FOLDER belongs outside the repository. With --rates, the error rates of the shipped
+networks are measured on the validation photos of the sets that they were validated on, and written beside the weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from facegender import weights
+from facegender.faces.align import crop_faces
+from facegender.faces.decode import decode
+from facegender.faces.types import FaceResult, Image, PhotoResult, Picture
+from facegender.inference.classifier import GenderClassifier
+from facegender.inference.detector import OnnxDetector
+from facegender.lab.datasets.celeba import list_celeba
+from facegender.lab.datasets.cropping import middle_face
+from facegender.lab.datasets.fairface import list_fairface
+from facegender.lab.datasets.lfw import list_lfw
+from facegender.lab.datasets.listing import Entry, Listing
+from facegender.lab.datasets.source import read_images
+from facegender.lab.datasets.utkface import list_utkface
+from facegender.progress import track
+from facegender.survey.labels import read_labels
+from facegender.survey.measuring import measure_rates
+from facegender.survey.results import read_results
+
+_SEED = 2020
+#: Test photos of one set and label that are looked at.
+_MOST = 2500
+_KNOWN = ("dataset", "version", "split", "race", "age")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One version of one photo."""
+
+    dataset: str
+    entry: Entry
+    split: str
+    version: str
+    side: float | None = None
+    brightness: float = 1.0
+
+    @property
+    def path(self) -> str:
+        return f"{self.dataset}/{self.version}/{self.entry.name}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--fairface", type=Path, nargs=4, required=True)
+    parser.add_argument("--utkface", type=Path, required=True)
+    parser.add_argument("--celeba", type=Path, nargs=3, required=True)
+    parser.add_argument("--lfw", type=Path, required=True)
+    parser.add_argument("--rates", type=Path, help="folder for MODEL.errors.json")
+    arguments = parser.parse_args()
+    train, val, train_labels, val_labels = arguments.fairface
+    attributes, squeezed, tested = arguments.celeba
+    listings = [
+        list_fairface([train, val], [train_labels, val_labels]),
+        list_utkface(arguments.utkface),
+        list_celeba([tested], attributes, squeezed=[squeezed]),
+        list_lfw(arguments.lfw),
+    ]
+    tasks = {listing.name: chosen(listing) for listing in listings}
+    detector = OnnxDetector(threads=1)
+    classifiers = {name: GenderClassifier(name, threads=1) for name in weights.names()}
+    for split in ("validation", "test"):
+        known = []
+        files = {}
+        for name in classifiers:
+            (arguments.folder / name).mkdir(parents=True, exist_ok=True)
+            files[name] = (arguments.folder / name / f"{split}.jsonl").open("w", encoding="utf-8")
+        for listing in listings:
+            here = [task for task in tasks[listing.name] if task.split == split]
+            for task, image in track(versions(listing, here), f"{listing.name} {split}", total=len(here)):
+                picture = Picture.of(image)
+                faces = detector.detect([picture])[0]
+                middle = middle_face(picture.width, picture.height, faces)
+                known.append(
+                    {
+                        "path": task.path,
+                        "label": ("female", "male")[task.entry.label],
+                        "face": "" if middle is None else faces.index(middle),
+                        "dataset": task.dataset,
+                        "version": task.version,
+                        "split": split,
+                        "race": task.entry.attributes.get("race", ""),
+                        "age": task.entry.attributes.get("age", ""),
+                    }
+                )
+                for name, classifier in classifiers.items():
+                    crops = crop_faces(picture, faces, classifier.card.template)
+                    answers = zip(faces, classifier.predict(crops), strict=True)
+                    result = PhotoResult(
+                        task.path, picture.width, picture.height, tuple(FaceResult(*pair) for pair in answers)
+                    )
+                    files[name].write(json.dumps(result.to_dict() | {"weight": 1.0}) + "\n")
+        for name, classifier in classifiers.items():
+            files[name].close()
+            run = {
+                "command": shlex.join(["python", "studies/survey/faces.py", *sys.argv[1:]]),
+                "model": {
+                    "name": name,
+                    "sha256": classifier.card.sha256,
+                    "min_confidence": classifier.min_confidence,
+                },
+                "detector": {"name": detector.card.name, "sha256": detector.card.sha256},
+                "sample": None,
+            }
+            text = json.dumps(run, indent=2) + "\n"
+            (arguments.folder / name / f"{split}.jsonl.run.json").write_text(text, encoding="utf-8")
+        with (arguments.folder / f"{split}.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, ("path", "label", "face", *_KNOWN), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(known)
+    if arguments.rates is not None:
+        write_rates(arguments.folder, arguments.rates)
+
+
+def write_rates(folder: Path, output: Path) -> None:
+    """The error rates of each shipped network, on the validation photos of the sets that its card names."""
+    with (folder / "validation.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    for name in weights.names():
+        card = json.loads(weights.weight_path(name).with_suffix(".json").read_text(encoding="utf-8"))
+        sets = [words.split()[0] for words in card["validation"]]
+        labels = folder / name / "labels.csv"
+        with labels.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, rows[0], lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(row for row in rows if row["dataset"] in sets)
+        collection = read_results([folder / name / "validation.jsonl"])
+        words = f"validation photos of {', '.join(sets)}, half of them shrunk to faces of 10 to 48 pixels"
+        command = "python studies/survey/faces.py FOLDER --rates src/facegender/weights"
+        rates = measure_rates(collection, read_labels([labels], collection), source=words, command=command)
+        rates.save(output / f"{name}.errors.json")
+
+
+def chosen(listing: Listing) -> list[Task]:
+    """Which photos, in which versions."""
+    rng = np.random.default_rng(_SEED)
+    tasks = []
+    splits = ("test",) if listing.name == "lfw" else ("validation", "test")
+    for split in splits:
+        entries: list[Entry] = []
+        for label in (0, 1):
+            there = [e for e in listing.entries if e.label == label and (listing.name == "lfw" or e.split == split)]
+            most = len(there) if split == "validation" else _MOST
+            entries += [there[i] for i in np.sort(rng.permutation(len(there))[:most])]
+        for entry in entries:
+            small = rng.random() < 0.5
+            side = float(np.exp(rng.uniform(np.log(10), np.log(48)))) if small else None
+            tasks.append(Task(listing.name, entry, split, "mixed", side))
+            if split == "test":
+                tasks.append(Task(listing.name, entry, split, "plain"))
+                tasks.append(Task(listing.name, entry, split, "small", float(rng.uniform(12, 24))))
+                tasks.append(Task(listing.name, entry, split, "dark", brightness=float(rng.uniform(0.25, 0.5))))
+    return tasks
+
+
+def versions(listing: Listing, tasks: Sequence[Task]) -> Iterator[tuple[Task, Image]]:
+    """Each task's photo as it is to be seen."""
+    assert listing.usual is not None
+    usual = listing.usual.box[2] * listing.usual.box[3]
+    for number, source in enumerate(listing.sources):
+        wanted: dict[str, list[Task]] = {}
+        for task in tasks:
+            if task.entry.source == number:
+                wanted.setdefault(task.entry.path, []).append(task)
+        for path, data in read_images(source.path, wanted, key=str):
+            image = decode(data)
+            if source.frame is not None:
+                image = np.asarray(cv2.resize(image, source.frame, interpolation=cv2.INTER_CUBIC), np.uint8)
+            height, width = image.shape[:2]
+            for task in wanted[path]:
+                seen = image
+                if task.side is not None:
+                    share = task.side / (usual * width * height) ** 0.5
+                    size = max(8, round(width * share)), max(8, round(height * share))
+                    if share < 1:
+                        seen = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+                if task.brightness < 1:
+                    seen = np.asarray(image * task.brightness, np.uint8)
+                yield task, seen
+
+
+if __name__ == "__main__":
+    main()
