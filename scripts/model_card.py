@@ -195,8 +195,9 @@ def _detector() -> list[str]:
     return [
         f"## {card['name']}",
         "Finds the faces and five landmarks in each. What it scores stands in the README and in "
-        "[results/accuracy/detector.csv](results/accuracy/detector.csv). **Not** for surveillance or for counting people: "
-        "it misses faces from behind, in deep shadow, upside down, and under about 11 pixels. Faces found by group, on FairFace: "
+        "[results/accuracy/detector.csv](results/accuracy/detector.csv). **Not** for surveillance or for counting "
+        "people: it misses faces from behind, in deep shadow, upside down, and under about 11 pixels. Faces found by "
+        "group, on FairFace: "
         "[results/accuracy/fairface.csv](results/accuracy/fairface.csv).",
         table(("", ""), facts),
     ]

@@ -3,8 +3,8 @@
     python studies/accuracy/detector.py --stills DIR --lfw DIR --imagenet DIR --fairface-val DIR --teacher YUNET.onnx
 
 The test split is that of `facegender train-detector` (`facegender.lab.detection.photos.split_of`); of FairFace, of
-which training photos were used in training, the validation photos. Writes results/accuracy/detector.csv and, with --sheet,
-a contact sheet of test photos with what was found and missed.
+which training photos were used in training, the validation photos. Writes results/accuracy/detector.csv and, with
+--sheet, a contact sheet of test photos with what was found and missed.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@
     python studies/speed/page.py PHOTOS speed
     python studies/speed/page.py PHOTOS access
 
-PHOTOS is a folder of photos, below which JPEGs are looked for. Needs a Chromium. Adds its rows to results/speed/page.csv, or
-replaces them.
+PHOTOS is a folder of photos, below which JPEGs are looked for. Needs a Chromium. Adds its rows to
+results/speed/page.csv, or replaces them.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
     python studies/speed/pareto.py
 
-Joins results/accuracy/flagship.csv (accuracy of the files that ship) with results/speed/benchmark_flagship/benchmark.csv (their time
-at batch 1, ONNX Runtime, all cores) and the sizes of the files; writes results/speed/pareto.csv and results/speed/pareto.png.
+Joins results/accuracy/flagship.csv (accuracy of the files that ship) with
+results/speed/benchmark_flagship/benchmark.csv (their time at batch 1, ONNX Runtime, all cores) and the sizes of the
+files; writes results/speed/pareto.csv and results/speed/pareto.png.
 """
 
 from __future__ import annotations

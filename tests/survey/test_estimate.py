@@ -242,7 +242,7 @@ def test_what_cannot_be_counted(write, tmp_path, rates):
 
 
 def test_intervals_hold_what_they_promise():
-    """Of 40 collections, with error rates measured anew for each (studies/survey/simulation.py does it with real faces)."""
+    """Of 40 collections, with error rates measured anew (studies/survey/simulation.py does it with real faces)."""
     held, share = 0, 0.1
     for number in range(40):
         rng = np.random.default_rng(number)
