@@ -20,7 +20,7 @@ import numpy as np
 from facegender import weights
 from facegender.files import atomic_file
 from facegender.lab.datasets.store import open_stores
-from facegender.lab.evaluation.metrics import measure, wilson_interval
+from facegender.lab.evaluation.metrics import measure
 from facegender.lab.evaluation.models import open_model
 from facegender.lab.evaluation.reliability import promise
 from facegender.machine import machine
@@ -43,7 +43,7 @@ def main() -> None:
         labels, p_male = store.labels[index], np.asarray(network.p_male(store.crops, index), np.float64)
         mirrored = network.p_male(np.ascontiguousarray(store.crops[index][:, :, ::-1]), np.arange(len(index)))
         metrics, row = measure(labels, p_male), promise("", "", "", labels, p_male, network.confidence)
-        low, high = wilson_interval(round(metrics.accuracy * metrics.count), metrics.count)
+        low, high = network.predict(store, index).interval
         values = {
             "accuracy": metrics.accuracy,
             "low": low,

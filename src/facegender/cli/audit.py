@@ -115,7 +115,7 @@ def _prepared(console: Console, manifest: Path | None, root: Path | None) -> Ite
 
 
 def _print(console: Console, audit: Audit) -> None:
-    from facegender.lab.evaluation.audit import GENDER
+    from facegender.lab.evaluation.audit import GENDER, badness
     from facegender.lab.evaluation.audit_report import cell_name
 
     everyone, worst = audit.cells[0], audit.worst
@@ -127,7 +127,8 @@ def _print(console: Console, audit: Audit) -> None:
         soft_wrap=True,
     )
     console.print(
-        f"worst: {cell_name(worst)} (by {worst.columns}), {100 * worst.accuracy:.2f} % of {worst.count:,}",
+        f"worst: {cell_name(worst)} (by {worst.columns}), {100 * worst.accuracy:.2f} % of {worst.count:,}; "
+        f"no other interval ends below {100 * worst.high:.2f} %",
         soft_wrap=True,
     )
     for column, gap in audit.gaps.items():
@@ -137,13 +138,15 @@ def _print(console: Console, audit: Audit) -> None:
         )
     if sum(audit.not_found):
         console.print(f"not found, so not answered: {audit.not_found[0]} women, {audit.not_found[1]} men")
-    table = Table(title="worst first; † children, * fewer than 30 faces", title_justify="left")
+    table = Table(
+        title="worst first, by the upper end of the interval; † children, * fewer than 30 faces", title_justify="left"
+    )
     table.add_column("by")
     table.add_column("faces of")
     for heading in ("faces", "accuracy %", "95 % interval", "answered %", "wrong of them %"):
         table.add_column(heading, justify="right")
     shown = [cell for cell in audit.cells if cell.columns == GENDER or cell.columns.count(" x ") == 1]
-    for cell in sorted(shown, key=lambda cell: cell.accuracy)[:20]:
+    for cell in sorted(shown, key=badness)[:20]:
         table.add_row(
             *(cell.columns, cell_name(cell), f"{cell.count:,}", f"{100 * cell.accuracy:.2f}"),
             f"{100 * cell.low:.1f} to {100 * cell.high:.1f}",

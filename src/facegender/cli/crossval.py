@@ -88,8 +88,9 @@ def crossval(
     table.add_row("mean", *(f"{100 * result.mean(name):.2f}" for name in _SHOWN), style="bold")
     table.add_row("std", *(f"{100 * result.std(name):.2f}" for name in _SHOWN))
     low, high = result.accuracy_interval()
+    of_people = " for the effective number of faces, since several are of one person" if any(result.people) else ""
     console = Console()
     console.print(table)
-    console.print(f"Accuracy over all faces, 95 % Wilson interval: {100 * low:.2f} to {100 * high:.2f} %.")
+    console.print(f"Accuracy over all faces, 95 % Wilson interval{of_people}: {100 * low:.2f} to {100 * high:.2f} %.")
     if only is None:
         console.print(str(output / "folds.csv"), soft_wrap=True, highlight=False)

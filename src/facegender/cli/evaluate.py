@@ -30,7 +30,7 @@ def evaluate(
     ] = None,
     form: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.table,
 ) -> None:
-    """Measure a network: accuracy with its 95 % Wilson interval, by gender and by one attribute more."""
+    """Measure a network: accuracy with its 95 % interval, by gender and by one attribute more."""
     from facegender.lab.datasets.store import open_store
 
     require_training()

@@ -25,9 +25,9 @@ from facegender.lab.datasets.store import LABELS, Store
 from facegender.lab.evaluation.metrics import (
     FloatArray,
     IntArray,
+    accuracy_interval,
     brier_score,
     expected_calibration_error,
-    wilson_interval,
 )
 from facegender.lab.evaluation.subgroups import EVERYONE, FEW, grouped, grouping_attributes, rank
 
@@ -49,6 +49,7 @@ class Faces:
         p_male: float, N.
         groups: N words by column, such as race or age; ages in years gathered into bands.
         not_found: faces that the detector did not find and that were therefore not answered: female, male.
+        people: N names, "" where unknown; none where nobody is named.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Faces:
     p_male: FloatArray
     groups: Mapping[str, Sequence[str]]
     not_found: tuple[int, int] = (0, 0)
+    people: Sequence[str] = ()
 
     @classmethod
     def of(
@@ -80,7 +82,8 @@ class Faces:
         """
         chosen = list(columns) or grouping_attributes(store)
         groups = {name: grouped(store, index, name) for name in chosen}
-        return cls(store.name, store.labels[index], np.asarray(p_male, np.float64), groups, not_found)
+        people = [store.identities[i] for i in index.tolist()]
+        return cls(store.name, store.labels[index], np.asarray(p_male, np.float64), groups, not_found, people)
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ class Cell:
         columns: what it is grouped by, such as ``race x gender``; ``all`` for everyone.
         values: of these columns.
         count: faces.
-        accuracy: share of right answers; `low` and `high` bound its 95 % Wilson interval.
+        accuracy: share of right answers; `low` and `high` bound its 95 % interval, of people where they are named.
         tpr: share of the men called male; None without men.
         fpr: share of the women called male; None without women.
         ece: expected calibration error, 15 equal-width bins of p_male; None in a cell of one gender, where any
@@ -129,8 +132,8 @@ class Audit:
         model, dataset: audited.
         confidence: the least confidence at which faces count as answered.
         cells: everyone first, then by column, then with gender, then all columns at once.
-        worst: the cell of lowest accuracy among those of at least 30 faces, or among all where none has so many; of
-            equals, the larger one.
+        worst: the cell whose interval ends lowest, so that no small cell is the worst by chance, among those of at
+            least 30 faces, or among all where none has so many; of equals, the larger one.
         gaps: largest difference of accuracy between two values of a column (of at least 30 faces each), and the
             ratio of the lower to the higher; by column.
         not_found: faces that the detector did not find: female, male.
@@ -187,7 +190,7 @@ def audit_faces(model: str, faces: Faces, confidence: float) -> Audit:
         dataset=faces.name,
         confidence=confidence,
         cells=cells,
-        worst=min(counted, key=lambda cell: (cell.accuracy, -cell.count)),
+        worst=min(counted, key=badness),
         gaps={column: gap for column in (GENDER, *columns) if (gap := frame.gap(column))},
         not_found=faces.not_found,
     )
@@ -219,12 +222,18 @@ def write_audit(folder: Path, audit: Audit, extra: Mapping[str, str] | None = No
         "all": _plain(everyone),
         "gender": {cell.values: _plain(cell) for cell in audit.by(GENDER)},
         "worst": _plain(audit.worst),
+        "worst_by": "upper end of the 95 % interval",
         "gaps": audit.gaps,
         "not_found": dict(zip(LABELS, audit.not_found, strict=True)),
         **extra,
     }
     with atomic_file(folder / "audit.json") as path:
         path.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+
+
+def badness(cell: Cell) -> tuple[float, int]:
+    """By which cells are put in order, the worst first: the upper end of the interval; of equals, the larger one."""
+    return cell.high, -cell.count
 
 
 def is_child(band: str) -> bool:
@@ -240,11 +249,13 @@ class _Frame:
         self._table, self._labels, self._p_male = table, faces.labels, faces.p_male
         right = (faces.p_male >= 0.5) == (faces.labels == 1)
         sure = np.maximum(faces.p_male, 1 - faces.p_male) >= confidence
-        self._right = right
+        self._right, self._people = right, faces.people
         #: Each takes the numbers of the faces of one group, since that is what `MetricFrame` is given to split.
         self._measures = {
             "count": lambda _, who: len(who),
             "right": lambda _, who: int(right[who].sum()),
+            "low": lambda _, who: self._interval(who)[0],
+            "high": lambda _, who: self._interval(who)[1],
             "tpr": lambda y, who: _mean(self._male(who)[np.asarray(y) == 1]),
             "fpr": lambda y, who: _mean(self._male(who)[np.asarray(y) == 0]),
             "ece": lambda y, who: expected_calibration_error(np.asarray(y), self._p_male[who]),
@@ -292,15 +303,14 @@ class _Frame:
 
     def _cell(self, grouping: tuple[str, ...], values: tuple[str, ...], row: Mapping[str, Any]) -> Cell:
         count, right = int(row["count"]), int(row["right"])
-        low, high = wilson_interval(right, count)
         known = dict(zip(grouping, values, strict=True))
         return Cell(
             columns=_TIMES.join(grouping) or EVERYONE,
             values=_TIMES.join(map(str, values)) or EVERYONE,
             count=count,
             accuracy=right / count,
-            low=low,
-            high=high,
+            low=float(row["low"]),
+            high=float(row["high"]),
             tpr=_number(row["tpr"]),
             fpr=_number(row["fpr"]),
             ece=None if GENDER in grouping else float(row["ece"]),
@@ -311,6 +321,9 @@ class _Frame:
             children=is_child(str(known.get("age", ""))),
             few=count < FEW,
         )
+
+    def _interval(self, who: IntArray) -> tuple[float, float]:
+        return accuracy_interval(self._right[who], [self._people[i] for i in who.tolist()] if self._people else ())
 
     def _male(self, who: IntArray) -> np.ndarray[Any, Any]:
         return np.asarray(self._p_male[who] >= 0.5)

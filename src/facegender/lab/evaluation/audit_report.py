@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from facegender.lab.evaluation.audit import GENDER, Audit, Cell
+from facegender.lab.evaluation.audit import GENDER, Audit, Cell, badness
 from facegender.lab.evaluation.subgroups import EVERYONE
 from facegender.plots import new_figure, plain, save_figure
 from facegender.report import Section, picture, table, write_report
@@ -39,7 +39,7 @@ def write_audit_report(folder: Path, audit: Audit, command: str) -> Path:
             sections.append(Section(f"By {column}", blocks))
     crossed = audit.by(audit.groupings[-1])
     if audit.groupings[-1].count(" x ") > 1:
-        listed = sorted((cell for cell in crossed if not cell.few), key=lambda cell: cell.accuracy)[:_MOST_ROWS]
+        listed = sorted((cell for cell in crossed if not cell.few), key=badness)[:_MOST_ROWS]
         few = [cell for cell in crossed if cell.few]
         text = (
             f"{len(crossed)} cells have faces; {len(few)} of them, with {sum(cell.count for cell in few):,} faces, "
@@ -95,8 +95,10 @@ def _worst(audit: Audit) -> list[str]:
     worst = audit.worst
     which = "No group has 30 faces; the worst cell" if worst.few else "The worst cell of at least 30 faces"
     blocks = [
+        "Cells are ranked by the upper end of their 95 % interval: of many cells, the one of lowest accuracy is often "
+        "a small one with bad luck.",
         f"{which} is **{cell_name(worst)}** (by {worst.columns}): "
-        f"{_percent(worst.accuracy)} % right ({_percent(worst.low)} to {_percent(worst.high)}) of {worst.count:,}."
+        f"{_percent(worst.accuracy)} % right ({_percent(worst.low)} to {_percent(worst.high)}) of {worst.count:,}.",
     ]
     if audit.gaps:
         rows = [

@@ -22,7 +22,7 @@ from facegender.lab.datasets.store import Store
 from facegender.lab.evaluation.crossval import split_examples
 from facegender.lab.evaluation.heatmap import Square, draw_heatmap
 from facegender.lab.evaluation.leaks import Leak, count_leaks, find_leaks, write_leaks
-from facegender.lab.evaluation.metrics import Metrics, wilson_interval
+from facegender.lab.evaluation.metrics import Metrics, accuracy_interval
 from facegender.lab.evaluation.models import EvaluatedModel
 from facegender.lab.evaluation.predictions import Predictions, write_predictions
 from facegender.lab.evaluation.subgroups import Subgroup, grouping_attributes, subgroups
@@ -56,8 +56,8 @@ class Cell:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % Wilson interval of the accuracy."""
-        return wilson_interval(int(self.predictions.right.sum()), self.metrics.count)
+        """95 % interval of the accuracy, of people where they are named."""
+        return self.predictions.interval
 
     @property
     def without_leaks(self) -> tuple[int, int] | None:
@@ -225,7 +225,10 @@ def _matrix_row(cell: Cell) -> dict[str, Any]:
     low, high = cell.interval
     women = int((cell.predictions.labels == 0).sum())
     kept = cell.without_leaks
-    kept_low, kept_high = wilson_interval(kept[1], kept[0]) if kept and kept[0] else (None, None)
+    kept_low, kept_high = (None, None)
+    if cell.leaked is not None and kept and kept[0]:
+        people = [name for name, leaked in zip(cell.predictions.people, cell.leaked, strict=True) if not leaked]
+        kept_low, kept_high = accuracy_interval(cell.predictions.right[~cell.leaked], people)
     measured = cell.metrics.to_dict()
     return {
         "trained_on": cell.trained_on,

@@ -20,9 +20,9 @@ from facegender.lab.evaluation.metrics import (
     FloatArray,
     IntArray,
     Metrics,
+    accuracy_interval,
     measure,
     p_male_from_logits,
-    wilson_interval,
 )
 from facegender.lab.evaluation.predictions import Predictions, write_predictions
 from facegender.lab.training.hardware import Hardware, is_main_process
@@ -40,7 +40,7 @@ class CrossValidation:
         assignment: name of the fold assignment (``random`` or ``identity``).
         mirror: whether mirror images were averaged in.
         per_fold: measures by fold number.
-        labels, p_male: of every tested crop, N.
+        labels, p_male, people: of every tested crop, N.
     """
 
     recipe: str
@@ -49,6 +49,7 @@ class CrossValidation:
     per_fold: Mapping[int, Metrics]
     labels: IntArray
     p_male: FloatArray
+    people: Sequence[str]
 
     def mean(self, name: str) -> float:
         """Mean of one measure over the folds."""
@@ -60,9 +61,8 @@ class CrossValidation:
         return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
 
     def accuracy_interval(self) -> tuple[float, float]:
-        """95 % Wilson interval of the accuracy over all tested crops."""
-        right = int(((self.p_male >= 0.5) == (self.labels == 1)).sum())
-        return wilson_interval(right, len(self.labels))
+        """95 % interval of the accuracy over all tested crops; of people, where they are named."""
+        return accuracy_interval((self.p_male >= 0.5) == (self.labels == 1), self.people)
 
 
 def cross_validate(
@@ -98,18 +98,20 @@ def cross_validate(
     # All of them before the first is trained: a fold of one label is found now, not after an hour.
     examples = {n: fold_examples(store, assignment, n) for n in chosen}
     per_fold: dict[int, Metrics] = {}
-    labels, p_male = [], []
+    labels, p_male, people = [], [], []
     for number, fold in examples.items():
         folder = fold_folder(output, number)
         trained = train(recipe, fold, folder, hardware)
         test = np.flatnonzero(folds == number)
         labels.append(store.labels[test])
+        people += [store.identities[i] for i in test.tolist()]
         p_male.append(p_male_from_logits(predict_logits(trained.classifier, store.crops, test, mirror=mirror)))
         per_fold[number] = measure(labels[-1], p_male[-1])
         if is_main_process():
             write_predictions(folder / "predictions.csv", Predictions.of(store, test, p_male[-1]))
             on_fold(number, per_fold[number])
-    result = CrossValidation(recipe.name, assignment, mirror, per_fold, np.concatenate(labels), np.concatenate(p_male))
+    every = np.concatenate(labels), np.concatenate(p_male)
+    result = CrossValidation(recipe.name, assignment, mirror, per_fold, *every, people)
     if chosen == numbers and is_main_process():
         _write_results(output, recipe, result)
     return result

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import log_softmax
-from scipy.stats import binomtest
+from scipy.stats import norm
+from scipy.stats import t as student
 from sklearn.metrics import confusion_matrix, roc_auc_score
 
 FloatArray = npt.NDArray[np.floating]
@@ -69,10 +71,53 @@ def measure(labels: IntArray, p_male: FloatArray) -> Metrics:
     )
 
 
-def wilson_interval(right: int, count: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Wilson score interval of a share (E. B. Wilson, JASA 22, 1927)."""
-    interval = binomtest(right, count).proportion_ci(confidence, method="wilson")
-    return float(interval.low), float(interval.high)
+def wilson_interval(right: int, count: float, confidence: float = 0.95) -> tuple[float, float]:
+    """Wilson score interval of a share (E. B. Wilson, JASA 22, 1927), of independent faces."""
+    return _wilson(right / count, count, float(norm.ppf((1 + confidence) / 2)))
+
+
+def accuracy_interval(
+    right: npt.NDArray[np.bool_], people: Sequence[str] = (), confidence: float = 0.95
+) -> tuple[float, float]:
+    """Interval of the share of right answers among faces of which several may be of one person.
+
+    It is meant for other people, so people are what is sampled: photos of one person are answered alike more often than
+    photos of two. The interval is Wilson's for the effective number of faces, which is how many independent ones would
+    vary as these do between people (E. L. Korn and B. I. Graubard, Survey Methodology 24, 1998; C. Franco et al.,
+    Journal of Survey Statistics and Methodology 7, 2019). With one face a person it is Wilson's.
+
+    Args:
+        right: N, at least one; whether each face was answered right.
+        people: N names, "" where unknown: such a face is a person of its own. None given: all are.
+        confidence: of the interval.
+
+    Returns:
+        lower and upper end; 0 and 1 where all faces are of one person.
+    """
+    count, share, z = len(right), float(right.mean()), float(norm.ppf((1 + confidence) / 2))
+    person = {name: number for number, name in enumerate(dict.fromkeys(filter(None, people)))}
+    member = np.array([person.get(name, len(person) + i) for i, name in enumerate(people or [""] * count)])
+    member = np.unique(member, return_inverse=True)[1]
+    faces = np.bincount(member)
+    if len(faces) == count:
+        return _wilson(share, count, z)
+    if len(faces) == 1:
+        return 0.0, 1.0
+    # The variance of a ratio, linearised: people differ in how many faces they have and in how many are right.
+    deviations = np.bincount(member, right) - share * faces
+    variance = len(faces) / (len(faces) - 1) * float(np.square(deviations).sum()) / count**2
+    weighty = count**2 / float(np.square(faces).sum())  # so many people of equally many faces would weigh as these do
+    # Without variance nothing tells how alike the faces of a person are answered: as if each person were one answer.
+    effective = min(count, share * (1 - share) / variance) if variance > 0 else weighty
+    # Few people tell their variance badly.
+    effective *= (z / float(student.ppf((1 + confidence) / 2, max(weighty - 1, 1)))) ** 2
+    return _wilson(share, effective, z)
+
+
+def _wilson(share: float, count: float, z: float) -> tuple[float, float]:
+    middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
+    half = z / (1 + z**2 / count) * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
+    return (0.0 if share == 0 else float(middle - half)), (1.0 if share == 1 else float(middle + half))
 
 
 def p_male_from_logits(logits: FloatArray) -> FloatArray:

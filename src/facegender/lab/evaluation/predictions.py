@@ -13,7 +13,7 @@ import numpy.typing as npt
 from facegender.errors import InputError
 from facegender.files import atomic_file
 from facegender.lab.datasets.store import LABELS, Store
-from facegender.lab.evaluation.metrics import FloatArray, IntArray, Metrics, measure
+from facegender.lab.evaluation.metrics import FloatArray, IntArray, Metrics, accuracy_interval, measure
 
 _HEADER = ["image", "label", "p_male"]
 
@@ -26,11 +26,18 @@ class Predictions:
         images: N names.
         labels: int64, N; 0 female, 1 male.
         p_male: float, N; probabilities.
+        people: N names, "" where unknown; none where nobody is named.
     """
 
     images: Sequence[str]
     labels: IntArray
     p_male: FloatArray
+    people: Sequence[str] = ()
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % interval of the accuracy (`facegender.lab.evaluation.metrics.accuracy_interval`)."""
+        return accuracy_interval(self.right, self.people)
 
     @property
     def right(self) -> npt.NDArray[np.bool_]:
@@ -51,7 +58,9 @@ class Predictions:
     @classmethod
     def of(cls, store: Store, index: IntArray, p_male: FloatArray) -> Predictions:
         """The answers to the crops `index` of a store."""
-        return cls([store.images[i] for i in index.tolist()], store.labels[index], p_male)
+        rows = index.tolist()
+        images, people = ([column[i] for i in rows] for column in (store.images, store.identities))
+        return cls(images, store.labels[index], p_male, people)
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:

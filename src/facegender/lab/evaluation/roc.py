@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score, roc_curve
 
 from facegender.errors import InputError
 from facegender.lab.evaluation.predictions import Predictions
-from facegender.lab.evaluation.styles import PRINTED_NAMES, STYLES
+from facegender.lab.evaluation.styles import styles_of
 from facegender.plots import new_figure, plain, save_figure
 
 #: The corner that the inset enlarges: false positive rates up to, true positive rates from.
@@ -52,10 +52,11 @@ def draw_roc(path: Path, curves: Sequence[RocCurve], title: str) -> None:
     figure = new_figure(5.2, 4.8)
     axes = figure.subplots()
     corner = axes.inset_axes((0.3, 0.33, 0.66, 0.45))
+    styles = styles_of(curve.network for curve in curves)
     for curve in curves:
         if len(set(curve.predictions.labels.tolist())) < 2:
             raise InputError(f"the faces of the curve {curve.label!r} are not of both labels")
-        style = STYLES[PRINTED_NAMES[curve.network]]
+        style = styles[curve.network]
         false, true, _ = roc_curve(curve.predictions.labels, curve.predictions.p_male)
         for part, width in ((axes, 1.6), (corner, 1.4)):
             label = f"{curve.label}, AUC {curve.auc:.4f}"

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import cycle
+from typing import TypeAlias
+
+#: A name of Matplotlib's, or an offset and the lengths of dashes and gaps.
+Line: TypeAlias = str | tuple[int, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -11,7 +17,7 @@ class Style:
 
     colour: str
     hatch: str
-    line: str
+    line: Line
     marker: str
 
 
@@ -29,3 +35,19 @@ PRINTED_NAMES = {
     "googlenet": "GoogLeNet",
     "alexnet": "AlexNet",
 }
+
+#: Of networks that the paper does not draw.
+_OTHERS = (
+    Style("#D55E00", "xxx", "-.", "D"),
+    Style("#CC79A7", "\\\\\\", (0, (5, 1)), "v"),
+    Style("#56B4E9", "ooo", (0, (3, 1, 1, 1)), "P"),
+)
+
+
+def styles_of(networks: Iterable[str]) -> dict[str, Style]:
+    """A style for each network of one figure, by its name in the registry; the paper's have theirs in every figure."""
+    styles: dict[str, Style] = {}
+    others = cycle(_OTHERS)
+    for network in dict.fromkeys(networks):
+        styles[network] = STYLES[PRINTED_NAMES[network]] if network in PRINTED_NAMES else next(others)
+    return styles

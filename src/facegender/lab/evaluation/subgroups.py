@@ -11,7 +11,7 @@ import numpy.typing as npt
 from facegender.errors import InputError
 from facegender.lab.datasets.listing import FACE_SIZE
 from facegender.lab.datasets.store import LABELS, Store
-from facegender.lab.evaluation.metrics import IntArray, wilson_interval
+from facegender.lab.evaluation.metrics import IntArray, accuracy_interval
 
 #: The genders of a subgroup, and both together.
 GENDERS = (*LABELS, "both")
@@ -36,6 +36,7 @@ class Subgroup:
         attribute, value: such as ``race`` and ``Indian``; ``unknown`` where the dataset does not say.
         gender: of `GENDERS`.
         count, right: faces, and those answered right.
+        interval: of the accuracy, 95 %, of people where they are named.
     """
 
     attribute: str
@@ -43,16 +44,12 @@ class Subgroup:
     gender: str
     count: int
     right: int
+    interval: tuple[float, float]
 
     @property
     def accuracy(self) -> float:
         """In [0, 1]."""
         return self.right / self.count
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """95 % Wilson interval of the accuracy."""
-        return wilson_interval(self.right, self.count)
 
 
 def subgroups(store: Store, index: IntArray, right: npt.NDArray[np.bool_], attribute: str = EVERYONE) -> list[Subgroup]:
@@ -77,7 +74,9 @@ def subgroups(store: Store, index: IntArray, right: npt.NDArray[np.bool_], attri
             if gender != "both":
                 chosen &= labels == LABELS.index(gender)
             if chosen.any():
-                rows.append(Subgroup(attribute, value, gender, int(chosen.sum()), int(right[chosen].sum())))
+                people = [store.identities[i] for i in index[chosen].tolist()]
+                interval = accuracy_interval(right[chosen], people)
+                rows.append(Subgroup(attribute, value, gender, int(chosen.sum()), int(right[chosen].sum()), interval))
     return rows
 
 

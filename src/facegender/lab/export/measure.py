@@ -18,10 +18,10 @@ from facegender.lab.evaluation.calibration import answered, confidence_for_error
 from facegender.lab.evaluation.metrics import (
     FloatArray,
     IntArray,
+    accuracy_interval,
     brier_score,
     expected_calibration_error,
     measure,
-    wilson_interval,
 )
 from facegender.progress import track
 
@@ -50,6 +50,11 @@ class Faces:
     store: Store
     index: IntArray
     left_out: int = 0
+
+    @property
+    def people(self) -> list[str]:
+        """N names, "" where unknown."""
+        return [self.store.identities[i] for i in self.index.tolist()]
 
     @property
     def labels(self) -> IntArray:
@@ -122,10 +127,11 @@ def accuracy(labels: IntArray, p_male: FloatArray) -> float:
     return float(((p_male >= 0.5) == (labels == 1)).mean())
 
 
-def tested(labels: IntArray, p_male: FloatArray, confidences: Mapping[str, float]) -> dict[str, Any]:
+def tested(faces: Faces, p_male: FloatArray, confidences: Mapping[str, float]) -> dict[str, Any]:
     """The measures of one test set, for the card: all in [0, 1] but the count."""
+    labels = faces.labels
     metrics = measure(labels, p_male)
-    low, high = wilson_interval(round(metrics.accuracy * metrics.count), metrics.count)
+    low, high = accuracy_interval((p_male >= 0.5) == (labels == 1), faces.people)
     at = {rate: answered(labels, p_male, confidences[rate]) for rate in TESTED_ERRORS}
     return {
         **_rounded(metrics.to_dict()),

@@ -126,7 +126,7 @@ def export_run(
     confidences = thresholds(labels, np.concatenate(given))
     measured = {
         faces.name: {
-            **tested(faces.labels, answers(network.run, faces, f"{form} {precision}"), confidences),
+            **tested(faces, answers(network.run, faces, f"{form} {precision}"), confidences),
             **({"left_out": faces.left_out} if faces.left_out else {}),
         }
         for faces in tests
