@@ -53,6 +53,27 @@ def test_the_worst_cell_has_enough_faces_and_gaps_are_between_groups():
     assert audit.gaps["age"]["ratio"] == pytest.approx((50 / 60) / (134 / 140), abs=1e-5)
 
 
+def test_the_worst_cell_is_not_the_one_with_bad_luck():
+    """Of 20 groups of 30 one has 6 wrong by chance; a group of 2,000 has 15 % wrong for certain."""
+    groups = [f"small {i:02d}" for i in range(20) for _ in range(30)] + ["large"] * 2000
+    p_male = np.full(len(groups), 0.9)
+    p_male[:6] = 0.1  # 80 %
+    p_male[600:900] = 0.1  # 85 %
+    audit = audit_faces("tiny", Faces("made", np.ones(len(groups), int), p_male, {"group": groups}), 0.5)
+    cells = {cell.values: cell for cell in audit.by("group")}
+    assert cells["small 00"].accuracy < cells["large"].accuracy
+    assert audit.worst.values in ("large", "large x male")
+
+
+def test_cells_are_bounded_by_people():
+    labels, p_male = np.ones(200, int), np.where(np.arange(200) % 40 < 4, 0.1, 0.9)
+    apart = audit_faces("tiny", Faces("made", labels, p_male, {}), 0.5).cells[0]
+    few = Faces("made", labels, p_male, {}, people=[f"p{i // 4}" for i in range(200)])
+    together = audit_faces("tiny", few, 0.5).cells[0]
+    assert together.accuracy == apart.accuracy
+    assert together.high - together.low > 1.5 * (apart.high - apart.low)
+
+
 def test_too_few_faces_make_no_gap():
     few = Faces("few", np.array([0] * 40 + [1] * 40), np.full(80, 0.4), {"race": ["a"] * 75 + ["b"] * 5})
     audit = audit_faces("tiny", few, 0.5)
@@ -102,7 +123,8 @@ def test_the_command_on_a_store(store_folder, tiny_model, tmp_path):
     assert rows[0]["columns"] == "all"
     assert {"model", "dataset", "low", "high", "ece", "brier", "coverage", "children", "few", "command"} <= set(rows[0])
     summary = json.loads((tmp_path / "audit.json").read_text())
-    assert summary["worst"]["accuracy"] <= summary["all"]["accuracy"]
+    assert summary["worst"]["high"] <= summary["all"]["high"]
+    assert summary["worst_by"] == "upper end of the 95 % interval"
     page = (tmp_path / "audit.html").read_text()
     assert page.startswith("<!doctype html>")
     assert 'src="audit_' not in page  # the figures are inside

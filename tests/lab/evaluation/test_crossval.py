@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from facegender.cli import app
 from facegender.errors import CheckpointError, InputError
 from facegender.lab.evaluation.crossval import cross_validate
+from facegender.lab.evaluation.metrics import accuracy_interval
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +27,9 @@ def test_every_crop_is_tested_once(done, store):
     summary = json.loads((output / "summary.json").read_text())
     mean = sum(m.accuracy for m in result.per_fold.values()) / len(result.per_fold)
     assert summary["mean"]["accuracy"] == pytest.approx(mean, abs=1e-5)
+    right = (result.p_male >= 0.5) == (result.labels == 1)
+    assert summary["accuracy_wilson_95"] == pytest.approx(accuracy_interval(right, result.people), abs=1e-5)
+    assert len(set(result.people)) == 24  # of five photos each
 
 
 def test_nobody_is_on_both_sides(store):

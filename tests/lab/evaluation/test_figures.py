@@ -7,7 +7,7 @@ from facegender.errors import InputError
 from facegender.lab.evaluation.bars import MeasuredNetwork, draw_folds, draw_measures
 from facegender.lab.evaluation.predictions import Predictions
 from facegender.lab.evaluation.roc import RocCurve, draw_roc
-from facegender.lab.evaluation.styles import STYLES
+from facegender.lab.evaluation.styles import STYLES, styles_of
 from facegender.lab.paper.published import figure5
 
 
@@ -35,6 +35,15 @@ def test_roc_of_three_networks(tmp_path):
     assert {"false positive rate (women called male)", "true positive rate (men called male)"} <= drawn
     for style in STYLES.values():
         assert style.colour.lower() in (tmp_path / "roc.svg").read_text()
+
+
+def test_roc_of_networks_that_the_paper_does_not_draw(tmp_path):
+    names = ("residual", "residual-wide", "custom-cnn-table1", "tiny", "residual")
+    draw_roc(tmp_path / "roc.svg", [RocCurve(name, f"ours {i}", answers(1.0)) for i, name in enumerate(names)], "drawn")
+    assert {f"ours {i}" for i in range(5)} <= {text.split(",")[0] for text in texts(tmp_path / "roc.svg")}
+    styles = styles_of(names)
+    assert len({style.colour for style in styles.values()}) == 4
+    assert styles["custom-cnn-table1"] == STYLES["custom CNN"]
 
 
 def test_roc_needs_both_labels(tmp_path):

@@ -3,6 +3,7 @@ import pytest
 
 from facegender.lab.evaluation.calibration import confidence_for_error
 from facegender.lab.evaluation.metrics import (
+    accuracy_interval,
     expected_calibration_error,
     measure,
     p_male_from_logits,
@@ -57,3 +58,45 @@ def test_confidence_keeps_the_error_rate():
     tied = np.full(110, 0.9)
     assert confidence_for_error((np.arange(110) < 99).astype(np.int64), tied, 0.05) == 1.0
     assert confidence_for_error(np.array([0, 0]), np.array([0.9, 0.8]), 0.01) == 1.0
+
+
+def test_an_interval_of_people():
+    right = np.array([True] * 90 + [False] * 10)
+    alone = accuracy_interval(right)
+    assert alone == pytest.approx(wilson_interval(90, 100), abs=1e-12)
+    assert accuracy_interval(right, [""] * 100) == alone
+    assert accuracy_interval(right, [f"p{i}" for i in range(100)]) == alone
+    # The unknown are people of their own, whatever others are called.
+    assert accuracy_interval(right, [""] * 98 + ["0", "1"]) == alone
+    # Twice the same photos say as much as once, given a little for 50 people whose variance is estimated.
+    pairs = [f"p{i // 2}" for i in range(200)]
+    low, high = accuracy_interval(np.repeat(right, 2), pairs)
+    assert (low, high) == pytest.approx(alone, abs=0.004)
+    assert (low, high) != pytest.approx(wilson_interval(180, 200), abs=0.01)
+    # Nobody is like another: photos of one person say nothing of others.
+    assert accuracy_interval(right, ["one"] * 100) == (0.0, 1.0)
+
+
+def test_an_interval_where_nothing_varies():
+    everything = np.ones(100, bool)
+    low, high = accuracy_interval(everything, [f"p{i // 10}" for i in range(100)])
+    assert high == 1.0
+    assert low < wilson_interval(10, 10)[0] + 1e-9  # ten people, no more
+    assert accuracy_interval(~everything, [f"p{i // 10}" for i in range(100)])[0] == 0.0
+
+
+@pytest.mark.parametrize(("people", "tail"), [(40, 2.0), (400, 2.2)])
+def test_intervals_hold_for_other_people(people, tail):
+    """As in LFW: most people have one photo, some have dozens, and some people are hard."""
+    rng = np.random.default_rng(7)
+    held = independent = 0
+    for _ in range(200):
+        photos = np.minimum(rng.zipf(tail, people), 60)
+        easy = rng.beta(4.5, 0.5, people)
+        right = np.concatenate([rng.random(count) < p for count, p in zip(photos, easy, strict=True)])
+        low, high = accuracy_interval(right, np.repeat(np.arange(people), photos).astype(str).tolist())
+        held += low <= 0.9 <= high
+        low, high = wilson_interval(int(right.sum()), len(right))
+        independent += low <= 0.9 <= high
+    assert held >= 180
+    assert independent <= 160

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from facegender.cli import app
 from facegender.errors import InputError
-from facegender.lab.evaluation.metrics import wilson_interval
+from facegender.lab.evaluation.metrics import accuracy_interval, wilson_interval
 from facegender.lab.evaluation.subgroups import grouping_attributes, subgroups
 
 
@@ -20,7 +20,10 @@ def test_each_value_and_gender_is_counted(store):
     chosen = [place for place, i in enumerate(index) if store.attributes["race"][i] == "East" and store.labels[i] == 1]
     east_men = groups["East", "male"]
     assert (east_men.count, east_men.right) == (len(chosen), right[chosen].sum())
-    assert east_men.interval == wilson_interval(east_men.right, east_men.count)
+    people = [store.identities[index[place]] for place in chosen]
+    assert east_men.interval == accuracy_interval(right[chosen], people)
+    low, high = wilson_interval(east_men.right, east_men.count)
+    assert east_men.interval[0] < low < high < east_men.interval[1]
     for value in ("East", "West"):
         assert groups[value, "both"].count == groups[value, "female"].count + groups[value, "male"].count
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import onnx
 import pytest
+from scipy.special import expit
 from typer.testing import CliRunner
 
 from facegender.cli import app
@@ -13,10 +14,11 @@ from facegender.errors import AccuracyLossError, CheckpointError, InputError
 from facegender.inference.classifier import GenderClassifier
 from facegender.inference.runtime import open_network
 from facegender.lab.datasets.provenance import Provenance, Seen
+from facegender.lab.evaluation.degrade import degrade_mixed
 from facegender.lab.export.convert import convert
-from facegender.lab.export.measure import ERRORS, MOST_CROPS, faces_to_test, validation_faces
-from facegender.lab.export.run import export_run
-from facegender.lab.training.calibration import features_and_logits
+from facegender.lab.export.measure import ERRORS, MOST_CROPS, Faces, faces_to_test, validation_faces
+from facegender.lab.export.run import _calibrated, _people, export_run
+from facegender.lab.training.calibration import features_and_logits, out_of_fold
 from facegender.lab.training.checkpoint import MODEL
 from facegender.lab.training.loop import Examples, train
 from facegender.lab.training.model import load_model
@@ -122,6 +124,33 @@ def test_the_command(run, store, store_folder, tmp_path):
     assert tested["brier_score"] == pytest.approx(np.square(ours[test] - store.labels[test]).mean(), abs=1e-4)
     assert set(tested["answered"]) == {"0.01", "0.02"}
     assert card["validation"]["made validation"]["count"] == len(store.split("validation"))
+
+
+def test_thresholds_are_chosen_from_answers_of_other_calibrations(run, store):
+    """The answers of each face are by calibrations that were fitted without its person."""
+    trained = load_model(run / MODEL)
+    faces = validation_faces([store], trained.provenance, "quick")
+    _, (exact,), held_out = _calibrated(trained, faces)
+    people = _people(faces)
+    assert len(set(people.tolist())) == len({store.identities[i] for i in faces[0].index}) == 9
+    shown = [np.ascontiguousarray(store.crops[faces[0].index])]
+    shown.append(degrade_mixed(shown[0]))
+    parts = [features_and_logits(trained.classifier, crops, np.arange(len(people))) for crops in shown]
+    features, logits = (np.concatenate(part) for part in zip(*parts, strict=True))
+    rows = (features, logits, np.tile(faces[0].labels, 2), np.repeat([1.0, 0.5], len(people)))
+    each = np.tile(np.arange(len(people)), 2)
+    expected = out_of_fold(*rows, faces=each, people=np.tile(people, 2))[: len(people)]
+    assert expit(held_out) == pytest.approx(expected.clip(1e-7, 1 - 1e-7), abs=1e-6)
+    assert not np.allclose(expected, exact, atol=1e-4)
+
+
+def test_people_of_two_stores(store):
+    one = replace(store, identities=["Ann Lee", "", "", "ann-lee", "7"] * 24)
+    two = replace(one, name="two")
+    index = np.arange(5)
+    people = _people([Faces("one", one, index), Faces("two", two, index)]).tolist()
+    assert people[0] == people[3] == people[5] == people[8]
+    assert len(set(people)) == 7  # she, four unknown, and the seventh person of each
 
 
 def test_nothing_of_this_machine_is_in_the_files(exported, run):

@@ -9,7 +9,14 @@ from torch import nn
 from facegender.inference.runtime import Session
 from facegender.lab.export import onnx_bytes
 from facegender.lab.networks.classifier import CropClassifier
-from facegender.lab.training.calibration import Calibration, features_and_logits, fit_calibration
+from facegender.lab.training.calibration import (
+    Calibration,
+    _held_out_losses,
+    _Rows,
+    features_and_logits,
+    fit_calibration,
+    out_of_fold,
+)
 from facegender.lab.training.model import predict_logits
 
 W = np.array([0.8, 0.0, -0.4, 0.0, 0.0])
@@ -55,6 +62,62 @@ def test_weights_count_rows_and_faces_keep_rows_together():
     weighted = fit_calibration(features, logits, labels, np.where(who < 300, 2.0, 1.0), faces=who)
     assert weighted.shift.item() == pytest.approx(twice.shift.item(), abs=0.01)
     assert np.allclose(weighted.p_male(features, logits), twice.p_male(features, logits), atol=0.02)
+
+
+def test_a_weight_counts_once():
+    """Three of a row, and one of it that counts for three: of all ridges the same loss, wherever the folds lie."""
+    features, logits, labels, _ = drawn(300, seed=4)
+    weight = np.where(np.arange(300) < 60, 3.0, 1.0)
+    who = np.minimum(np.arange(300) // 20, 10)  # the heavy rows are three faces of eleven
+    times = weight.astype(int)
+    single = _held_out_losses(_Rows.of(features, logits, labels, weight), who)
+    tripled = _Rows.of(*(np.repeat(v, times, axis=0) for v in (features, logits, labels)), None)
+    assert single == pytest.approx(_held_out_losses(tripled, np.repeat(who, times)), abs=1e-5)
+
+
+def test_each_row_is_answered_by_a_calibration_without_its_people():
+    _, logits, labels, _ = drawn(400, seed=2)
+    rng = np.random.default_rng(8)
+    people = rng.integers(0, 60, 400)
+    # Of each person the label alone: a calibration that has seen the person knows it from the features.
+    labels = rng.permutation(np.arange(60) % 2)[people]
+    told = np.eye(60)[people]
+    seen = fit_calibration(told, logits, labels).p_male(told, logits)
+    unseen = out_of_fold(told, logits, labels, people=people)
+    loss = [-np.log(np.where(labels == 1, p, 1 - p).clip(1e-9)).mean() for p in (seen, unseen)]
+    assert loss[0] <= loss[1]
+    # One person's rows never help another row of the same person.
+    changed = labels.copy()
+    changed[people == 7] = 1 - changed[people == 7]
+    again = out_of_fold(told, logits, changed, people=people)
+    assert np.array_equal(unseen[people == 7], again[people == 7])
+    assert not np.array_equal(unseen, again)
+    with pytest.raises(ValueError, match="at least 5 faces"):
+        out_of_fold(told, logits, labels, people=people % 4)
+
+
+def test_thresholds_of_held_out_faces_keep_what_they_promise():
+    """200 faces, 40 features that mean nothing but a little: the same faces promise too much, others do not."""
+    promised, kept = [], []
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+
+        def faces(count, rng=rng):
+            features = rng.normal(0, 1, (count, 40))
+            margin = rng.normal(0, 3, count)
+            p_male = 1 / (1 + np.exp(-margin * np.exp(-0.6 * features[:, 0] - 0.5)))
+            return features, np.column_stack([0 * margin, margin]), (rng.random(count) < p_male).astype(np.int64)
+
+        features, logits, labels = faces(200)
+        calibration = fit_calibration(features, logits, labels)
+        p_male = {"same": calibration.p_male(features, logits), "held out": out_of_fold(features, logits, labels)}
+        loss = {name: -np.log(np.where(labels == 1, p, 1 - p)).mean() for name, p in p_male.items()}
+        others = faces(5000)
+        p_others = calibration.p_male(*others[:2])
+        loss["others"] = -np.log(np.where(others[2] == 1, p_others, 1 - p_others)).mean()
+        promised.append(loss["others"] - loss["same"])
+        kept.append(loss["others"] - loss["held out"])
+    assert np.mean(promised) > 2 * abs(np.mean(kept))
 
 
 def test_what_cannot_be_fitted():

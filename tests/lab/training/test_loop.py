@@ -141,6 +141,12 @@ def test_one_label_only(store):
         Examples(store, np.arange(len(store)), np.flatnonzero(store.labels == 0))
 
 
+@pytest.mark.parametrize("index", [[1, 0, 70, 71], [0, 0, 70, 71]])
+def test_training_crops_in_no_order(store, index):
+    with pytest.raises(ValueError, match="have to ascend"):
+        Examples(store, np.array(index))
+
+
 def test_hardware_that_is_not_there(store, tmp_path):
     examples = Examples(store, np.arange(len(store)))
     with pytest.raises(InputError, match="--accelerator cpu"):

@@ -1,10 +1,12 @@
-"""Fold assignments: at random, and by identity; and splits that do not change when photos are added."""
+"""Fold assignments: at random, and by identity; splits that do not change when photos are added; who is who."""
 
 from __future__ import annotations
 
 import hashlib
+import re
+import unicodedata
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from itertools import accumulate
 
 import numpy as np
@@ -63,3 +65,15 @@ def identity_folds(identities: Sequence[str], folds: Mapping[str, int]) -> npt.N
     if absent:
         raise DatasetError(f"{len(absent)} people have no fold, the first is {absent[0]}", remedy="check people.txt")
     return np.array([folds[name] for name in identities], dtype=np.int64)
+
+
+def person(store: str, identity: str) -> Hashable:
+    """What one person has in all stores: names count as equal whatever their case, accents and punctuation.
+
+    Names without letters are numbers, which mean something in their own store only. None where the person is unknown.
+    """
+    plain = unicodedata.normalize("NFKD", identity)
+    words = re.sub(r"[\W_]+", " ", "".join(c for c in plain if not unicodedata.combining(c))).casefold().strip()
+    if not words:
+        return None
+    return words if any(c.isalpha() for c in words) else (store, identity)

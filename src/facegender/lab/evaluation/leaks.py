@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
@@ -20,6 +18,7 @@ import numpy.typing as npt
 
 from facegender.faces.types import Crops
 from facegender.files import atomic_file
+from facegender.lab.datasets.splits import person
 from facegender.lab.datasets.store import SPLITS, Store
 from facegender.progress import track
 
@@ -191,7 +190,7 @@ class _Faces:
             self.digests.append(hashlib.blake2b(crop.tobytes(), digest_size=16).digest())
             frequencies.append(_low_frequencies(crop))
         self.hashes = _standardised(np.array(frequencies))
-        self.people = [_person(*self._identity(face)) for face in range(len(self.place))]
+        self.people = [person(*self._identity(face)) for face in range(len(self.place))]
         self.details = lru_cache(_BLOCK)(self._details)
 
     def _identity(self, face: int) -> tuple[str, str]:
@@ -278,12 +277,3 @@ def _registered(one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) ->
         return 0.0
     middle = one[_SHIFT:-_SHIFT, _SHIFT:-_SHIFT]
     return float(cv2.matchTemplate(other, middle, cv2.TM_CCOEFF_NORMED).max())
-
-
-def _person(store: str, identity: str) -> Hashable:
-    """What equal people have equal; None where unknown."""
-    plain = unicodedata.normalize("NFKD", identity)
-    words = re.sub(r"[\W_]+", " ", "".join(c for c in plain if not unicodedata.combining(c))).casefold().strip()
-    if not words:
-        return None
-    return words if any(c.isalpha() for c in words) else (store, identity)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.special import expit, logit
 
 from facegender.errors import AccuracyLossError, InputError, WeightsError
 from facegender.faces.align import LandmarkTemplate
@@ -21,18 +22,21 @@ from facegender.faces.types import CROP_SIZE
 from facegender.files import atomic_file
 from facegender.inference.runtime import Network, Session, open_network
 from facegender.lab.datasets.provenance import SEEN_SUFFIX, Provenance, Seen, write_faces
+from facegender.lab.datasets.splits import person
 from facegender.lab.datasets.store import Store
 from facegender.lab.evaluation.degrade import degrade_mixed
 from facegender.lab.evaluation.metrics import FloatArray, IntArray
 from facegender.lab.export import to_onnx
 from facegender.lab.export.convert import Format, convert
 from facegender.lab.export.measure import Faces, accuracy, answers, faces_to_test, tested, thresholds, validation_faces
-from facegender.lab.training.calibration import features_and_logits, fit_calibration
+from facegender.lab.training.calibration import CALIBRATION_FOLDS, features_and_logits, fit_calibration, out_of_fold
 from facegender.lab.training.checkpoint import MODEL
 from facegender.lab.training.model import TrainedModel, load_model
 from facegender.progress import track
 from facegender.weights.cards import Card, Precision
 
+#: Probabilities beyond them have no logit in float32.
+_BOUNDS = (1e-7, 1 - 1e-7)
 #: Largest difference of any probability between PyTorch and the float32 file that an export may have.
 PARITY = 1e-4
 #: Crops on which int8 takes the ranges of activations.
@@ -76,7 +80,8 @@ def export_run(
     Args:
         run: folder of a finished run, or its ``model.safetensors``.
         validate: the calibration, the thresholds, the ranges for int8 and all checks use their validation splits
-            (`facegender.lab.export.measure.validation_faces`), which the run must not have learned from.
+            (`facegender.lab.export.measure.validation_faces`). The thresholds are chosen from probabilities that each
+            face has by a calibration fitted on other people.
         test: the card has the measures on each (`facegender.lab.export.measure.faces_to_test`).
         output: folder for ``NAME.onnx``, or ``NAME.xml`` and ``NAME.bin``, with ``NAME.seen.npz``, the digests of the
             faces that the network has seen, and ``NAME.json``.
@@ -104,7 +109,7 @@ def export_run(
         raise InputError(f"the accepted loss must be 0 points or more, not {max_loss}")
 
     labels = np.concatenate([faces.labels for faces in validation])
-    model, exact = _calibrated(trained, validation)
+    model, exact, held_out = _calibrated(trained, validation)
     crops = np.concatenate(
         [faces.store.crops[_spread(faces.index, _RANGES // len(validation))] for faces in validation]
     )
@@ -123,7 +128,8 @@ def export_run(
             remedy="choose another --precision, or allow more with --max-loss",
         )
 
-    confidences = thresholds(labels, np.concatenate(given))
+    shifted = logit(np.concatenate(given).clip(*_BOUNDS)) + held_out - logit(np.concatenate(exact).clip(*_BOUNDS))
+    confidences = thresholds(labels, expit(shifted))
     measured = {
         faces.name: {
             **tested(faces, answers(network.run, faces, f"{form} {precision}"), confidences),
@@ -160,11 +166,12 @@ def export_run(
     return Export(_write(files, provenance, card, output, name), card, pairs, lost)
 
 
-def _calibrated(trained: TrainedModel, validation: Sequence[Faces]) -> tuple[bytes, list[FloatArray]]:
+def _calibrated(trained: TrainedModel, validation: Sequence[Faces]) -> tuple[bytes, list[FloatArray], FloatArray]:
     """The ONNX model in float32 with the calibration inside, and its probabilities for each set of faces.
 
     Calibrated on each face as it is, and made poor in one way that is drawn
-    (`facegender.lab.evaluation.degrade.degrade_mixed`).
+    (`facegender.lab.evaluation.degrade.degrade_mixed`). The third is what thresholds are to be chosen from: the logits
+    that all these faces have by calibrations which were fitted without them and without other photos of the person.
     """
     clear, poor = [], []
     for faces in track(validation, "calibration"):
@@ -174,8 +181,13 @@ def _calibrated(trained: TrainedModel, validation: Sequence[Faces]) -> tuple[byt
         poor.append(features_and_logits(trained.classifier, degrade_mixed(crops), every))
     labels = np.concatenate([faces.labels for faces in validation])
     features, logits = (np.concatenate(parts) for parts in zip(*clear, *poor, strict=True))
-    who, weights = np.tile(np.arange(len(labels)), 2), np.repeat([1.0, _POOR], len(labels))
-    calibration = fit_calibration(features, logits, np.tile(labels, 2), weights, faces=who)
+    people = _people(validation)
+    if len(set(people.tolist())) < CALIBRATION_FOLDS:
+        raise InputError("there are too few people among the validation faces to calibrate on", remedy="add a store")
+    rows = (features, logits, np.tile(labels, 2), np.repeat([1.0, _POOR], len(labels)))
+    who = np.tile(np.arange(len(labels)), 2)
+    calibration = fit_calibration(*rows, faces=who)
+    held_out = out_of_fold(*rows, faces=who, people=np.tile(people, 2))[: len(labels)]
     expected = calibration.p_male(features, logits)[: len(labels)]
     model = to_onnx(trained.classifier, CROP_SIZE, calibration)
     session = Session(model)
@@ -183,7 +195,18 @@ def _calibrated(trained: TrainedModel, validation: Sequence[Faces]) -> tuple[byt
     difference = float(np.abs(np.concatenate(exact) - expected).max())
     if not difference <= PARITY:
         raise WeightsError(f"ONNX Runtime and PyTorch differ by {difference:.2g} in a probability, over {PARITY}")
-    return model, exact
+    return model, exact, logit(held_out.clip(*_BOUNDS))
+
+
+def _people(validation: Sequence[Faces]) -> IntArray:
+    """A number for each face, equal for faces of one person: of one name, also in two stores."""
+    keys = [
+        person(faces.store.name, name) or (number, place)
+        for number, faces in enumerate(validation)
+        for place, name in enumerate(faces.people)
+    ]
+    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+    return np.array([numbers[key] for key in keys], np.int64)
 
 
 def _spread(index: IntArray, count: int) -> IntArray:

@@ -30,6 +30,8 @@ LOG_TEMPERATURE = 3.0
 #: Strengths of the ridge that are tried, strong to weak; infinity is one temperature for all faces.
 RIDGES = (np.inf, 1.0, 0.3, 0.1, 0.03, 0.01, 0.001)
 _FOLDS = 3
+#: Of `out_of_fold`.
+CALIBRATION_FOLDS = 5
 
 
 class Calibration(nn.Module):
@@ -84,17 +86,47 @@ def fit_calibration(
             three faces.
     """
     rows = _Rows.of(features, logits, labels, weights)
-    who = np.arange(len(rows.labels)) if faces is None else np.unique(_array(faces), return_inverse=True)[1]
-    if len(who) != len(rows.labels) or len(set(who.tolist())) < _FOLDS:
-        raise ValueError(f"calibration needs at least {_FOLDS} faces, one number a row")
-    parts = list(GroupKFold(_FOLDS, shuffle=True, random_state=0).split(rows.labels, groups=who))
-    losses = np.zeros(len(RIDGES))
-    for fitted_on, looked_at in parts:
-        part, rest = rows.take(fitted_on), rows.take(looked_at)
-        for place, solution in enumerate(_path(part, RIDGES)):
-            losses[place] += rest.loss(solution) * rest.weights.sum()
+    losses = _held_out_losses(rows, _groups(faces, len(rows.labels), _FOLDS))
     *_, solution = _path(rows, RIDGES[: int(losses.argmin()) + 1])
     return rows.module(solution)
+
+
+def out_of_fold(
+    features: Numbers,
+    logits: Numbers,
+    labels: Numbers,
+    weights: Numbers | None = None,
+    *,
+    faces: Numbers | Sequence[int] | None = None,
+    people: Numbers | Sequence[int] | None = None,
+) -> FloatArray:
+    """The probability of each row by a calibration that was fitted without it: what the next faces are given.
+
+    Args:
+        features: as for `fit_calibration`.
+        logits: as there.
+        labels: as there.
+        weights: as there.
+        faces: as there.
+        people: N, equal where rows show one person: those are in one of the five folds, and answered by a calibration
+            that was fitted on the other four. None takes every face for another person.
+
+    Returns:
+        float64, N.
+
+    Raises:
+        ValueError: as for `fit_calibration`; there must be at least five people.
+    """
+    columns = [_array(values) for values in (features, logits, labels)]
+    weight = np.ones(len(columns[2])) if weights is None else _array(weights)
+    each = _groups(faces, len(columns[2]), _FOLDS)
+    who = _groups(each if people is None else people, len(each), CALIBRATION_FOLDS)
+    p_male = np.zeros(len(who))
+    for fitted_on, held_out in GroupKFold(CALIBRATION_FOLDS, shuffle=True, random_state=0).split(who, groups=who):
+        part = (values[fitted_on] for values in columns)
+        calibration = fit_calibration(*part, weight[fitted_on], faces=each[fitted_on])
+        p_male[held_out] = calibration.p_male(columns[0][held_out], columns[1][held_out])
+    return p_male
 
 
 def features_and_logits(
@@ -154,7 +186,8 @@ class _Rows:
             raise ValueError("calibration needs finite numbers, and labels of 0 and 1")
         if (w < 0).any() or not w.any():
             raise ValueError("weights must not be negative, and not all be zero")
-        mean, deviation = x.mean(0), x.std(0)
+        mean = np.average(x, 0, w)
+        deviation = np.sqrt(np.average(np.square(x - mean), 0, w))
         # What hardly ever moves (a dead ReLU) would be blown up by the division, so it is left out.
         deviation[deviation <= 1e-3 * deviation.max(initial=0.0)] = np.inf
         return cls(mean, deviation, (x - mean) / deviation, two[:, 1] - two[:, 0], y, w / w.mean())
@@ -164,7 +197,7 @@ class _Rows:
         return _Rows(self.mean, self.deviation, *chosen)
 
     def loss(self, solution: FloatArray) -> float:
-        """Mean negative log likelihood in nats."""
+        """Weighted mean of the negative log likelihood, in nats."""
         return self._loss_and_gradient(solution, 0.0)[0]
 
     def fit(self, start: FloatArray, ridge: float) -> FloatArray:
@@ -191,8 +224,9 @@ class _Rows:
         raw = self.x @ w + b
         scaled = self.margin * np.exp(-raw.clip(-LOG_TEMPERATURE, LOG_TEMPERATURE))
         z = scaled + c
-        loss = -(self.weights * log_expit(np.where(self.labels == 1, z, -z))).mean() + ridge / 2 * float(w @ w)
-        to_shift = self.weights * (expit(z) - self.labels) / len(z)
+        shares = self.weights / self.weights.sum()
+        loss = -(shares * log_expit(np.where(self.labels == 1, z, -z))).sum() + ridge / 2 * float(w @ w)
+        to_shift = shares * (expit(z) - self.labels)
         to_exponent = np.where(np.abs(raw) < LOG_TEMPERATURE, -to_shift * scaled, 0.0)
         gradient = np.concatenate([self.x.T @ to_exponent + ridge * w, [to_exponent.sum(), to_shift.sum()]])
         return float(loss), gradient
@@ -200,6 +234,24 @@ class _Rows:
     def _two(self, temperature_and_shift: FloatArray) -> tuple[float, FloatArray]:
         alike = _Rows(self.mean[:0], self.deviation[:0], self.x[:, :0], self.margin, self.labels, self.weights)
         return alike._loss_and_gradient(temperature_and_shift, 0.0)
+
+
+def _held_out_losses(rows: _Rows, who: npt.NDArray[np.int64]) -> FloatArray:
+    """For each of `RIDGES` the loss of all rows, each by a solution fitted without its face; weighted once."""
+    losses = np.zeros(len(RIDGES))
+    for fitted_on, held_out in GroupKFold(_FOLDS, shuffle=True, random_state=0).split(who, groups=who):
+        part, rest = rows.take(fitted_on), rows.take(held_out)
+        for place, solution in enumerate(_path(part, RIDGES)):
+            losses[place] += rest.loss(solution) * rest.weights.sum()
+    return losses / rows.weights.sum()
+
+
+def _groups(faces: Numbers | Sequence[int] | None, rows: int, folds: int) -> npt.NDArray[np.int64]:
+    """The number of each row's face, from 0; ValueError where there are fewer faces than folds."""
+    who = np.arange(rows) if faces is None else np.unique(_array(faces), return_inverse=True)[1]
+    if len(who) != rows or len(set(who.tolist())) < folds:
+        raise ValueError(f"calibration needs at least {folds} faces, one number a row")
+    return who
 
 
 def _path(rows: _Rows, ridges: Sequence[float]) -> list[FloatArray]:
