@@ -123,8 +123,8 @@ def out_of_fold(
     who = _groups(each if people is None else people, len(each), CALIBRATION_FOLDS)
     p_male = np.zeros(len(who))
     for fitted_on, held_out in GroupKFold(CALIBRATION_FOLDS, shuffle=True, random_state=0).split(who, groups=who):
-        part = (values[fitted_on] for values in columns)
-        calibration = fit_calibration(*part, weight[fitted_on], faces=each[fitted_on])
+        x, two, y, w, face = (values[fitted_on] for values in (*columns, weight, each))
+        calibration = fit_calibration(x, two, y, w, faces=face)
         p_male[held_out] = calibration.p_male(columns[0][held_out], columns[1][held_out])
     return p_male
 
@@ -243,7 +243,8 @@ def _held_out_losses(rows: _Rows, who: npt.NDArray[np.int64]) -> FloatArray:
         part, rest = rows.take(fitted_on), rows.take(held_out)
         for place, solution in enumerate(_path(part, RIDGES)):
             losses[place] += rest.loss(solution) * rest.weights.sum()
-    return losses / rows.weights.sum()
+    mean: FloatArray = losses / rows.weights.sum()
+    return mean
 
 
 def _groups(faces: Numbers | Sequence[int] | None, rows: int, folds: int) -> npt.NDArray[np.int64]:
