@@ -41,7 +41,7 @@ answers because its labels do: people who are perceived otherwise are always giv
 def main() -> None:
     """Write the card."""
     (ROOT / "MODEL_CARD.md").write_text(model_card(), encoding="utf-8")
-    for name in weights.names():
+    for name in weights.list_models():
         groups_path(name).write_text(groups(name), encoding="utf-8")
 
 
@@ -72,7 +72,7 @@ def groups(name: str) -> str:
 
 def model_card() -> str:
     """The whole text."""
-    names = [name for name in (*PURPOSES, *weights.names()) if name in weights.names()]
+    names = [name for name in (*PURPOSES, *weights.list_models()) if name in weights.list_models()]
     names = list(dict.fromkeys(names))
     parts = [
         "# Model cards",

@@ -15,6 +15,6 @@ def test_no_number_in_it_is_typed_by_hand():
     spec.loader.exec_module(script)
     written = (ROOT / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert written == script.model_card(), "run: python scripts/model_card.py"
-    for name in weights.names():
+    for name in weights.list_models():
         assert script.groups_path(name).read_text(encoding="utf-8") == script.groups(name)
         assert {each["dataset"] for each in json.loads(script.groups(name))} >= {"fairface", "utkface"}

@@ -27,8 +27,8 @@ needs_lfw = [
 
 
 def test_every_shipped_network_loads_and_is_small():
-    assert weights.DEFAULT in weights.names()
-    for name in weights.names():
+    assert weights.DEFAULT in weights.list_models()
+    for name in weights.list_models():
         card = weights.load_card(name)  # checks the sha256
         assert card.name == name
         assert weights.weight_path(name).stat().st_size < 2_000_000
@@ -101,7 +101,7 @@ class TestOnLfw:
     def test_it_scores_what_its_card_says(self, lfw):
         report, store = lfw
         assert len(report.fallbacks) <= 0.002 * len(store)  # the detector finds the face in the middle
-        for name in weights.names():
+        for name in weights.list_models():
             card = json.loads(weights.weight_path(name).with_suffix(".json").read_text())
             claimed = card["accuracy"]["lfw all"]
             measured = measure(store.labels, GenderClassifier(name).p_male(store.crops))

@@ -15,7 +15,7 @@
     │   ├── VideoPermissionError    kind "permission"
     │   ├── NotAVideoError          kind "not_a_video"
     │   └── NoVideoError            kind "no_video"
-    ├── InputError                  kind "input": arguments that cannot be served (empty folder, bad option)
+    ├── InputError (a ValueError)   kind "input": arguments that cannot be served (empty folder, bad option)
     ├── OutputError                 kind "output": a file or folder that cannot be written
     ├── WeightsError                kind "weights": unknown model, missing file, checksum that does not match
     │   └── AccuracyLossError       kind "accuracy_loss": a converted network that answers worse than it may
@@ -116,7 +116,7 @@ class NoVideoError(VideoReadError):
     kind = "no_video"
 
 
-class InputError(FacegenderError):
+class InputError(FacegenderError, ValueError):
     """The arguments cannot be served."""
 
     kind = "input"

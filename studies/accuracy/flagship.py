@@ -30,7 +30,7 @@ from facegender.progress import track
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("stores", type=Path, nargs="+")
-    parser.add_argument("--models", nargs="+", default=weights.names())
+    parser.add_argument("--models", nargs="+", default=weights.list_models())
     parser.add_argument("--output", type=Path, default=Path("results/accuracy/flagship.csv"))
     arguments = parser.parse_args()
     stores = open_stores(arguments.stores)

@@ -31,7 +31,7 @@ def main() -> None:
     ]
     lines = []
     for row in times:
-        if row["network"] not in weights.names():
+        if row["network"] not in weights.list_models():
             continue
         lines.append(
             {

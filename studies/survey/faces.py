@@ -86,7 +86,7 @@ def main() -> None:
     ]
     tasks = {listing.name: chosen(listing) for listing in listings}
     detector = OnnxDetector(threads=1)
-    classifiers = {name: GenderClassifier(name, threads=1) for name in weights.names()}
+    classifiers = {name: GenderClassifier(name, threads=1) for name in weights.list_models()}
     for split in ("validation", "test"):
         known = []
         files = {}
@@ -144,7 +144,7 @@ def write_rates(folder: Path, output: Path) -> None:
     """The error rates of each shipped network, on the validation photos of the sets that its card names."""
     with (folder / "validation.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    for name in weights.names():
+    for name in weights.list_models():
         card = json.loads(weights.weight_path(name).with_suffix(".json").read_text(encoding="utf-8"))
         sets = [words.split()[0] for words in card["validation"]]
         labels = folder / name / "labels.csv"

@@ -188,7 +188,7 @@ def test_another_model(engine, astronaut):
     page, _ = engine
     file = io.BytesIO()
     PIL.Image.fromarray(astronaut).save(file, format="PNG")
-    other = next(name for name in weights.names() if name != weights.DEFAULT)
+    other = next(name for name in weights.list_models() if name != weights.DEFAULT)
     page.evaluate("name => analyzer.use(name)", other)
     try:
         assert_same(analyze(page, file.getvalue()), FaceAnalyzer(other).analyze(file.getvalue()))

@@ -36,7 +36,7 @@ def test_it_holds_the_networks_and_what_their_cards_say():
     about = json.loads(files["models.json"].read())
     for network in [about["detector"], *about["classifiers"]]:
         assert hashlib.sha256(files[network["file"]].read()).hexdigest() == network["sha256"]
-    assert {each["name"] for each in about["classifiers"]} == set(weights.names())
+    assert {each["name"] for each in about["classifiers"]} == set(weights.list_models())
     for each in about["classifiers"]:
         assert each["confidence_for_error"] == weights.load_card(each["name"]).confidence_for_error
         assert each["rates"]["sha256"] == each["sha256"]

@@ -109,7 +109,7 @@ def test_coarse_bins_hold_the_same_faces(rates):
     assert coarse.female.sum(axis=1).tolist() == rates.female.sum(axis=1).tolist()
 
 
-@pytest.mark.parametrize("name", weights.names())
+@pytest.mark.parametrize("name", weights.list_models())
 def test_every_shipped_network_has_rates_of_its_own(write, tmp_path, name):
     card = weights.load_card(name)
     run = {"model": {"name": name, "sha256": card.sha256, "min_confidence": 0.9}}

@@ -36,7 +36,7 @@ def test_more_fields_are_passed_over(tmp_path, write_model):
 
 
 def test_shipped_networks_are_what_their_cards_say():
-    for name in weights.names():
+    for name in weights.list_models():
         assert load_card(name).name == name
 
 
@@ -120,7 +120,7 @@ def test_detector_card_with_a_fault(tmp_path, changes, write_detector):
 
 
 def test_detectors_are_no_classifiers(tiny_detector, tiny_model):
-    assert "face-detector" not in weights.names()
+    assert "face-detector" not in weights.list_models()
     with pytest.raises(WeightsError, match="unknown model 'face-detector'"):
         load_card("face-detector")
     with pytest.raises(WeightsError, match="it lacks input_size"):

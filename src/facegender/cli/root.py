@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
+from facegender import __version__
 from facegender.errors import FacegenderError
 from facegender.formats.records import printable
 
@@ -54,9 +55,7 @@ app = typer.Typer(
 
 def _version(show: bool) -> None:
     if show:
-        from importlib.metadata import version
-
-        typer.echo(f"facegender {version('facegender')}")
+        typer.echo(f"facegender {__version__}")
         raise typer.Exit
 
 

@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
@@ -18,6 +17,7 @@ from typing import Any, Self, cast
 import numpy as np
 import PIL.Image
 
+from facegender import __version__
 from facegender.client.answers import Models, UsedModel, photo_result, prediction, used_model
 from facegender.client.order import in_order
 from facegender.errors import InputError, MissingExtraError, PhotoReadError, ServerError
@@ -87,7 +87,7 @@ class Client:
         given = {"model": model, "max_error": max_error, "min_confidence": min_confidence}
         self._query = {name: value for name, value in given.items() if value is not None}
         self._retries = retries
-        headers = {"User-Agent": f"facegender/{version('facegender')}", "Accept": "application/json"}
+        headers = {"User-Agent": f"facegender/{__version__}", "Accept": "application/json"}
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
         # A proxy of the environment is for the way out of this machine.

@@ -8,7 +8,7 @@ import numpy as np
 import PIL.Image
 from PIL import ImageDraw, ImageFont
 
-from facegender.faces.types import LOW_QUALITY, FaceResult, Image, PhotoResult, Prediction
+from facegender.faces.types import LOW_QUALITY, FaceResult, Image, PhotoResult
 
 #: From the palette of Okabe and Ito, which colour-blind people can tell apart; black reads well on all three.
 COLOURS = {"female": "#E69F00", "male": "#009E73", "uncertain": "#C8C8C8"}
@@ -43,13 +43,6 @@ def annotate(image: Image, result: PhotoResult) -> Image:
     return np.array(canvas)
 
 
-def answer_text(prediction: Prediction) -> str:
-    """The answer and how probable it is: ``female 0.97``."""
-    # Rounded down: "1.00" would claim a certainty that no model has.
-    confidence = math.floor(100 * max(prediction.p_male, 1 - prediction.p_male)) / 100
-    return f"{prediction.label} {confidence:.2f}"
-
-
 def _draw_box(draw: ImageDraw.ImageDraw, found: FaceResult, line: int) -> None:
     x, y, width, height = found.face.box
     colour = COLOURS[found.prediction.label]
@@ -65,7 +58,7 @@ def _draw_box(draw: ImageDraw.ImageDraw, found: FaceResult, line: int) -> None:
 
 def _draw_label(draw: ImageDraw.ImageDraw, found: FaceResult, size: tuple[int, int], line: int) -> None:
     prediction = found.prediction
-    text = answer_text(prediction)
+    text = str(prediction)
     points = max(_SMALLEST_FONT, round(max(size) / 45))
     while True:
         font = ImageFont.load_default(points)

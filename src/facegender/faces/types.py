@@ -20,6 +20,9 @@ Label: TypeAlias = Literal["female", "male", "uncertain"]
 
 CROP_SIZE = 64
 
+#: So many faces are named in the text of a result.
+_SHOWN_FACES = 5
+
 #: Below this quality a face is in the gray zone: under 24 pixels, or turned more than about 45 degrees.
 LOW_QUALITY = 0.5
 
@@ -141,6 +144,12 @@ class Prediction:
         if not 0.0 <= self.p_male <= 1.0:
             raise ValueError(f"p_male must lie in [0, 1], not {self.p_male}")
 
+    def __str__(self) -> str:
+        """The answer and how probable it is: ``female 0.97``."""
+        # Rounded down: "1.00" would claim a certainty that no model has.
+        confidence = math.floor(100 * max(self.p_male, 1 - self.p_male)) / 100
+        return f"{self.label} {confidence:.2f}"
+
     def for_quality(self, quality: float) -> Prediction:
         """The same for a face of this quality: ``uncertain`` where it is 0, since calibration knows no such faces."""
         return replace(self, label="uncertain") if quality == 0 else self
@@ -184,6 +193,36 @@ class PhotoResult:
     weight: float = 1.0
     notes: tuple[Note, ...] = ()
     digest: str | None = None
+
+    def __repr__(self) -> str:
+        if self.error is not None:
+            return f"PhotoResult({self.path!r}, {self.error.kind}: {self.error.message})"
+        count = "1 face" if len(self.faces) == 1 else f"{len(self.faces)} faces"
+        answers = ", ".join(str(found.prediction) for found in self.faces[:_SHOWN_FACES])
+        more = ", ..." if len(self.faces) > _SHOWN_FACES else ""
+        return f"PhotoResult({self.path!r}, {self.width}x{self.height}, {count}{': ' * bool(answers)}{answers}{more})"
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame with the columns of a CSV file, one row a face, or one row for a photo without faces.
+
+        Raises:
+            MissingExtraError: pandas is not installed.
+        """
+        from facegender.faces.display import frame_of
+
+        return frame_of(self)
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the picture, where its file is there, and a table of the faces."""
+        from facegender.faces.display import html_of
+
+        return html_of(self)
+
+    def _repr_png_(self) -> bytes | None:
+        """For notebooks: the picture with the answers drawn in; None where its file cannot be read."""
+        from facegender.faces.display import png_of
+
+        return png_of(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The record that the JSON Lines writer prints, one object a photo; ``notes`` only where there are any."""

@@ -88,6 +88,19 @@ class GenderClassifier:
             p_male[start : start + BATCH] = output
         return p_male
 
+    @property
+    def classes_(self) -> npt.NDArray[np.str_]:
+        """The columns of `predict_proba`, as in scikit-learn."""
+        return np.array(["female", "male"])
+
+    def predict_proba(self, crops: Crops) -> npt.NDArray[np.float64]:
+        """Calibrated probabilities of `classes_`: float64, N x 2, each row with the sum 1.
+
+        Arguments and errors as for `p_male`.
+        """
+        p_male = self.p_male(crops).astype(np.float64)
+        return np.stack([1 - p_male, p_male], axis=1)
+
     def predict(self, crops: Crops) -> list[Prediction]:
         """One answer a crop; arguments and errors as for `p_male`."""
         return [self.prediction(p) for p in self.p_male(crops).tolist()]

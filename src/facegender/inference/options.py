@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
+from facegender import __version__
 from facegender.errors import InputError
 from facegender.faces.decode import DEFAULT_MAX_PIXELS
 from facegender.weights import load_card, load_detector_card
@@ -37,7 +37,7 @@ class Options:
     """How photos and videos are analysed. It can be pickled, and sent to any process.
 
     Attributes:
-        model: a name from `facegender.weights.names()`, or the path of an ``.onnx`` or ``.xml`` file with its card.
+        model: a name from `facegender.list_models()`, or the path of an ``.onnx`` or ``.xml`` file with its card.
             None takes the default network, on a server the server's.
         detector: the path of a detector's ``.onnx`` file with its card, or an object that finds faces. None takes the
             detector in the package.
@@ -146,7 +146,7 @@ class Options:
             detector = getattr(self.detector, "identity", {"name": type(self.detector).__qualname__, "sha256": None})
             options = {name: getattr(self.detector, name, None) for name in options}
         return {
-            "version": version("facegender"),
+            "version": __version__,
             "model": model,
             "detector": detector,
             "options": {**options, "max_pixels": self.max_pixels},

@@ -10,11 +10,10 @@ from __future__ import annotations
 import gzip
 import json
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from facegender import weights
+from facegender import __version__, weights
 from facegender.errors import OutputError
 from facegender.faces import cells, pose, prints, pyramid, types
 from facegender.faces.decode import DEFAULT_MAX_PIXELS
@@ -96,7 +95,7 @@ def assets() -> dict[str, Asset]:
             gzipped = path.suffix == ".gz"
             name = path.relative_to(_STATIC).as_posix().removesuffix(".gz")
             found[name] = Asset(path, _media_type(name), gzipped)
-    for path in [weights.detector_path(), *map(weights.weight_path, weights.names())]:
+    for path in [weights.detector_path(), *map(weights.weight_path, weights.list_models())]:
         name = f"models/{path.name}"
         found[name] = Asset(path, _media_type(name))
     found["models.json"] = Asset(json.dumps(_models()).encode(), _media_type("models.json"))
@@ -154,13 +153,13 @@ def _models() -> dict[str, Any]:
         "turned": TURNED,
     }
     return {
-        "version": version("facegender"),
+        "version": __version__,
         "max_pixels": DEFAULT_MAX_PIXELS,
         "max_error": DEFAULT_MAX_ERROR,
         "default": weights.DEFAULT,
         "detector": detector,
         "prints": asdict(prints.RULES),
-        "classifiers": [_classifier(name) for name in weights.names()],
+        "classifiers": [_classifier(name) for name in weights.list_models()],
     }
 
 

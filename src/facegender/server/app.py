@@ -7,7 +7,6 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
-from importlib.metadata import version
 from typing import Any
 
 from fastapi import Depends, FastAPI, Query, Request
@@ -18,6 +17,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
+from facegender import __version__
 from facegender.faces.types import CROP_SIZE, PhotoResult
 from facegender.inference.classifier import prediction_for
 from facegender.server import problems, schemas
@@ -59,7 +59,7 @@ def create_app(service: Service) -> FastAPI:
 
     app = FastAPI(
         title="facegender",
-        version=version("facegender"),
+        version=__version__,
         description=_ABOUT,
         lifespan=lifespan,
         docs_url=None,
@@ -295,7 +295,7 @@ def _models(service: Service) -> dict[str, Any]:
     detector, limits = schemas.DetectorRecord.model_fields, schemas.LimitsRecord.model_fields
     cards = [card.to_dict() for card in service.cards.values()]
     return {
-        "version": version("facegender"),
+        "version": __version__,
         "models": [{name: card[name] for name in fields} for card in cards],
         "default": service.default,
         "detector": {name: getattr(service.detector, name) for name in detector},

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
-
+from facegender import __version__
 from facegender.survey.outcome import Survey, Unit
 from facegender.survey.prevalence import Method
 
@@ -59,7 +58,7 @@ def method_text(survey: Survey) -> list[str]:
         )
     model = rates.model or "named in the results"
     data = (
-        f"We detected faces in {everyone.photos:,} files with facegender {version('facegender')}. "
+        f"We detected faces in {everyone.photos:,} files with facegender {__version__}. "
         f"{everyone.not_read:,} "
         f"more files could not be read. The classifier {model} (sha256 {rates.sha256[:16] or 'unknown'}) gave each "
         "face "

@@ -258,14 +258,14 @@ def shipped_rates(collection: Collection, model: str | None = None) -> ErrorRate
     if collection.model is None and model is None:
         raise InputError(
             "no .run.json beside the results says which model made them",
-            remedy=f"pass --model NAME ({', '.join(weights.names())}); or {remedy}",
+            remedy=f"pass --model NAME ({', '.join(weights.list_models())}); or {remedy}",
         )
-    if model is not None and model not in weights.names():
-        raise InputError(f"no model {model!r} is shipped", remedy=f"one of {', '.join(weights.names())}")
+    if model is not None and model not in weights.list_models():
+        raise InputError(f"no model {model!r} is shipped", remedy=f"one of {', '.join(weights.list_models())}")
     name, digest = collection.model or (model or "", weights.load_card(model or "").sha256)
     if model not in (None, name):
         raise InputError(f"the results were made by the model {name}, not {model}", remedy="leave out --model")
-    for known in weights.names():
+    for known in weights.list_models():
         path = weights.weight_path(known).with_suffix(_SUFFIX)
         if path.is_file() and (rates := load_rates(path)).sha256 == digest:
             return rates

@@ -6,11 +6,11 @@ import csv
 import json
 import re
 from dataclasses import asdict, fields
-from importlib.metadata import version
 from pathlib import Path
 
 from matplotlib.ticker import MaxNLocator
 
+from facegender import __version__
 from facegender.files import atomic_file
 from facegender.plots import new_figure, plain, save_figure
 from facegender.report import Section, picture, table, write_report
@@ -47,7 +47,7 @@ def write_survey(folder: Path, survey: Survey, command: str) -> list[Path]:
         for row, columns in zip(rows, [("",) * len(several), *survey.values], strict=True):
             values = [_rounded(getattr(row, name)) for name in names]
             writer.writerow([*values, *(columns if several else ()), survey.unit, survey.method, survey.level, command])
-    record = {**asdict(survey), "rates": survey.rates.to_dict(), "command": command, "version": version("facegender")}
+    record = {**asdict(survey), "rates": survey.rates.to_dict(), "command": command, "version": __version__}
     with atomic_file(folder / "survey.json") as path:
         path.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     files = [folder / "survey.csv", folder / "survey.json"]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeAlias
 
-from facegender.faces.annotate import COLOURS, answer_text
+from facegender.faces.annotate import COLOURS
 from facegender.files import atomic_file
 from facegender.video.types import Sighting, Track, VideoResult
 
@@ -63,7 +63,7 @@ def save_ass(result: VideoResult, path: Path) -> None:
         lines.append(f"Dialogue: 0,{times},{label}-box,,0,0,0,,{drawing}\n")
         # Above the box, or under it at the upper border: size pixels are the text's height.
         drop = -2 * line if y >= size + 2 * line else h + size + 2 * line
-        text = f"{{{_moved((max(x, 0), y + drop), (max(to[0], 0), to[1] + drop))}}}{answer_text(track.prediction)}"
+        text = f"{{{_moved((max(x, 0), y + drop), (max(to[0], 0), to[1] + drop))}}}{track.prediction}"
         lines.append(f"Dialogue: 1,{times},{label},,0,0,0,,{text}\n")
     with atomic_file(path) as temporary:
         temporary.write_text("".join(lines), encoding="utf-8")
@@ -85,7 +85,7 @@ def save_webvtt(result: VideoResult, path: Path) -> None:
         label = track.prediction.label
         lines.append(
             f"\n{_vtt_time(begin)} --> {_vtt_time(end)} position:{across:.1f}%,center line:{down:.1f}% align:center "
-            f"size:30%\n<c.{label}>{answer_text(track.prediction)}</c>\n"
+            f"size:30%\n<c.{label}>{track.prediction}</c>\n"
         )
     with atomic_file(path) as temporary:
         temporary.write_text("".join(lines), encoding="utf-8")

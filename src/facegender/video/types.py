@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import html
 from dataclasses import dataclass
 from typing import Any
 
+from facegender.faces.display import require_pandas
 from facegender.faces.types import Face, Label, PhotoError, Prediction
+from facegender.formats.records import TRACKS
+
+#: Columns of the table in notebooks.
+_SHOWN = ("track", "begin", "end", "seconds", "faces", "quality", "p_male", "label")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +103,30 @@ class VideoResult:
     dropped: int = 0
     remarks: tuple[str, ...] = ()
     error: PhotoError | None = None
+
+    def __repr__(self) -> str:
+        if self.error is not None:
+            return f"VideoResult({self.path!r}, {self.error.kind}: {self.error.message})"
+        count = "1 track" if len(self.tracks) == 1 else f"{len(self.tracks)} tracks"
+        seconds = ", ".join(f"{label} {time:.1f} s" for label, time in self.seconds().items() if time)
+        size = f"{self.width}x{self.height}, {self.duration or 0:.1f} s"
+        return f"VideoResult({self.path!r}, {size}, {count}{': ' * bool(seconds)}{seconds})"
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame with the columns of a CSV file, one row a track, or one row for a video without tracks.
+
+        Raises:
+            MissingExtraError: pandas is not installed.
+        """
+        return require_pandas().DataFrame(list(TRACKS.rows(self.to_dict())), columns=list(TRACKS.columns))
+
+    def _repr_html_(self) -> str:
+        """For notebooks: a table of the tracks."""
+        head = "".join(f"<th>{name}</th>" for name in _SHOWN)
+        cells = ([track.to_dict()[name] for name in _SHOWN] for track in self.tracks)
+        rows = "".join(f"<tr>{''.join(f'<td>{html.escape(str(cell))}</td>' for cell in row)}</tr>" for row in cells)
+        table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>" if self.tracks else ""
+        return f"<p>{html.escape(repr(self))}</p>{table}"
 
     def seconds(self) -> dict[Label, float]:
         """Seconds on screen by answer; two faces at one time count twice."""

@@ -9,8 +9,11 @@ Classifiers elsewhere may also be OpenVINO's: ``NAME.xml`` and ``NAME.bin``, wit
 
 from __future__ import annotations
 
+import atexit
 import hashlib
+import importlib.resources
 import json
+import tempfile
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,9 +26,9 @@ __all__ = [
     "Card",
     "DetectorCard",
     "detector_path",
+    "list_models",
     "load_card",
     "load_detector_card",
-    "names",
     "weight_path",
 ]
 
@@ -33,12 +36,27 @@ __all__ = [
 DEFAULT = "research"
 
 _DETECTOR = "face-detector"
-_FOLDER = Path(__file__).parent
+
+
+def _files() -> Path:
+    """The folder of the files; where the package is imported from an archive, a copy of them while the process runs."""
+    folder = Path(__file__).parent
+    if folder.is_dir():
+        return folder
+    copy = tempfile.TemporaryDirectory(prefix="facegender-")
+    atexit.register(copy.cleanup)
+    for file in importlib.resources.files(__name__).iterdir():
+        if file.name.endswith((".onnx", ".json")):
+            Path(copy.name, file.name).write_bytes(file.read_bytes())
+    return Path(copy.name)
+
+
+_FOLDER = _files()
 
 AnyCard = TypeVar("AnyCard", Card, DetectorCard)
 
 
-def names() -> list[str]:
+def list_models() -> list[str]:
     """The classifiers that came with this installation."""
     return sorted(path.stem for path in _FOLDER.glob("*.onnx") if path.stem != _DETECTOR)
 
@@ -52,9 +70,9 @@ def weight_path(name_or_path: str | Path | None = None) -> Path:
     name_or_path = DEFAULT if name_or_path is None else name_or_path
     if isinstance(name_or_path, Path) or name_or_path.endswith((".onnx", ".xml")):
         return _present(Path(name_or_path))
-    if name_or_path not in names():
+    if name_or_path not in list_models():
         raise WeightsError(
-            f"unknown model {name_or_path!r}; installed: {', '.join(names()) or 'none'}",
+            f"unknown model {name_or_path!r}; installed: {', '.join(list_models()) or 'none'}",
             remedy="or give the path of an .onnx or .xml file with its .json card beside it",
         )
     return _FOLDER / f"{name_or_path}.onnx"
