@@ -4,6 +4,7 @@ import pickle
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -175,6 +176,46 @@ def test_a_script_without_a_guard(photos, options, tmp_path):
     )
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr, done.returncode) == ("5\n", "", 0)
+
+
+@pytest.fixture
+def script(tmp_path, tiny_model, save):
+    """A program of its own that analyses photos with the detector of these tests, given its engine and widths."""
+
+    def start(engine, widths):
+        for width in widths:
+            save(f"{width}.png", np.zeros((9, width, 3), np.uint8))
+        code = (
+            f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+            "from facegender import InProcess, Options, Workers, analyze\n"
+            "from test_run import Killer\n"
+            f"paths = [{str(tmp_path)!r} + f'/{{width}}.png' for width in {widths!r}]\n"
+            f"options = Options(model={str(tiny_model)!r}, detector=Killer())\n"
+            f"for result in analyze(paths, options=options, engine={engine}):\n"
+            "    print(result.error and result.error.kind, flush=True)\n"
+        )
+        return subprocess.Popen([sys.executable, "-W", "error", "-c", code], stdout=-1, stderr=-1, text=True)
+
+    return start
+
+
+@pytest.mark.parametrize("engine", ["Workers(time_limit=3)", "Workers(2, time_limit=3)"])
+def test_limits_hold_in_a_program_of_its_own(engine, script):
+    with script(engine, [12, 13, 14, 15]) as process:
+        stdout, stderr = process.communicate()
+    assert (stdout.split(), stderr, process.returncode) == (["None", "crashed", "timeout", "None"], "", 0)
+
+
+@pytest.mark.parametrize("engine", ["Workers()", "Workers(2)"])
+def test_a_killed_program_leaves_no_process(engine, script):
+    psutil = pytest.importorskip("psutil")
+    with script(engine, [12] * 16 + [14]) as process:
+        assert process.stdout.readline() == "None\n"  # the photo that takes for ever is next
+        children = psutil.Process(process.pid).children()
+        process.kill()
+    assert children
+    gone, alive = psutil.wait_procs(children, timeout=60)
+    assert not alive
 
 
 def test_an_iteration_that_is_left_leaves_no_process(photos, options):

@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -115,9 +116,10 @@ class _Worker(Generic[TaskT, ResultT]):
     """A process, what it was sent and has not answered yet, and until when it may take for the first of that."""
 
     def __init__(self, make_handler: bytes, threads: int | None) -> None:
-        context = multiprocessing.get_context("spawn")
+        fork = threads is None and _may_fork()
+        context = multiprocessing.get_context("fork") if fork else multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, make_handler, threads), daemon=True)
+        self.process = context.Process(target=_serve, args=(theirs, make_handler, threads, fork), daemon=True)
         with _start_conditions(one_thread=threads == 1, main=b"__main__" in make_handler):
             self.process.start()
         theirs.close()
@@ -266,6 +268,25 @@ class WorkerPool(Generic[TaskT, ResultT]):
         self._left.extend(others)
 
 
+#: Their threads, or those that they start, do not survive a fork.
+_WITH_THREADS = frozenset({"onnxruntime", "openvino", "pyarrow", "ray", "torch", "av"})
+
+
+def _may_fork() -> bool:
+    """Whether a copy of this process, which has imported everything already, can work: it saves the start of Python."""
+    alone = threading.active_count() == 1 and _WITH_THREADS.isdisjoint(sys.modules)
+    return sys.platform == "linux" and alone
+
+
+def _close_others(pipe: Connection) -> None:
+    """Close the files of the process that this one is a copy of; its end of the pipe is among them."""
+    own = pipe.fileno()
+    for each in map(int, os.listdir("/proc/self/fd")):  # noqa: PTH208 (names are enough)
+        if each > 2 and each != own:
+            with suppress(OSError):
+                os.close(each)
+
+
 #: Starting a process changes what belongs to this one for a moment.
 _starting = threading.Lock()
 
@@ -284,6 +305,7 @@ def _start_conditions(*, one_thread: bool, main: bool) -> Iterator[None]:
             stack.enter_context(_replaced(os.environ, dict.fromkeys(_THREADS, "1")))
         if not main:
             stack.enter_context(_replaced(sys.modules, {"__main__": ModuleType("__main__")}))
+        stack.enter_context(warnings.catch_warnings(action="ignore", category=DeprecationWarning))  # on forks
         if threading.current_thread() is threading.main_thread():
             # Ctrl-C reaches all processes of a terminal; this one decides, also while the new one imports.
             stack.callback(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, signal.SIG_IGN))
@@ -303,12 +325,14 @@ def _replaced(mapping: MutableMapping[str, ValueT], values: Mapping[str, ValueT]
         mapping.update(before)
 
 
-def _serve(pipe: Connection, make_handler: bytes, threads: int | None) -> None:
+def _serve(pipe: Connection, make_handler: bytes, threads: int | None, forked: bool) -> None:
     """Run a worker process: it ends when its pipe does, also when the main process is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process decides
+    if forked:
+        _close_others(pipe)
     if threads is not None:
         cv2.setNumThreads(threads)
-    requests: SimpleQueue[list[Any] | None] = SimpleQueue()
+    requests: SimpleQueue[list[Any]] = SimpleQueue()
     with suppress(OSError):
         try:
             handler = pickle.loads(make_handler)(threads=threads)
@@ -317,14 +341,15 @@ def _serve(pipe: Connection, make_handler: bytes, threads: int | None) -> None:
             pipe.send(None)
             # The main process must never wait for this one to take what it is sent: both might wait for ever.
             threading.Thread(target=_receive, args=(pipe, requests), daemon=True).start()
-            while (tasks := requests.get()) is not None:
-                pipe.send(handler(tasks))
+            while True:
+                pipe.send(handler(requests.get()))
         except Exception as error:
             pipe.send(error)
 
 
-def _receive(pipe: Connection, requests: SimpleQueue[list[Any] | None]) -> None:
+def _receive(pipe: Connection, requests: SimpleQueue[list[Any]]) -> None:
+    """Take what the process is sent. Once nobody is there to answer, it ends, whatever it is at."""
     with suppress(EOFError, OSError):
         while True:
             requests.put(pipe.recv())
-    requests.put(None)
+    os._exit(0)
