@@ -214,7 +214,7 @@ def test_a_killed_program_leaves_no_process(engine, script):
         children = psutil.Process(process.pid).children()
         process.kill()
     assert children
-    gone, alive = psutil.wait_procs(children, timeout=60)
+    _, alive = psutil.wait_procs(children, timeout=60)
     assert not alive
 
 
