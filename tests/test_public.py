@@ -32,8 +32,8 @@ def python(code, *args, **options):
 
 
 def test_every_public_name_is_there_and_documented():
-    assert facegender.__all__ == sorted(set(facegender.__all__), key=lambda name: (name[0].islower(), name))
-    for name in facegender.__all__:
+    assert len(facegender.__all__) == len(set(facegender.__all__))
+    for name in set(facegender.__all__) - {"__version__"}:
         thing = getattr(facegender, name)
         assert thing is getattr(facegender, name)
         assert inspect.getdoc(thing), name

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 
-__version__ = "0.1.0"
+from facegender._version import __version__
 
 # ONNX Runtime's own packages report each session to their maker, from 1.29 on, and keep a file for it. This must be
 # said before it is first imported; who wants the reports can set the variable to 0.
@@ -53,6 +53,7 @@ __all__ = [
     "VideoAnalyzer",
     "VideoResult",
     "Workers",
+    "__version__",
     "analyze",
     "annotate",
     "decode",

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
-from facegender import __version__
+from facegender._version import __version__
 from facegender.errors import FacegenderError
 from facegender.formats.records import printable
 

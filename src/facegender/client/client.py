@@ -17,7 +17,7 @@ from typing import Any, Self, cast
 import numpy as np
 import PIL.Image
 
-from facegender import __version__
+from facegender._version import __version__
 from facegender.client.answers import Models, UsedModel, photo_result, prediction, used_model
 from facegender.client.order import in_order
 from facegender.errors import InputError, MissingExtraError, PhotoReadError, ServerError

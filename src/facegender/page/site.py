@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from facegender import __version__, weights
+from facegender import weights
+from facegender._version import __version__
 from facegender.errors import OutputError
 from facegender.faces import cells, pose, prints, pyramid, types
 from facegender.faces.decode import DEFAULT_MAX_PIXELS

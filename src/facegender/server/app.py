@@ -17,7 +17,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from facegender import __version__
+from facegender._version import __version__
 from facegender.faces.types import CROP_SIZE, PhotoResult
 from facegender.inference.classifier import prediction_for
 from facegender.server import problems, schemas

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from facegender import __version__
+from facegender._version import __version__
 from facegender.survey.outcome import Survey, Unit
 from facegender.survey.prevalence import Method
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from matplotlib.ticker import MaxNLocator
 
-from facegender import __version__
+from facegender._version import __version__
 from facegender.files import atomic_file
 from facegender.plots import new_figure, plain, save_figure
 from facegender.report import Section, picture, table, write_report
