@@ -49,9 +49,9 @@ class SceneSettings:
         dark, gray, blur, noise, jpeg: of a scene.
     """
 
-    canvas: int = 320
+    canvas: int = 256
     smallest_face: float = 8.0
-    largest_face: float = 280.0
+    largest_face: float = 240.0
     rotate: float = 10.0
     tilted: float = 0.15
     any_way: float = 0.25
@@ -85,12 +85,12 @@ class DetectorRecipe:
     """
 
     name: str = "detector"
-    steps: int = 9_000
+    steps: int = 5_500
     batch_size: int = 32
     learning_rate: float = 0.003
     weight_decay: float = 0.01
     ema: float = 0.999
-    per_source: int = 4_000
+    per_source: int = 1_200
     precision: Precision = "auto"
     seed: int = 2020
     scenes: SceneSettings = field(default_factory=SceneSettings)

@@ -1,13 +1,13 @@
 """Landmarks against people: ours, YuNet's and dlib's on photos whose 68 points were set by hand; and false faces.
 
-    python studies/detector_people.py --helen HELEN/testset --afw AFW --graphics DIR --teacher YUNET.onnx
+    python studies/accuracy/detector_people.py --helen HELEN/testset --afw AFW --graphics DIR --teacher YUNET.onnx
         --dlib shape_predictor_5_face_landmarks.dat
 
 The five points of the 68 are `facegender.lab.detection.teacher.five_of_68`. Each detector looks at the photo shrunk to
 the same longest side; of the faces that it finds, the one nearest to the annotated points counts. Errors are the mean
 distance of the five points in inter-eye distances. dlib's predictor has no detector of its own and starts from YuNet's
 box; it knows the corners of the eyes and the nose's base, so only its eye centres are compared. Writes
-results/detector_people.csv.
+results/accuracy/detector_people.csv.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--graphics", type=Path, nargs="*", default=[])
     parser.add_argument("--teacher", type=Path, required=True)
     parser.add_argument("--dlib", type=Path)
-    parser.add_argument("--output", type=Path, default=Path("results/detector_people.csv"))
+    parser.add_argument("--output", type=Path, default=Path("results/accuracy/detector_people.csv"))
     arguments = parser.parse_args()
     ours, yunet = OnnxDetector(), YuNetDetector(arguments.teacher)
     finders: dict[str, Finder] = {
@@ -62,7 +62,7 @@ def main() -> None:
     for folder in arguments.graphics:
         rows += _false_faces(folder, finders["ours"], YuNetDetector(arguments.teacher, min_score=0.3))
     where = machine("onnxruntime", "opencv-python-headless")
-    command = "python studies/detector_people.py --helen HELEN/testset --afw AFW --graphics DIR --teacher YUNET.onnx"
+    command = "python studies/accuracy/detector_people.py --helen HELEN/testset --afw AFW --graphics DIR --teacher YUNET.onnx"
     with atomic_file(arguments.output) as path, path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("on", "photos", "detector", "measure", "value", "detector_sha256", "command", "machine"))
