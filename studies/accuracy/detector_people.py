@@ -62,7 +62,8 @@ def main() -> None:
     for folder in arguments.graphics:
         rows += _false_faces(folder, finders["ours"], YuNetDetector(arguments.teacher, min_score=0.3))
     where = machine("onnxruntime", "opencv-python-headless")
-    command = "python studies/accuracy/detector_people.py --helen HELEN/testset --afw AFW --graphics DIR --teacher YUNET.onnx"
+    folders = "--helen HELEN/testset --afw AFW --graphics DIR"
+    command = f"python studies/accuracy/detector_people.py {folders} --teacher YUNET.onnx"
     with atomic_file(arguments.output) as path, path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("on", "photos", "detector", "measure", "value", "detector_sha256", "command", "machine"))
