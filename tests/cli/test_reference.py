@@ -1,5 +1,6 @@
 """docs/cli.md is what --help says."""
 
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ import typer
 from typer.testing import CliRunner
 
 from facegender.cli import app
+from facegender.cli.root import VERBS
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,9 +24,12 @@ def test_the_reference_is_up_to_date(tmp_path):
 
 
 def test_every_verb_says_what_it_does():
-    verbs = typer.main.get_command(app).commands
+    group = typer.main.get_group(app)
+    verbs = group.list_commands(None)
     assert {"predict", "survey", "serve", "page", "params", "prepare", "train", "export", "reproduce"} <= set(verbs)
     for verb in verbs:
+        paragraph, _, _ = inspect.cleandoc(group.get_command(None, verb).help).partition("\n\n")
+        assert VERBS[verb] == " ".join(paragraph.split())
         shown = CliRunner().invoke(app, [verb, "--help"])
         assert shown.exit_code == 0
         assert f"facegender {verb}" in shown.output.replace("root", "facegender", 1)

@@ -1,31 +1,9 @@
-"""The command line: one file a verb; each parses, calls one library function and prints."""
+"""The command line: one file a verb; each parses, calls one library function and prints. `root` lists them."""
 
 from __future__ import annotations
 
 import sys
 
-from facegender.cli import (  # noqa: F401  (each registers its verb)
-    audit,
-    benchmark,
-    calibration,
-    crossdataset,
-    crossval,
-    errors,
-    evaluate,
-    export,
-    join,
-    label,
-    leaks,
-    page,
-    params,
-    predict,
-    prepare,
-    reproduce,
-    serve,
-    survey,
-    train,
-    train_detector,
-)
 from facegender.cli.root import app, stderr
 from facegender.errors import FacegenderError
 

@@ -1,12 +1,13 @@
-"""The root that every verb registers with, and the console for people."""
+"""The root that every verb registers with when it is imported, and the console for people."""
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from facegender._version import __version__
 from facegender.errors import FacegenderError
@@ -21,16 +22,54 @@ def say(message: str) -> None:
     stderr.print(printable(message), markup=False, soft_wrap=True)
 
 
-class _Verbs(TyperGroup):
-    """Lists the verbs in the order in which people need them; says what an interrupted one leaves."""
+#: The verbs in the order in which people need them. The line is the first paragraph of the verb's help: a list of all
+#: imports none of them.
+VERBS = {
+    "predict": "Find the faces in photos and estimate how each is likely to be *perceived*.",
+    "serve": "Serve the page, and the service for programs, until a signal ends it.",
+    "page": "Write the page that finds and classifies faces in the browser, for any web server.",
+    "label": "Label faces by eye on a local page, without seeing the answers, so that a survey knows how the "
+    "classifier errs.",
+    "survey": "Estimate how often women and men appear, corrected for the classifier's own errors, with intervals.",
+    "params": "Count parameters, layer by layer.",
+    "prepare": "Crop a dataset's faces to 64x64 and write a prepared store.",
+    "join": "Join the train and validation crops of several stores, without copies and people that a test asks for.",
+    "train": "Train one network. A run that was interrupted goes on after its last whole epoch.",
+    "crossval": "Train on all folds but one and test on that one, for each; mean and standard deviation over the "
+    "folds.",
+    "crossdataset": "Train on the train split of each store, test on the test split of every store.",
+    "evaluate": "Measure a network: accuracy with its 95 % Wilson interval, by gender and by one attribute more.",
+    "audit": "Measure a network on every group of faces: gender, race, age, face size, or any columns of your own.",
+    "calibration": "Measure calibration error, and how many faces are answered at which error: by set, by group, on "
+    "damaged faces.",
+    "errors": "Draw the misclassified faces, the most confident mistakes first, women above and men below.",
+    "leaks": "Look for the same photo or the same person in two splits of a dataset, or in two datasets.",
+    "export": "Write a run's network with normalisation and calibration inside, and a card of what was measured on it.",
+    "benchmark": "Time networks at batch 1 and at the best batch, in every runtime and precision that this machine "
+    "has.",
+    "reproduce": "Run the paper's experiments and write report.html and report.md, published beside measured.",
+    "train-detector": "Train the face detector on what a teacher sees in your photos, and export it with its card.",
+}
 
-    def list_commands(self, ctx: Any) -> list[str]:
-        order = (
-            *("predict", "serve", "page", "label", "survey", "params", "prepare", "join", "train", "crossval"),
-            *("crossdataset", "evaluate", "audit", "calibration", "errors", "leaks", "export", "benchmark"),
-            *("reproduce", "train-detector"),
-        )
-        return sorted(super().list_commands(ctx), key=order.index)
+
+class _Verbs(TyperGroup):
+    """Imports a verb when it is named; says what an interrupted one leaves."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = {name: TyperCommand(name, help=line) for name, line in VERBS.items()} | dict(self.commands)
+        self._listing = False
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name in VERBS and not self._listing:
+            import_module(f"facegender.cli.{cmd_name.replace('-', '_')}")
+            return typer.main.get_group(app).commands[cmd_name]
+        return super().get_command(ctx, cmd_name)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        self._listing = True
+        super().format_help(ctx, formatter)
+        self._listing = False
 
     def invoke(self, ctx: Any) -> Any:
         try:
