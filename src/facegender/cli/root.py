@@ -38,7 +38,7 @@ VERBS = {
     "crossval": "Train on all folds but one and test on that one, for each; mean and standard deviation over the "
     "folds.",
     "crossdataset": "Train on the train split of each store, test on the test split of every store.",
-    "evaluate": "Measure a network: accuracy with its 95 % Wilson interval, by gender and by one attribute more.",
+    "evaluate": "Measure a network: accuracy with its 95 % interval, by gender and by one attribute more.",
     "audit": "Measure a network on every group of faces: gender, race, age, face size, or any columns of your own.",
     "calibration": "Measure calibration error, and how many faces are answered at which error: by set, by group, on "
     "damaged faces.",
