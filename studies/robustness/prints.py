@@ -1,6 +1,6 @@
 """Faces in prints and grainy pictures: how many are found and answered rightly, before and since they are smoothed.
 
-    python studies/robustness/prints.py LFW.tar [--count 150] [--output results/robustness/prints.csv]
+    python studies/robustness/prints.py LFW.tar [--count 100] [--output results/robustness/prints.csv]
 
 LFW.tar has its label lists beside it. Photos are of the test fold, which no shipped network has seen. Screens are
 made: a pixel is white where the gray is above a lattice of cosines; *scanned* at four times the size and averaged, or
@@ -37,8 +37,8 @@ PAGE_PERIODS = (2, 3, 4, 6, 8)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=Path, metavar="LFW.tar")
-    parser.add_argument("--count", type=int, default=150)
-    parser.add_argument("--pages", type=int, default=4)
+    parser.add_argument("--count", type=int, default=100)
+    parser.add_argument("--pages", type=int, default=3)
     parser.add_argument("--output", type=Path, default=Path("results/robustness/prints.csv"))
     arguments = parser.parse_args()
 
