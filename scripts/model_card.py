@@ -1,7 +1,5 @@
 """Write MODEL_CARD.md from the cards beside the weights and from results/: no number in it is typed by hand.
 
-Also NAME.groups.json beside each network: the groups of people that it does worse and better on, for the page.
-
 python scripts/model_card.py
 """
 
@@ -14,6 +12,7 @@ from typing import Any
 
 from facegender import weights
 from facegender.lab.evaluation.audit import GENDER
+from facegender.lab.export.groups import SETS
 from facegender.report import table
 
 ROOT = Path(__file__).parents[1]
@@ -25,7 +24,6 @@ PURPOSES = {
     "research": "trained on FairFace, UTKFace and CelebA: better on photos like those, for research and other "
     "non-commercial use",
 }
-SETS = {"lfw": "LFW", "celeba": "CelebA", "utkface": "UTKFace", "fairface": "FairFace"}
 
 INTENDED = """\
 **For** counting in large collections, with the error published beside the count (newsrooms, archives, social science);
@@ -41,33 +39,6 @@ answers because its labels do: people who are perceived otherwise are always giv
 def main() -> None:
     """Write the card."""
     (ROOT / "MODEL_CARD.md").write_text(model_card(), encoding="utf-8")
-    for name in weights.list_models():
-        groups_path(name).write_text(groups(name), encoding="utf-8")
-
-
-def groups_path(name: str) -> Path:
-    """Where the groups of a network lie."""
-    return weights.weight_path(name).with_suffix(".groups.json")
-
-
-def groups(name: str) -> str:
-    """Groups of people by perceived race or age, and gender, of all test sets: JSON, one a line."""
-    kinds = (f"race x {GENDER}", f"age x {GENDER}")
-    found = [
-        {
-            "dataset": test,
-            "group": row["values"],
-            "count": int(row["count"]),
-            "accuracy": float(row["accuracy"]),
-            "low": float(row["low"]),
-            "high": float(row["high"]),
-            "children": bool(row["children"]),
-        }
-        for test in SETS
-        for row in _rows(f"audit_{test}_{name}.csv")
-        if row["columns"] in kinds
-    ]
-    return "[\n" + ",\n".join(json.dumps(each) for each in found) + "\n]\n"
 
 
 def model_card() -> str:

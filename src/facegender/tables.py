@@ -83,6 +83,18 @@ def write_csv(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
         temporary.write_text(csv_text(records), encoding="utf-8", newline="")
 
 
+def update_csv(path: Path, records: Sequence[Mapping[str, Any]], *, by: str) -> None:
+    """Write records into a CSV file that may exist: they replace its rows with the same cell in column `by`.
+
+    Raises:
+        DatasetError: the file is there and cannot be read as a table with the column `by`.
+        OutputError: the folder cannot be written.
+    """
+    replaced = {str(record[by]) for record in records}
+    kept = [row for row in read_table(path, [by]) if row[by] not in replaced] if path.exists() else []
+    write_csv(path, [*kept, *records])
+
+
 def digest(paths: Iterable[Path]) -> str:
     """SHA-256 over the bytes of label files that have been read before, in their order."""
     whole = hashlib.sha256()

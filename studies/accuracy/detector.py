@@ -10,7 +10,6 @@ which training photos were used in training, the validation photos. Writes resul
 from __future__ import annotations
 
 import argparse
-import csv
 import random
 import statistics
 import time
@@ -25,7 +24,6 @@ from facegender.faces.align import crop_face
 from facegender.faces.cells import overlaps
 from facegender.faces.decode import decode
 from facegender.faces.types import Face, Image, Picture
-from facegender.files import atomic_file
 from facegender.inference.classifier import GenderClassifier
 from facegender.inference.detector import OnnxDetector
 from facegender.lab.datasets.cropping import middle_face
@@ -34,6 +32,7 @@ from facegender.lab.detection.photos import photos_below, split_of
 from facegender.lab.detection.teacher import Teacher
 from facegender.machine import machine
 from facegender.progress import track
+from facegender.tables import write_csv
 from facegender.weights import detector_path
 
 ROUNDS = 200
@@ -109,14 +108,17 @@ def main() -> None:
     ]
     folders = "--stills STILLS --lfw LFW --imagenet IMAGENET --fairface-val FAIRFACE"
     command = f"python studies/accuracy/detector.py {folders} --teacher YUNET.onnx"
-    with atomic_file(arguments.output) as path, path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("measure", "on", "value", "count", "detector_sha256", "command", "machine"))
-        for measure, on, value, count in rows:
-            shown = round(value, 4) if isinstance(value, float) else value
-            print(f"{measure} [{on}]: {shown} ({count})")
-            where = machine("onnxruntime", "opencv-python-headless")
-            writer.writerow((measure, on, shown, count, detector.card.sha256[:12], command, where))
+    extra = {
+        "detector_sha256": detector.card.sha256[:12],
+        "command": command,
+        "machine": machine("onnxruntime", "opencv-python-headless"),
+    }
+    records = []
+    for measure, on, value, count in rows:
+        shown = round(value, 4) if isinstance(value, float) else value
+        print(f"{measure} [{on}]: {shown} ({count})")
+        records.append({"measure": measure, "on": on, "value": shown, "count": count} | extra)
+    write_csv(arguments.output, records)
     if arguments.sheet and sheet:
         _save_sheet(sheet, arguments.sheet)
 

@@ -18,12 +18,12 @@ from pathlib import Path
 from facegender import FaceAnalyzer
 from facegender.faces.decode import decode
 from facegender.faces.types import PhotoResult, Prediction
-from facegender.files import atomic_file
 from facegender.lab.datasets.cropping import middle_face
 from facegender.lab.datasets.source import image_names, read_images
 from facegender.lab.evaluation.metrics import wilson_interval
 from facegender.machine import machine
 from facegender.progress import track
+from facegender.tables import write_csv
 
 _COLUMNS = (
     *("race", "gender", "photos", "found", "accuracy", "wilson_low", "wilson_high", "coverage"),
@@ -47,25 +47,24 @@ def main() -> None:
         row = labels[name]
         groups[row["race"], row["gender"].lower()].append(_central(analyzer.analyze(decode(data))))
 
-    with atomic_file(arguments.output) as path, path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(_COLUMNS)
-        for race, gender, answers in _with_totals(groups):
-            found = [(gender_, answer) for gender_, answer in answers if answer is not None]
-            right = sum((answer.p_male >= 0.5) == (gender_ == "male") for gender_, answer in found)
-            answered = [(gender_, answer) for gender_, answer in found if answer.label != "uncertain"]
-            wrong = sum(answer.label != gender_ for gender_, answer in answered)
-            figures = [
-                len(found) / len(answers),
-                right / len(found),
-                *wilson_interval(right, len(found)),
-                len(answered) / len(found),
-                wrong / len(answered),
-            ]
-            command = "python studies/accuracy/fairface.py VAL.tar fairface_label_val.csv"
-            row_out = [race, gender, len(answers), *(f"{value:.4f}" for value in figures)]
-            writer.writerow([*row_out, analyzer.classifier.card.name, command, machine("onnxruntime")])
-            print(f"{race:16s} {gender:7s} {len(answers):5d} found {figures[0]:.3f} accuracy {figures[1]:.3f}")
+    command, where = "python studies/accuracy/fairface.py VAL.tar fairface_label_val.csv", machine("onnxruntime")
+    records = []
+    for race, gender, answers in _with_totals(groups):
+        found = [(gender_, answer) for gender_, answer in answers if answer is not None]
+        right = sum((answer.p_male >= 0.5) == (gender_ == "male") for gender_, answer in found)
+        answered = [(gender_, answer) for gender_, answer in found if answer.label != "uncertain"]
+        wrong = sum(answer.label != gender_ for gender_, answer in answered)
+        figures = [
+            len(found) / len(answers),
+            right / len(found),
+            *wilson_interval(right, len(found)),
+            len(answered) / len(found),
+            wrong / len(answered),
+        ]
+        cells = [race, gender, len(answers), *(f"{value:.4f}" for value in figures), analyzer.classifier.card.name]
+        records.append(dict(zip(_COLUMNS, [*cells, command, where], strict=True)))
+        print(f"{race:16s} {gender:7s} {len(answers):5d} found {figures[0]:.3f} accuracy {figures[1]:.3f}")
+    write_csv(arguments.output, records)
 
 
 def _central(result: PhotoResult) -> Prediction | None:

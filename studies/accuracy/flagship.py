@@ -10,7 +10,6 @@ to a crop and to its mirror image are averaged.
 from __future__ import annotations
 
 import argparse
-import csv
 import shlex
 import sys
 from pathlib import Path
@@ -18,13 +17,13 @@ from pathlib import Path
 import numpy as np
 
 from facegender import weights
-from facegender.files import atomic_file
 from facegender.lab.datasets.store import open_stores
 from facegender.lab.evaluation.metrics import measure
 from facegender.lab.evaluation.models import open_model
 from facegender.lab.evaluation.reliability import promise
 from facegender.machine import machine
 from facegender.progress import track
+from facegender.tables import write_csv
 
 
 def main() -> None:
@@ -67,10 +66,7 @@ def main() -> None:
             | {name: round(value, 5) for name, value in values.items()}
             | extra
         )
-    with atomic_file(arguments.output) as path, path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(lines[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(lines)
+    write_csv(arguments.output, lines)
 
 
 if __name__ == "__main__":

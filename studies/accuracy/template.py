@@ -22,7 +22,6 @@ import numpy.typing as npt
 from facegender.faces.align import LandmarkTemplate
 from facegender.faces.decode import decode
 from facegender.faces.types import Crops
-from facegender.files import atomic_file
 from facegender.inference.detector import OnnxDetector
 from facegender.lab.datasets.cropping import FaceCropper
 from facegender.lab.datasets.lfw import USUAL_FACE, list_lfw
@@ -34,6 +33,7 @@ from facegender.lab.training.model import predict_logits
 from facegender.lab.training.recipe import load_recipe
 from facegender.machine import machine
 from facegender.progress import track
+from facegender.tables import write_csv
 
 #: Side of the crop and the drop of its centre below the eyes, in inter-eye distances: from tight to wide.
 TEMPLATES = ((2.6, 0.40), (3.1, 0.40), (3.7, 0.40))
@@ -76,10 +76,8 @@ def main() -> None:
             print(line, flush=True)
     command = "python studies/accuracy/template.py LFW.tar FAIRFACE_TRAIN fairface_label_train.csv"
     where = machine("torch", "onnxruntime", "opencv-python-headless")
-    with atomic_file(arguments.output) as path, path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [*lines[0], "epochs", "command", "machine"], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({**line, "epochs": EPOCHS, "command": command, "machine": where} for line in lines)
+    extra = {"epochs": EPOCHS, "command": command, "machine": where}
+    write_csv(arguments.output, [{**line, **extra} for line in lines])
 
 
 def _fairface_crops(files: list[Path], template: LandmarkTemplate) -> tuple[Crops, float]:

@@ -17,7 +17,6 @@ variance among LFW's people, less what there is within tracks. Writes results/ac
 from __future__ import annotations
 
 import argparse
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,7 +24,6 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import log_loss
 
-from facegender.files import atomic_file
 from facegender.inference.classifier import GenderClassifier
 from facegender.lab.datasets.store import Store, open_store
 from facegender.lab.evaluation.degrade import degrade
@@ -33,6 +31,7 @@ from facegender.lab.evaluation.metrics import expected_calibration_error
 from facegender.lab.training.augment import augment
 from facegender.lab.training.recipe import Augmentation
 from facegender.machine import machine
+from facegender.tables import write_csv
 from facegender.video.analyze import VideoAnalyzer
 from facegender.video.answer import combined
 
@@ -94,10 +93,7 @@ def main() -> None:
         print(lines[-1])
     command = "python studies/accuracy/track_correlation.py LFW_STORE --videos VIDEO ..."
     where = machine("onnxruntime")
-    with atomic_file(arguments.output) as path, path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [*lines[0], "command", "machine"], restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({**line, "command": command, "machine": where} for line in lines)
+    write_csv(arguments.output, [{**line, "command": command, "machine": where} for line in lines])
 
 
 def _photos(store: Store, classifier: GenderClassifier, rng: np.random.Generator) -> list[TrackData]:

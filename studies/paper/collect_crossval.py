@@ -10,8 +10,8 @@ import csv
 import json
 from pathlib import Path
 
-from facegender.files import atomic_file
 from facegender.machine import machine
+from facegender.tables import write_csv
 
 MEASURES = ("accuracy", "tpr", "fpr", "precision", "female_accuracy", "balanced_accuracy", "auc")
 
@@ -49,10 +49,7 @@ def main() -> None:
         with (run / "folds.csv").open(newline="") as file:
             folds += [{"study": run.name, **row} for row in csv.DictReader(file)]
     for name, rows in (("lfw_crossval.csv", studies), ("lfw_folds.csv", folds)):
-        with atomic_file(arguments.output / name) as path, path.open("w", newline="", encoding="utf-8") as out:
-            writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+        write_csv(arguments.output / name, rows)
     for row in studies:
         print(
             f"{row['study']:20s} accuracy {100 * row['accuracy_mean']:.2f} +- {100 * row['accuracy_std']:.2f}, "

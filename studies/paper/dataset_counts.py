@@ -8,11 +8,10 @@ COMMAND is what made the store, as people should read it. Rows of a command that
 from __future__ import annotations
 
 import argparse
-import csv
 from pathlib import Path
 
-from facegender.files import atomic_file
 from facegender.lab.datasets.store import read_manifest
+from facegender.tables import update_csv
 
 _COLUMNS = ("dataset", "row", "female", "male", "together", "command")
 
@@ -26,16 +25,9 @@ def main() -> None:
         parser.error("each store needs its command")
 
     rows: list[dict[str, object]] = []
-    commands = set(arguments.pairs[1::2])
-    if arguments.output.exists():
-        with arguments.output.open(newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.DictReader(file) if row["command"] not in commands]
     for store, command in zip(arguments.pairs[::2], arguments.pairs[1::2], strict=True):
         rows += counted(Path(store), command)
-    with atomic_file(arguments.output) as path, path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, _COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    update_csv(arguments.output, rows, by="command")
 
 
 def counted(store: Path, command: str) -> list[dict[str, object]]:

@@ -11,7 +11,6 @@ here, and `--keep FOLDER` writes the file.
 from __future__ import annotations
 
 import argparse
-import csv
 import io
 import multiprocessing
 import random
@@ -33,10 +32,10 @@ from PIL import ImageCms, ImageOps
 from pillow_heif import HeifFile, from_pillow
 
 from facegender import FaceAnalyzer
-from facegender.files import atomic_file
 from facegender.machine import machine
 from facegender.progress import Bar
 from facegender.sources import SUFFIXES
+from facegender.tables import write_csv
 
 #: Width and height of the files that are damaged, in pixels.
 SIZE = (128, 96)
@@ -420,22 +419,15 @@ def main() -> None:
     options = ["--count", arguments.count, "--seed", arguments.seed, "--workers", arguments.workers]
     command = shlex.join(["python", "studies/robustness/mutations.py", "PHOTOS", *map(str, options)])
     where = machine("pillow", "pillow-heif", "numpy", "onnxruntime")
-    with atomic_file(arguments.output) as path, path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["format", "mutated", *columns, "slowest_s", "peak_mb", "command", "machine"])
-        for kind, row in counts.items():
-            writer.writerow(
-                [
-                    kind,
-                    row.total(),
-                    *(row[name] for name in columns),
-                    f"{slowest[kind]:.2f}",
-                    round(peak),
-                    command,
-                    where,
-                ]
-            )
-            print(f"{kind:9s} {row.total():7d}  " + "  ".join(f"{name} {row[name]}" for name in columns))
+    records = []
+    for kind, row in counts.items():
+        records.append(
+            {"format": kind, "mutated": row.total()}
+            | {name: row[name] for name in columns}
+            | {"slowest_s": f"{slowest[kind]:.2f}", "peak_mb": round(peak), "command": command, "machine": where}
+        )
+        print(f"{kind:9s} {row.total():7d}  " + "  ".join(f"{name} {row[name]}" for name in columns))
+    write_csv(arguments.output, records)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ made: a pixel is white where the gray is above a lattice of cosines; *scanned* a
 from __future__ import annotations
 
 import argparse
-import csv
 import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -25,6 +24,7 @@ from facegender.inference.detector import OnnxDetector
 from facegender.lab.datasets.lfw import TEST_FOLD, list_lfw
 from facegender.lab.datasets.source import read_images
 from facegender.progress import track
+from facegender.tables import write_csv
 from facegender.weights import load_detector_card
 
 PERIODS = (2, 3, 4, 5, 6, 8, 10)
@@ -62,11 +62,11 @@ def main() -> None:
         name = f"pages of nine photos, screen of {period:g} pixels at 45 degrees, scanned"
         rows.append([name, len(truth), share(before, len(truth)), *counted(answers, truth)])
     head = ["pictures", "faces", "found_unsmoothed_percent", "found_percent", "right_percent", "uncertain_percent"]
-    detector = load_detector_card().sha256[:12]
-    with arguments.output.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([*head, "detector", "command"])
-        writer.writerows([*row, detector, "python studies/robustness/prints.py LFW.tar"] for row in rows)
+    extra = {
+        "detector": load_detector_card().sha256[:12],
+        "command": "python studies/robustness/prints.py LFW.tar",
+    }
+    write_csv(arguments.output, [dict(zip(head, row, strict=True)) | extra for row in rows])
 
 
 def photos(source: Path, count: int) -> tuple[list[Image], list[int]]:

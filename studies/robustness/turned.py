@@ -9,7 +9,6 @@ its centre lies where the upright one's has been turned to. Takes about a minute
 from __future__ import annotations
 
 import argparse
-import csv
 import math
 from pathlib import Path
 from typing import get_args
@@ -23,11 +22,13 @@ from facegender.faces.types import FaceResult, Image
 from facegender.inference.detector import Orientations
 from facegender.lab.datasets.source import image_paths, read_images
 from facegender.progress import track
+from facegender.tables import write_csv
 from facegender.weights import load_detector_card
 
 #: Landmarks are the right way up where their roll is at most so many degrees off.
 RIGHT = 20
 TURNS = (0, 30, 45, 60, 90, 180)
+COLUMNS = ("orientations", "degrees", "photos", "found", "right_way_up", "answered", "opposite")
 
 
 def main() -> None:
@@ -41,7 +42,10 @@ def main() -> None:
     paths = image_paths(arguments.photos)
     wanted = paths[:: max(1, len(paths) // arguments.count)][: arguments.count]
     images = [decode(data) for _, data in read_images(arguments.photos, wanted, key=str)]
-    detector = load_detector_card().sha256[:12]
+    extra = {
+        "detector": load_detector_card().sha256[:12],
+        "command": "python studies/robustness/turned.py LFW.tar",
+    }
     rows = []
     for orientations in arguments.orientations:
         analyzer = FaceAnalyzer(orientations=orientations)
@@ -52,32 +56,9 @@ def main() -> None:
                 for image, upright in zip(images, before, strict=True)
                 if upright
             ]
-            rows.append(
-                [
-                    orientations,
-                    turn,
-                    len(found),
-                    *counts(found, before, turn),
-                    detector,
-                    "python studies/robustness/turned.py LFW.tar",
-                ]
-            )
-    with arguments.output.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(
-            [
-                "orientations",
-                "degrees",
-                "photos",
-                "found",
-                "right_way_up",
-                "answered",
-                "opposite",
-                "detector",
-                "command",
-            ]
-        )
-        writer.writerows(rows)
+            cells = (orientations, turn, len(found), *counts(found, before, turn))
+            rows.append(dict(zip(COLUMNS, cells, strict=True)) | extra)
+    write_csv(arguments.output, rows)
 
 
 def turned(image: Image, degrees: float) -> Image:

@@ -12,7 +12,6 @@ results/speed/engine.csv, or replaces them.
 from __future__ import annotations
 
 import argparse
-import csv
 import functools
 import json
 import os
@@ -34,7 +33,6 @@ import PIL.Image
 import psutil
 
 from facegender.faces.decode import decode
-from facegender.files import atomic_file
 from facegender.inference.engines import Workers
 from facegender.inference.journal import journal_file
 from facegender.inference.options import Options
@@ -43,6 +41,7 @@ from facegender.inference.tasks import Job, Task
 from facegender.machine import machine
 from facegender.progress import track
 from facegender.sources import Source
+from facegender.tables import update_csv
 
 COLUMNS = ("measure", "value", "yardstick", "yardstick_value", "ratio", "command", "machine")
 WORKERS = 2
@@ -261,22 +260,13 @@ def ray(photos: Sequence[str]) -> list[Row]:
 
 def write(path: Path, rows: Sequence[Row], command: str) -> None:
     """Put rows into the table in which others have theirs; those of the same measures go."""
-    measures = {row[0] for row in rows}
-    kept = []
-    if path.exists():
-        with path.open(newline="", encoding="utf-8") as file:
-            kept = [row for row in csv.DictReader(file) if row["measure"] not in measures]
     here = machine("onnxruntime", "opencv-python-headless", "pillow")
-    with atomic_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(kept)
-        for measure, value, yardstick, other in rows:
-            ratio = f"{value / other:.3f}" if isinstance(other, (int, float)) and other else ""
-            cells = (f"{each:.6g}" if isinstance(each, (int, float)) else each for each in (value, other))
-            writer.writerow(
-                dict(zip(COLUMNS, (measure, next(cells), yardstick, next(cells), ratio, command, here), strict=True))
-            )
+    records = []
+    for measure, value, yardstick, other in rows:
+        ratio = f"{value / other:.3f}" if isinstance(other, (int, float)) and other else ""
+        first, second = (f"{each:.6g}" if isinstance(each, (int, float)) else each for each in (value, other))
+        records.append(dict(zip(COLUMNS, (measure, first, yardstick, second, ratio, command, here), strict=True)))
+    update_csv(path, records, by="measure")
 
 
 PARTS = {"small": small, "large": large, "collection": collection, "kills": kills, "ray": ray}

@@ -6,7 +6,6 @@ python studies/speed/memory.py LFW.tar
 from __future__ import annotations
 
 import argparse
-import csv
 import multiprocessing
 import os
 import subprocess
@@ -17,8 +16,8 @@ from pathlib import Path
 import PIL.Image
 import skimage.data
 
-from facegender.files import atomic_file
 from facegender.machine import machine
+from facegender.tables import write_csv
 
 
 def main() -> None:
@@ -40,14 +39,11 @@ def main() -> None:
             "prepare lfw LFW.tar": ["prepare", "lfw", arguments.source, "--output", folder / "lfw"],
         }
         peaks = {case: _peak([str(word) for word in words]) for case, words in cases.items()}
-    with atomic_file(arguments.output) as path, path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["command", "peak_mb", "measured_by", "machine"])
-        for case, peak in peaks.items():
-            print(f"{case:32s} {peak:.0f} MB")
-            writer.writerow(
-                [f"facegender {case}", round(peak), "python studies/speed/memory.py LFW.tar", machine("numpy")]
-            )
+    extra = {"measured_by": "python studies/speed/memory.py LFW.tar", "machine": machine("numpy")}
+    for case, peak in peaks.items():
+        print(f"{case:32s} {peak:.0f} MB")
+    records = [{"command": f"facegender {case}", "peak_mb": round(peak)} | extra for case, peak in peaks.items()]
+    write_csv(arguments.output, records)
 
 
 def _write_photos(folder: Path) -> None:

@@ -13,8 +13,8 @@ import csv
 from pathlib import Path
 
 from facegender import weights
-from facegender.files import atomic_file
 from facegender.plots import new_figure, plain, save_figure
+from facegender.tables import write_csv
 
 RESULTS = Path(__file__).parents[2] / "results"
 TESTS = {"lfw": "LFW, zero-shot", "fairface": "FairFace"}
@@ -45,10 +45,7 @@ def main() -> None:
                 "machine": row["machine"],
             }
         )
-    with atomic_file(RESULTS / "speed" / "pareto.csv") as path, path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(lines[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(lines)
+    write_csv(RESULTS / "speed" / "pareto.csv", lines)
     figure = new_figure(7.2, 3.4)
     for axes, (test, title) in zip(figure.subplots(1, len(TESTS)), TESTS.items(), strict=True):
         for line in lines:

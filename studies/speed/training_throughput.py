@@ -6,7 +6,6 @@ python studies/speed/training_throughput.py STORE
 from __future__ import annotations
 
 import argparse
-import csv
 import statistics
 import time
 from pathlib import Path
@@ -14,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from facegender.files import atomic_file
 from facegender.lab.datasets.store import open_store
 from facegender.lab.training.batches import Selection, epoch_batches, steps_per_epoch
 from facegender.lab.training.hardware import Hardware, start_fabric
@@ -23,6 +21,7 @@ from facegender.lab.training.model import channel_statistics, classifier_from_re
 from facegender.lab.training.optimization import class_weights, make_optimizer
 from facegender.lab.training.recipe import load_recipe
 from facegender.machine import machine
+from facegender.tables import write_csv
 
 
 def main() -> None:
@@ -69,23 +68,13 @@ def main() -> None:
         print(f"{name:6s} pipeline / resident: {ratio:.3f}")
         rows[-1].append(round(ratio, 3))
         rows[-2].append(1.0)
-    with atomic_file(arguments.output) as path, path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(
-            [
-                "recipe",
-                "precision",
-                "batch_size",
-                "source",
-                "images_per_second",
-                "ratio",
-                "threads",
-                "command",
-                "machine",
-            ]
-        )
-        command = "python studies/speed/training_throughput.py STORE"
-        writer.writerows([*row, torch.get_num_threads(), command, machine("torch")] for row in rows)
+    columns = ("recipe", "precision", "batch_size", "source", "images_per_second", "ratio")
+    extra = {
+        "threads": torch.get_num_threads(),
+        "command": "python studies/speed/training_throughput.py STORE",
+        "machine": machine("torch"),
+    }
+    write_csv(arguments.output, [dict(zip(columns, row, strict=True)) | extra for row in rows])
 
 
 if __name__ == "__main__":

@@ -9,14 +9,13 @@ to 48 pixels wide and high), and test photos also `small` (12 to 24 pixels), `da
 `plain`. A photo is in a version once, so that faces count as many times as there are people to look at.
 
 Writes MODEL/validation.jsonl and MODEL/test.jsonl with their .run.json, validation.csv and test.csv (path, label, face,
-and what is known of the photo). FOLDER belongs outside the repository. With --rates, the error rates of the shipped
-networks are measured on the validation photos of the sets that they were validated on, and written beside the weights.
+and attributes of the photo). FOLDER belongs outside the repository. `python -m facegender.lab.export.rates FOLDER`
+measures the error rates of the shipped networks from it.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import shlex
 import sys
@@ -41,14 +40,11 @@ from facegender.lab.datasets.listing import Entry, Listing
 from facegender.lab.datasets.source import read_images
 from facegender.lab.datasets.utkface import list_utkface
 from facegender.progress import track
-from facegender.survey.labels import read_labels
-from facegender.survey.measuring import measure_rates
-from facegender.survey.results import read_results
+from facegender.tables import write_csv
 
 _SEED = 2020
 #: Test photos of one set and label that are looked at.
 _MOST = 2500
-_KNOWN = ("dataset", "version", "split", "race", "age")
 
 
 @dataclass(frozen=True)
@@ -74,7 +70,6 @@ def main() -> None:
     parser.add_argument("--utkface", type=Path, required=True)
     parser.add_argument("--celeba", type=Path, nargs=3, required=True)
     parser.add_argument("--lfw", type=Path, required=True)
-    parser.add_argument("--rates", type=Path, help="folder for MODEL.errors.json")
     arguments = parser.parse_args()
     train, val, train_labels, val_labels = arguments.fairface
     attributes, squeezed, tested = arguments.celeba
@@ -132,31 +127,7 @@ def main() -> None:
             }
             text = json.dumps(run, indent=2) + "\n"
             (arguments.folder / name / f"{split}.jsonl.run.json").write_text(text, encoding="utf-8")
-        with (arguments.folder / f"{split}.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, ("path", "label", "face", *_KNOWN), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(known)
-    if arguments.rates is not None:
-        write_rates(arguments.folder, arguments.rates)
-
-
-def write_rates(folder: Path, output: Path) -> None:
-    """The error rates of each shipped network, on the validation photos of the sets that its card names."""
-    with (folder / "validation.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    for name in weights.list_models():
-        card = json.loads(weights.weight_path(name).with_suffix(".json").read_text(encoding="utf-8"))
-        sets = [words.split()[0] for words in card["validation"]]
-        labels = folder / name / "labels.csv"
-        with labels.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, rows[0], lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(row for row in rows if row["dataset"] in sets)
-        collection = read_results([folder / name / "validation.jsonl"])
-        words = f"validation photos of {', '.join(sets)}, half of them shrunk to faces of 10 to 48 pixels"
-        command = "python studies/survey/faces.py FOLDER --rates src/facegender/weights"
-        rates = measure_rates(collection, read_labels([labels], collection), source=words, command=command)
-        rates.save(output / f"{name}.errors.json")
+        write_csv(arguments.folder / f"{split}.csv", known)
 
 
 def chosen(listing: Listing) -> list[Task]:

@@ -22,7 +22,6 @@ answers at 0.5 without regard to quality; neither is in the tool, and here neith
 from __future__ import annotations
 
 import argparse
-import csv
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -32,7 +31,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from facegender.files import atomic_file
 from facegender.machine import machine
 from facegender.progress import track
 from facegender.survey.estimate import survey
@@ -41,6 +39,7 @@ from facegender.survey.measuring import count_rates, local_rates
 from facegender.survey.prevalence import METHODS
 from facegender.survey.rates import ErrorRates, shipped_rates
 from facegender.survey.results import Collection, read_results
+from facegender.tables import write_csv
 
 _PREVALENCES = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
 _SHIFTED_PREVALENCES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -117,10 +116,8 @@ def main() -> None:
     ]
     with ProcessPoolExecutor(arguments.jobs) as executor:
         rows = list(track(executor.map(run, jobs), "simulating", total=len(jobs)))
-    with atomic_file(arguments.output) as path, path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, _COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(row | extra for some in rows for row in some)
+    blank = dict.fromkeys(_COLUMNS, "")
+    write_csv(arguments.output, [blank | row | extra for some in rows for row in some])
 
 
 def run(job: tuple[Path, str, str, str, float, int]) -> list[dict[str, object]]:

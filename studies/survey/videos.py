@@ -14,19 +14,18 @@ others, which it is not: that is why it must be asked for.
 from __future__ import annotations
 
 import argparse
-import csv
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from facegender import weights
-from facegender.files import atomic_file
 from facegender.machine import machine
 from facegender.survey.estimate import survey
 from facegender.survey.outcome import TARGETS
 from facegender.survey.rates import load_rates
 from facegender.survey.results import Collection
+from facegender.tables import write_csv
 
 _VIDEOS = (5, 10, 15, 20, 30)
 _PREVALENCES = (0.1, 0.3, 0.5)
@@ -57,10 +56,8 @@ def main() -> None:
         for spread in _SPREADS:
             for prevalence in _PREVALENCES:
                 rows += simulate(count, spread, prevalence, arguments.repetitions)
-    with atomic_file(arguments.output) as path, path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, _COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(row | extra for row in rows)
+    blank = dict.fromkeys(_COLUMNS, "")
+    write_csv(arguments.output, [blank | row | extra for row in rows])
 
 
 def simulate(count: int, spread: str, prevalence: float, repetitions: int) -> list[dict[str, object]]:

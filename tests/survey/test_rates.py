@@ -9,10 +9,12 @@ import pytest
 
 from facegender import weights
 from facegender.errors import InputError
+from facegender.lab.export.rates import write_rates
 from facegender.survey.labels import Labelled, read_labels
 from facegender.survey.measuring import count_rates, local_rates, measure_rates
 from facegender.survey.rates import COARSE_SCORES, SCORES, ErrorRates, load_rates, shipped_rates
 from facegender.survey.results import Collection, read_results
+from facegender.tables import write_csv
 
 from .conftest import draw, photo
 
@@ -176,3 +178,22 @@ def test_two_labellers(results, tmp_path):
     chance = (10 * 9 + 9 * 9) / 19**2
     assert known.agreement.kappa == pytest.approx((16 / 19 - chance) / (1 - chance))
     assert read_labels([one], results).agreement is None
+
+
+def test_shipped_rates_are_of_the_validation_photos_of_the_sets_in_the_card(write, tmp_path):
+    rng = np.random.default_rng(0)
+    card = json.loads(weights.weight_path("open").with_suffix(".json").read_text())
+    sets = [words.split()[0] for words in card["validation"]]
+    truths = {f"{name}/{i}.jpg": i % 2 for name in ("elsewhere", *sets) for i in range(40)}
+    (tmp_path / "open").mkdir()
+    records = [photo(path, zip(*draw(rng, (truth,)), strict=True)) for path, truth in truths.items()]
+    write(tmp_path / "open" / "validation.jsonl", records)
+    known = [
+        {"path": path, "label": ("female", "male")[truth], "face": 0, "dataset": path.split("/")[0]}
+        for path, truth in truths.items()
+    ]
+    write_csv(tmp_path / "validation.csv", known)
+    write_rates("open", tmp_path, tmp_path)
+    rates = load_rates(tmp_path / "open.errors.json")
+    assert rates.female.sum() == rates.male.sum() == 20 * len(sets)
+    assert all(name in rates.source for name in sets) and "elsewhere" not in rates.source
