@@ -196,4 +196,5 @@ def test_shipped_rates_are_of_the_validation_photos_of_the_sets_in_the_card(writ
     write_rates("open", tmp_path, tmp_path)
     rates = load_rates(tmp_path / "open.errors.json")
     assert rates.female.sum() == rates.male.sum() == 20 * len(sets)
-    assert all(name in rates.source for name in sets) and "elsewhere" not in rates.source
+    assert all(name in rates.source for name in sets)
+    assert "elsewhere" not in rates.source
