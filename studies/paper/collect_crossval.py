@@ -36,7 +36,9 @@ def main() -> None:
             "folds": summary["folds"],
             "mirror": summary.get("mirror", False),
         }
-        changed = "".join(f" --{key} {recipe[key]}" for key in ("network", "colour") if recipe[key] not in _DEFAULTS)
+        changed = "".join(
+            f" --set {key}={recipe[key]}" for key in ("network", "colour") if recipe[key] not in _DEFAULTS
+        )
         changed += " --mirror" if study["mirror"] else ""
         command = f"facegender crossval STORE --recipe {recipe['name']} --folds {summary['assignment']}{changed}"
         low, high = summary["accuracy_wilson_95"]

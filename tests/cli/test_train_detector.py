@@ -29,7 +29,7 @@ def call(*arguments):
 def test_help():
     result = CliRunner().invoke(app, ["train-detector", "--help"], env={"COLUMNS": "200", "NO_COLOR": "1"})
     assert result.exit_code == 0
-    for word in ("SOURCES", "--teacher", "--output", "--train-only", "--recipe", "--steps", "--licence"):
+    for word in ("SOURCES", "--teacher", "--output", "--train-only", "--recipe", "--set", "--licence"):
         assert word.lower() in result.output.lower()
 
 
@@ -49,7 +49,7 @@ def test_a_missing_teacher_is_named(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("options", [["--recipe", "paper"], ["--steps", "0"], ["--precision", "8"]], ids=str)
+@pytest.mark.parametrize("options", [["--recipe", "paper"], ["--set", "steps=0"], ["--set", "precision=8"]], ids=str)
 def test_a_wrong_recipe(tmp_path, options):
     result = call(tmp_path, "--teacher", tmp_path / "yunet.onnx", "-o", tmp_path / "run", *options)
     assert isinstance(result.exception, RecipeError)
@@ -85,7 +85,7 @@ def test_from_photos_to_a_detector_and_again(sources, tmp_path, monkeypatch):
     recipe = tmp_path / "small.toml"
     recipe.write_text('batch_size = 2\nprecision = "32-true"\n[scenes]\ncanvas = 96\n')
     arguments = [portraits, "--train-only", noise, "--teacher", YUNET, "-o", run, "-r", recipe, "--accelerator", "cpu"]
-    result = call(*arguments, "--steps", 3, "--licence", "public domain")
+    result = call(*arguments, "--set", "steps=3", "--licence", "public domain")
     assert result.exit_code == 0, result.output
     assert f"{run / 'face-detector.onnx'}, faces from score" in result.stdout
     assert "portraits test: photos 2, faces 2" in result.stdout
@@ -107,9 +107,9 @@ def test_from_photos_to_a_detector_and_again(sources, tmp_path, monkeypatch):
     written = (run / "face-detector.onnx").read_bytes()
     monkeypatch.setattr(export, "detector_onnx", lambda network: written)  # it takes seconds
     monkeypatch.setattr(Teacher, "label", None)
-    assert call(*arguments, "--steps", 3, "--licence", "public domain").exit_code == 0
+    assert call(*arguments, "--set", "steps=3", "--licence", "public domain").exit_code == 0
     assert (run / MODEL).stat().st_mtime_ns == before
     again = json.loads((run / "face-detector.json").read_text())
     assert again == card
-    other = call(*arguments, "--steps", 4)
+    other = call(*arguments, "--set", "steps=4")
     assert isinstance(other.exception, CheckpointError)

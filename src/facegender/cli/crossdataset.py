@@ -14,13 +14,9 @@ from facegender.cli.evaluation import StoresArgument
 from facegender.cli.root import app, stderr
 from facegender.cli.training import (
     AcceleratorOption,
-    ColourOption,
     DevicesOption,
-    EpochsOption,
-    NetworkOption,
-    PrecisionOption,
     RecipeOption,
-    SeedOption,
+    SetOption,
     require_training,
 )
 
@@ -45,11 +41,7 @@ def crossdataset(
         ),
     ] = None,
     recipe: RecipeOption = "tuned",
-    network: NetworkOption = None,
-    colour: ColourOption = None,
-    epochs: EpochsOption = None,
-    seed: SeedOption = None,
-    precision: PrecisionOption = None,
+    changes: SetOption = None,
     accelerator: AcceleratorOption = "auto",
     devices: DevicesOption = 1,
 ) -> None:
@@ -65,12 +57,13 @@ def crossdataset(
     from facegender.lab.evaluation.models import open_models
     from facegender.lab.training.hardware import Hardware
     from facegender.lab.training.recipe import load_recipe
+    from facegender.lab.training.settings import read_changes
 
     opened = open_stores(stores)
     if model:
         result = cross_test(open_models(model), opened, output, on_cell=_told)
     else:
-        settings = load_recipe(recipe, network=network, colour=colour, epochs=epochs, seed=seed, precision=precision)
+        settings = load_recipe(recipe, **read_changes(changes or ()))
         hardware = Hardware(accelerator, devices)
         result = cross_dataset(settings, opened, output, only_train=only_train or (), hardware=hardware, on_cell=_told)
     if result.cells:  # otherwise another process prints

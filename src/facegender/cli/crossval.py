@@ -12,13 +12,9 @@ from rich.table import Table
 from facegender.cli.root import app, stderr
 from facegender.cli.training import (
     AcceleratorOption,
-    ColourOption,
     DevicesOption,
-    EpochsOption,
-    NetworkOption,
-    PrecisionOption,
     RecipeOption,
-    SeedOption,
+    SetOption,
     StoreArgument,
     require_training,
 )
@@ -44,11 +40,7 @@ def crossval(
         bool, typer.Option("--mirror", help="Test on the mean of each crop's logits and its mirror image's.")
     ] = False,
     recipe: RecipeOption = "paper",
-    network: NetworkOption = None,
-    colour: ColourOption = None,
-    epochs: EpochsOption = None,
-    seed: SeedOption = None,
-    precision: PrecisionOption = None,
+    changes: SetOption = None,
     accelerator: AcceleratorOption = "auto",
     devices: DevicesOption = 1,
 ) -> None:
@@ -60,8 +52,9 @@ def crossval(
     from facegender.lab.evaluation.metrics import Metrics
     from facegender.lab.training.hardware import Hardware, is_main_process
     from facegender.lab.training.recipe import load_recipe
+    from facegender.lab.training.settings import read_changes
 
-    settings = load_recipe(recipe, network=network, colour=colour, epochs=epochs, seed=seed, precision=precision)
+    settings = load_recipe(recipe, **read_changes(changes or ()))
 
     def told(fold: int, metrics: Metrics) -> None:
         stderr.print(

@@ -12,13 +12,9 @@ from rich.console import Console
 from facegender.cli.root import app
 from facegender.cli.training import (
     AcceleratorOption,
-    ColourOption,
     DevicesOption,
-    EpochsOption,
-    NetworkOption,
-    PrecisionOption,
     RecipeOption,
-    SeedOption,
+    SetOption,
     StoreArgument,
     require_training,
 )
@@ -48,11 +44,7 @@ def train(
         typer.Option(help="What a teacher says of the crops, an .npz (studies/teachers); the recipe says what counts."),
     ] = None,
     answer: Annotated[str, typer.Option(help="The array of the teacher's answers in it.")] = "logit",
-    network: NetworkOption = None,
-    colour: ColourOption = None,
-    epochs: EpochsOption = None,
-    seed: SeedOption = None,
-    precision: PrecisionOption = None,
+    changes: SetOption = None,
     accelerator: AcceleratorOption = "auto",
     devices: DevicesOption = 1,
 ) -> None:
@@ -71,8 +63,9 @@ def train(
     from facegender.lab.training.loop import train as run
     from facegender.lab.training.model import predict_logits
     from facegender.lab.training.recipe import load_recipe
+    from facegender.lab.training.settings import read_changes
 
-    settings = load_recipe(recipe, network=network, colour=colour, epochs=epochs, seed=seed, precision=precision)
+    settings = load_recipe(recipe, **read_changes(changes or ()))
     data = open_store(store)
     if everything and holdout is not None:
         raise InputError("--all and --holdout cannot both be given", remedy="give one")

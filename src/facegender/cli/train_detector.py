@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from facegender.cli.root import app
-from facegender.cli.training import AcceleratorOption, PrecisionOption, SeedOption, require_training
+from facegender.cli.training import AcceleratorOption, SetOption, require_training
 from facegender.machine import usable_cores
 
 
@@ -35,9 +35,7 @@ def train_detector(
     workers: Annotated[int | None, typer.Option(help="Threads that label; all cores without it.")] = None,
     recipe: Annotated[str, typer.Option("--recipe", "-r", help="detector, or a TOML file.")] = "detector",
     licence: Annotated[str, typer.Option(help="Of the photos, for the card.")] = "unstated",
-    steps: Annotated[int | None, typer.Option(help="Optimizer steps, instead of the recipe's.")] = None,
-    seed: SeedOption = None,
-    precision: PrecisionOption = None,
+    changes: SetOption = None,
     accelerator: AcceleratorOption = "auto",
 ) -> None:
     """Train the face detector on what a teacher sees in your photos, and export it with its card.
@@ -53,8 +51,9 @@ def train_detector(
     from facegender.lab.detection.recipe import load_detector_recipe
     from facegender.lab.detection.teacher import Teacher
     from facegender.lab.training.hardware import Hardware
+    from facegender.lab.training.settings import read_changes
 
-    settings = load_detector_recipe(recipe, steps=steps, seed=seed, precision=precision)
+    settings = load_detector_recipe(recipe, **read_changes(changes or ()))
     yunet = Teacher(teacher)
     photos = output / "photos"
     label_photos(

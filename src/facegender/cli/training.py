@@ -14,11 +14,14 @@ from facegender.errors import MissingExtraError
 
 StoreArgument = Annotated[Path, typer.Argument(help="A prepared store (see: facegender prepare).")]
 RecipeOption = Annotated[str, typer.Option("--recipe", "-r", help="paper, tuned, or a TOML file.")]
-NetworkOption = Annotated[str | None, typer.Option(help="Network, instead of the recipe's.")]
-ColourOption = Annotated[str | None, typer.Option(help="rgb or gray, instead of the recipe's.")]
-EpochsOption = Annotated[int | None, typer.Option(help="Epochs, instead of the recipe's.")]
-SeedOption = Annotated[int | None, typer.Option(help="Seed, instead of the recipe's.")]
-PrecisionOption = Annotated[str | None, typer.Option(help="auto, 32-true or bf16-mixed, instead of the recipe's.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Another value for a setting of the recipe, such as `seed=7` or `precision=32-true`; repeatable.",
+    ),
+]
 AcceleratorOption = Annotated[str, typer.Option(help="auto, cpu, cuda, ... (Lightning Fabric).")]
 DevicesOption = Annotated[int, typer.Option(help="Processes or accelerators.", min=1)]
 

@@ -74,7 +74,7 @@ def made(tmp_path_factory):
 def runs(made, recipe, tmp_path_factory):
     """Two finished runs on it: of the default, and of all faces."""
     folder = tmp_path_factory.mktemp("runs")
-    for name, options in (("default", ["--epochs", 14]), ("all", ["--all"])):
+    for name, options in (("default", ["--set", "epochs=14"]), ("all", ["--all"])):
         result = run("train", made, "-o", folder / name, "-r", recipe, *options)
         assert result.exit_code == 0, result.output
         wanted = "24 train, 18 validation, 18 test" if name == "all" else "24 train"
@@ -311,7 +311,7 @@ def test_photos_of_a_manifest_are_recognised(astronaut, recipe, tmp_path):
         rows.append(f"{i}.png,{'male' if i % 2 else 'female'},{'train' if i < 8 else 'test'}")
     (photos / "own.csv").write_text("\n".join(["path,label,split", *rows]))
     assert run("prepare", "manifest", photos / "own.csv", "-o", tmp_path / "store").exit_code == 0
-    assert run("train", tmp_path / "store", "-o", tmp_path / "run", "-r", "tuned", "--epochs", "1").exit_code == 0
+    assert run("train", tmp_path / "store", "-o", tmp_path / "run", "-r", "tuned", "--set", "epochs=1").exit_code == 0
     moved = shutil.copytree(photos, tmp_path / "elsewhere")
     for i in range(12):
         (moved / f"{i}.png").rename(moved / f"photo {i}.png")

@@ -163,7 +163,7 @@ def test_the_command(store_folder, tiny_model, tmp_path):
     manifest = json.loads((copy / "store.json").read_text())
     (copy / "store.json").write_text(json.dumps({**manifest, "name": "copy"}))
     arguments = ["crossdataset", str(store_folder), str(copy), "-o", str(tmp_path / "out")]
-    result = CliRunner().invoke(app, [*arguments, "-r", "tuned", "--epochs", "1", "--only-train", "made"])
+    result = CliRunner().invoke(app, [*arguments, "-r", "tuned", "--set", "epochs=1", "--only-train", "made"])
     assert result.exit_code == 0, result.output
     assert "made -> copy" in result.stderr
     assert (tmp_path / "out" / "matrix.png").exists()

@@ -92,7 +92,7 @@ def test_no_such_fold(store, tmp_path, quick):
 
 
 def test_the_command(store_folder, tmp_path):
-    arguments = ["crossval", str(store_folder), "-o", str(tmp_path / "out"), "-r", "tuned", "--epochs", "1"]
+    arguments = ["crossval", str(store_folder), "-o", str(tmp_path / "out"), "-r", "tuned", "--set", "epochs=1"]
     result = CliRunner().invoke(app, [*arguments, "--folds", "identity", "--only", "1"])
     assert result.exit_code == 0, result.output
     assert "Wilson" in result.stdout

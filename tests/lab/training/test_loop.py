@@ -175,7 +175,7 @@ def test_two_processes_learn_too(store_folder, tmp_path):
             "train",
             str(store_folder),
             f"--output={tmp_path / 'run'}",
-            *["--recipe", "tuned", "--epochs", "1", "--accelerator", "cpu", "--devices", "2"],
+            *["--recipe", "tuned", "--set", "epochs=1", "--accelerator", "cpu", "--devices", "2"],
         ],
         check=True,
         capture_output=True,
@@ -228,7 +228,7 @@ def test_class_weights_balance_and_average_one():
 
 
 def test_the_command(store_folder, tmp_path):
-    arguments = ["train", str(store_folder), "-o", str(tmp_path / "run"), "-r", "tuned", "--epochs", "1"]
+    arguments = ["train", str(store_folder), "-o", str(tmp_path / "run"), "-r", "tuned", "--set", "epochs=1"]
     result = CliRunner().invoke(app, [*arguments, "--holdout", "random:2"])
     assert result.exit_code == 0, result.output
     assert "held out" in result.stdout

@@ -3,6 +3,7 @@ import tomli_w
 
 from facegender.errors import RecipeError
 from facegender.lab.training.recipe import Recipe, load_recipe, recipe_from_dict
+from facegender.lab.training.settings import read_changes
 
 
 def test_the_paper_is_the_default():
@@ -22,6 +23,53 @@ def test_every_recipe_survives_writing(name, tmp_path):
 
 def test_options_replace_settings():
     assert load_recipe("paper", colour="gray", epochs=3, seed=None).colour == "gray"
+
+
+def test_changes_from_the_command_line(tmp_path):
+    words = [
+        "epochs=3",
+        "network=alexnet",
+        "precision=32-true",
+        "dropout = 0",
+        'name="1"',
+        "population_statistics=false",
+    ]
+    recipe = load_recipe("paper", **read_changes(words))
+    assert (recipe.epochs, recipe.network, recipe.precision, recipe.dropout) == (3, "alexnet", "32-true", 0.0)
+    assert (recipe.name, recipe.population_statistics) == ("1", False)
+    assert load_recipe("paper", **read_changes(["epochs=3", "epochs=4"])).epochs == 4
+    assert read_changes([]) == {}
+    assert read_changes(["name=a=b", "colour="]) == {"name": "a=b", "colour": ""}
+    assert read_changes(["name=1\nepochs = 9"]) == {"name": "1\nepochs = 9"}
+
+
+def test_a_change_within_a_table_keeps_the_rest(tmp_path):
+    (tmp_path / "mine.toml").write_text("[augmentation]\nflip = true\nblur = 0.5\n")
+    recipe = load_recipe(tmp_path / "mine.toml", **read_changes(["augmentation.blur=0.25", "augmentation.gray=1"]))
+    changed = recipe.augmentation
+    assert (changed.flip, changed.blur, changed.gray) == (True, 0.25, 1.0)
+    assert load_recipe("paper", **read_changes(["augmentation.erase=0.5"])).augmentation.erase == 0.5
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("epochs", "'epochs' is not NAME=VALUE"),
+        ("=3", "'=3' is not NAME=VALUE"),
+        ("augmentation.=3", "is not NAME=VALUE"),
+        ("epoch=3", "paper: unknown setting 'epoch'"),
+        ("source=tuned", "unknown setting 'source'"),
+        ("epochs=2.5", "epochs = 2.5 is not int"),
+        ("epochs=many", "epochs = 'many' is not int"),
+        ("epochs.more=2", "epochs = {'more': 2} is not int"),
+        ("augmentation=3", "augmentation = 3 is not Augmentation"),
+        ("augmentation.twist=1", "unknown setting 'twist'"),
+        ("dropout=nan", "dropout must lie between"),
+    ],
+)
+def test_a_wrong_change_is_named(word, told):
+    with pytest.raises(RecipeError, match=told):
+        load_recipe("paper", **read_changes([word]))
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ class DetectorRecipe:
         return asdict(self)
 
 
-def load_detector_recipe(source: str | Path, **changes: Any) -> DetectorRecipe:
+def load_detector_recipe(source: str | Path, /, **changes: Any) -> DetectorRecipe:
     """Read a recipe by its name in the package (``detector``) or from a TOML file.
 
     Args:

@@ -158,7 +158,7 @@ def folds(outcomes: Sequence[FoldOutcome], output: Path) -> Section:
     blocks += [
         "AlexNet and GoogLeNet were trained from random weights: no pretrained ones could be had. Their crops are the "
         "same 64x64 pixels, enlarged to the network's input.",
-        command("facegender crossval STORE --folds random --recipe RECIPE --network NETWORK --output RUN"),
+        command("facegender crossval STORE --folds random --recipe RECIPE --set network=NETWORK --output RUN"),
     ]
     return Section("Figures 4 to 6: LFW, fold by fold", blocks)
 
@@ -278,7 +278,7 @@ def contradictions() -> Section:
         (
             "Table 1 has one input channel, Table 3 three",
             "Both are evaluated in the paper.",
-            "`--colour rgb` or `gray`",
+            "`--set colour=rgb` or `gray`",
         ),
         (
             "LFW has 13,323 images",

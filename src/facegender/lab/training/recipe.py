@@ -184,7 +184,7 @@ class Recipe:
         return asdict(self)
 
 
-def load_recipe(source: str | Path, **changes: Any) -> Recipe:
+def load_recipe(source: str | Path, /, **changes: Any) -> Recipe:
     """Read a recipe by its name in the package or from a TOML file.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
@@ -25,7 +25,7 @@ def read_settings(kind: type[T], source: str | Path, folder: Any, changes: Mappi
         kind: the dataclass; its annotations say what each setting may be.
         source: a name in `folder`, or a path that ends in ``.toml``.
         folder: of the package's own recipes.
-        changes: settings that replace those of the file; None leaves the file's.
+        changes: settings that replace those of the file, table by table; None leaves the file's.
 
     Raises:
         RecipeError: no such recipe, a setting that does not exist, or a value of the wrong kind.
@@ -43,8 +43,47 @@ def read_settings(kind: type[T], source: str | Path, folder: Any, changes: Mappi
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"{source} is not valid TOML: {error}") from error
-    values.update({key: value for key, value in changes.items() if value is not None})
+    _replace(values, changes)
     return build_settings(kind, values, where=str(source))
+
+
+def read_changes(words: Iterable[str]) -> dict[str, Any]:
+    """Settings from the command line, for `read_settings`.
+
+    Args:
+        words: such as ``epochs=5``, ``network=alexnet`` or ``augmentation.blur=0.2``: a value is TOML, or else text; of
+            two for one setting the later counts.
+
+    Raises:
+        RecipeError: one is not NAME=VALUE.
+    """
+    changes: dict[str, Any] = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        names = name.strip().split(".")
+        if not (equals and all(names)):
+            raise RecipeError(f"--set {word!r} is not NAME=VALUE", remedy="such as epochs=5")
+        change = _value(text.strip())
+        for part in reversed(names):
+            change = {part: change}
+        _replace(changes, change)
+    return changes
+
+
+def _value(text: str) -> Any:
+    try:
+        read = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        return text
+    return read["value"] if len(read) == 1 else text
+
+
+def _replace(values: dict[str, Any], changes: Mapping[str, Any]) -> None:
+    for key, value in changes.items():
+        if isinstance(value, Mapping) and isinstance(values.get(key), dict):
+            _replace(values[key], value)
+        elif value is not None:
+            values[key] = value
 
 
 def build_settings(kind: type[T], values: dict[str, Any], where: str) -> T:
