@@ -1,6 +1,8 @@
 """What a long run needs: workers, archives and lists, going on after an end, samples."""
 
+import contextlib
 import json
+import os
 import re
 import signal
 import sqlite3
@@ -160,3 +162,102 @@ def test_pictures_in_the_folder_of_the_photos_are_not_photos_the_next_time(run, 
 @pytest.mark.parametrize("workers", ["0", "-1", "some"])
 def test_workers_are_a_number(workers, run, photos):
     assert run(photos, "--workers", workers).exit_code == 2
+
+
+def spawned(networks, *args, **options):
+    command = [sys.executable, "-m", "facegender", "predict", *networks, *map(str, args)]
+    return subprocess.run(command, capture_output=True, check=False, **options)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("format_", ["table", "jsonl", "csv"])
+def test_a_full_disk_behind_standard_output_is_one_line(format_, networks, photos):
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "facegender", "predict", *networks, photos / "00.png", "--format", format_]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (
+        1,
+        "error (output): cannot write standard output: No space left on device\n",
+    )
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_disk_behind_standard_error_ends_nothing(networks, photos, tmp_path):
+    out = tmp_path / "out.csv"
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "facegender", "predict", *networks, photos, "-o", out]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=full, text=True, check=False)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert len(out.read_text().splitlines()) == 42
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("verb", [["--help"], ["--version"], ["params", "mobilefacenet"]])
+def test_every_verb_says_that_the_disk_is_full(verb):
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "facegender", *verb], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode in (1, 2)
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "ascii", "utf-8"])
+@pytest.mark.parametrize("format_", ["table", "csv"])
+def test_names_that_standard_output_cannot_encode(encoding, format_, networks, save):
+    image = np.zeros((9, 9, 3), np.uint8)
+    names = ["ü.png", "日本.png", "\N{GRINNING FACE}.png", "z.png"]
+    paths = [save(f"photos/{name}", image) for name in names]
+    done = spawned(networks, paths[0].parent, "--format", format_, env={**os.environ, "PYTHONIOENCODING": encoding})
+    assert (done.returncode, done.stderr) == (0, b"")
+    text = done.stdout.decode("utf-8" if format_ == "csv" else encoding)
+    shown = sorted(
+        name if format_ == "csv" else name.encode(encoding, "backslashreplace").decode(encoding) for name in names
+    )
+    assert [name for name in shown if name not in text] == []
+
+
+ESCAPES = "\x1b[31mred\x1b]0;title\x07\x9b2J\u202egpj.\r\n"
+
+
+@pytest.mark.parametrize("format_", ["table", "csv", "jsonl"])
+def test_escape_sequences_in_names_do_not_reach_the_terminal(format_, networks, save, tmp_path):
+    photo = save("photos/x.png", np.zeros((9, 9, 3), np.uint8))
+    good, bad = photo.with_name(f"{ESCAPES}.png"), photo.with_name(f"{ESCAPES}.jpg")
+    photo.rename(good)
+    bad.write_text("Dear reader")
+    parent, child = os.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "facegender", "predict", *networks, good.parent, "--format", format_],
+        stdout=child,
+        stderr=child,
+        env={**os.environ, "TERM": "dumb", "NO_COLOR": "1"},
+    ) as process:
+        os.close(child)
+        shown = b""
+        with contextlib.suppress(OSError):  # how Linux says that the other end is closed
+            while more := os.read(parent, 4096):
+                shown += more
+    os.close(parent)
+    assert process.returncode == 3
+    text = shown.decode().replace("\r\n", "\n")
+    for control in "\x1b\x07\x9b\u202e\r":
+        assert control not in text
+    assert "\\x1b" in text or "\\u001b" in text
+
+
+def test_a_photo_on_standard_input(networks, photos):
+    data = (photos / "03.png").read_bytes()
+    done = spawned(networks, "-", "--format", "jsonl", input=data)
+    [record] = map(json.loads, done.stdout.splitlines())
+    assert (done.returncode, done.stderr, record["path"], len(record["faces"])) == (0, b"", "-", 1)
+    cut = spawned(networks, "-", "--format", "jsonl", input=data[:3000])
+    assert (cut.returncode, json.loads(cut.stdout)["error"]["kind"]) == (1, "truncated")
+
+
+def test_what_is_passed_over_is_said_at_the_end(run, photos, tmp_path):
+    (photos / "notes.pdf").write_text("x")
+    (photos / "film.mp4").write_text("x")
+    result = run(photos, "-o", tmp_path / "out.csv")
+    assert result.exit_code == 3
+    assert result.stderr.splitlines()[-1] == "2 files passed over (suffixes: .pdf 1; videos 1)"

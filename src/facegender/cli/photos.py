@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import time
@@ -10,12 +11,13 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, cast
 
 from rich.console import Console
 
 from facegender.cli.root import say
 from facegender.faces.types import PhotoResult
-from facegender.formats.records import FACES, Schema
+from facegender.formats.records import FACES, Schema, visible
 from facegender.formats.registry import Format, Writer
 from facegender.formats.table import TableWriter
 from facegender.inference.engines import Engine
@@ -52,10 +54,29 @@ class Destination:
 
     def terminal(self, schema: Schema) -> Writer:
         """Standard output."""
-        if self.format_ is not None and (writer := self.format_.stream_writer(sys.stdout, schema)) is not None:
+        if self.format_ is not None and (writer := self.format_.stream_writer(_stdout(), schema)) is not None:
             return writer
         # In a pipe there is no right width: let every row be one line.
         return TableWriter(_PipeConsole(highlight=False, width=None if sys.stdout.isatty() else 10_000))
+
+
+def _stdout() -> IO[str]:
+    """Standard output for data: as in files, UTF-8; on a terminal, without control characters that it would obey."""
+    if sys.stdout.isatty():
+        return cast(IO[str], _Terminal())
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
+    return sys.stdout
+
+
+class _Terminal:
+    """Writes to a terminal what names cannot use to change it."""
+
+    def write(self, text: str) -> None:
+        sys.stdout.write("\n".join(map(visible, text.split("\n"))))
+
+    def flush(self) -> None:
+        sys.stdout.flush()
 
 
 class _PipeConsole(Console):
@@ -133,6 +154,8 @@ def predict_photos(
                 progress=report,
             )
             skipped, pruned = done.skipped, done.pruned
+    if passed := collection.photos.passed_over:
+        say(str(passed))
     counts = report.counts
     if counts["errors"] > _REMARKS:
         say(f"{counts['errors']} of {counts['photos']} photos could not be read")

@@ -16,7 +16,7 @@ import typer
 
 from facegender.cli.photos import Destination, predict_photos
 from facegender.cli.root import app
-from facegender.cli.video import VIDEO_SUFFIXES, VideoFiles, predict_videos
+from facegender.cli.video import VideoFiles, predict_videos
 from facegender.errors import InputError
 from facegender.faces.decode import DEFAULT_MAX_PIXELS
 from facegender.formats.records import FACES
@@ -26,6 +26,7 @@ from facegender.inference.engines import Engine, Workers
 from facegender.inference.options import Options
 from facegender.inference.run import collect
 from facegender.inference.workers import TIME_LIMIT
+from facegender.sources import find_videos, is_video
 from facegender.weights import DEFAULT
 
 
@@ -62,7 +63,7 @@ def predict(
         typer.Argument(
             metavar="PATH...",
             help="Photos, folders, `'globs/**/*.jpg'`, lists (.txt, .csv or .parquet with a column `path`), tar "
-            "and zip archives, URLs, or `-` for a list on standard input; or videos.",
+            "and zip archives, URLs, or `-` for a photo or a list on standard input; or videos.",
         ),
     ],
     *,
@@ -234,10 +235,10 @@ def predict(
     except InputError as error:
         raise typer.BadParameter(str(error)) from error
     options = _with_detector(options, detector, detector_model, min_face, min_score, orientations)
-    if any(map(_is_video, paths)):
-        _check_video_options(paths, timeline, on, crops, sample)
-        films = VideoFiles(timeline, subtitles, annotate)
-        status = predict_videos(paths, options, destination, films, fps=fps or None, workers=_workers(workers))
+    if videos := _videos(paths, recursive):
+        _check_video_options(timeline, on, crops, sample)
+        files = VideoFiles(timeline, subtitles, annotate)
+        status = predict_videos(videos, options, destination, files, fps=fps or None, workers=_workers(workers))
         raise typer.Exit(status)
     if timeline or subtitles:
         raise typer.BadParameter("these are for videos", param_hint="--timeline, --subtitles")
@@ -300,19 +301,18 @@ def _check_server_options(ctx: typer.Context, paths: Sequence[str]) -> None:
             "a server analyses photos with its own options, and makes nothing but records",
             param_hint=", ".join(refused),
         )
-    if any(map(_is_video, paths)):
+    if any(map(is_video, paths)):
         raise typer.BadParameter("a server takes photos, not videos", param_hint="--on")
 
 
-def _is_video(path: str) -> bool:
-    return Path(path).suffix.lower() in VIDEO_SUFFIXES
+def _videos(paths: Sequence[str], recursive: bool) -> tuple[str, ...]:
+    try:
+        return find_videos(paths, recursive=recursive)
+    except InputError as error:
+        raise typer.BadParameter(str(error), param_hint="PATH") from None
 
 
-def _check_video_options(
-    paths: list[str], timeline: Path | None, on: str, crops: Path | None, sample: int | None
-) -> None:
-    if not all(map(_is_video, paths)):
-        raise typer.BadParameter("give photos or videos, not both: their records differ", param_hint="PATH")
+def _check_video_options(timeline: Path | None, on: str, crops: Path | None, sample: int | None) -> None:
     if timeline is not None and timeline.suffix.lower() not in (".csv", ".parquet"):
         raise typer.BadParameter(f"a timeline is .csv or .parquet, not {timeline.name}", param_hint="--timeline")
     if on != "here" or crops is not None or sample is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -11,15 +12,23 @@ from typer.core import TyperCommand, TyperGroup
 
 from facegender._version import __version__
 from facegender.errors import FacegenderError
-from facegender.formats.records import printable
+from facegender.formats.records import visible
 
 #: People read this one; records go to standard output so that they can be piped.
 stderr = Console(stderr=True, highlight=False)
 
 
 def say(message: str) -> None:
-    """One line for people, as it is: no markup, no wrapping."""
-    stderr.print(printable(message), markup=False, soft_wrap=True)
+    """One line for people, as it is: no markup, no wrapping. A full disk behind standard error ends nothing."""
+    with suppress(OSError):
+        stderr.print(visible(message), markup=False, soft_wrap=True)
+
+
+def complain(kind: str, message: str) -> None:
+    """Say what ends the command; lines of the message stay lines."""
+    with suppress(OSError):
+        stderr.print(f"[bold red]error[/] ({kind}): ", end="")
+        stderr.print("\n".join(map(visible, message.split("\n"))), markup=False, soft_wrap=True)
 
 
 #: The verbs in the order in which people need them. The line is the first paragraph of the verb's help: a list of all

@@ -13,11 +13,10 @@ from facegender.formats.records import TRACKS
 from facegender.formats.registry import Writer
 from facegender.inference.options import Options
 from facegender.progress import Bar
-from facegender.video.frames import VIDEO_SUFFIXES
 from facegender.video.run import VideoFiles, analyze_videos
 from facegender.video.types import VideoResult
 
-__all__ = ["VIDEO_SUFFIXES", "VideoFiles", "predict_videos"]
+__all__ = ["VideoFiles", "predict_videos"]
 
 #: Steps of the bar: thousandths of a video, so that short ones move too.
 _STEPS = 1000

@@ -90,11 +90,21 @@ def printable(text: str) -> str:
     return _LIKE_A_BYTE.sub(r"\\x5c", text).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def visible(text: str) -> str:
+    r"""The text for a terminal: as `printable`, with control characters written as ``\\x1b``.
+
+    Escape sequences in the name of a file could otherwise change what a terminal shows or does.
+    """
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), printable(text))
+
+
 def unprinted(text: str) -> str:
     """The inverse of `printable`."""
     return _WRITTEN.sub(lambda found: "\\" + found[1] if found[1] else chr(int(found[2], 16)), text)
 
 
+#: Controls, ends of lines, and what turns the direction of writing.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 #: A backslash before what `printable` writes, and what it writes.
 _LIKE_A_BYTE = re.compile(r"\\(?=(?:x5c)*ud[89a-f][0-9a-f]{2})")
 _WRITTEN = re.compile(r"\\(?:x5c((?:x5c)*ud[89a-f][0-9a-f]{2})|u(d[89a-f][0-9a-f]{2}))")

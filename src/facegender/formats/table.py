@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from facegender.faces.types import LOW_QUALITY
-from facegender.formats.records import Record, printable
+from facegender.formats.records import Record, visible
 from facegender.formats.remarks import remarks
 
 PERCEPTION_NOTE = "The answer is how a face is likely to be perceived, not who the person is."
@@ -32,7 +32,7 @@ class TableWriter(AbstractContextManager["TableWriter"]):
         if not self._counts:
             self._add_columns(noun)
         self._noun = noun
-        path = Text(printable(record["path"]))
+        path = Text(visible(record["path"]))
         self._counts["files"] += 1
         self._notes.update(note["kind"] for note in record.get("notes", ()))
         blank = [""] * (len(self._table.columns) - 2)

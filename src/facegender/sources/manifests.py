@@ -6,19 +6,27 @@ import csv
 import io
 import os
 import posixpath
+import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from facegender.errors import InputError, MissingExtraError
+from facegender.sources.kinds import is_photo
 from facegender.sources.remote import Remote, check_protocol, is_url, open_url, url_path
 from facegender.sources.source import LocalFile, Source, Unreadable
+from facegender.sources.text import is_text, lines, text_of
 
 _TEXT = (".txt", ".lst")
 _DELIMITED = {".csv": ",", ".tsv": "\t"}
 _PARQUET = ".parquet"
 MANIFEST_SUFFIXES = (*_TEXT, *_DELIMITED, _PARQUET)
+
+_DELIMITERS = ",;\t|"
+
+#: A text is a list if the photos among so many of its first lines, in so many bytes, are the most of them.
+_FIRST_LINES, _HEAD_BYTES = 20, 8192
 
 _COLUMN = "path"
 _BATCH_ROWS = 4096
@@ -65,18 +73,50 @@ def _names(manifest: str) -> Iterator[str]:
         yield from (name for name in names if name.strip())
 
 
-def lines(file: IO[bytes]) -> Iterator[str]:
-    """The lines of a file as names of files, whatever their encoding."""
-    for number, line in enumerate(file):
-        yield os.fsdecode(line.removeprefix(b"\xef\xbb\xbf") if number == 0 else line).rstrip("\r\n")
+def is_list(path: str) -> bool:
+    """Whether a text in a file lists photos: at least half of its first lines name a photo, by suffix or on the disk.
+
+    A README that a shell's pattern brought along is none. Tables are: what they lack is said when they are read.
+    """
+    if not path.lower().endswith(_TEXT):
+        return True
+    try:
+        with Path(path).open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+    except OSError:
+        return True  # reading it will say what is wrong
+    if not is_text(head):
+        return False
+    first = [name for name in lines(io.BytesIO(head)) if name.strip()]
+    if len(head) == _HEAD_BYTES and len(first) > 1:
+        del first[-1]  # cut
+    folder = Path(path).parent
+    named = sum(_names_photo(folder, name) for name in first[:_FIRST_LINES])
+    return 2 * named >= len(first[:_FIRST_LINES])
+
+
+def _names_photo(folder: Path, name: str) -> bool:
+    if is_photo(url_path(name) if is_url(name) else name):
+        return True
+    try:
+        return (folder / name).is_file() if not is_url(name) else not any(character.isspace() for character in name)
+    except (OSError, ValueError):
+        return False
 
 
 def _delimited_names(file: IO[bytes], manifest: str, delimiter: str) -> Iterator[str]:
-    with io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="") as text:
+    with text_of(file) as text:
+        header = text.readline()
+        if separator := re.fullmatch(r"sep=(.)\r?\n", header):  # Excel's own first line
+            delimiter, header = separator[1], text.readline()
+        # Not every CSV has commas: Excel writes semicolons or tabs, as the language of the system wants.
+        columns, delimiter = min(
+            ((next(csv.reader([header], delimiter=each), []), each) for each in (delimiter, *_DELIMITERS)),
+            key=lambda found: _COLUMN not in found[0],
+        )
+        _check_column(columns, manifest)
+        at = columns.index(_COLUMN)
         rows = csv.reader(text, delimiter=delimiter)
-        header = next(rows, [])
-        _check_column(header, manifest)
-        at = header.index(_COLUMN)
         yield from (row[at] for row in rows if len(row) > at)
 
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import os
 import random
 import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from facegender.errors import InputError
 from facegender.sources import remote
-from facegender.sources.manifests import MANIFEST_SUFFIXES, lines, photos_listed
+from facegender.sources.kinds import HEAD_BYTES, Kind, is_photo_data, is_photo_file, kind_of
+from facegender.sources.manifests import MANIFEST_SUFFIXES, is_list, photos_listed
+from facegender.sources.passed import PassedOver
 from facegender.sources.patterns import expand_ranges, files_matching, is_pattern
-from facegender.sources.source import SUFFIXES, LocalFile, Source, Unreadable
+from facegender.sources.source import MAX_BYTES, Held, LocalFile, Source, Unreadable
 from facegender.sources.tars import TAR_SUFFIXES, is_compressed, photos_in_tar
+from facegender.sources.text import is_text, lines
 from facegender.sources.zips import photos_in_zip
 
 ZIP_SUFFIX = ".zip"
@@ -30,46 +34,59 @@ class Photos:
     """The photos that arguments name: listed afresh each time, one by one, in the same order.
 
     Attributes:
-        arguments: as `find_photos` takes them, with what a list on standard input named.
+        arguments: as `find_photos` takes them, with what a list on standard input named, or the photo that was there.
         recursive: also look in folders of folders.
         skip: paths found in folders and by patterns that are to be passed over.
         empty: the arguments that have no photos.
+        passed_over: files that the last listing which came to its end did not take for photos.
     """
 
-    arguments: tuple[str, ...]
+    arguments: tuple[str | Held, ...]
     recursive: bool
     skip: Callable[[str], bool] | None
     empty: tuple[str, ...] = ()
+    passed_over: PassedOver = field(default_factory=PassedOver, compare=False)
 
     def __iter__(self) -> Iterator[Source]:
-        return (source for argument in self.arguments for source in self._sources(argument))
+        return self._all(counting=False)
+
+    def _all(self, *, counting: bool) -> Iterator[Source]:
+        passed = PassedOver()
+        for argument in self.arguments:
+            yield from self._sources(argument, passed, counting=counting)
+        self.passed_over.suffixes, self.passed_over.kinds = passed.suffixes, passed.kinds
 
     def count(self) -> int | None:
         """How many there are now, by listing them; None where that would mean reading an archive or asking a server."""
         try:
-            return sum(1 for argument in self.arguments for _ in self._sources(argument, counting=True))
+            return sum(1 for _ in self._all(counting=True))
         except _UncountedError:
             return None
 
-    def has_any(self, argument: str) -> bool:
-        """Whether an argument has photos."""
-        with closing(self._sources(argument)) as sources:
+    def has_any(self, argument: str | Held, passed: PassedOver | None = None) -> bool:
+        """Whether an argument has photos; what comes before the first is counted in `passed`."""
+        with closing(self._sources(argument, PassedOver() if passed is None else passed)) as sources:
             return next(sources, None) is not None
 
-    def _sources(self, argument: str, *, counting: bool = False) -> Generator[Source, None, None]:
+    def _sources(
+        self, argument: str | Held, passed: PassedOver, *, counting: bool = False
+    ) -> Generator[Source, None, None]:
+        if isinstance(argument, Held):
+            yield argument
+            return
         for text in expand_ranges(argument) if not os.path.lexists(argument) else [argument]:
             if remote.is_url(text):
-                yield from self._at_url(text, counting)
+                yield from self._at_url(text, passed, counting)
             elif _is_folder(text):
-                yield from (LocalFile(path, path) for path in self._photos_in(text))
+                yield from (LocalFile(path, path) for path in self._photos_in(text, passed))
             elif is_pattern(text) and not os.path.lexists(text):
                 for path in files_matching(text):
-                    if self._is_meant(text, path):
-                        yield from _in_file(path, counting)
+                    if self._is_meant(text, path, passed):
+                        yield from _in_file(path, passed, counting)
             else:
-                yield from _in_file(text, counting)
+                yield from _in_file(text, passed, counting)
 
-    def _at_url(self, url: str, counting: bool) -> Iterator[Source]:
+    def _at_url(self, url: str, passed: PassedOver, counting: bool) -> Iterator[Source]:
         remote.check_protocol(url)
         path = remote.url_path(url)
         if "*" in path:
@@ -77,39 +94,50 @@ class Photos:
                 raise _UncountedError
             try:
                 for found in remote.files_matching(url):
-                    if self._is_meant(path, found):
-                        yield from _in_remote_file(found, counting)
+                    if self._is_meant(path, found, passed):
+                        yield from _in_remote_file(found, passed, counting)
             except Exception as error:  # whatever its file system raises
                 yield Unreadable.of(url, error)
         elif path.endswith("/"):
             if counting:
                 raise _UncountedError
-            yield from remote.photos_at(url, self.recursive)
+            yield from remote.photos_at(url, self.recursive, passed)
         else:
-            yield from _in_remote_file(url, counting)
+            yield from _in_remote_file(url, passed, counting)
 
-    def _is_meant(self, pattern: str, path: str) -> bool:
+    def _is_meant(self, pattern: str, path: str, passed: PassedOver) -> bool:
         """Whether a file that matches is wanted: with a pattern for names of any suffix, only photos and archives."""
         suffix = PurePosixPath(pattern).suffix
         any_suffix = not suffix or is_pattern(suffix)
-        lower = path.lower()
-        known = lower.endswith((*TAR_SUFFIXES, ZIP_SUFFIX)) or PurePosixPath(lower).suffix in SUFFIXES
-        return (known or not any_suffix) and not (self.skip and self.skip(path))
+        archive = path.lower().endswith((*TAR_SUFFIXES, ZIP_SUFFIX))
+        if any_suffix and not archive and not is_photo_file(Path(path)):
+            passed.add(path)
+            return False
+        return not self._is_skipped(path, passed)
 
-    def _photos_in(self, folder: str) -> Iterator[str]:
+    def _is_skipped(self, path: str, passed: PassedOver) -> bool:
+        skipped = self.skip is not None and self.skip(path)
+        passed.kinds.update({"made by facegender": 1} if skipped else {})
+        return skipped
+
+    def _photos_in(self, folder: str, passed: PassedOver) -> Iterator[str]:
         """The photos of a folder in the order of their names; hidden files and folders are passed over.
 
         A folder that cannot be listed stands in for its photos: reading it will say what is wrong with it.
         """
         refused: list[str] = []
         for place, folders, files in os.walk(folder, onerror=lambda error: refused.append(error.filename)):
-            folders[:] = sorted(name for name in folders if not name.startswith(".")) if self.recursive else []
+            visible = sorted(name for name in folders if not name.startswith("."))
+            folders[:] = visible if self.recursive else []
+            links = sum(Path(place, name).is_symlink() for name in folders)  # os.walk does not follow them
+            passed.kinds.update({"linked folders": links} if links else {})
             files.sort()
             for name in files:
-                if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."):
-                    path = str(Path(place, name))
-                    if not (self.skip and self.skip(path)):
-                        yield path
+                path = Path(place, name)
+                if name.startswith(".") or not is_photo_file(path):
+                    passed.add(name)
+                elif not self._is_skipped(str(path), passed):
+                    yield str(path)
         yield from refused
 
 
@@ -121,7 +149,8 @@ def find_photos(
     Args:
         arguments: photos; folders; patterns (``photos/**/*.jpg``, ``shard-{000..099}.tar``); lists (text with a path a
             line, CSV, TSV or Parquet with a column ``path``); tar and zip archives; URLs of all these but zip; ``-``
-            for arguments on standard input, a line each. Whatever is none of these is taken for a photo.
+            for standard input: a photo, or arguments, a line each or separated by NUL. Whatever is none of these is
+            taken for a photo.
         recursive: also look in folders of folders.
         skip: told the path of a photo found in a folder or by a pattern, whether it is to be passed over.
 
@@ -129,15 +158,19 @@ def find_photos(
         InputError: there are no photos, a table has no column ``path``, or a URL cannot be served.
         MissingExtraError: a package for a kind of storage or list is not installed.
     """
-    given: list[str] = []
+    given: list[str | Held] = []
     for argument in arguments:
-        given.extend((line for line in lines(sys.stdin.buffer) if line.strip()) if argument == "-" else [argument])
+        given.extend(_standard_input() if argument == "-" else [argument])
     photos = Photos(tuple(given), recursive, skip)
-    empty = tuple(argument for argument in given if not photos.has_any(argument))
+    empty = tuple(argument for argument in given if isinstance(argument, str) and not photos.has_any(argument))
     if len(empty) == len(given):
+        passed = PassedOver()
+        for argument in empty:
+            photos.has_any(argument, passed)
         remedy = "--recursive looks in folders of folders" if not recursive and any(map(_is_folder, empty)) else None
-        raise InputError(f"no photos in {', '.join(empty)}" if empty else "no photos were named", remedy=remedy)
-    return Photos(photos.arguments, recursive, skip, empty)
+        message = f"no photos in {', '.join(empty)}" if empty else "no photos were named"
+        raise InputError(f"{message}: {passed}" if passed else message, remedy=remedy)
+    return replace(photos, empty=empty)
 
 
 @dataclass(frozen=True)
@@ -162,6 +195,11 @@ class Sample:
                 yield source
                 next_one = next(wanted, None)
 
+    @property
+    def passed_over(self) -> PassedOver:
+        """Files that were not taken for photos when all were listed."""
+        return self.photos.passed_over
+
     def count(self) -> int:
         """How many were drawn."""
         return len(self.drawn)
@@ -179,23 +217,48 @@ def sample(photos: Photos, n: int, seed: int) -> tuple[Sample, int]:
     return Sample(photos, tuple(sorted(drawn))), population
 
 
-def _in_file(path: str, counting: bool) -> Iterator[Source]:
+def _standard_input() -> Iterator[str | Held]:
+    """What standard input holds: a photo, or arguments, a line each or separated by NUL.
+
+    Raises:
+        InputError: it is a video, an archive, other data that is no list, or a photo of more than `MAX_BYTES`.
+    """
+    stream = sys.stdin.buffer
+    head = stream.read(HEAD_BYTES)
+    kind = Kind.PHOTO if is_photo_data(head) else kind_of(head)
+    if kind in (Kind.VIDEO, Kind.ARCHIVE):
+        what = "a video" if kind is Kind.VIDEO else "an archive"
+        raise InputError(f"{what} cannot be read from standard input", remedy="save it to a file, and name that")
+    if kind is Kind.PHOTO:
+        data = head + stream.read(MAX_BYTES)
+        if len(data) > MAX_BYTES:
+            raise InputError(f"the photo on standard input has more than {MAX_BYTES} bytes", remedy="save it to a file")
+        yield Held("-", data)
+        return
+    data = head + stream.read()
+    if not is_text(data):
+        raise InputError("standard input holds neither a photo of a known kind nor a list", remedy="name the file")
+    yield from (name for name in lines(io.BytesIO(data)) if name.strip())
+
+
+def _in_file(path: str, passed: PassedOver, counting: bool) -> Iterator[Source]:
     """What a path means that is no folder."""
     lower = path.lower()
     special = lower.endswith((*TAR_SUFFIXES, ZIP_SUFFIX, *MANIFEST_SUFFIXES))
     if not special or not _is_regular(path):
         yield LocalFile(path, path)
     elif lower.endswith(ZIP_SUFFIX):
-        yield from photos_in_zip(path)
+        yield from photos_in_zip(path, passed)
     elif lower.endswith(MANIFEST_SUFFIXES):
-        yield from photos_listed(path)
+        if is_list(path):
+            yield from photos_listed(path)
     elif counting and is_compressed(path):
         raise _UncountedError
     else:
-        yield from photos_in_tar(path)
+        yield from photos_in_tar(path, passed)
 
 
-def _in_remote_file(url: str, counting: bool) -> Iterator[Source]:
+def _in_remote_file(url: str, passed: PassedOver, counting: bool) -> Iterator[Source]:
     lower = remote.url_path(url).lower()
     if lower.endswith(ZIP_SUFFIX):
         raise InputError(f"{url}: a zip archive has its directory at its end", remedy="fetch it, or use tar")
@@ -206,7 +269,7 @@ def _in_remote_file(url: str, counting: bool) -> Iterator[Source]:
     elif lower.endswith(MANIFEST_SUFFIXES):
         yield from photos_listed(url)
     else:
-        yield from photos_in_tar(url)
+        yield from photos_in_tar(url, passed)
 
 
 def _is_folder(path: str) -> bool:

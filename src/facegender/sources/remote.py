@@ -11,7 +11,9 @@ from typing import IO, Any, cast
 from urllib.parse import urlsplit
 
 from facegender.errors import InputError, MissingExtraError
-from facegender.sources.source import MAX_BYTES, Source, Unreadable, is_photo, refuse_above_limit
+from facegender.sources.kinds import is_photo
+from facegender.sources.passed import PassedOver
+from facegender.sources.source import MAX_BYTES, Source, Unreadable, refuse_above_limit
 
 #: Seconds that a web server has for one photo, and between two pieces of an archive. Others have their package's.
 TIMEOUT = 60.0
@@ -99,8 +101,11 @@ def fetch(name: str, url: str) -> bytes:
     return b"".join(pieces)
 
 
-def photos_at(url: str, recursive: bool) -> Iterator[Source]:
-    """The photos of a folder at a URL (it ends in ``/``), folder by folder in the order of their names."""
+def photos_at(url: str, recursive: bool, passed: PassedOver) -> Iterator[Source]:
+    """The photos of a folder at a URL (it ends in ``/``), folder by folder in the order of their names.
+
+    The other files are counted.
+    """
     try:
         fs, place = _file_system(url, sock_read=TIMEOUT)
         for folder, folders, files in fs.walk(place, maxdepth=None if recursive else 1, on_error="raise"):
@@ -109,6 +114,8 @@ def photos_at(url: str, recursive: bool) -> Iterator[Source]:
                 if is_photo(name):
                     at = _url_of(fs, f"{folder.rstrip('/')}/{name}")
                     yield Remote(at, at)
+                else:
+                    passed.add(name)
     except Exception as error:
         yield Unreadable.of(url, error)
 

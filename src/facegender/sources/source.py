@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from facegender.errors import (
     ByteLimitError,
@@ -17,12 +17,6 @@ from facegender.errors import (
     TruncatedImageError,
 )
 from facegender.faces.decode import DEFAULT_MAX_PIXELS
-
-#: In folders and archives, other files are passed over.
-SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".tif", ".tiff", ".bmp"}
-    | {".dib", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".jpx", ".avif", ".avifs", ".heic", ".heif"}
-)
 
 #: Files from archives and URLs are held in memory; larger ones are refused. The largest photo that is read by
 #: default, without compression, and room for its metadata.
@@ -122,13 +116,6 @@ def as_photo_error(name: str, error: Exception) -> PhotoReadError:
         return PhotoReadError(f"cannot read {name}: it took too long to answer")
     reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
     return PhotoReadError(reason if isinstance(error, FacegenderError) else f"cannot read {name}: {reason}")
-
-
-def is_photo(name: str) -> bool:
-    """Whether a member of an archive or of a listing at a URL is a photo by its name, and not hidden."""
-    path = PurePosixPath(name)
-    hidden = any(part.startswith(".") and part not in {".", ".."} for part in path.parts)
-    return path.suffix.lower() in SUFFIXES and not hidden
 
 
 def refuse_above_limit(name: str, size: int) -> None:

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 from facegender.errors import ByteLimitError, InputError, PhotoNotFoundError
+from facegender.sources.kinds import is_photo
+from facegender.sources.passed import PassedOver
 from facegender.sources.remote import check_protocol, is_url, open_url
-from facegender.sources.source import Held, Slice, Source, Unreadable, is_photo, refuse_above_limit
+from facegender.sources.source import Held, Slice, Source, Unreadable, refuse_above_limit
 
 #: Of archives by their names.
 TAR_SUFFIXES = (
@@ -55,12 +57,13 @@ def is_compressed(path: str) -> bool:
     return head.startswith((*_OPENERS, _ZSTD))
 
 
-def photos_in_tar(archive: str) -> Iterator[Source]:
+def photos_in_tar(archive: str, passed: PassedOver) -> Iterator[Source]:
     """The photos of a tar archive in its order; after damage one more that says so.
 
     Args:
         archive: path or URL. Of one here without compression the photos are read where they lie; all others are
             read from end to end, and the bytes travel with each photo.
+        passed: counts the other members.
 
     Raises:
         MissingExtraError, InputError: the URL's protocol needs a package that is not there, or is none; or the
@@ -70,7 +73,7 @@ def photos_in_tar(archive: str) -> Iterator[Source]:
         check_protocol(archive)
     begun = not is_url(archive) and is_compressed(archive)
     try:
-        for source in _members(archive):
+        for source in _members(archive, passed):
             begun = True
             if source is not None:
                 yield source
@@ -80,19 +83,21 @@ def photos_in_tar(archive: str) -> Iterator[Source]:
         yield Unreadable.damaged(archive, error, begun=begun or not isinstance(error, tarfile.TarError))
 
 
-def _members(archive: str) -> Iterator[Source | None]:
+def _members(archive: str, passed: PassedOver) -> Iterator[Source | None]:
     """A source for each photo, None for each other member."""
     if not is_compressed(archive):
         with tarfile.open(archive, "r:", tarinfo=_StrictInfo) as tar:
             for member in _headers(tar):
-                yield _source(archive, member, lambda m: Slice(f"{archive}/{m.name}", archive, m.offset_data, m.size))
+                yield _source(
+                    archive, passed, member, lambda m: Slice(f"{archive}/{m.name}", archive, m.offset_data, m.size)
+                )
         return
     with (
         open_url(archive) if is_url(archive) else Path(archive).open("rb") as file,
         tarfile.open(fileobj=_decompressed(archive, file), mode="r|", tarinfo=_StrictInfo) as tar,
     ):
         for member in _headers(tar):
-            yield _source(archive, member, lambda m: Held(f"{archive}/{m.name}", _content(tar, m)))
+            yield _source(archive, passed, member, lambda m: Held(f"{archive}/{m.name}", _content(tar, m)))
 
 
 def _decompressed(archive: str, file: io.BufferedReader) -> IO[bytes]:
@@ -115,8 +120,13 @@ def _headers(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
         yield member
 
 
-def _source(archive: str, member: tarfile.TarInfo, whole: Callable[[tarfile.TarInfo], Source]) -> Source | None:
-    if member.isdir() or not is_photo(member.name):
+def _source(
+    archive: str, passed: PassedOver, member: tarfile.TarInfo, whole: Callable[[tarfile.TarInfo], Source]
+) -> Source | None:
+    if member.isdir():
+        return None
+    if not is_photo(member.name):
+        passed.add(member.name)
         return None
     name = f"{archive}/{member.name}"
     if not member.isfile() or member.issparse():

@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import IO
 
 from facegender.errors import PhotoPermissionError, PhotoReadError, TruncatedImageError
-from facegender.sources.source import Source, Stamp, Unreadable, is_photo, refuse_above_limit, stamp_of
+from facegender.sources.kinds import is_photo
+from facegender.sources.passed import PassedOver
+from facegender.sources.source import Source, Stamp, Unreadable, refuse_above_limit, stamp_of
 
 # .ZIP File Format Specification (PKWARE APPNOTE 6.3.10), sections 4.3.7 and 4.3.12 to 4.3.16.
 _LOCAL = struct.Struct("<4s5H3L2H")
@@ -88,10 +90,11 @@ class ZipMember(Source):
         return TruncatedImageError(f"{self.name} is cut short or damaged: {reason or 'the archive ends within it'}")
 
 
-def photos_in_zip(archive: str) -> Iterator[Source]:
+def photos_in_zip(archive: str, passed: PassedOver) -> Iterator[Source]:
     """The photos of a local zip archive in the order of its directory; after damage one more that says so.
 
-    Of an archive that is cut short, and so has no directory, those that can still be found from its start.
+    Of an archive that is cut short, and so has no directory, those that can still be found from its start. The other
+    members are counted.
     """
     begun = False
     try:
@@ -101,8 +104,11 @@ def photos_in_zip(archive: str) -> Iterator[Source]:
             entries = _entries(file, archive, *end) if end is not None else _local_headers(file, archive)
             for member in entries:
                 begun = True
-                if is_photo(member.name.removeprefix(f"{archive}/")):
+                name = member.name.removeprefix(f"{archive}/")
+                if is_photo(name):
                     yield member
+                elif not name.endswith("/"):
+                    passed.add(name)
             if end is None:
                 raise zipfile.BadZipFile("it has no directory")
     except Exception as error:

@@ -25,11 +25,6 @@ from facegender.video.display import display_matrix, oriented
 #: Told the share of a video that is done, in [0, 1].
 Progress: TypeAlias = Callable[[float], None]
 
-#: What a video's name ends in.
-VIDEO_SUFFIXES = frozenset(
-    {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".wmv", ".flv", ".ogv", ".3gp"}
-)
-
 DEFAULT_FPS = 2.0
 
 #: Frames that no other frame needs are not decoded where samples are at least so many frames apart.

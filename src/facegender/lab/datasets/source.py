@@ -11,8 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from facegender.errors import DatasetError
-
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
+from facegender.sources import is_hidden, is_photo, is_photo_file
 
 
 def image_names(source: Path) -> list[str]:
@@ -60,7 +59,7 @@ def image_paths(source: Path) -> list[str]:
             names = [info.filename for info in archive.infolist() if not info.is_dir()]
         else:
             names = [member.name for member in archive.getmembers() if member.isfile()]
-    return sorted(name for name in names if PurePosixPath(name).suffix.lower() in _SUFFIXES)
+    return sorted(filter(is_photo, names))
 
 
 def places_by_name(
@@ -129,7 +128,9 @@ def fingerprint(source: Path) -> str:
 
 
 def _images_below(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in _SUFFIXES and p.is_file())
+    """Those that `facegender predict` would take for photos, too."""
+    files = (path for path in folder.rglob("*") if not is_hidden(path.relative_to(folder).as_posix()))
+    return sorted(path for path in files if path.is_file() and is_photo_file(path))
 
 
 @contextmanager

@@ -1,0 +1,52 @@
+"""From the arguments of a command to its videos."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from facegender.errors import InputError
+from facegender.sources.kinds import is_video
+from facegender.sources.patterns import files_matching, is_pattern
+from facegender.sources.photos import Photos
+from facegender.sources.remote import is_url
+
+
+def find_videos(arguments: Sequence[str], *, recursive: bool = False) -> tuple[str, ...]:
+    """The videos that arguments name: files, folders that hold videos and no photos, and patterns.
+
+    Args:
+        arguments: of a command.
+        recursive: also look in folders of folders.
+
+    Returns:
+        Paths, in order; empty where the arguments name photos. Videos beside photos in a folder are none of them.
+
+    Raises:
+        InputError: some arguments are videos by name, and others are photos.
+    """
+    videos: list[str] = []
+    by_name = photos = False
+    for argument in arguments:
+        exists = os.path.lexists(argument)
+        if is_video(argument) and not os.path.isdir(argument):  # noqa: PTH112 (also for names that are too long)
+            by_name = True
+            videos += [argument] if exists or not is_pattern(argument) else files_matching(argument)
+        elif is_url(argument) or argument == "-" or Photos((argument,), recursive, None).has_any(argument):
+            photos = True
+        else:
+            videos += _videos_in(argument, recursive)
+    if photos and by_name:
+        raise InputError("give photos or videos, not both: their records differ")
+    return () if photos else tuple(videos)
+
+
+def _videos_in(argument: str, recursive: bool) -> Iterator[str]:
+    """The videos of a folder or pattern, in the order of their names."""
+    if is_pattern(argument) and not os.path.lexists(argument):
+        yield from filter(is_video, files_matching(argument))
+        return
+    for place, folders, files in os.walk(argument):
+        folders[:] = sorted(name for name in folders if not name.startswith(".")) if recursive else []
+        yield from (str(Path(place, name)) for name in sorted(files) if is_video(name) and not name.startswith("."))
