@@ -1,0 +1,213 @@
+"""The labelled face of each photo of the datasets, for extract.py and committee.py: FOLDER/DATASET.jsonl.
+
+    python studies/teachers/faces.py FOLDER [--detector FILE.onnx] [--sample 500] [--lfw PHOTOS --lfw-lists LISTS]
+        [--fairface PHOTOS --fairface-labels TRAIN.csv VAL.csv] [--utkface PHOTOS --utkface-test TENTH.tar]
+        [--all-age-faces DATASET] [--stills PHOTOS]
+        [--celeba PHOTOS ... --celeba-squeezed PHOTOS ... --celeba-attributes male_and_partition.csv.gz]
+
+A line has ``key`` (``fairface/train/1.jpg``: dataset and name of the image, as in joined stores), ``path``, ``frame``
+(to which the photo is brought first, or null), ``landmarks`` and ``box`` in pixels of the photo, ``found`` (false: they
+are where faces of this dataset usually are), ``dataset``, ``label`` (0 female, 1 male, -1 unknown), ``split`` (nothing
+is ever fitted on ``test``), ``group`` (what must not be torn apart: a person, or else the photo), ``age``, ``race``.
+
+LFW is a judge: all of it is test. UTKFace's test photos are those named in --utkface-test. A file that is there is left
+as it is, so that the command may be stopped and given again; with another detector take another folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from extract import Row, batched, settle
+
+from facegender.errors import FacegenderError
+from facegender.faces.decode import decode
+from facegender.faces.types import Face, Picture
+from facegender.files import atomic_file
+from facegender.inference.detector import OnnxDetector
+from facegender.lab.datasets.celeba import FRAME, list_celeba
+from facegender.lab.datasets.cropping import middle_face
+from facegender.lab.datasets.fairface import list_fairface
+from facegender.lab.datasets.lfw import list_lfw
+from facegender.lab.datasets.listing import Entry, Listing, Source
+from facegender.lab.datasets.source import image_names, image_paths, paths_by_name, read_images
+from facegender.lab.datasets.splits import hashed_splits
+from facegender.lab.datasets.utkface import list_utkface
+from facegender.progress import track
+
+#: Where the authors fixed no validation photos.
+_SHARES = (0.9, 0.1, 0.0)
+#: Of photos without labels all faces are taken, from this height in pixels.
+_TALL_ENOUGH = 40
+#: ``00000A02.jpg``: serial number and age.
+_AAF_NAME = re.compile(r"(?P<serial>\d{5})A(?P<age>\d{2})\.jpg")
+_AAF_WOMEN = 7381
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--detector", type=Path)
+    parser.add_argument("--sample", type=int, help="so many photos of each source, evenly")
+    for name in ("fairface", "utkface", "utkface-test", "all-age-faces", "stills", "lfw", "lfw-lists"):
+        parser.add_argument(f"--{name}", type=Path)
+    for name in ("fairface-labels", "celeba", "celeba-squeezed"):
+        parser.add_argument(f"--{name}", type=Path, nargs="+", default=())
+    parser.add_argument("--celeba-attributes", type=Path)
+    arguments = parser.parse_args()
+
+    detector = OnnxDetector(arguments.detector)
+    settle(arguments.folder / "made_by.json", detector.identity)
+    for whole in listings(arguments):
+        listing = replace(whole, entries=sampled(whole.entries, arguments.sample)) if arguments.sample else whole
+        path = arguments.folder / f"{listing.name}.jsonl"
+        if path.exists():
+            print(f"{path} is there")
+            continue
+        lines = missing = 0
+        with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+            for row in faces(listing, detector):
+                file.write(json.dumps(row) + "\n")
+                lines, missing = lines + 1, missing + (not row["found"])
+        print(f"{path}: {lines} faces of {len(listing.entries)} photos, {missing} where they usually are", flush=True)
+
+
+def listings(a: argparse.Namespace) -> Iterator[Listing]:
+    if a.fairface:
+        yield list_fairface([a.fairface], a.fairface_labels)
+    if a.utkface:
+        yield utkface(a.utkface, a.utkface_test)
+    if a.all_age_faces:
+        yield all_age_faces(a.all_age_faces)
+    if a.celeba or a.celeba_squeezed:
+        yield list_celeba(a.celeba, a.celeba_attributes, squeezed=a.celeba_squeezed)
+    if a.stills:
+        paths = image_paths(a.stills)
+        entries = [
+            Entry(path, path, -1, split) for path, split in zip(paths, hashed_splits(paths, _SHARES), strict=True)
+        ]
+        yield Listing("stills", [Source(a.stills)], entries)
+    if a.lfw:
+        lfw = list_lfw(a.lfw, a.lfw_lists)
+        yield replace(lfw, entries=[replace(entry, split="test") for entry in lfw.entries])
+
+
+def utkface(source: Path, tests: Path) -> Listing:
+    """As `list_utkface`, but for the splits: the photos of `tests`, and exact copies of them, are the test."""
+    listing, paths = list_utkface(source), paths_by_name(source)
+    names = set(image_names(tests))
+    wanted = {paths[name]: name for name in names & paths.keys()}
+    tested = names | {hashlib.sha256(data).hexdigest() for _, data in read_images(source, wanted, key=str)}
+    kept = {entry.path: entry for entry in listing.entries}
+    split = {}
+    for path, data in read_images(source, kept, key=str):
+        digest = hashlib.sha256(data).hexdigest()
+        split[path] = "test" if digest in tested else hashed_splits([digest], _SHARES)[0]
+    return replace(listing, entries=[replace(entry, split=split[entry.path]) for entry in listing.entries])
+
+
+def all_age_faces(folder: Path) -> Listing:
+    """All-Age-Faces: the official validation photos are the test, a tenth of the others is for validation.
+
+    Of exact copies the first is kept, as a test photo if any of them is one; copies of both genders are left out.
+    """
+    source, lists = folder / "original images", folder / "image sets"
+    tests = {line.split()[0] for line in (lists / "val.txt").read_text().splitlines() if line.strip()}
+    copies = defaultdict(list)
+    for name, data in read_images(source, image_names(source)):
+        copies[hashlib.sha256(data).hexdigest()].append(name)
+    entries = []
+    for digest, names in sorted(copies.items(), key=lambda item: item[1][0]):
+        matches = [match for name in names if (match := _AAF_NAME.fullmatch(name))]
+        labels = {int(int(match["serial"]) >= _AAF_WOMEN) for match in matches}
+        if len(labels) == 1:
+            split = "test" if tests & set(names) else hashed_splits([digest], _SHARES)[0]
+            age = str(int(matches[0]["age"]))
+            entries.append(Entry(names[0], names[0], labels.pop(), split, attributes={"age": age}))
+    return Listing("all-age-faces", [Source(source)], entries)
+
+
+def sampled(entries: Sequence[Entry], number: int) -> list[Entry]:
+    """So many of each source, evenly; those of one split come first as they come."""
+    by_source = defaultdict(list)
+    for entry in entries:
+        by_source[entry.source].append(entry)
+    chosen = (some[:: max(1, len(some) // number)][:number] for some in by_source.values())
+    return [entry for some in chosen for entry in some]
+
+
+def faces(listing: Listing, detector: OnnxDetector) -> Iterator[Row]:
+    """A row for the face in the middle of each photo; of photos without labels, for each face.
+
+    Where faces may be anywhere and none is in the middle, the largest is taken.
+    """
+    photos = track(images(listing), f"looking at {listing.name}", total=len(listing.entries))
+    for batch in batched(iter(photos), 16):
+        pictures = [Picture.of(image) for _, image in batch]
+        for (entry, _), picture, found in zip(batch, pictures, detector.detect(pictures), strict=True):
+            if entry.label < 0:
+                tall = [face for face in found if face.box[3] >= _TALL_ENOUGH]
+                for number, face in enumerate(tall):
+                    yield row(listing, entry, face, True, f"#{number}")
+                continue
+            face = middle_face(picture.width, picture.height, found)
+            if face is None and listing.usual is None:
+                face = next(iter(found), None)
+            stand_in = face or (listing.usual and scaled(listing.usual, picture.width, picture.height))
+            if stand_in is not None:
+                yield row(listing, entry, stand_in, face is not None)
+
+
+def images(listing: Listing) -> Iterator[tuple[Entry, np.ndarray]]:
+    for number, source in enumerate(listing.sources):
+        entries = {entry.path: entry for entry in listing.entries if entry.source == number}
+        for path, data in read_images(source.path, entries, key=str):
+            try:
+                image = decode(data)
+            except FacegenderError as error:
+                print(f"{path}: {error}", flush=True)
+                continue
+            # Public copies of CelebA hold photos of something else under its numbers: a fifth larger than its own.
+            if listing.name == "celeba" and source.frame is None and max(image.shape) > 1.2 * max(FRAME):
+                continue
+            if source.frame is not None:
+                image = cv2.resize(image, source.frame, interpolation=cv2.INTER_CUBIC)
+            yield entries[path], image
+
+
+def scaled(face: Face, width: int, height: int) -> Face:
+    """A face in a photo of 1 x 1 in one of this size."""
+    x, y, w, h = face.box
+    one, two, three, four, five = ((x * width, y * height) for x, y in face.landmarks)
+    return Face((x * width, y * height, w * width, h * height), (one, two, three, four, five), face.score)
+
+
+def row(listing: Listing, entry: Entry, face: Face, found: bool, suffix: str = "") -> Row:
+    source, key = listing.sources[entry.source], f"{listing.name}/{entry.name}{suffix}"
+    return {
+        "key": key,
+        "path": f"{source.path}{'/' if source.path.is_dir() else '!'}{entry.path}",
+        "frame": source.frame,
+        "landmarks": np.round(face.landmarks, 2).tolist(),
+        "box": np.round(face.box, 2).tolist(),
+        "found": found,
+        "dataset": listing.name,
+        "label": entry.label,
+        "split": entry.split,
+        "group": f"{listing.name}/{entry.identity or entry.name}",
+        "age": entry.attributes.get("age", ""),
+        "race": entry.attributes.get("race", ""),
+    }
+
+
+if __name__ == "__main__":
+    main()
