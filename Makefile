@@ -30,6 +30,8 @@ format: .venv-dev/ready
 
 docs: .venv-dev/ready
 	.venv-dev/bin/python -m typer facegender.cli utils docs --name facegender --title "Command line" --output docs/cli.md
+	.venv-dev/bin/python scripts/model_card.py
+	.venv-dev/bin/python scripts/results_index.py
 
 .venv/ready: pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -1,0 +1,218 @@
+"""results/: its index is current, its commands exist, and every measured number in the pages stands in a file."""
+
+import csv
+import importlib.util
+import json
+import math
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from facegender import weights
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "results"
+
+#: Pages whose tables are calculated from results: they have tests of their own below.
+CALCULATED = ("scale", "survey")
+#: Pages whose tables hold options, formats and statuses, not measurements.
+NOT_MEASURED = ("cli", "export", "benchmark", "service")
+PAGES = [
+    path.relative_to(ROOT).as_posix()
+    for path in (ROOT / "README.md", ROOT / "MODEL_CARD.md", *sorted((ROOT / "docs").glob("*.md")))
+    if path.stem not in (*NOT_MEASURED, *CALCULATED)
+]
+#: Cells that print no measurement of ours: bars that were asked for, the paper's and other people's figures.
+HEADERS_ALLOWED = ("asked for", "paper", "the paper: accuracy / TPR", "where", "recipe")
+ROWS_ALLOWED = ("best published",)
+#: Parts of a cell that print no measurement.
+WORDS_ALLOWED = re.compile(
+    r"""
+    \[[^]]*\]\([^)]*\)          # links
+    | `[^`]*`                   # options, digests, formats
+    """,
+    re.VERBOSE,
+)
+NUMBER = re.compile(r"(?<![\w.^])-?\d[\d,]*(?:\.\d+)?(?![\w^])")
+
+
+def script():
+    spec = importlib.util.spec_from_file_location("results_index", ROOT / "scripts" / "results_index.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_index_is_current():
+    written = (RESULTS / "README.md").read_text(encoding="utf-8")
+    assert written == script().page(), "run: python scripts/results_index.py"
+
+
+def test_every_study_that_a_result_names_is_there():
+    index = script()
+    for name in index.files():
+        text = (RESULTS / name).read_text(encoding="utf-8")
+        for study in set(re.findall(r"studies/[\w/]+\.py", text)):
+            assert (ROOT / study).is_file(), f"{name} names {study}"
+
+
+def numbers_in(value):
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        return {number for each in value for number in numbers_in(each)}
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return {float(value)}
+    return {float(n.replace(",", "")) for n in NUMBER.findall(value)} if isinstance(value, str) else set()
+
+
+@cache
+def numbers_of(name):
+    """Every number in a CSV file, but those in the columns that say how it was made."""
+    with (RESULTS / name).open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return {
+        number
+        for row in rows
+        for column, cell in row.items()
+        if column not in ("command", "machine")
+        for number in numbers_in(cell)
+    } | {float(len(rows))}
+
+
+@cache
+def numbers_of_cards():
+    cards = [path.with_suffix(".json") for path in map(weights.weight_path, weights.list_models())]
+    return frozenset().union(
+        *(numbers_in(json.loads(path.read_text())) for path in [*cards, weights.detector_path().with_suffix(".json")])
+    )
+
+
+def stands(text, numbers):
+    """Whether a printed number is one of these, rounded, or given in per cent or in thousands."""
+    printed = float(text.replace(",", ""))
+    decimals = len(text.partition(".")[2])
+    room = 0.5 * 10**-decimals * (1 + 1e-9) + 1e-12
+    scales = (1, 100, 1000, 1e-3)
+    return any(math.isclose(number * scale, printed, rel_tol=0, abs_tol=room) for number in numbers for scale in scales)
+
+
+def links(text):
+    found = re.findall(r"\(((?:\.\./)*results/[\w/.]+?)\)", text)
+    return {path.lstrip("./").removeprefix("results/") for path in found if path.endswith(".csv")}
+
+
+def tables(text):
+    """(files, header, row) of every row of every table: files linked in the row, or in its section, or in the page."""
+    for section in re.split(r"(?m)^(?=##? )", text):
+        header = None
+        for line in section.splitlines():
+            if not line.startswith("|"):
+                header = None
+                continue
+            cells = [cell.strip() for cell in line.strip("|").split("|")]
+            if header is None:
+                header = cells
+            elif not set(line) <= set("|-: "):
+                yield links(line) or links(section) or links(text), header, cells
+
+
+def printed(page):
+    for files, header, cells in tables((ROOT / page).read_text(encoding="utf-8")):
+        if cells[0].startswith(ROWS_ALLOWED):
+            continue
+        for column, cell in zip(header[1:], cells[1:], strict=True):
+            if column not in HEADERS_ALLOWED:
+                for number in NUMBER.findall(WORDS_ALLOWED.sub("", cell.replace("*", ""))):
+                    yield files, cells[0], number
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_number_in_a_table_stands_in_a_result(page):
+    everything = script().files()
+    absent = [
+        f"{row}: {number}"
+        for files, row, number in printed(page)
+        if not stands(number, numbers_of_cards().union(*map(numbers_of, files or everything)))
+    ]
+    assert not absent, "\n".join(absent)
+
+
+def rows_of(page):
+    return [cells for _, _, cells in tables((ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8"))]
+
+
+def results(name):
+    with (RESULTS / name).open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_what_a_collection_costs_follows_from_the_measured_photos():
+    measured = {row["measure"]: float(row["value"]) for row in results("speed/engine.csv")}
+    starts = ("250 x 250 pixels", "JPEG of 1 megapixel", "JPEG of 12 megapixels")
+    for start, cells in zip(starts, rows_of("scale"), strict=True):
+        (ms,) = (v for name, v in measured.items() if re.match(rf"{start} (?=.*2 workers).*ms a photo", name))
+        core, clock, hours = cells[2:5]
+        seconds = 1e6 * 2 * ms / 1000 / 16
+        assert float(core.removesuffix(" ms")) == pytest.approx(2 * ms, rel=0.01)
+        value, unit = clock.split()
+        assert float(value) == pytest.approx(seconds / {"min": 60, "h": 3600}[unit], rel=0.02)
+        assert float(hours.replace(",", "")) == pytest.approx(1e9 * 2 * ms / 1000 / 3600, rel=0.005)
+
+
+def test_the_table_of_the_simulation_is_the_mean_over_the_prevalences():
+    names = {
+        "test faces": "held back",
+        "faces of 12 to 24 pixels": "smaller",
+        "photos a quarter to a half as bright": "darker photos",
+        "Black people": "darker skin",
+        "LFW": "LFW",
+        "LFW: news photos, in no training set": "LFW",
+        "people under 20": "younger",
+    }
+    simulated = [r for r in results("survey/simulation.csv") if (r["model"], r["method"]) == ("research", "mixture")]
+    printed_rows = [cells for cells in rows_of("survey") if cells[0] in names]
+    assert len(printed_rows) == 12
+    for collection, rates, *cells in printed_rows:
+        kinds = {"shipped": "shipped", "another half of them": "other half"}
+        kind = kinds.get(rates, "labelled 500" if rates in ("500 labels", "303 labels") else "labelled 200")
+        some = [row for row in simulated if (row["collection"], row["rates"]) == (names[collection], kind)]
+        if kind.startswith("labelled"):
+            assert {f"{row['labelled']} labels" for row in some} == {rates}
+
+        def column(name, rows=some):
+            return [float(row[name]) for row in rows]
+
+        expected = (
+            100 * sum(column("coverage")) / len(some),
+            sum(column("width")) / len(some),
+            max(column("bias"), key=abs),
+            max(column("plain_bias"), key=abs),
+            100 * sum(column("warned")) / len(some),
+        )
+        for cell, value in zip(cells, expected, strict=True):
+            assert stands(cell.replace("*", ""), {value}), (collection, rates, cell, value)
+
+
+@pytest.mark.parametrize(
+    ("text", "number", "same"),
+    [
+        ("97.5", 0.9748, True),
+        ("97.5", 97.48, True),
+        ("97.5", 0.9744, False),
+        ("17,825", 17825, True),
+        ("0.5", 0.549, True),
+        ("0.50", 0.549, False),
+        ("-4.4", -4.42, True),
+        ("4.4", -4.42, False),
+    ],
+)
+def test_a_printed_number_is_a_measured_one_rounded(text, number, same):
+    assert stands(text, {number}) is same
+
+
+@pytest.mark.parametrize(("page", "least"), [("README.md", 25), ("MODEL_CARD.md", 500), ("docs/measured.md", 130)])
+def test_the_tables_are_read(page, least):
+    assert sum(1 for _ in printed(page)) >= least
