@@ -62,6 +62,7 @@ class RayEngine:
             if actors < 1:
                 raise InputError(f"the Ray cluster has no {kind}")
             context = ray.data.DataContext.get_current()
+            logging.getLogger("ray.data").setLevel(logging.ERROR)  # it tells its plans
             context.enable_progress_bars, context.execution_options.preserve_order = False, True
             done = ray.data.from_items(batches, override_num_blocks=len(batches)).map_batches(
                 _Operator,
@@ -82,7 +83,6 @@ def _cluster(ray: Any, address: str | None, cpus: int | None) -> Iterator[None]:
         yield
         return
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its remarks are on its own ways
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
     here = {} if address else {"num_cpus": cpus, "include_dashboard": False}
     try:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR", **here)
