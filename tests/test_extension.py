@@ -3,10 +3,12 @@
 import json
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import PIL.Image
 import pytest
+import typer
 from torch import nn
 from typer.testing import CliRunner
 
@@ -14,7 +16,8 @@ from facegender import FaceAnalyzer
 from facegender.cli import app
 from facegender.formats import registry as formats
 from facegender.formats.registry import Format, of_file
-from facegender.lab.datasets.listing import Entry, Listing, Source, prepare
+from facegender.lab.datasets import registry as datasets
+from facegender.lab.datasets.listing import Entry, Listing, Source
 from facegender.lab.datasets.source import image_paths
 from facegender.lab.datasets.store import open_store
 from facegender.lab.networks import registry as networks
@@ -23,12 +26,15 @@ from facegender.lab.networks.network import Network
 RECIPE = 'network = "row-means"\nepochs = 2\nbatch_size = 8\nlearning_rate = 0.05\nprecision = "32-true"\n'
 
 
-def list_lamps(source: Path) -> Listing:
+def list_lamps(
+    source: Annotated[str, typer.Argument(help="Folder of lamps.")],
+    side: Annotated[float, typer.Option(help="Of a lamp, pixels.")] = 96.0,
+) -> Listing:
     """A dataset: photos called ``SPLIT_LABEL_NUMBER.png``, each filled by a face."""
     entries = []
     for path in image_paths(source):
         split, label, _ = path.split("_")
-        entries.append(Entry(path, path, ("female", "male").index(label), split, box=(8, 8, 80, 80)))
+        entries.append(Entry(path, path, ("female", "male").index(label), split, box=(8, 8, side - 16, side - 16)))
     return Listing("lamps", [Source(source)], entries)
 
 
@@ -81,7 +87,9 @@ def installed(monkeypatch):
     """Import the other package, for one test."""
     monkeypatch.setattr(formats, "_formats", {known.name: known for known in formats.formats()})
     monkeypatch.setattr(networks, "_BUILDERS", dict(networks._BUILDERS))
+    monkeypatch.setattr(datasets, "_datasets", dict(datasets.datasets()))
     formats.register(Lines)
+    datasets.dataset("lamps", "Lamps, by their light.")(list_lamps)
     networks.register(row_means)
 
 
@@ -110,7 +118,9 @@ def run(*arguments: object) -> str:
 def test_one_of_each_from_outside(lamps, tmp_path, tiny_detector, save):
     store, recipe, trained, weights = (tmp_path / name for name in ("store", "recipe.toml", "run", "weights"))
 
-    prepare(list_lamps(lamps), store)
+    assert "Lamps, by their light." in run("prepare", "--help")
+    assert "Folder of lamps." in run("prepare", "lamps", "--help")
+    assert "lamps in" in run("prepare", "lamps", lamps, "--side", "96", "-o", store)
     opened = open_store(store)
     assert (opened.name, len(opened), len(opened.split("test"))) == ("lamps", 48, 16)
 

@@ -101,7 +101,7 @@ def _prepared(console: Console, manifest: Path | None, root: Path | None) -> Ite
     with tempfile.TemporaryDirectory(prefix="facegender-audit-") as folder:
         store, missed = Path(folder, "store"), [0, 0]
         if manifest is not None:
-            listing = list_manifest(manifest, manifest.stem, root)
+            listing = list_manifest(manifest, manifest.stem, None if root is None else str(root))
             with Bar("cropping") as bar:
                 report = prepare(listing, store, on_image=lambda total: bar.step(total=total))
             names = report.findings.get(FACELESS, ())

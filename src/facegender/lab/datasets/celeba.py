@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
+from typing import Annotated, TypeVar
+
+import typer
 
 from facegender.errors import DatasetError, InputError
 from facegender.faces.types import Face
 from facegender.lab.datasets.listing import Entry, Finding, Listing, Source
-from facegender.lab.datasets.source import places_by_name
+from facegender.lab.datasets.registry import dataset
+from facegender.lab.datasets.source import base_name, places_by_name
 from facegender.lab.datasets.store import SPLITS, Split
 from facegender.tables import digest, read_text
 
@@ -91,13 +94,32 @@ def read_annotations(path: Path, column: str | None = None) -> Annotations:
     return Annotations(rows, columns, max(0, promised - len(rows)))
 
 
+@dataset(
+    "celeba",
+    "CelebA's aligned images in the official splits; an image in several sources is taken from the first.",
+    in_paper=True,
+)
 def list_celeba(
-    sources: Sequence[Path],
-    attributes: Path,
-    partition: Path | None = None,
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE",
+            help="Archives or folders of aligned images, whole or partial.",
+            default_factory=list,
+            show_default=False,
+        ),
+    ],
+    attributes: Annotated[Path, typer.Option(help="list_attr_celeba.txt, or a CSV with Male; may be .gz.")],
+    partition: Annotated[
+        Path | None,
+        typer.Option(help="list_eval_partition.txt; not needed where the attributes have a column Partition."),
+    ] = None,
     *,
-    identities: Path | None = None,
-    squeezed: Sequence[Path] = (),
+    identities: Annotated[Path | None, typer.Option(help="identity_CelebA.txt, if you have it.")] = None,
+    squeezed: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SOURCE", help="A further source, its images squeezed, say to 64x64; repeatable."),
+    ] = None,
 ) -> Listing:
     """Every image of the sources whose gender and partition are known, in the official splits.
 
@@ -115,7 +137,7 @@ def list_celeba(
         InputError: no source at all.
         DatasetError: a source or a file is not what it should be, or the partition of the images is not known.
     """
-    everywhere = [Source(path) for path in sources] + [Source(path, FRAME) for path in squeezed]
+    everywhere = [Source(path) for path in sources] + [Source(path, FRAME) for path in squeezed or []]
     if not everywhere:
         raise InputError("no source of images is given", remedy="give the archive or the unpacked folder")
     attributed = read_annotations(attributes)
@@ -141,7 +163,7 @@ def list_celeba(
             "" if named is None or name not in named.rows else named.rows[name]["identity"],
             {
                 **{key: _value(attributed.rows[name], key, _YES_NO, attributes, name) for key in kept},
-                "source": everywhere[number].path.name,
+                "source": base_name(str(everywhere[number].path)),
             },
             source=number,
         )

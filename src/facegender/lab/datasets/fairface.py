@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from facegender.errors import DatasetError
 from facegender.faces.types import Face
 from facegender.lab.datasets.listing import Entry, Listing, Source
+from facegender.lab.datasets.registry import dataset
 from facegender.lab.datasets.source import last_two, places_by_name
 from facegender.lab.datasets.splits import hashed_splits
 from facegender.lab.datasets.store import Split
@@ -32,7 +36,18 @@ _LABELS = {"female": 0, "male": 1}
 _MENDED_AGES = {"03-Sep": "3-9", "3-Sep": "3-9", "Oct-19": "10-19"}
 
 
-def list_fairface(sources: Sequence[Path], labels: Sequence[Path]) -> Listing:
+@dataset(
+    "fairface",
+    "FairFace (padding 0.25), with age group and race; the authors' validation photos are the test split.",
+)
+def list_fairface(
+    sources: Annotated[
+        list[str], typer.Argument(metavar="SOURCE", help="Archives or folders with train/1.jpg, val/1.jpg ...")
+    ],
+    labels: Annotated[
+        list[Path], typer.Option("--labels", help="fairface_label_train.csv, fairface_label_val.csv; may be .gz.")
+    ],
+) -> Listing:
     """Every photo that has a label, with age group and race.
 
     The authors' validation photos are the test split; of their train photos a tenth is the validation split.

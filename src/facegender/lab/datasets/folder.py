@@ -4,26 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
+from typing import Annotated
+
+import typer
 
 from facegender.errors import DatasetError
 from facegender.lab.datasets.listing import Entry, Listing, Source
-from facegender.lab.datasets.source import image_paths
+from facegender.lab.datasets.registry import dataset
+from facegender.lab.datasets.source import Place, base_name, image_paths
 from facegender.lab.datasets.splits import hashed_splits
 from facegender.lab.datasets.store import LABELS, Split
+from facegender.sources.remote import is_url
 
 #: The words for a split, in folder names and in manifests.
 SPLIT_WORDS: Mapping[str, Split] = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
 
 
-def list_folder(source: Path, name: str) -> Listing:
+#: An option of the subcommands for photos of one's own.
+NameOption = Annotated[str | None, typer.Option(help="What the dataset is called.  [default: as the folder or file]")]
+
+
+@dataset("folder", "Photos of your own in folders female and male, perhaps below train, validation and test.")
+def list_folder(
+    source: Annotated[str, typer.Argument(help="Folder or archive with photos below female/ and male/.")],
+    name: NameOption = None,
+) -> Listing:
     """Every photo that lies somewhere below a folder ``female`` or ``male``, whatever the case of their letters.
 
     Its split is the one that another folder of its path names: train, validation or val, test. Photos without such a
     folder go to 80, 10 and 10 per cent by a hash of their path. Of each photo the largest face is taken.
 
     Args:
-        source: folder, tar or zip archive.
-        name: what the dataset is called.
+        source: of the photos.
+        name: what the dataset is called; None: as the folder or the archive.
 
     Raises:
         DatasetError: the source cannot be read, or no photo is below such a folder.
@@ -46,7 +59,7 @@ def list_folder(source: Path, name: str) -> Listing:
             remedy="sort them into such folders, or write a manifest (facegender prepare manifest)",
         )
     return Listing(
-        name=name,
+        name=name or called(source),
         sources=[Source(source)],
         entries=entries,
         findings={
@@ -54,3 +67,9 @@ def list_folder(source: Path, name: str) -> Listing:
             "below both, or below folders of two splits, left out": several,
         },
     )
+
+
+def called(place: Place) -> str:
+    """The name of a dataset after its folder or file, without suffixes."""
+    text = str(place)
+    return base_name(text if is_url(text) else str(Path(text).resolve())).split(".")[0]

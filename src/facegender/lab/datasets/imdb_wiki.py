@@ -11,15 +11,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
+import typer
 
 from facegender.errors import DatasetError, MissingExtraError
 from facegender.lab.datasets.cropping import Box, face_in_box
 from facegender.lab.datasets.listing import Entry, Listing, Source
-from facegender.lab.datasets.source import last_two, places_by_name
+from facegender.lab.datasets.registry import dataset
+from facegender.lab.datasets.source import Place, base_name, last_two, places_by_name
 from facegender.lab.datasets.splits import hashed_splits
 from facegender.tables import digest
 
@@ -112,13 +114,27 @@ def read_mat(path: Path) -> Annotations:
     )
 
 
+@dataset(
+    "imdb-wiki",
+    """IMDB or WIKI: photos of celebrities that show one face, in splits by person.
+
+    Neither the set's authors nor the paper tell their thresholds; the defaults are those of most who use the set.
+    """,
+    in_paper=True,
+)
 def list_imdb_wiki(
-    sources: Sequence[Path],
-    labels: Path,
+    sources: Annotated[list[str], typer.Argument(metavar="SOURCE", help="Archives or folders with 00/, 01/ ...")],
+    labels: Annotated[Path, typer.Option(help="imdb.mat or wiki.mat.")],
     *,
-    max_second_score: float = MAX_SECOND_SCORE,
-    min_face_score: float = MIN_FACE_SCORE,
-    crops: bool = False,
+    max_second_score: Annotated[
+        float, typer.Option(help="Leave out photos with a second face scored higher: the paper's filter.")
+    ] = MAX_SECOND_SCORE,
+    min_face_score: Annotated[
+        float, typer.Option(help="Leave out photos whose face is scored lower.")
+    ] = MIN_FACE_SCORE,
+    crops: Annotated[
+        bool, typer.Option("--crops", help="SOURCE holds the authors' face crops (imdb_crop, wiki_crop).")
+    ] = False,
 ) -> Listing:
     """The photos that show one face, with its gender, in splits by person: 80, 10 and 10 per cent.
 
@@ -195,11 +211,11 @@ def _words(cells: Any) -> list[str]:
     return [" ".join(str(cell.ravel()[0]).split()) if cell.size else "" for cell in map(np.asarray, np.ravel(cells))]
 
 
-def _check_kind(sources: Iterable[Path], paths: Iterable[str], crops: bool) -> None:
+def _check_kind(sources: Iterable[Place], paths: Iterable[str], crops: bool) -> None:
     if crops:
         return
     folders = {part for path in paths for part in PurePosixPath(path).parts[:-1]}
-    for name in sorted(folders) + [source.name.split(".")[0] for source in sources]:
+    for name in sorted(folders) + [base_name(str(source)).split(".")[0] for source in sources]:
         if name.endswith("_crop"):
             raise DatasetError(
                 f"{name} holds the authors' face crops, and the file tells where faces are in the whole photos",

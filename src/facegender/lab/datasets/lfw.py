@@ -9,12 +9,15 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+import typer
 
 from facegender.errors import DatasetError
 from facegender.faces.types import Face
 from facegender.lab.datasets.listing import Entry, Listing, Source
+from facegender.lab.datasets.registry import dataset
 from facegender.lab.datasets.source import paths_by_name
 from facegender.lab.datasets.splits import identity_folds, random_folds
 from facegender.lab.datasets.store import Split
@@ -98,20 +101,31 @@ def read_people(path: Path) -> dict[str, int]:
     return folds
 
 
-def list_lfw(source: Path, lists: Path | None = None, *, allow_missing: bool = False) -> Listing:
+@dataset("lfw", "Labeled Faces in the Wild, with the gender labels of Afifi and Abdelhamed.", in_paper=True)
+def list_lfw(
+    source: Annotated[str, typer.Argument(help="Archive or folder: original, funneled or deep-funneled.")],
+    lists: Annotated[
+        Path | None,
+        typer.Option(help="Folder with female_names.txt, male_names.txt, people.txt.  [default: beside SOURCE]"),
+    ] = None,
+    *,
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Go on where the lists name images that SOURCE lacks.")
+    ] = False,
+) -> Listing:
     """Every labelled photo of LFW, with the paper's random folds and the official ones by identity.
 
     Identity folds 1 to 8 are for training, 9 for validation, 10 for the test.
 
     Args:
-        source: the tar archive or the unpacked folder (original, funneled or deep-funneled).
+        source: original, funneled or deep-funneled photos.
         lists: folder with female_names.txt, male_names.txt and people.txt; beside `source` unless given.
         allow_missing: go on where the lists name images that the source lacks.
 
     Raises:
         DatasetError: source or lists are not what they should be.
     """
-    lists = lists or source.parent
+    lists = lists or Path(source).parent
     paths = paths_by_name(source)
     named = read_label_lists(lists)
     people = read_people(lists / "people.txt")

@@ -21,7 +21,7 @@ from facegender.faces.decode import decode
 from facegender.faces.types import Face, Image
 from facegender.inference.detector import OnnxDetector
 from facegender.lab.datasets.cropping import Box, FaceCropper
-from facegender.lab.datasets.source import fingerprint, read_images
+from facegender.lab.datasets.source import Place, fingerprint, read_images
 from facegender.lab.datasets.store import SPLITS, Split, Table, create_store, photo_digest, read_manifest
 
 T = TypeVar("T")
@@ -38,11 +38,11 @@ class Source:
     """An archive or a folder of photos.
 
     Attributes:
-        path: tar, zip or folder.
+        path: folder, tar or zip archive, pattern, list of photos, or a URL of one of these.
         frame: width and height that every photo is brought to first, for copies that were squeezed; None: as they are.
     """
 
-    path: Path
+    path: Place
     frame: tuple[int, int] | None = None
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
+from typing import Annotated
+
+import typer
 
 from facegender.errors import DatasetError
-from facegender.lab.datasets.folder import SPLIT_WORDS
+from facegender.lab.datasets.folder import SPLIT_WORDS, NameOption, called
 from facegender.lab.datasets.listing import FACE_SIZE, Entry, Listing, Source
-from facegender.lab.datasets.source import image_paths
+from facegender.lab.datasets.registry import dataset
+from facegender.lab.datasets.source import Place, image_paths
 from facegender.lab.datasets.splits import hashed_splits
 from facegender.lab.datasets.store import COLUMNS, Split
 from facegender.tables import digest, read_table
@@ -21,7 +25,16 @@ _OWN = ("path", "label", "identity", "split")
 _TAKEN = ("", "found", FACE_SIZE, *(column for column in COLUMNS if column not in _OWN))
 
 
-def list_manifest(manifest: Path, name: str, root: Path | None = None) -> Listing:
+@dataset("manifest", "Photos of your own, described by a CSV file.")
+def list_manifest(
+    manifest: Annotated[
+        Path, typer.Argument(metavar="CSV", help="Columns path, label, perhaps identity, split, attributes.")
+    ],
+    name: NameOption = None,
+    root: Annotated[
+        str | None, typer.Option(help="Folder or archive that the paths start from.  [default: that of CSV]")
+    ] = None,
+) -> Listing:
     """Every photo that has a row, with its label, its person and split where they are told, and all other columns.
 
     Where the split is not told, it goes by a hash of the person, else of the path: 80, 10 and 10 per cent. Whoever
@@ -30,16 +43,16 @@ def list_manifest(manifest: Path, name: str, root: Path | None = None) -> Listin
     Args:
         manifest: CSV with the columns ``path`` and ``label`` (female, male, f, m) and perhaps ``identity`` and
             ``split`` (train, validation or val, test).
-        name: what the dataset is called.
-        root: folder or archive that the paths start from; the manifest's folder unless given.
+        name: what the dataset is called; None: as the file.
+        root: what the paths start from; the manifest's folder unless given.
 
     Raises:
         DatasetError: a file cannot be read, a row makes no sense, a person is in two splits, or all photos are absent.
     """
-    root = root or manifest.parent
+    place: Place = root or manifest.parent
     rows = {}
     for row in read_table(manifest, ("path", "label")):
-        path = _from_root(row["path"], root)
+        path = _from_root(row["path"], place)
         if path in rows:
             raise DatasetError(f"{manifest} has two rows for {row['path']}", remedy="keep one row a photo")
         rows[path] = row
@@ -48,17 +61,17 @@ def list_manifest(manifest: Path, name: str, root: Path | None = None) -> Listin
         raise DatasetError(f"{manifest} has a column named {bad[0]!r}, which stores need", remedy="rename or remove it")
 
     labels = {path: _label(row, manifest) for path, row in rows.items() if row["label"]}
-    there = {PurePosixPath(path).as_posix(): path for path in image_paths(root)}  # archives may begin them with "./"
+    there = {PurePosixPath(path).as_posix(): path for path in image_paths(place)}  # archives may begin them with "./"
     kept = [path for path in labels if path in there]
     if labels and not kept:
         raise DatasetError(
-            f"{root} holds none of the {len(labels)} photos that {manifest} names, the first is {next(iter(labels))}",
+            f"{place} holds none of the {len(labels)} photos that {manifest} names, the first is {next(iter(labels))}",
             remedy="pass --root FOLDER",
         )
     genders = list(labels.values())
     return Listing(
-        name=name,
-        sources=[Source(root)],
+        name=name or called(manifest),
+        sources=[Source(place)],
         entries=[
             Entry(
                 path,
@@ -79,8 +92,9 @@ def list_manifest(manifest: Path, name: str, root: Path | None = None) -> Listin
     )
 
 
-def _from_root(path: str, root: Path) -> str:
+def _from_root(path: str, place: Place) -> str:
     """As `image_paths` gives it, but for a leading ``./``."""
+    root = Path(place)
     if Path(path).is_absolute() and Path(path).is_relative_to(root.absolute()):
         return Path(path).relative_to(root.absolute()).as_posix()
     return PurePosixPath(path).as_posix()

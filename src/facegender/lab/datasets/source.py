@@ -1,21 +1,24 @@
-"""Reading a dataset's images from the archive or folder it came in."""
+"""A dataset's photos, read as `facegender.sources` reads those of `facegender predict`."""
 
 from __future__ import annotations
 
 import hashlib
-import tarfile
-import zipfile
-import zlib
+import os
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from typing import TypeAlias
 
-from facegender.errors import DatasetError
-from facegender.sources import is_hidden, is_photo, is_photo_file
+from facegender.errors import DatasetError, PhotoNotFoundError, PhotoReadError
+from facegender.sources import LocalFile, Photos, Source, is_photo, is_photo_file, read
+from facegender.sources.remote import is_url
+from facegender.sources.source import Unreadable
+
+#: Where photos are: a folder, an archive, a pattern, a list, or a URL of one of these.
+Place: TypeAlias = str | Path
 
 
-def image_names(source: Path) -> list[str]:
-    """File names (without folders) of all images in an archive or below a folder; errors as for `paths_by_name`."""
+def image_names(source: Place) -> list[str]:
+    """File names (without folders) of all images of a source; errors as for `paths_by_name`."""
     return sorted(paths_by_name(source))
 
 
@@ -29,15 +32,15 @@ def last_two(path: str) -> str:
     return "/".join(PurePosixPath(path).parts[-2:])
 
 
-def paths_by_name(source: Path, key: Callable[[str], str] = base_name) -> dict[str, str]:
-    """The name that each image goes by to its path, for all in a tar or zip archive or below a folder.
+def paths_by_name(source: Place, key: Callable[[str], str] = base_name) -> dict[str, str]:
+    """The name that each image goes by to its path, for all images of a source.
 
     Args:
-        source: archive or folder.
+        source: folder, archive, pattern, list or URL.
         key: a path in the source to the name it goes by; file names without folders unless given.
 
     Raises:
-        DatasetError: there is nothing at `source`, it is no readable archive or folder, or a name occurs twice.
+        DatasetError: there is nothing at `source`, it cannot be read, or a name occurs twice.
     """
     paths: dict[str, str] = {}
     for path in image_paths(source):
@@ -46,24 +49,17 @@ def paths_by_name(source: Path, key: Callable[[str], str] = base_name) -> dict[s
     return paths
 
 
-def image_paths(source: Path) -> list[str]:
-    """Paths of all images, with ``/`` between folders, as the archive has them or from the folder on; sorted.
+def image_paths(source: Place) -> list[str]:
+    """Paths of all images: from the folder or archive on, else as patterns and lists give them; sorted.
 
     Raises:
-        DatasetError: there is nothing at `source`, or it is no readable archive or folder.
+        DatasetError: there is nothing at `source`, or it cannot be read.
     """
-    if source.is_dir():
-        return sorted(path.relative_to(source).as_posix() for path in _images_below(source))
-    with _opened(source) as archive:
-        if isinstance(archive, zipfile.ZipFile):
-            names = [info.filename for info in archive.infolist() if not info.is_dir()]
-        else:
-            names = [member.name for member in archive.getmembers() if member.isfile()]
-    return sorted(filter(is_photo, names))
+    return sorted(path for path, _ in _photos(source))
 
 
 def places_by_name(
-    sources: Iterable[Path], key: Callable[[str], str] = base_name
+    sources: Iterable[Place], key: Callable[[str], str] = base_name
 ) -> tuple[dict[str, tuple[int, str]], int]:
     """Where each image is: the name it goes by to the number of its source, from 0, and its path there.
 
@@ -82,68 +78,68 @@ def places_by_name(
 
 
 def read_images(
-    source: Path, wanted: Collection[str], key: Callable[[str], str] = base_name
+    source: Place, wanted: Collection[str], key: Callable[[str], str] = base_name
 ) -> Iterator[tuple[str, bytes]]:
     """Yield (name, bytes) of each wanted image once, in the order of the archive or by path in a folder.
 
     Args:
-        source: archive or folder.
+        source: as for `paths_by_name`.
         wanted: the names to read.
         key: a path in the source to the name it goes by.
 
     Raises:
-        DatasetError: the archive is damaged.
+        DatasetError: the source is damaged, or a file cannot be read.
     """
     left = frozenset(wanted)
-    if source.is_dir():
-        for path in _images_below(source):
-            name = key(path.relative_to(source).as_posix())
-            if name in left:
-                try:
-                    yield name, path.read_bytes()
-                except OSError as error:
-                    raise DatasetError(f"cannot read {path}: {error.strerror}") from error
-        return
-    with _opened(source) as archive:
-        if isinstance(archive, zipfile.ZipFile):
-            for info in archive.infolist():
-                if (name := key(info.filename)) in left:
-                    yield name, archive.read(info)
-        else:
-            for member in archive:
-                name = key(member.name)
-                file = archive.extractfile(member) if member.isfile() and name in left else None
-                if file is not None:
-                    yield name, file.read()
+    for path, photo in _photos(source):
+        if (name := key(path)) in left:
+            try:
+                data = read(photo)
+                yield name, data if isinstance(data, bytes) else Path(data).read_bytes()
+            except PhotoReadError as error:
+                raise DatasetError(str(error)) from error
+            except OSError as error:
+                raise DatasetError(f"cannot read {photo.name}: {error.strerror}") from error
 
 
-def fingerprint(source: Path) -> str:
+def fingerprint(source: Place) -> str:
     """Changes when the source does: SHA-256 over the names, sizes and times of its files, without reading them."""
-    paths = _images_below(source) if source.is_dir() else [source]
     digest = hashlib.sha256()
-    for path in paths:
-        status = path.stat()
-        digest.update(f"{path.relative_to(source)}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+    local = Path(source)
+    if not is_url(str(source)) and local.is_file():
+        status = local.stat()
+        digest.update(f".\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+        return digest.hexdigest()
+    for path, photo in _photos(source):
+        stamp = photo.stamp()
+        size, time = (stamp.size, stamp.version) if stamp is not None else ("", "")
+        digest.update(f"{path}\0{size}\0{time}\n".encode())
     return digest.hexdigest()
 
 
-def _images_below(folder: Path) -> list[Path]:
-    """Those that `facegender predict` would take for photos, too."""
-    files = (path for path in folder.rglob("*") if not is_hidden(path.relative_to(folder).as_posix()))
-    return sorted(path for path in files if path.is_file() and is_photo_file(path))
+def _photos(source: Place) -> Iterator[tuple[str, Source]]:
+    """Each photo with its path; links in archives are passed over."""
+    text = str(source)
+    folder = Path(text) if os.path.isdir(text) else None  # noqa: PTH112 (it may be a URL)
+    for photo in Photos((text,), recursive=True, skip=None):
+        if isinstance(photo, Unreadable):
+            if photo.error is PhotoNotFoundError and is_photo(photo.name):
+                continue
+            raise DatasetError(photo.message, remedy="fetch it again, or give the unpacked folder")
+        if isinstance(photo, LocalFile) and photo.name == text and not os.path.lexists(text):
+            raise DatasetError(f"there is nothing at {source}", remedy="give the archive or the unpacked folder")
+        own = folder is not None or photo.name == text
+        if isinstance(photo, LocalFile) and own and not is_photo_file(Path(photo.path)):
+            raise DatasetError(f"{photo.name} is no folder that can be listed, and no archive, list or photo")
+        yield _below(photo.name, text, folder), photo
 
 
-@contextmanager
-def _opened(source: Path) -> Iterator[tarfile.TarFile | zipfile.ZipFile]:
-    """The archive at `source`; what goes wrong with it, at once or later, is a DatasetError."""
-    try:
-        with zipfile.ZipFile(source) if zipfile.is_zipfile(source) else tarfile.open(source) as archive:
-            yield archive
-    except FileNotFoundError as error:
-        raise DatasetError(f"there is nothing at {source}", remedy="give the archive or the unpacked folder") from error
-    except PermissionError as error:
-        raise DatasetError(f"no permission to read {source}") from error
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-        raise DatasetError(
-            f"{source} is not a whole tar or zip archive", remedy="fetch it again, or give the unpacked folder"
-        ) from error
+def _below(name: str, text: str, folder: Path | None) -> str:
+    """The path of a photo from its source on, where it lies below; else its whole name."""
+    if folder is not None:
+        return Path(name).relative_to(folder).as_posix()
+    if is_url(text):  # file systems write one place in several ways
+        place = text.partition("://")[2].strip("/")
+        path = name.partition("://")[2].lstrip("/")
+        return path.removeprefix(f"{place}/") if path.startswith(f"{place}/") else name
+    return name.removeprefix(f"{text}/")

@@ -8,10 +8,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import defaultdict
-from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from facegender.faces.types import Face
 from facegender.lab.datasets.listing import Entry, Listing, Source
+from facegender.lab.datasets.registry import dataset
 from facegender.lab.datasets.source import base_name, paths_by_name, read_images
 from facegender.lab.datasets.splits import hashed_splits
 
@@ -29,14 +32,19 @@ USUAL_FACE = Face(
 _NAME = re.compile(r"(?P<age>\d{1,3})_(?P<gender>[01])_(?P<race>[0-4])_\d+")
 
 
-def list_utkface(source: Path) -> Listing:
+@dataset(
+    "utkface", "UTKFace: age, gender and race from the file names; copies left out, contradicting ones altogether."
+)
+def list_utkface(
+    source: Annotated[str, typer.Argument(help="Archive or folder of the aligned and cropped faces.")],
+) -> Listing:
     """Every photo whose name tells age, gender and race, each file once.
 
     Of exact copies, the one whose name comes first is kept; copies that contradict each other in gender are all left
     out. Splits go by the file's SHA-256, since nothing tells who is shown: 80, 10 and 10 per cent.
 
     Args:
-        source: the tar archive or the unpacked folder.
+        source: of the photos.
 
     Raises:
         DatasetError: the source cannot be read, or a name occurs twice.

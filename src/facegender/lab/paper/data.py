@@ -80,7 +80,8 @@ def _imdb_wiki(labels: str, folder: Path) -> Callable[[], Listing] | None:
     return partial(list_imdb_wiki, sources, folder / labels) if sources and (folder / labels).exists() else None
 
 
-def _sources(folder: Path) -> list[Path]:
+def _sources(folder: Path) -> list[str]:
     """The archives in a folder, or without any the folders in it."""
     inside = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    return [path for path in inside if path.name.endswith(_ARCHIVES)] or [path for path in inside if path.is_dir()]
+    archives = [path for path in inside if path.name.endswith(_ARCHIVES)]
+    return [str(path) for path in archives or inside if path in archives or path.is_dir()]
