@@ -38,6 +38,7 @@ from facegender.lab.datasets.fairface import list_fairface
 from facegender.lab.datasets.lfw import list_lfw
 from facegender.lab.datasets.listing import Entry, Listing
 from facegender.lab.datasets.source import read_images
+from facegender.lab.datasets.store import photo_digest
 from facegender.lab.datasets.utkface import list_utkface
 from facegender.progress import track
 from facegender.tables import write_csv
@@ -90,7 +91,7 @@ def main() -> None:
             files[name] = (arguments.folder / name / f"{split}.jsonl").open("w", encoding="utf-8")
         for listing in listings:
             here = [task for task in tasks[listing.name] if task.split == split]
-            for task, image in track(versions(listing, here), f"{listing.name} {split}", total=len(here)):
+            for task, image, digest in track(versions(listing, here), f"{listing.name} {split}", total=len(here)):
                 picture = Picture.of(image)
                 faces = detector.detect([picture])[0]
                 middle = middle_face(picture.width, picture.height, faces)
@@ -102,6 +103,7 @@ def main() -> None:
                         "dataset": task.dataset,
                         "version": task.version,
                         "split": split,
+                        "photo_digest": digest,
                         "race": task.entry.attributes.get("race", ""),
                         "age": task.entry.attributes.get("age", ""),
                     }
@@ -152,8 +154,8 @@ def chosen(listing: Listing) -> list[Task]:
     return tasks
 
 
-def versions(listing: Listing, tasks: Sequence[Task]) -> Iterator[tuple[Task, Image]]:
-    """Each task's photo as it is to be seen."""
+def versions(listing: Listing, tasks: Sequence[Task]) -> Iterator[tuple[Task, Image, str]]:
+    """Each task's photo as it is to be seen, and the digest of its file."""
     assert listing.usual is not None
     usual = listing.usual.box[2] * listing.usual.box[3]
     for number, source in enumerate(listing.sources):
@@ -175,7 +177,7 @@ def versions(listing: Listing, tasks: Sequence[Task]) -> Iterator[tuple[Task, Im
                         seen = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
                 if task.brightness < 1:
                     seen = np.asarray(image * task.brightness, np.uint8)
-                yield task, seen
+                yield task, seen, photo_digest(data)
 
 
 if __name__ == "__main__":

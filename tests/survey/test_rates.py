@@ -198,3 +198,24 @@ def test_shipped_rates_are_of_the_validation_photos_of_the_sets_in_the_card(writ
     assert rates.female.sum() == rates.male.sum() == 20 * len(sets)
     assert all(name in rates.source for name in sets)
     assert "elsewhere" not in rates.source
+
+
+def test_rates_leave_out_what_the_network_has_learned_from(write, tmp_path):
+    rng = np.random.default_rng(0)
+    card = json.loads(weights.weight_path("open").with_suffix(".json").read_text())
+    name = next(iter(card["validation"])).removesuffix(" validation")
+    truths = {f"{name}/{i}.jpg": i % 2 for i in range(80)}
+    (tmp_path / "open").mkdir()
+    records = [photo(path, zip(*draw(rng, (truth,)), strict=True)) for path, truth in truths.items()]
+    write(tmp_path / "open" / "validation.jsonl", records)
+    known = [
+        {"path": path, "label": ("female", "male")[truth], "face": 0, "dataset": name, "split": split}
+        for (path, truth), split in zip(truths.items(), ["train"] * 40 + ["validation"] * 40, strict=True)
+    ]
+    write_csv(tmp_path / "validation.csv", known)
+    write_rates("open", tmp_path, tmp_path)
+    rates = load_rates(tmp_path / "open.errors.json")
+    assert rates.female.sum() + rates.male.sum() == 40
+    write_csv(tmp_path / "validation.csv", known[:40])
+    with pytest.raises(InputError, match="open has learned from every photo of fairface"):
+        write_rates("open", tmp_path, tmp_path)

@@ -241,6 +241,17 @@ def test_a_photo_that_was_cropped_anew_is_the_same_photo(tmp_path):
     assert (unseen(unknown, provenance).split, len(unseen(unknown, provenance).index)) == ("test", 18)
 
 
+def test_photos_outside_of_a_store(tmp_path):
+    photos = [bytes([i]) * 9 for i in range(60)]
+    store = open_store(write(tmp_path / "a", "a", noise(1), labels(), photos=photos))
+    seen = Seen.of(store, store.split("train"))
+    assert seen.has_photo(photo_digest(photos[0]), "elsewhere", "validation")
+    assert not seen.has_photo(photo_digest(photos[30]), "a", "train")  # the photo decides, not its name
+    assert seen.has_photo("", "a", "train")
+    assert not seen.has_photo("", "a", "validation")
+    assert replace(seen, faces=None).has_photo(photo_digest(photos[30]), "a", "train")
+
+
 def test_a_few_copies_by_chance_are_left_out_and_the_rest_is_measured(tmp_path):
     crops = np.concatenate([noise(seed) for seed in range(4)])
     both = np.arange(len(crops)) % 2

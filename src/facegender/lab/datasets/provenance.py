@@ -88,6 +88,18 @@ class Seen:
         lists = [seen.faces for seen in (self, other) if seen.faces is not None]
         return Seen(self.uses + other.uses, np.unique(np.concatenate(lists)) if len(lists) == 2 else None)
 
+    def has_photo(self, digest: str, store: str, split: str) -> bool:
+        """Whether a photo that is in no prepared store was used.
+
+        Args:
+            digest: of the photo (`facegender.lab.datasets.store.photo_digest`), "" where unknown.
+            store: name of the dataset that it is from, which decides with `split` where digests cannot.
+            split: its split there.
+        """
+        if self.faces is not None and digest:
+            return bool(np.isin(np.uint64(int(digest, 16)), self.faces))
+        return any(use.name == store and split in use.splits for use in self.uses)
+
     @property
     def sha256(self) -> str:
         """Of the list of faces, "" without one."""
@@ -169,7 +181,7 @@ class Provenance:
             KeyError, TypeError, ValueError, OSError: the record cannot be used, or the list is damaged or another's.
         """
         if "learned_from" not in card:
-            return cls.named(card["training_data"], (name.rpartition(" ")[0] for name in card.get("validation", ())))
+            return cls.named(card["training_data"], validation_sets(card))
         lists: dict[str, Digests] = {}
         beside = path.with_suffix(SEEN_SUFFIX)
         if beside.is_file():
@@ -263,6 +275,11 @@ def unseen(
             remedy=f"--split {UNSEEN} takes what it has not seen" if not seen.all() else "test on another store",
         )
     return Unseen(store.name, split, index, left_out, network)
+
+
+def validation_sets(card: Mapping[str, Any]) -> list[str]:
+    """The stores on whose validation splits the network of a card was calibrated, in the card's order."""
+    return [name.removesuffix(" validation") for name in card.get("validation", ())]
 
 
 def chosen_split(store: Store, name: str) -> IntArray:
