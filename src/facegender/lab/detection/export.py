@@ -122,6 +122,8 @@ def export_detector(
         "parameters": sum(p.numel() for p in network.parameters()),
         "min_score": float(_SCORES[0]),
         "smallest_face": SMALLEST_FACE,
+        # Training turns photos by up to 180 degrees.
+        "any_way_up": recipe.scenes.any_way > 0,
         "colour_order": "RGB",
         "training_data": training_data,
         "licence": licence,
