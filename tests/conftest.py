@@ -7,6 +7,8 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
@@ -19,6 +21,11 @@ from facegender.faces.types import Face, Image
 from facegender.lab.datasets.splits import random_folds
 from facegender.lab.datasets.store import Store, Table, create_store, open_store
 from facegender.lab.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+STUDIES = Path(__file__).parents[1] / "studies" / "speed"
 
 # The tests' tensors are tiny: a second thread gains nothing, and waits long where the machine is busy.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -315,3 +322,35 @@ def unprivileged(tmp_path: Path) -> Callable[[], AbstractContextManager[None]]:
                 os.seteuid(0)
 
     return drop
+
+
+@pytest.fixture(scope="session")
+def study() -> ModuleType:
+    """What the study of the page has, too."""
+    spec = importlib.util.spec_from_file_location("browser", STUDIES / "browser.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def launch(study: ModuleType) -> Iterator[Callable[..., "Browser"]]:
+    """Start a Chromium without a window, with more arguments for its command line.
+
+    One for all tests of a process: playwright allows no second one beside it.
+    """
+    path = study.installed()
+    if path is None:
+        pytest.skip(f"no browser: none of {', '.join(study.BROWSERS)} is installed")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        yield lambda *more: playwright.chromium.launch(executable_path=path, args=["--no-sandbox", *more])
+
+
+@pytest.fixture(scope="session")
+def browser(launch: Callable[..., "Browser"]) -> Iterator["Browser"]:
+    """A Chromium whose camera shows a test picture."""
+    started = launch("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+    yield started
+    started.close()

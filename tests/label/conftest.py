@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-from pathlib import Path
 
 import numpy as np
 import PIL.Image
 import pytest
-from playwright.sync_api import sync_playwright
 
 from facegender.label.draw import draw
 from facegender.label.pictures import Pictures
 from facegender.label.session import Session
 from facegender.label.site import Desk, serving
 from facegender.survey.results import read_results
-
-STUDIES = Path(__file__).parents[2] / "studies" / "speed"
 
 
 def is_woman(number):
@@ -86,18 +81,3 @@ def serve(results):
         return serving(Desk(session, Pictures.find(names, [results], []), **more))
 
     return serve
-
-
-@pytest.fixture(scope="session")
-def browser():
-    """A Chromium, where one is installed."""
-    spec = importlib.util.spec_from_file_location("browser", STUDIES / "browser.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    path = module.installed()
-    if path is None:
-        pytest.skip(f"no browser: none of {', '.join(module.BROWSERS)} is installed")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield started
-        started.close()

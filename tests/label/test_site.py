@@ -165,7 +165,14 @@ def test_the_verb_from_start_to_survey(results, collection, tmp_path):
     """As a person would: start, answer, Ctrl-C, survey."""
     labels = tmp_path / "labels.csv"
     command = [sys.executable, "-m", "facegender", "label", str(results), "-o", str(labels), "--number", "60"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "NO_COLOR": "1"}) as process:
+    with subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "NO_COLOR": "1"},
+        # A shell's background, where the tests may run, ignores interrupts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+    ) as process:
         url = re.search(r"http://127\.0\.0\.1:\d+/\S+/", process.stderr.readline())[0]
         for place in range(60):
             with urllib.request.urlopen(f"{url}item/{place}") as answer:

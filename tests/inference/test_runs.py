@@ -188,7 +188,7 @@ def script(tmp_path, tiny_model, save):
         code = (
             f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
             "from facegender import InProcess, Options, Workers, analyze\n"
-            "from test_run import Killer\n"
+            f"from {Path(__file__).stem} import Killer\n"
             f"paths = [{str(tmp_path)!r} + f'/{{width}}.png' for width in {widths!r}]\n"
             f"options = Options(model={str(tiny_model)!r}, detector=Killer())\n"
             f"for result in analyze(paths, options=options, engine={engine}):\n"
