@@ -248,7 +248,14 @@ def test_annotating_into_the_folder_of_the_photos(run, photo, tmp_path):
     assert (folder / "a.faces.jpg").read_bytes() == before
     drawn = {path.name for path in folder.iterdir()}
     assert run(folder, "--annotate", tmp_path / "elsewhere", "--format", "csv").exit_code == 0
-    assert "a-2.faces.jpg" in drawn
+    assert {"a-2.faces.jpg", "a.faces.faces.jpg"} <= drawn
+    # The copies that were drawn are no photos later, wherever others are drawn to; the somebody's own is one.
+    for options in (["--annotate", folder], ["--annotate", tmp_path / "elsewhere"], []):
+        result = run(folder, *options, "--format", "csv")
+        paths = sorted({row["path"] for row in csv.DictReader(io.StringIO(result.stdout))})
+        assert paths == [str(folder / "a.faces.jpg"), str(folder / "a.png")]
+        assert result.stderr == "2 files passed over (made by facegender 2)\n"
+    assert {path.name for path in folder.iterdir()} == drawn
 
 
 def test_a_folder_that_cannot_be_listed_does_not_end_the_run(tiny_model, tiny_detector, photo, unprivileged):

@@ -19,6 +19,8 @@ from typer.testing import CliRunner
 
 from facegender.cli import app
 from facegender.errors import InputError
+from facegender.formats.records import FACES
+from facegender.formats.registry import by_suffix
 from facegender.inference.journal import run_file
 from facegender.survey.results import read_results
 
@@ -157,6 +159,62 @@ def test_crops(run, photos, tmp_path):
 def test_pictures_in_the_folder_of_the_photos_are_not_photos_the_next_time(run, photos):
     assert run(photos, "--crops", photos, "--annotate", photos).exit_code == 3
     assert re.search(r"^41 photos", run(photos, "--crops", photos, "--annotate", photos).stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "sqlite", "parquet"])
+def test_pictures_added_to_a_finished_run_are_made(suffix, run, photos, tmp_path):
+    out, drawn, crops = tmp_path / f"out.{suffix}", tmp_path / "drawn", tmp_path / "crops"
+    assert run(photos, "-o", out).exit_code == 3
+    plain = list(by_suffix(out).records(out, FACES))
+    assert "annotated" not in plain[0]
+    assert run(photos, "-o", out, "--annotate", drawn).exit_code == 0
+    assert len(list(drawn.iterdir())) == 40
+    assert run(photos, "-o", out, "--crops", crops).exit_code == 0
+    assert len(list(crops.iterdir())) == 40
+    records = list(by_suffix(out).records(out, FACES))
+    for before, record in zip(plain, records, strict=True):
+        if record["error"] is None:
+            stem = Path(record["path"]).stem
+            assert record.pop("annotated") == f"{stem}.faces.jpg"
+            assert record["faces"][0].pop("crop") == f"{stem}.face0.png"
+        assert record == before
+    before = out.read_bytes()
+    again = run(photos, "-o", out, "--annotate", drawn, "--crops", crops)
+    assert "holds all 41 photos already" in again.stderr
+    (drawn / "07.faces.jpg").unlink()
+    assert run(photos, "-o", out, "--annotate", drawn).exit_code == 0
+    assert len(list(drawn.iterdir())) == 40
+    assert run(photos, "-o", out).exit_code == 0  # without pictures the record still says whose they are
+    assert out.read_bytes() == before
+
+
+def test_the_record_says_which_picture_is_whose(run, photos, save, tmp_path):
+    out, drawn = tmp_path / "out.jsonl", tmp_path / "drawn"
+    listed = tmp_path / "list.txt"
+
+    def pictures(*paths):
+        listed.write_text("".join(f"{path}\n" for path in paths))
+        run(listed, "-o", out, "--annotate", drawn)
+        return {record["path"]: record["annotated"] for record in records(out)}
+
+    b = save("b/03.png", np.zeros((9, 9, 3), np.uint8))
+    first = pictures(photos / "03.png", b)
+    assert first == {str(photos / "03.png"): "03.faces.jpg", str(b): "03-2.faces.jpg"}
+    a = save("a/03.png", np.full((9, 9, 3), 50, np.uint8))
+    before = {name: (drawn / name).read_bytes() for name in first.values()}
+    # A new photo that comes first takes nobody's name.
+    assert pictures(a, photos / "03.png", b) == {**first, str(a): "03-3.faces.jpg"}
+    assert {name: (drawn / name).read_bytes() for name in first.values()} == before
+    save("b/03.png", np.full((5, 5, 3), 50, np.uint8))  # replaced: its picture too
+    assert pictures(a, photos / "03.png", b)[str(b)] == "03-2.faces.jpg"
+    with PIL.Image.open(drawn / "03-2.faces.jpg") as picture:
+        assert picture.size == (5, 5)
+
+
+def test_crops_and_copies_of_photos_with_long_names(run, save, tmp_path):
+    long = [save(f"photos/{'ü' * 125}{letter}.png", np.zeros((9, 9, 3), np.uint8)) for letter in "ab"]
+    assert run(long[0].parent, "-o", tmp_path / "o.csv", "--annotate", tmp_path / "d").exit_code == 0
+    assert len(list((tmp_path / "d").iterdir())) == 2
 
 
 @pytest.mark.parametrize("workers", ["0", "-1", "some"])

@@ -128,11 +128,12 @@ def predict_photos(
     with Bar("photos", collection.total, wanted=destination.bar_fits) as bar:
         report = _Report(bar)
         if destination.output is None or destination.format_ is None:
+            schema = FACES.with_pictures() if annotate or crops else FACES
             results = analyze(
                 collection, options=options, engine=engine, annotate=annotate, crops=crops, progress=report
             )
             try:
-                with closing(results), destination.terminal(FACES) as terminal:
+                with closing(results), destination.terminal(schema) as terminal:
                     for result in results:
                         terminal.write(result.to_dict())
             except BrokenPipeError:

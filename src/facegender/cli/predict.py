@@ -27,6 +27,7 @@ from facegender.inference.options import Options
 from facegender.inference.run import collect
 from facegender.inference.workers import TIME_LIMIT
 from facegender.sources import find_videos, is_video
+from facegender.video.run import is_made
 from facegender.weights import DEFAULT
 
 
@@ -244,8 +245,7 @@ def predict(
         raise typer.BadParameter("these are for videos", param_hint="--timeline, --subtitles")
     if on.startswith("ray") and (annotate or crops):
         raise typer.BadParameter("a Ray cluster makes no pictures", param_hint="--annotate, --crops")
-    folders = [folder for folder in (annotate, crops) if folder is not None]
-    photos = collect(paths, recursive=recursive, draw=sample, seed=seed, made_in=folders)
+    photos = collect(paths, recursive=recursive, draw=sample, seed=seed)
     status = predict_photos(photos, options, engine, destination, annotate=annotate, crops=crops)
     if status:
         raise typer.Exit(status)
@@ -307,7 +307,7 @@ def _check_server_options(ctx: typer.Context, paths: Sequence[str]) -> None:
 
 def _videos(paths: Sequence[str], recursive: bool) -> tuple[str, ...]:
     try:
-        return find_videos(paths, recursive=recursive)
+        return find_videos(paths, recursive=recursive, skip=is_made)
     except InputError as error:
         raise typer.BadParameter(str(error), param_hint="PATH") from None
 

@@ -157,10 +157,15 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class FaceResult:
-    """One face and the answer to it."""
+    """One face and the answer to it.
+
+    Attributes:
+        crop: the name of the picture that a run made of the face.
+    """
 
     face: Face
     prediction: Prediction
+    crop: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +188,7 @@ class PhotoResult:
         weight: how many photos of a collection this one stands for; more than 1 in a sample.
         notes: what should be known of the photo besides.
         digest: SHA-256 of the photo's bytes, where a run has taken it; no part of the record.
+        annotated: the name of the copy with the answers drawn in that a run made.
     """
 
     path: str
@@ -193,6 +199,7 @@ class PhotoResult:
     weight: float = 1.0
     notes: tuple[Note, ...] = ()
     digest: str | None = None
+    annotated: str | None = None
 
     def __repr__(self) -> str:
         if self.error is not None:
@@ -225,7 +232,10 @@ class PhotoResult:
         return png_of(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """The record that the JSON Lines writer prints, one object a photo; ``notes`` only where there are any."""
+        """The record that the JSON Lines writer prints, one object a photo.
+
+        ``notes``, ``annotated`` and of a face ``crop`` are there only where there are any.
+        """
         record: dict[str, Any] = {
             "path": self.path,
             "width": self.width,
@@ -239,6 +249,7 @@ class PhotoResult:
                     "landmarks": [[round(x, 1), round(y, 1)] for x, y in r.face.landmarks],
                     "p_male": round(r.prediction.p_male, 4),
                     "label": r.prediction.label,
+                    **({} if r.crop is None else {"crop": r.crop}),
                 }
                 for r in self.faces
             ],
@@ -246,4 +257,6 @@ class PhotoResult:
         }
         if self.notes:
             record["notes"] = [{"kind": note.kind, "message": note.message} for note in self.notes]
+        if self.annotated is not None:
+            record["annotated"] = self.annotated
         return record

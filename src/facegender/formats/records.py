@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 #: What `PhotoResult.to_dict` and `VideoResult.to_dict` give.
@@ -25,6 +25,7 @@ class Schema:
         columns: names and types of the columns.
         row: the columns of one of the things listed, given its number.
         item: the inverse of `row`: one of the things listed, given its row.
+        optional: further columns, of the pictures that a run made; only where it made some.
     """
 
     files: str
@@ -33,6 +34,11 @@ class Schema:
     columns: dict[str, type]
     row: Callable[[int, Record], Record]
     item: Callable[[Record], Record]
+    optional: dict[str, type] = field(default_factory=dict)
+
+    def with_pictures(self) -> Schema:
+        """The same with the optional columns among the others."""
+        return replace(self, columns=self.columns | self.optional, optional={})
 
     def rows(self, record: Record) -> Iterator[Record]:
         """The rows of a record, each with every column."""
@@ -45,7 +51,8 @@ class Schema:
         }
         common = {name: common[name] for name in self.columns}
         for number, each in enumerate(record[self.table]):
-            yield common | self.row(number, each)
+            row = common | self.row(number, each)
+            yield {name: row[name] for name in self.columns}
         if not record[self.table]:
             yield common
 
@@ -57,9 +64,9 @@ class Schema:
         """
         record: Record | None = None
         for row in rows:
-            if row.keys() != self.columns.keys():
+            if not self.columns.keys() <= row.keys() <= self.columns.keys() | self.optional.keys():
                 absent = ", ".join(self.columns.keys() - row.keys())
-                unknown = ", ".join(row.keys() - self.columns.keys())
+                unknown = ", ".join(row.keys() - self.columns.keys() - self.optional.keys())
                 raise ValueError(f"it has no column {absent}" if absent else f"it has a column {unknown} of its own")
             number, path = row[self.number], unprinted(row["path"] or "")
             if number in (None, 0):
@@ -79,6 +86,8 @@ class Schema:
         record = {name: row[name] for name in self.columns if name not in of_items and name not in _ERROR}
         kind, message = row["error_kind"], row["error_message"]
         error = None if kind is None else {"kind": kind, "message": None if message is None else unprinted(message)}
+        if row.get("annotated") is not None:
+            record["annotated"] = row["annotated"]
         return {**record, "path": unprinted(row["path"] or ""), self.table: [], "error": error}
 
 
@@ -119,6 +128,8 @@ def _boxed(each: Record) -> Record:
 def _unboxed(row: Record) -> Record:
     """The inverse of `_boxed`, without landmarks."""
     rest: Record = {name: row[name] for name in ("score", "quality", "p_male", "label") if name in row}
+    if row.get("crop") is not None:
+        rest["crop"] = row["crop"]
     return {"box": [row[side] for side in "xywh"], **rest}
 
 
@@ -139,6 +150,7 @@ FACES = Schema(
     columns={**_PHOTO, "weight": float, "face": int, **_BOX, "label": str, **_ERROR},
     row=lambda number, face: {"face": number, **_boxed(face)},
     item=_unboxed,
+    optional={"annotated": str, "crop": str},
 )
 
 #: Of videos, one row a track; likewise.
@@ -164,4 +176,6 @@ TIMELINE = Schema(
 SCHEMAS = (FACES, TRACKS, TIMELINE)
 
 #: The types of all columns that a schema knows; no two schemas disagree on one.
-COLUMN_TYPES: dict[str, type] = {name: kind for schema in SCHEMAS for name, kind in schema.columns.items()}
+COLUMN_TYPES: dict[str, type] = {
+    name: kind for schema in SCHEMAS for name, kind in schema.with_pictures().columns.items()
+}

@@ -88,7 +88,12 @@ class PhotoHandler:
         except PhotoReadError as error:
             return replace(result, width=None, height=None, faces=(), error=PhotoError(error.kind, str(error)))
         if self._job.annotate is not None:
-            save_annotated(image, result, self._job.annotate / f"{task.stem}{ANNOTATED_SUFFIX}")
+            name = f"{task.stem}{ANNOTATED_SUFFIX}"
+            save_annotated(image, result, self._job.annotate / name)
+            result = replace(result, annotated=name)
         if self._job.crops is not None:
-            save_crops(image, result, self._analyzer.classifier.card.template, self._job.crops, task.stem)
+            template = self._analyzer.classifier.card.template
+            names = save_crops(image, result, template, self._job.crops, task.stem)
+            faces = (replace(found, crop=name) for found, name in zip(result.faces, names, strict=True))
+            result = replace(result, faces=tuple(faces))
         return result

@@ -96,10 +96,13 @@ def content_digests(path: Path) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A photo whose record is expected: what was seen of it beforehand, and the row that it replaces."""
+    """A photo whose record is expected: what was seen of it beforehand, the row that it replaces, and, where the photo
+    is the same, the record there.
+    """
 
     stamp: Stamp | None
     row: int | None = None
+    former: Record | None = None
 
 
 class Output:
@@ -176,7 +179,7 @@ class Output:
 
         Args:
             photo: the photo; or its name alone, where it cannot have changed.
-            complete: whether a record has all that is wanted of it now; by default it has.
+            complete: whether a record has all that is wanted of it now, asked of each that is there; by default it has.
         """
         name = photo if isinstance(photo, str) else photo.name
         stamp = None if isinstance(photo, str) else photo.stamp()
@@ -188,9 +191,10 @@ class Output:
                 if not self._seen[row]:
                     self._seen[row] = True
                     told = json.loads(record)
-                    if self._is_same(row, photo, stamp, told, *before) and (complete is None or complete(told)):
+                    same = self._is_same(row, photo, stamp, told, *before)
+                    if (complete is None or complete(told)) and same:
                         return True
-                    self._asked[name].append(_Asked(stamp, row))
+                    self._asked[name].append(_Asked(stamp, row, told if same else None))
                     return False
             self._asked[name].append(_Asked(stamp))
             return False
@@ -244,6 +248,8 @@ class Output:
             self._asked.pop(name, None)
         stamp = asked.stamp
         told = (None, None, None) if stamp is None else (stamp.place, stamp.size, stamp.version)
+        if asked.former is not None:
+            record = _with_pictures_of(asked.former, record)
         values = (json.dumps(record), *told, digest)
         if asked.row is None:
             self._base.execute(
@@ -385,7 +391,8 @@ class Output:
         totals = dict.fromkeys((files, items, "errors"), 0)
         with atomic_file(self.path) as writing:
             writing.unlink()
-            with self._format.writer(writing, self._schema) as writer:
+            schema = self._schema.with_pictures() if self._has_pictures() else self._schema
+            with self._format.writer(writing, schema) as writer:
                 for (text,) in self._base.execute("SELECT record FROM photos ORDER BY id"):
                     record = json.loads(text)
                     writer.write(record)
@@ -400,6 +407,16 @@ class Output:
                 note.write_text(json.dumps(provenance, indent=2), encoding="utf-8")
         self._base.execute(f"UPDATE photos SET pending = {_EXPORTED} WHERE pending > 0")
         self._note([_stamp_of(self.path)])
+
+    def _has_pictures(self) -> bool:
+        # Within a string the quotes would be escaped.
+        query = 'SELECT 1 FROM photos WHERE record LIKE \'%"annotated": "%\' OR record LIKE \'%"crop": "%\' LIMIT 1'
+        return bool(self._base.execute(query).fetchone())
+
+    def records(self) -> Iterator[Record]:
+        """The records that earlier runs left."""
+        query = "SELECT record FROM photos WHERE id <= ? ORDER BY id"
+        return (json.loads(text) for (text,) in self._base.execute(query, (self._last,)))
 
     def _leave(self) -> None:
         """Close the journal, and remove it where it holds nothing."""
@@ -429,6 +446,18 @@ class Output:
 
     def _refused(self, reason: str) -> OutputError:
         return OutputError(f"cannot write {self.path.name} in the folder {self.path.parent}: {reason}")
+
+
+def _with_pictures_of(former: Record, record: Record) -> Record:
+    """A record with the names of the pictures that an earlier run made of the same photo, where it has none."""
+    if former.get("annotated") is not None:
+        record = record | {"annotated": record.get("annotated", former["annotated"])}
+    if "faces" in record and len(record["faces"]) == len(former["faces"]):
+        pairs = zip(former["faces"], record["faces"], strict=True)
+        record = record | {
+            "faces": [b | ({"crop": a["crop"]} if "crop" in a and "crop" not in b else {}) for a, b in pairs]
+        }
+    return record
 
 
 def _is_damage(error: sqlite3.Error) -> bool:

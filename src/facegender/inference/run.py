@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeAlias, overload
 
 from facegender.errors import InputError
 from facegender.faces.types import PhotoResult
-from facegender.formats.records import FACES
+from facegender.formats.records import FACES, Record
 from facegender.formats.registry import by_name, by_suffix
 from facegender.inference.engines import Engine, Workers
 from facegender.inference.journal import Output
 from facegender.inference.options import Options
-from facegender.inference.pictures import PictureNames, check_folder, is_made, names_in
+from facegender.inference.pictures import PictureNames, check_folder, has_pictures, is_made, stem_of
 from facegender.inference.tasks import Job, Task
-from facegender.sources import Photos, Sample, Source, find_photos, sample
+from facegender.sources import Photos, Sample, find_photos, sample
 
 AnyPath: TypeAlias = str | os.PathLike[str]
 
@@ -80,9 +79,8 @@ def collect(
     recursive: bool = False,
     draw: int | None = None,
     seed: int = 0,
-    made_in: Sequence[Path] = (),
 ) -> Collection:
-    """Find the photos of a run.
+    """Find the photos of a run. Pictures that an earlier run made, in folders and by patterns, are passed over.
 
     Args:
         sources: photos; folders; patterns (``photos/**/*.jpg``); lists (text, CSV, TSV or Parquet with a column
@@ -90,7 +88,6 @@ def collect(
         recursive: also look in folders of folders.
         draw: how many photos to draw at random; None takes all.
         seed: of the drawing.
-        made_in: folders whose pictures that an earlier run made are passed over.
 
     Raises:
         InputError: there are no photos, a source is of another type, or a URL cannot be served.
@@ -103,9 +100,7 @@ def collect(
                 f"a source is a path, pattern or URL, not {type(source).__name__}",
                 remedy="FaceAnalyzer takes photos that are in memory",
             )
-    found = find_photos(
-        [os.fspath(source) for source in named], recursive=recursive, skip=partial(is_made, folders=made_in)
-    )
+    found = find_photos([os.fspath(source) for source in named], recursive=recursive, skip=is_made)
     if draw is None:
         return Collection(found, found.count(), empty=found.empty)
     photos, population = sample(found, draw, seed)
@@ -195,24 +190,23 @@ def analyze(
         WeightsError: unknown model, or a file that is not what its card says.
         MissingExtraError: a package for the format, the engine or a kind of storage is not installed.
     """
-    folders = [Path(folder) for folder in (annotate, crops) if folder is not None]
     if not isinstance(sources, Collection):
-        sources = collect(sources, recursive=recursive, made_in=folders)
+        sources = collect(sources, recursive=recursive)
     options, engine = options or Options(), engine or Workers()
     job = Job(options, None if annotate is None else Path(annotate), None if crops is None else Path(crops))
-    for folder in folders:
+    for folder in filter(None, (job.annotate, job.crops)):
         check_folder(folder)
     if output is None:
         if format is not None or prune:
             raise InputError("a format, or to prune, needs an output")
-        return _results(_tasks(sources, folders, None, progress), job, engine, progress)
+        return _results(_tasks(sources, job, None, progress), job, engine, progress)
     path = Path(output)
     format_ = by_suffix(path) if format is None else by_name(format)
     settings = engine.provenance(options) | {"sample": sources.sample}
     photos = faces = errors = 0
     with Output(path, format_, FACES, settings, command=command, resume=resume, prune=prune) as file:
         skipped = file.done
-        with closing(engine.run(_tasks(sources, folders, file.is_done, progress), job)) as chunks:
+        with closing(engine.run(_tasks(sources, job, file, progress), job)) as chunks:
             for results in chunks:
                 file.write([result.to_dict() for result in results], [result.digest for result in results])
                 photos += len(results)
@@ -233,18 +227,23 @@ def _results(
                 progress.analyzed(results)
 
 
-def _tasks(
-    collection: Collection,
-    folders: Sequence[Path],
-    is_done: Callable[[Source], bool] | None,
-    progress: Progress | None,
-) -> Iterator[Task]:
-    """What is to be done. A photo that is done is passed over, but keeps its name for pictures."""
-    names = PictureNames(names_in(folders, (source.name for source in collection.photos))) if folders else None
+def _tasks(collection: Collection, job: Job, file: Output | None, progress: Progress | None) -> Iterator[Task]:
+    """What is to be done. A photo that is done is passed over, unless pictures of it are wanted and absent."""
+    wanted = job.annotate is not None or job.crops is not None
+    taken = map(stem_of, file.records()) if wanted and file is not None else ()
+    names = PictureNames(job.annotate, job.crops, filter(None, taken)) if wanted else None
+    former: Record | None = None
+
+    def complete(record: Record) -> bool:
+        nonlocal former
+        former = record
+        return has_pictures(record, job.annotate, job.crops)
+
     for source in collection.photos:
-        stem = names.stem(source.name) if names else ""
-        if is_done is not None and is_done(source):
+        former = None
+        if file is not None and file.is_done(source, complete if wanted else None):
             if progress is not None:
                 progress.skipped()
-        else:
-            yield Task(source, collection.weight, stem)
+            continue
+        stem = None if former is None else stem_of(former)
+        yield Task(source, collection.weight, stem or (names.stem(source.name) if names else ""))

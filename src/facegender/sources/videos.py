@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import filterfalse
 from pathlib import Path
 
 from facegender.errors import InputError
@@ -13,12 +14,15 @@ from facegender.sources.photos import Photos
 from facegender.sources.remote import is_url
 
 
-def find_videos(arguments: Sequence[str], *, recursive: bool = False) -> tuple[str, ...]:
+def find_videos(
+    arguments: Sequence[str], *, recursive: bool = False, skip: Callable[[str], bool] | None = None
+) -> tuple[str, ...]:
     """The videos that arguments name: files, folders that hold videos and no photos, and patterns.
 
     Args:
         arguments: of a command.
         recursive: also look in folders of folders.
+        skip: told the path of a video found in a folder or by a pattern, whether it is to be passed over.
 
     Returns:
         Paths, in order; empty where the arguments name photos. Videos beside photos in a folder are none of them.
@@ -32,14 +36,19 @@ def find_videos(arguments: Sequence[str], *, recursive: bool = False) -> tuple[s
         exists = os.path.lexists(argument)
         if is_video(argument) and not os.path.isdir(argument):  # noqa: PTH112 (also for names that are too long)
             by_name = True
-            videos += [argument] if exists or not is_pattern(argument) else files_matching(argument)
+            pattern = is_pattern(argument) and not exists
+            videos += _unless(skip, files_matching(argument)) if pattern else [argument]
         elif is_url(argument) or argument == "-" or Photos((argument,), recursive, None).has_any(argument):
             photos = True
         else:
-            videos += _videos_in(argument, recursive)
+            videos += _unless(skip, _videos_in(argument, recursive))
     if photos and by_name:
         raise InputError("give photos or videos, not both: their records differ")
     return () if photos else tuple(videos)
+
+
+def _unless(skip: Callable[[str], bool] | None, paths: Iterable[str]) -> Iterator[str]:
+    return iter(paths) if skip is None else filterfalse(skip, paths)
 
 
 def _videos_in(argument: str, recursive: bool) -> Iterator[str]:

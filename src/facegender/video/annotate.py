@@ -13,6 +13,7 @@ from facegender.faces.annotate import annotate
 from facegender.faces.pyramid import resized
 from facegender.faces.types import Face, FaceResult, PhotoResult
 from facegender.files import atomic_file
+from facegender.inference.pictures import MARK
 from facegender.video.container import open_container
 from facegender.video.frames import Progress, Video
 from facegender.video.tracks import BRIDGED
@@ -57,6 +58,7 @@ def annotate_video(result: VideoResult, path: Path, progress: Progress | None = 
         atomic_file(path) as temporary,
         av.open(str(temporary), "w", format="mp4") as output,
     ):
+        output.metadata["comment"] = MARK
         picture = _pictures(output, video)
         with closing(_Sound(output, result.path)) as sound:
             overlay = _Overlay(result)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,11 +13,14 @@ from facegender.formats.records import TIMELINE, TRACKS, Schema
 from facegender.formats.registry import Format, by_suffix
 from facegender.inference.journal import Output
 from facegender.inference.options import Options
-from facegender.inference.pictures import PictureNames
+from facegender.inference.pictures import MARK, PictureNames
 from facegender.sources import Source
 from facegender.video.analyze import VideoAnalyzer
 from facegender.video.frames import DEFAULT_FPS
 from facegender.video.types import VideoResult
+
+#: Of a video, where its comment is.
+_END_BYTES = 65_536
 
 
 class VideoProgress(Protocol):
@@ -100,7 +104,8 @@ def analyze_videos(
         analyzer = VideoAnalyzer(options=options, fps=fps, workers=workers)
         for path in paths:
             stem = names.stem(path)
-            missing = [(opened, record) for opened, record in outputs if not opened.is_done(Source.file(path))]
+            complete = partial(_has_files, stem=stem, files=files)
+            missing = [each for each in outputs if not each[0].is_done(Source.file(path), complete)]
             if outputs and not missing:
                 continue
             result = _analyzed(path, stem, analyzer, files, progress)
@@ -109,6 +114,33 @@ def analyze_videos(
             if progress is not None:
                 progress.analyzed(result)
         return min((opened.done for opened, _ in outputs), default=0)
+
+
+def is_made(path: str) -> bool:
+    """Whether a video is the drawn copy that a run made of another: its name ends like one, and it holds the mark."""
+    from facegender.video.annotate import ANNOTATED_VIDEO_SUFFIX
+
+    if not path.endswith(ANNOTATED_VIDEO_SUFFIX):
+        return False
+    try:
+        with Path(path).open("rb") as file:
+            head = file.read(_END_BYTES)
+            file.seek(max(0, file.seek(0, 2) - _END_BYTES))  # MP4 ends with its table of contents
+            return MARK.encode() in head + file.read()
+    except OSError:
+        return False
+
+
+def _has_files(record: dict[str, Any], stem: str, files: VideoFiles) -> bool:
+    """Whether the files that are wanted of a video are there, or cannot be made."""
+    return record["error"] is not None or all(path.is_file() for path in _paths(stem, files))
+
+
+def _paths(stem: str, files: VideoFiles) -> list[Path]:
+    from facegender.video.annotate import ANNOTATED_VIDEO_SUFFIX
+
+    subtitles = [] if files.subtitles is None else [files.subtitles / f"{stem}{end}" for end in (".ass", ".vtt")]
+    return subtitles + ([] if files.annotate is None else [files.annotate / f"{stem}{ANNOTATED_VIDEO_SUFFIX}"])
 
 
 def _analyzed(
