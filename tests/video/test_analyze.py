@@ -217,6 +217,24 @@ class TestTheCommand:
         assert (again.exit_code, again.stderr) == (0, f"{out} holds all 3 videos already\n")
         assert (out.read_bytes(), timeline.read_bytes()) == before
 
+    def test_folders_without_what_was_drawn_and_files_added_to_a_finished_run(self, film, walk, predict, tmp_path):
+        folder = tmp_path / "films"
+        folder.mkdir()
+        film(walk()[:10], "films/film.mp4")
+        film(walk()[:10], "films/own.faces.mp4")  # somebody's own
+        out = tmp_path / "out.jsonl"
+        assert predict(folder, "-o", out, "--fps", "5").exit_code == 0
+        before = out.read_bytes()
+        assert [Path(json.loads(line)["path"]).name for line in before.splitlines()] == ["film.mp4", "own.faces.mp4"]
+        for options in (["--annotate", folder], ["--subtitles", tmp_path / "s"]):
+            assert predict(folder, "-o", out, "--fps", "5", *options).exit_code == 0
+            assert out.read_bytes() == before
+        drawn = ["film.faces.mp4", "film.mp4", "own.faces.faces.mp4", "own.faces.mp4"]
+        assert sorted(path.name for path in folder.iterdir()) == drawn
+        assert len(list((tmp_path / "s").iterdir())) == 4
+        again = predict(f"{folder}/*", "-o", out, "--fps", "5", "--annotate", folder)
+        assert (again.exit_code, again.stderr) == (0, f"{out} holds all 2 videos already\n")
+
     def test_a_table(self, film, walk, predict):
         text = predict(film(walk(25)), "--fps", "0").stdout
         assert re.search(r"0:00:00.0 - 0:00:01.0 .* 1.0 .* male", text)
