@@ -4,6 +4,7 @@ import pickle
 import signal
 import subprocess
 import sys
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import numpy as np
@@ -220,6 +221,7 @@ def test_a_killed_program_leaves_no_process(engine, script):
 
 def test_an_iteration_that_is_left_leaves_no_process(photos, options):
     psutil = pytest.importorskip("psutil")
+    resource_tracker.ensure_running()  # multiprocessing's own, which stays
     before = len(psutil.Process().children())
     results = analyze(photos, options=options, engine=Workers(2))
     assert isinstance(next(results), PhotoResult)
