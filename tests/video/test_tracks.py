@@ -90,6 +90,8 @@ class TestTheAnswerToATrack:
 
     def test_the_extremes_are_the_product_and_the_mean(self):
         assert combined([0.9, 0.9], [1, 1], correlation=0.0) == pytest.approx(81 / 82)
+        for p, sure in ((0.999, 1.0), (0.001, 0.0), (0.5, 0.5)):
+            assert combined([p] * 5000, [1.0] * 5000, correlation=0.0) == pytest.approx(sure)
         assert combined([0.9, 0.9], [1, 1], correlation=1.0) == pytest.approx(0.9)
 
     def test_better_faces_count_for_more(self):

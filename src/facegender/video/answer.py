@@ -27,6 +27,8 @@ CORRELATION = 0.9
 _SUREST = 0.001
 #: A face of no quality at all still counts a little, where there is no better one.
 _LEAST_WEIGHT = 0.05
+#: Of independent frames the logit grows with their number; what lies below is 0 in double precision.
+_LEAST_MARGIN = -700.0
 
 
 def combined(
@@ -45,4 +47,5 @@ def combined(
     weights = np.clip(np.asarray(quality, np.float64), _LEAST_WEIGHT, 1.0)
     mean = float((weights * np.log(p / (1 - p))).sum() / weights.sum())
     frames = float(weights.sum() ** 2 / (weights**2).sum())
-    return 1 / (1 + math.exp(-mean * frames / (1 + (frames - 1) * correlation)))
+    margin = mean * frames / (1 + (frames - 1) * correlation)
+    return 1 / (1 + math.exp(-max(margin, _LEAST_MARGIN)))

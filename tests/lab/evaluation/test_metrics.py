@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from facegender.lab.evaluation.calibration import confidence_for_error
+from facegender.inference.classifier import prediction_for
+from facegender.lab.evaluation.calibration import answered, confidence_for_error, is_answered
 from facegender.lab.evaluation.metrics import (
     accuracy_interval,
     expected_calibration_error,
@@ -9,6 +10,7 @@ from facegender.lab.evaluation.metrics import (
     p_male_from_logits,
     wilson_interval,
 )
+from facegender.lab.export.measure import thresholds
 
 
 def test_measures_of_a_small_confusion():
@@ -100,3 +102,27 @@ def test_intervals_hold_for_other_people(people, tail):
         independent += low <= 0.9 <= high
     assert held >= 180
     assert independent <= 160
+
+
+def test_a_face_is_answered_by_the_number_that_is_shown():
+    p_male = np.array([0.95225, 0.95226, 0.9523, 0.04774, 0.04775, 0.04776, 0.5])
+    shown = [prediction_for(p, 0.9523).label != "uncertain" for p in p_male.tolist()]
+    assert is_answered(p_male, 0.9523).tolist() == shown
+    assert is_answered(p_male.astype(np.float32), 0.9523)[1:3].tolist() == [True, True]
+    assert is_answered(p_male, 0.5).all()
+
+
+def test_thresholds_are_of_the_numbers_that_are_shown():
+    """The least confidence has the four digits of a record, and all faces that reach it were counted."""
+    rng = np.random.default_rng(3)
+    p_male = rng.beta(0.2, 0.2, 20_000)
+    labels = (rng.random(20_000) < p_male).astype(int)
+    for rate, confidence in thresholds(labels, p_male).items():
+        assert confidence == round(confidence, 4)
+        coverage, error = answered(labels, p_male, confidence)
+        assert coverage > 0
+        assert error <= float(rate)
+    # Equal numbers, one of a man and one of a woman, stand or fall together.
+    mirrored = np.where(np.arange(2000) % 2, 0.9, 0.1)
+    truth = np.where(np.arange(2000) % 2, np.arange(2000) % 10 > 2, 0)
+    assert confidence_for_error(truth, mirrored, 0.05) == 1.0

@@ -22,6 +22,7 @@ from fairlearn.metrics import MetricFrame
 from facegender.errors import InputError
 from facegender.files import atomic_file
 from facegender.lab.datasets.store import LABELS, Store
+from facegender.lab.evaluation.calibration import is_answered
 from facegender.lab.evaluation.metrics import (
     FloatArray,
     IntArray,
@@ -248,7 +249,7 @@ class _Frame:
     def __init__(self, faces: Faces, table: pd.DataFrame, confidence: float) -> None:
         self._table, self._labels, self._p_male = table, faces.labels, faces.p_male
         right = (faces.p_male >= 0.5) == (faces.labels == 1)
-        sure = np.maximum(faces.p_male, 1 - faces.p_male) >= confidence
+        sure = is_answered(faces.p_male, confidence)
         self._right, self._people = right, faces.people
         #: Each takes the numbers of the faces of one group, since that is what `MetricFrame` is given to split.
         self._measures = {

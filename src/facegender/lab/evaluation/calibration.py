@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 from scipy.stats import beta
 
+from facegender.inference.classifier import prediction_for
 from facegender.lab.evaluation.metrics import FloatArray, IntArray
 
 #: That faces of another sample, if answered, err at most at the accepted rate.
 _CERTAINTY = 0.95
+
+
+def is_answered(p_male: FloatArray, confidence: float) -> npt.NDArray[np.bool_]:
+    """N; whether each face is answered at a least confidence, by the rule of `facegender predict`.
+
+    Args:
+        p_male: float, N.
+        confidence: in [0.5, 1].
+    """
+    return np.array([prediction_for(p, confidence).label != "uncertain" for p in p_male.tolist()], bool)
 
 
 def answered(labels: IntArray, p_male: FloatArray, confidence: float) -> tuple[float, float]:
@@ -19,7 +31,7 @@ def answered(labels: IntArray, p_male: FloatArray, confidence: float) -> tuple[f
         p_male: float, N.
         confidence: in [0.5, 1].
     """
-    given = np.maximum(p_male, 1 - p_male) >= confidence
+    given = is_answered(p_male, confidence)
     wrong = ((p_male >= 0.5) != (labels == 1))[given]
     return float(given.mean()), float(wrong.mean()) if given.any() else 0.0
 
@@ -35,7 +47,7 @@ def confidence_for_error(labels: IntArray, p_male: FloatArray, max_error: float)
         a value in [0.5, 1]; 1 where the faces are too few or even the most confident answers err too often, 0.5 where
         all answers may be given.
     """
-    confidence = np.maximum(p_male, 1 - p_male)
+    confidence = np.round(np.maximum(p_male, 1 - p_male), 12)  # 0.9 and 1 - 0.1 are equal
     wrong = (p_male >= 0.5) != (labels == 1)
     order = np.argsort(-confidence)
     answered, errors = np.arange(1, len(order) + 1), np.cumsum(wrong[order])

@@ -11,7 +11,7 @@ import numpy as np
 
 from facegender.errors import InputError
 from facegender.faces.types import Crops
-from facegender.inference.classifier import BATCH
+from facegender.inference.classifier import BATCH, PLACES
 from facegender.lab.datasets.provenance import Provenance, unseen
 from facegender.lab.datasets.store import Store
 from facegender.lab.evaluation.calibration import answered, confidence_for_error
@@ -118,8 +118,9 @@ def answers(run: Callable[[Crops], FloatArray], faces: Faces, what: str) -> Floa
 
 
 def thresholds(labels: IntArray, p_male: FloatArray) -> dict[str, float]:
-    """For each of `ERRORS` the least confidence, rounded up to four decimals."""
-    return {rate: min(1.0, math.ceil(confidence_for_error(labels, p_male, float(rate)) * 1e4) / 1e4) for rate in ERRORS}
+    """For each of `ERRORS` the least confidence, of probabilities as records show them, and with as many decimals."""
+    shown = np.array([round(p, PLACES) for p in p_male.tolist()])
+    return {rate: round(confidence_for_error(labels, shown, float(rate)), PLACES) for rate in ERRORS}
 
 
 def accuracy(labels: IntArray, p_male: FloatArray) -> float:
