@@ -21,7 +21,9 @@ def guide():
 @pytest.fixture(scope="module")
 def defaults():
     """The options of `facegender serve` and their defaults."""
-    command = typer.main.get_command(app).commands["serve"]
+    group = typer.main.get_command(app)
+    command = group.get_command(typer.Context(group), "serve")  # verbs are imported when they are named
+    assert command is not None
     return {name: str(each.default) for each in command.params for name in each.opts + each.secondary_opts}
 
 
