@@ -84,6 +84,10 @@ FILES = {
         "coverage, width and bias on collections of known composition, shifted or not", "2026-11-24"
     ),
     "survey/videos.csv": About("coverage and width for 5 to 30 videos", "2026-11-25"),
+    "survey/sets.csv": About(
+        "coverage and width on a set that the error rates are not from, without labels and with 100 to 500",
+        "2026-11-25",
+    ),
     "paper/parameters.csv": About(
         "Tables 3 and 4, published and counted", "2026-11-23", "facegender params --format csv"
     ),

@@ -209,6 +209,22 @@ def test_the_table_of_the_simulation_is_the_mean_over_the_prevalences():
             assert stands(cell.replace("*", ""), {value}), (collection, rates, cell, value)
 
 
+def test_the_table_of_sets_in_the_survey_page_is_that_of_its_file():
+    measured = results("survey/sets.csv")
+    printed_rows = [cells for cells in rows_of("survey") if cells[0] in ("`research`", "`open`")]
+    assert len(printed_rows) == 10
+    for model, rates, faces, coverage, lowest, width, warned in printed_rows:
+        of_rates = [r for r in measured if (f"`{r['model']}`", r["rates"], r["version"]) == (model, rates, "all")]
+        whole = next(row for row in of_rates if row["set"] == "all")
+        least = min((row for row in of_rates if row["set"] != "all"), key=lambda row: float(row["coverage"]))
+        assert faces.replace(",", "") == whole["faces"]
+        assert float(coverage) == pytest.approx(100 * float(whole["coverage"]), abs=0.06)
+        assert lowest.endswith(f"({least['set']})")
+        assert float(lowest.split()[0]) == pytest.approx(100 * float(least["coverage"]), abs=0.06)
+        assert float(width) == pytest.approx(float(whole["width"]), abs=0.06)
+        assert float(warned) == pytest.approx(100 * float(whole["warned"]), abs=0.6)
+
+
 @pytest.mark.parametrize(
     ("text", "number", "same"),
     [

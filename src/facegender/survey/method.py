@@ -11,9 +11,15 @@ REFERENCES = (
     "The American Statistician 52(2), 1998.",
     "A. Bella, C. Ferri, J. Hernández-Orallo, M. J. Ramírez-Quintana: Quantification via probability estimators. "
     "ICDM 2010.",
+    "P. G. Bissiri, C. C. Holmes, S. G. Walker: A general framework for updating belief distributions. Journal of the "
+    "Royal Statistical Society B 78(5), 2016.",
     "J. Cohen: A coefficient of agreement for nominal scales. Educational and Psychological Measurement 20(1), 1960.",
+    "R. DerSimonian, N. Laird: Meta-analysis in clinical trials. Controlled Clinical Trials 7(3), 1986.",
     "B. Efron, R. J. Tibshirani: An Introduction to the Bootstrap. Chapman and Hall, 1993.",
     "G. Forman: Quantifying counts and costs via classification. Data Mining and Knowledge Discovery 17(2), 2008.",
+    "J. P. T. Higgins, S. G. Thompson, D. J. Spiegelhalter: A re-evaluation of random-effects meta-analysis. Journal "
+    "of "
+    "the Royal Statistical Society A 172(1), 2009.",
     "F. H. Kamaru Zaman: Gender classification using custom convolutional neural networks architecture. "
     "IJECE 10(6), 2020.",
     "L. Kish: Survey Sampling. Wiley, 1965.",
@@ -89,6 +95,15 @@ def _errors(survey: Survey) -> str:
         f"{len(rates.scores) - 1} bins of the score and {len(rates.qualities) - 1} "
         f"{'bin' if len(rates.qualities) == 2 else 'bins'} of face quality"
     )
+    if rates.sets:
+        names = list(dict.fromkeys(some.name for some in rates.sets))
+        versions = list(dict.fromkeys(some.version for some in rates.sets))
+        women, men = (sum(int(getattr(some, word).sum()) for some in rates.sets) for word in ("female", "male"))
+        return (
+            f"The classifier's errors were estimated from {women:,} faces of women and {men:,} faces of men in "
+            f"{len(names)} labelled sets ({', '.join(names)}), each in the versions {', '.join(versions)}: the "
+            f"distribution of the score for either gender in {bins}."
+        )
     if rates.totals is None:
         return (
             f"The classifier's errors were estimated from {women:,} faces of women and {men:,} faces of men "
@@ -117,6 +132,14 @@ def _intervals(survey: Survey) -> str:
         return (
             "No confidence intervals are given, because the number of videos is too small to estimate their variation."
         )
+    effects = (
+        " Differences between collections were modelled as random effects: the distribution of the score of either "
+        "gender in a set is that of all sets, tilted exponentially in the logit of the score. The covariance of the "
+        "two "
+        "tilts between sets, and between versions of a set, was estimated by the method of moments (DerSimonian and "
+        "Laird 1986), and the tilts of this collection were drawn from t distributions (Higgins et al. 2009), weighted "
+        "by a power likelihood of its scores (Bissiri et al. 2016)."
+    )
     drawn = (
         "the error rates are drawn from the Dirichlet distribution given the labelled faces (Rubin 1981)"
         if survey.rates.totals is None
@@ -140,6 +163,8 @@ def _intervals(survey: Survey) -> str:
         + (
             ""
             if survey.local
+            else effects
+            if survey.rates.sets
             else " The intervals assume that the classifier errs in this collection as it does in those labelled faces."
         )
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from facegender import weights
 from facegender.errors import InputError
 from facegender.files import atomic_file
+from facegender.survey.effects import SetCounts, effects, logits
 from facegender.survey.results import Collection
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
@@ -56,6 +57,9 @@ class ErrorRates:
             were drawn from it without regard to their gender; the share of women among the labelled faces of a cell is
             then that of the cell. None where the faces of either gender are a sample of it.
 
+        sets: counts of several sets, each in the same versions; with them the error rates are those of all sets
+            together, and what is drawn knows how much sets differ. Empty where there are no such counts.
+
     Raises:
         ValueError: bounds that do not rise from 0 to 1, or counts of another shape or below 0.
     """
@@ -71,13 +75,15 @@ class ErrorRates:
     not_found: tuple[int, int]
     command: str
     totals: FloatArray | None = None
+    sets: Sequence[SetCounts] = ()
 
     def __post_init__(self) -> None:
         for bounds in (self.scores, self.qualities):
             if len(bounds) < 2 or bounds[0] != 0 or bounds[-1] != 1 or (np.diff(bounds) <= 0).any():
                 raise ValueError(f"bounds must rise from 0 to 1, not {bounds}")
         shape = len(self.qualities) - 1, len(self.scores) - 1
-        for counts in (self.female, self.male, *(() if self.totals is None else (self.totals,))):
+        of_sets = [counts for some in self.sets for counts in (some.female, some.male)]
+        for counts in (self.female, self.male, *(() if self.totals is None else (self.totals,)), *of_sets):
             if counts.shape != shape or (counts < 0).any():
                 raise ValueError(f"counts must be {shape[0]} x {shape[1]} and not negative")
 
@@ -102,10 +108,14 @@ class ErrorRates:
 
         Draws from the Dirichlet distribution that the counts leave (the Bayesian bootstrap of the labelled faces:
         D. Rubin, Annals of Statistics 9, 1981); with `totals`, of the share of women in each cell from the beta
-        distribution that its labels leave.
+        distribution that its labels leave. With `sets`, each draw is of another collection: `effects`.
         """
         if self.totals is None:
             women, men = (rng.standard_gamma(belief, size=(count, *belief.shape)) + 1e-9 for belief in self._beliefs())
+            if self.sets:
+                tilts = effects(self.sets, *self.histograms(), self.middles).drawn(count, rng)
+                factors = np.exp(tilts[..., None, None] * logits(self.middles))
+                women, men = women * factors[:, 0], men * factors[:, 1]
             return _normalized(women), _normalized(men)
         prior = self._prior()
         a, b = self.female + prior[0] + _EITHER, self.male + prior[1] + _EITHER
@@ -116,9 +126,15 @@ class ErrorRates:
         """Counts and what is believed beforehand, so that no cell is held impossible."""
         flat = _FLAT / (len(self.scores) - 1)
         women, men = (
-            counts + _POOLED * (counts.sum(axis=0) + flat) / (counts.sum() + _FLAT) + flat
-            for counts in (self.female, self.male)
+            counts + _POOLED * (counts.sum(axis=0) + flat) / (counts.sum() + _FLAT) + flat for counts in self._counted()
         )
+        return women, men
+
+    def _counted(self) -> tuple[IntArray | FloatArray, IntArray | FloatArray]:
+        """Women's and men's faces that the histograms are of."""
+        if not self.sets:
+            return self.female, self.male
+        women, men = (np.sum([getattr(some, word) for some in self.sets], axis=0) for word in ("female", "male"))
         return women, men
 
     def _prior(self) -> tuple[FloatArray, FloatArray]:
@@ -150,6 +166,12 @@ class ErrorRates:
             female=merged(self.female),
             male=merged(self.male),
             totals=None if self.totals is None else merged(self.totals),
+            sets=tuple(
+                replace(
+                    some, female=np.asarray(merged(some.female), np.int64), male=np.asarray(merged(some.male), np.int64)
+                )
+                for some in self.sets
+            ),
         )
 
     def joined(self) -> ErrorRates:
@@ -170,6 +192,12 @@ class ErrorRates:
             female=merged(self.female),
             male=merged(self.male),
             totals=None if self.totals is None else merged(self.totals),
+            sets=tuple(
+                replace(
+                    some, female=np.asarray(merged(some.female), np.int64), male=np.asarray(merged(some.male), np.int64)
+                )
+                for some in self.sets
+            ),
         )
 
     def summary(self) -> list[tuple[str, int, float, int, float]]:
@@ -178,12 +206,13 @@ class ErrorRates:
         With 0.5 as the border; a score bin that the border cuts counts in part.
         """
         right = np.clip((np.asarray(self.scores[1:]) - 0.5) / np.diff(self.scores), 0, 1)
-        seen = (self.female, self.male) if self.totals is None else self._split(self._share(*self._prior()))
+        women, men = self._counted()
+        seen = (women, men) if self.totals is None else self._split(self._share(*self._prior()))
         rows = []
         for i, (f, m) in enumerate(zip(*seen, strict=True)):
             name = f"{self.qualities[i]:g} to {self.qualities[i + 1]:g}"
             wrong = float(f @ right / max(f.sum(), 1e-9)), float(m @ (1 - right) / max(m.sum(), 1e-9))
-            rows.append((name, round(self.female[i].sum()), wrong[0], round(self.male[i].sum()), wrong[1]))
+            rows.append((name, round(women[i].sum()), wrong[0], round(men[i].sum()), wrong[1]))
         return rows
 
     def to_dict(self) -> dict[str, Any]:
@@ -202,6 +231,7 @@ class ErrorRates:
             "not_found": list(self.not_found),
             "command": self.command,
             **local,
+            **({"sets": [some.to_dict() for some in self.sets]} if self.sets else {}),
         }
 
     @classmethod
@@ -220,6 +250,7 @@ class ErrorRates:
             male=np.array(record["male"], kind),
             not_found=(int(women), int(men)),
             totals=None if totals is None else np.array(totals, np.float64),
+            sets=tuple(map(SetCounts.from_dict, record.get("sets", ()))),
         )
 
     def save(self, path: Path) -> None:

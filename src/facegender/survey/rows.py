@@ -11,6 +11,7 @@ from scipy.sparse import csr_matrix, hstack
 
 from facegender.errors import InputError
 from facegender.survey.compositions import find_patterns, photos_showing, photos_with
+from facegender.survey.effects import plausibility
 from facegender.survey.outcome import FEWEST_VIDEOS, NO_INTERVAL, Estimate, Target, Unit
 from facegender.survey.prevalence import METHODS, FloatArray, IntArray, Method, overall
 from facegender.survey.rates import ErrorRates
@@ -68,6 +69,8 @@ class Rows:
         self.with_face = np.bincount(collection.faces["photo"], minlength=len(self.weight)) > 0
         self.all_faces = collection.faces["photo"].to_numpy()
         alone = {"photos": "faces", "videos": "tracks"}
+        #: How plausible each draw of the error rates is for the row in hand; even where all are equally so.
+        self.plausible = np.full(replicates, 1 / replicates)
         self.resampled: str = alone[collection.kind] if self.alone and unit != "photos" else collection.kind
 
     def _coarsen(self, faces: pd.DataFrame) -> None:
@@ -153,14 +156,18 @@ class Rows:
         again = resample(table, self.replicates, rng).reshape(-1, *shape)
         shares = self.method(counts, *self.point, self.rates.middles)
         shares_again = self.method(again, *self.drawn, self.rates.middles)
+        if self.rates.sets:
+            fitted = self.method(np.broadcast_to(counts, again.shape), *self.drawn, self.rates.middles)
+            self.plausible = plausibility(counts, len(here), fitted, *self.drawn)
         if self.alone:
             women = float(self._women_here(here, shares, self.point, None))
             replicated = self._women_here(here, shares_again, self.drawn, rng)
-            low, high = (float(end) for end in np.quantile(replicated, self.tails))
+            low, high = self._ends(replicated)
         else:
             women = float(overall(counts, shares))
             weights = np.asarray(table.sum(axis=1)).ravel()
             low, high = self._interval(overall(again, shares_again), weights, rng)
+            low, high = min(low, women), max(high, women)
         misfit, expected = _misfit(counts, shares, *self.point)
         misfits, _ = _misfit(again, shares_again, *self.drawn)
         square = (misfit**2 / expected).sum()
@@ -230,10 +237,11 @@ class Rows:
         values: dict[str, float] = {}
         for word, whole, some in (("women", women, many), ("men", men, men_again)):
             if self.alone:
-                low, high = (float(end) for end in np.quantile(some / weight.sum(), self.tails))
+                low, high = self._ends(some / weight.sum())
             else:
                 low, high = self._interval(some / np.maximum(joint[:, -1], 1e-12), weight, rng)
-            values |= {word: float(whole[0] / weight.sum()), f"{word}_low": low, f"{word}_high": high}
+            share = float(whole[0] / weight.sum())
+            values |= {word: share, f"{word}_low": min(low, share), f"{word}_high": max(high, share)}
         return values
 
     def _interval(self, shares: FloatArray, weights: FloatArray, rng: np.random.Generator) -> tuple[float, float]:
@@ -244,8 +252,18 @@ class Rows:
         """
         clusters = weights.sum() ** 2 / (weights**2).sum()
         one, other = rng.poisson(1.0, (2, len(shares)))
-        ends = np.quantile([shares, (clusters * shares + one) / (clusters + one + other)], self.tails, axis=1)
-        return float(ends[0].min()), float(ends[1].max())
+        ends = self._ends(shares), self._ends((clusters * shares + one) / (clusters + one + other))
+        return min(low for low, _ in ends), max(high for _, high in ends)
+
+    def _ends(self, shares: FloatArray) -> tuple[float, float]:
+        """Percentiles of replicated shares, each as plausible as its error rates."""
+        if not self.rates.sets:
+            low, high = np.quantile(shares, self.tails)
+            return float(low), float(high)
+        order = np.argsort(shares)
+        reached = np.cumsum(self.plausible[order])
+        places = np.minimum(np.searchsorted(reached, self.tails), len(shares) - 1)
+        return float(shares[order[places[0]]]), float(shares[order[places[1]]])
 
     def _plain(self, here: IntArray, read: npt.NDArray[np.bool_]) -> dict[str, float | None]:
         """The answers as they are."""
