@@ -34,7 +34,7 @@ def test_twelve_faces_by_keyboard_alone(page):
     expect(page.locator("#end-heading")).to_have_text("All of these faces have an answer.")
     words = {"f": "female", "m": "male", "u": "unclear"}
     assert answers(page) == [words[key] for key in "fmuffmufmufm"]
-    assert page.evaluate("document.activeElement.id") == "end"
+    expect(page.locator("#end")).to_be_focused()
     expect(page.locator("#end-file")).to_contain_text("labels.csv")
 
 
