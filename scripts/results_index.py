@@ -62,6 +62,9 @@ FILES = {
     "accuracy/track_correlation.csv": About(
         "how alike the errors of the frames of a track are, and the calibration of its answer", "2026-11-24"
     ),
+    "robustness/names.csv": About(
+        "photos of random names through every format, a run taken up and a survey", "2026-11-25"
+    ),
     "robustness/mutations.csv": About("damaged images of every format: answers, errors, crashes", "2026-11-24"),
     "robustness/turned.csv": About(
         "faces turned by 30 to 180 degrees: found, answered, answered against the upright photo", "2026-11-25"

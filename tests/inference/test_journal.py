@@ -401,6 +401,32 @@ def test_members_of_archives_change_and_go(kind, tmp_path):
     assert out.pruned == (3 if kind == "tar.gz" else 2)
 
 
+@pytest.mark.parametrize("name", [b"\xff.png", b"\\udcff.png", b"\n.png", "é".encode() * 120])
+def test_photos_of_odd_names_change_and_go(name, tmp_path):
+    path, photo = tmp_path / "out.csv", os.path.join(os.fsencode(tmp_path), name)  # noqa: PTH118 (bytes)
+    source = Source.file(os.fsdecode(photo))
+
+    def night(**options):
+        with output(path, **options) as out:
+            done = out.is_done(source) if os.path.exists(photo) else None  # noqa: PTH110
+            if done is False:
+                out.write([record(source.name)], [content_digest(source.name)])
+        return done, out.pruned
+
+    def put(content):
+        with open(photo, "wb") as file:  # noqa: PTH123
+            file.write(content)
+
+    put(b"1")
+    assert [night(), night(prune=True)] == [(False, 0), (True, 0)]
+    put(b"22")
+    assert [night(), night()] == [(False, 0), (True, 0)]
+    os.utime(photo, ns=(5, 5))
+    assert night() == (True, 0)
+    os.unlink(photo)  # noqa: PTH108
+    assert night(prune=True) == (None, 1)
+
+
 def test_digests_are_known_beside_the_results(tmp_path):
     path = tmp_path / "out.csv"
     fill(tmp_path, a="same", b="same", c="other")

@@ -227,7 +227,7 @@ def test_tables_with_any_delimiter(delimiter, suffix, first, there):
 
 def test_names_between_nul(there, stdin):
     write(**{"IMG[1].jpg": JPEG})  # a name, no pattern
-    odd = ["./a.jpg", "./IMG[1].jpg", "./two\nlines.jpg", "./\udcff.jpg", "./ü.jpg", "./x\r.jpg"]
+    odd = ["./a.jpg", "./IMG[1].jpg", "./two\nlines.jpg", "./\udcff.jpg", "./ü.jpg", "./x\r.jpg", " ", "\x1d"]
     for end in (b"", b"\0"):
         data = b"\0".join(map(os.fsencode, odd)) + end
         Path("list.txt").write_bytes(data)

@@ -45,16 +45,13 @@ class Schema:
         error = record["error"] or {"kind": None, "message": None}
         common = dict.fromkeys(self.columns) | {name: record[name] for name in self.columns if name in record}
         common |= {
-            "path": printable(record["path"]),
             "error_kind": error["kind"],
-            "error_message": None if error["message"] is None else printable(error["message"]),
+            "error_message": error["message"],
         }
-        common = {name: common[name] for name in self.columns}
-        for number, each in enumerate(record[self.table]):
-            row = common | self.row(number, each)
-            yield {name: row[name] for name in self.columns}
-        if not record[self.table]:
-            yield common
+        rows = (common | self.row(number, each) for number, each in enumerate(record[self.table]))
+        for row in rows if record[self.table] else [common]:
+            cells = ((name, row[name]) for name in self.columns)
+            yield {name: printable(cell) if isinstance(cell, str) else cell for name, cell in cells}
 
     def records(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[Record]:
         """The records that these rows are of, in their order: the inverse of `rows`.
@@ -63,32 +60,33 @@ class Schema:
             ValueError: a column is absent or unknown, or the rows are not in the order in which they were written.
         """
         record: Record | None = None
-        for row in rows:
+        for cells in rows:
+            row = {name: unprinted(cell) if isinstance(cell, str) else cell for name, cell in cells.items()}
             if not self.columns.keys() <= row.keys() <= self.columns.keys() | self.optional.keys():
                 absent = ", ".join(self.columns.keys() - row.keys())
                 unknown = ", ".join(row.keys() - self.columns.keys() - self.optional.keys())
                 raise ValueError(f"it has no column {absent}" if absent else f"it has a column {unknown} of its own")
-            number, path = row[self.number], unprinted(row["path"] or "")
+            number, path = row[self.number], row["path"] or ""
             if number in (None, 0):
                 if record is not None:
                     yield record
                 record = self._about(row)
             if record is None or path != record["path"] or number not in (None, len(record[self.table])):
-                raise ValueError(f"its rows are not in order at {row['path']}, {self.number} {number}")
+                raise ValueError(f"its rows are not in order at {printable(path)}, {self.number} {number}")
             if number is not None:
-                record[self.table].append(self.item(dict(row)))
+                record[self.table].append(self.item(row))
         if record is not None:
             yield record
 
-    def _about(self, row: Mapping[str, Any]) -> Record:
+    def _about(self, row: Record) -> Record:
         """The record that a row begins, without faces."""
-        of_items = self.row(0, self.item(dict(row))).keys()
+        of_items = self.row(0, self.item(row)).keys()
         record = {name: row[name] for name in self.columns if name not in of_items and name not in _ERROR}
-        kind, message = row["error_kind"], row["error_message"]
-        error = None if kind is None else {"kind": kind, "message": None if message is None else unprinted(message)}
+        kind = row["error_kind"]
+        error = None if kind is None else {"kind": kind, "message": row["error_message"]}
         if row.get("annotated") is not None:
             record["annotated"] = row["annotated"]
-        return {**record, "path": unprinted(row["path"] or ""), self.table: [], "error": error}
+        return {**record, "path": row["path"] or "", self.table: [], "error": error}
 
 
 def printable(text: str) -> str:
@@ -100,7 +98,7 @@ def printable(text: str) -> str:
 
 
 def visible(text: str) -> str:
-    r"""The text for a terminal: as `printable`, with control characters written as ``\\x1b``.
+    r"""The text for a terminal: as `printable`, with control characters written as ``\x1b``.
 
     Escape sequences in the name of a file could otherwise change what a terminal shows or does.
     """

@@ -24,7 +24,7 @@ from typing import Any, Self
 
 from facegender.errors import FacegenderError, InputError, OutputError, PhotoReadError
 from facegender.files import atomic_file
-from facegender.formats.records import Record, Schema, printable
+from facegender.formats.records import Record, Schema, printable, unprinted
 from facegender.formats.registry import Format, reading
 from facegender.sources import LocalFile, Source, Stamp, content_digest, read
 from facegender.sources.source import Held
@@ -185,7 +185,7 @@ class Output:
         stamp = None if isinstance(photo, str) else photo.stamp()
         with self._lock, self._refusals():
             if stamp is not None and not isinstance(photo, LocalFile):
-                self._archives.add(stamp.place)
+                self._archives.add(printable(stamp.place))
             query = "SELECT id, record, size, version, digest FROM photos WHERE name = ? AND id <= ? ORDER BY id"
             for row, record, *before in self._base.execute(query, (printable(name), self._last)).fetchall():
                 if not self._seen[row]:
@@ -220,7 +220,7 @@ class Output:
             return False
         self._base.execute(
             "UPDATE photos SET place = ?, size = ?, version = ? WHERE id = ?",
-            (stamp.place, stamp.size, stamp.version, row),
+            (printable(stamp.place), stamp.size, stamp.version, row),
         )
         return True
 
@@ -247,7 +247,7 @@ class Output:
         if not self._asked.get(name):
             self._asked.pop(name, None)
         stamp = asked.stamp
-        told = (None, None, None) if stamp is None else (stamp.place, stamp.size, stamp.version)
+        told = (None, None, None) if stamp is None else (printable(stamp.place), stamp.size, stamp.version)
         if asked.former is not None:
             record = _with_pictures_of(asked.former, record)
         values = (json.dumps(record), *told, digest)
@@ -377,7 +377,7 @@ class Output:
         gone = [
             (row,)
             for row, name, place in self._base.execute(query, (self._last,))
-            if not self._seen[row] and (place in self._archives or _is_gone(place or name))
+            if not self._seen[row] and (place in self._archives or _is_gone(unprinted(place or name)))
         ]
         if gone:
             self._base.executemany("DELETE FROM photos WHERE id = ?", gone)

@@ -65,8 +65,9 @@ def _names(manifest: str) -> Iterator[str]:
     suffix = PurePosixPath(url_path(manifest)).suffix.lower()
     with _opened(manifest) as file:
         if suffix in _TEXT:
-            names = lines(file)
-        elif suffix == _PARQUET:
+            yield from lines(file)
+            return
+        if suffix == _PARQUET:
             names = _parquet_names(file, manifest)
         else:
             names = _delimited_names(file, manifest, _DELIMITED[suffix])
@@ -87,7 +88,7 @@ def is_list(path: str) -> bool:
         return True  # reading it will say what is wrong
     if not is_text(head):
         return False
-    first = [name for name in lines(io.BytesIO(head)) if name.strip()]
+    first = list(lines(io.BytesIO(head)))
     if len(head) == _HEAD_BYTES and len(first) > 1:
         del first[-1]  # cut
     folder = Path(path).parent

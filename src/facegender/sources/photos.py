@@ -238,7 +238,7 @@ def _standard_input() -> Iterator[str | Held]:
     data = head + stream.read()
     if not is_text(data):
         raise InputError("standard input holds neither a photo of a known kind nor a list", remedy="name the file")
-    yield from (name for name in lines(io.BytesIO(data)) if name.strip())
+    yield from lines(io.BytesIO(data))
 
 
 def _in_file(path: str, passed: PassedOver, counting: bool) -> Iterator[Source]:

@@ -19,17 +19,17 @@ def is_text(head: bytes) -> bool:
 
 
 def lines(file: IO[bytes]) -> Iterator[str]:
-    """The lines of a file as names of files, whatever their encoding; or what NUL separates (``find -print0``)."""
+    """The names of files in a list, whatever its encoding: its lines, without blank ones; or what NUL separates."""
     buffered = _buffered(file)
     head = buffered.peek(_HEAD_BYTES)[:_HEAD_BYTES]
     if encoding := _utf16(head):
         with io.TextIOWrapper(buffered, encoding, "replace", newline="\n") as text:
-            yield from (line.rstrip("\r\n") for line in text)
+            yield from filter(_is_named, (line.rstrip("\r\n") for line in text))
     elif b"\0" in head:
-        yield from map(os.fsdecode, _between_nul(buffered))
+        yield from map(os.fsdecode, filter(None, _between_nul(buffered)))
     else:
-        for number, line in enumerate(buffered):
-            yield os.fsdecode(line.removeprefix(codecs.BOM_UTF8) if number == 0 else line).rstrip("\r\n")
+        found = (line.removeprefix(codecs.BOM_UTF8) if number == 0 else line for number, line in enumerate(buffered))
+        yield from filter(_is_named, (os.fsdecode(line).rstrip("\r\n") for line in found))
 
 
 def text_of(file: IO[bytes]) -> io.TextIOWrapper:
@@ -39,6 +39,10 @@ def text_of(file: IO[bytes]) -> io.TextIOWrapper:
     if encoding is not None:
         return io.TextIOWrapper(buffered, encoding, "replace", newline="")
     return io.TextIOWrapper(buffered, "utf-8-sig", "surrogateescape", newline="")
+
+
+def _is_named(line: str) -> bool:
+    return not set(line) <= set(" \t\r")
 
 
 def _buffered(file: IO[bytes]) -> io.BufferedReader:
