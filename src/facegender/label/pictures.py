@@ -17,7 +17,7 @@ from facegender.sources.source import Source, read
 from facegender.survey.metadata import matched_paths
 
 #: Around the box, as a share of its larger side.
-_MARGIN = 0.6
+_MARGIN = 0.35
 #: Pixels of the longer side of either picture, at most.
 _FACE_SIDE, _PHOTO_SIDE = 720, 1600
 #: A small face is enlarged to this, smoothly.
