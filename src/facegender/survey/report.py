@@ -169,7 +169,8 @@ def _report(folder: Path, survey: Survey, command: str, figures: list[Path]) -> 
             "The classifier's errors",
             [
                 table(("quality", "women", "called male %", "men", "called female %"), rates),
-                f"In {missed[0]:,} photos of women and {missed[1]:,} of men ({survey.rates.source}) the labelled face was "
+                f"In {missed[0]:,} photos of women and {missed[1]:,} of men ({survey.rates.source}) the labelled face "
+                "was "
                 "not found; no count can correct for that.",
             ],
         )
