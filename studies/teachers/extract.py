@@ -18,9 +18,7 @@ import hashlib
 import itertools
 import json
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,6 +30,7 @@ from facegender.errors import FacegenderError
 from facegender.faces.decode import decode
 from facegender.files import atomic_file
 from facegender.lab.datasets.source import read_images
+from facegender.prefetch import ahead
 
 T = TypeVar("T")
 Row = dict[str, Any]
@@ -131,7 +130,8 @@ def photos(rows: Sequence[Row]) -> Iterator[tuple[str | bytes, list[Row]]]:
 def chips_of(rows: Sequence[Row], framings: dict[str, Framing]) -> Iterator[tuple[str, dict[str, np.ndarray] | str]]:
     """Each face's key and its chips, or why it has none; two threads cut ahead."""
 
-    def cut_all(source: str | bytes, faces: list[Row]) -> list[tuple[str, dict[str, np.ndarray] | str]]:
+    def cut_all(photo: tuple[str | bytes, list[Row]]) -> list[tuple[str, dict[str, np.ndarray] | str]]:
+        source, faces = photo
         try:
             image = decode(source)
         except FacegenderError as error:
@@ -148,14 +148,8 @@ def chips_of(rows: Sequence[Row], framings: dict[str, Framing]) -> Iterator[tupl
         return found
 
     cv2.setNumThreads(1)
-    with ThreadPoolExecutor(2) as pool:
-        ahead: deque[Any] = deque()
-        for source, faces in photos(rows):
-            ahead.append(pool.submit(cut_all, source, faces))
-            if len(ahead) > 2 * BLOCK:
-                yield from ahead.popleft().result()
-        while ahead:
-            yield from ahead.popleft().result()
+    for found in ahead(cut_all, photos(rows), threads=2, waiting=2 * BLOCK):
+        yield from found
 
 
 class Networks:

@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -34,6 +33,7 @@ from facegender.faces.decode import decode
 from facegender.faces.types import Face, Picture
 from facegender.files import atomic_file
 from facegender.inference.detector import OnnxDetector
+from facegender.lab.datasets.all_age_faces import list_all_age_faces
 from facegender.lab.datasets.celeba import FRAME, list_celeba
 from facegender.lab.datasets.cropping import middle_face
 from facegender.lab.datasets.fairface import list_fairface
@@ -48,9 +48,6 @@ from facegender.progress import track
 _SHARES = (0.9, 0.1, 0.0)
 #: Of photos without labels all faces are taken, from this height in pixels.
 _TALL_ENOUGH = 40
-#: ``00000A02.jpg``: serial number and age.
-_AAF_NAME = re.compile(r"(?P<serial>\d{5})A(?P<age>\d{2})\.jpg")
-_AAF_WOMEN = 7381
 
 
 def main() -> None:
@@ -87,7 +84,7 @@ def listings(a: argparse.Namespace) -> Iterator[Listing]:
     if a.utkface:
         yield utkface(a.utkface, a.utkface_test)
     if a.all_age_faces:
-        yield all_age_faces(a.all_age_faces)
+        yield list_all_age_faces(a.all_age_faces / "original images", a.all_age_faces / "image sets")
     if a.celeba or a.celeba_squeezed:
         yield list_celeba(a.celeba, a.celeba_attributes, squeezed=a.celeba_squeezed)
     if a.stills:
@@ -113,27 +110,6 @@ def utkface(source: Path, tests: Path) -> Listing:
         digest = hashlib.sha256(data).hexdigest()
         split[path] = "test" if digest in tested else hashed_splits([digest], _SHARES)[0]
     return replace(listing, entries=[replace(entry, split=split[entry.path]) for entry in listing.entries])
-
-
-def all_age_faces(folder: Path) -> Listing:
-    """All-Age-Faces: the official validation photos are the test, a tenth of the others is for validation.
-
-    Of exact copies the first is kept, as a test photo if any of them is one; copies of both genders are left out.
-    """
-    source, lists = folder / "original images", folder / "image sets"
-    tests = {line.split()[0] for line in (lists / "val.txt").read_text().splitlines() if line.strip()}
-    copies = defaultdict(list)
-    for name, data in read_images(source, image_names(source)):
-        copies[hashlib.sha256(data).hexdigest()].append(name)
-    entries = []
-    for digest, names in sorted(copies.items(), key=lambda item: item[1][0]):
-        matches = [match for name in names if (match := _AAF_NAME.fullmatch(name))]
-        labels = {int(int(match["serial"]) >= _AAF_WOMEN) for match in matches}
-        if len(labels) == 1:
-            split = "test" if tests & set(names) else hashed_splits([digest], _SHARES)[0]
-            age = str(int(matches[0]["age"]))
-            entries.append(Entry(names[0], names[0], labels.pop(), split, attributes={"age": age}))
-    return Listing("all-age-faces", [Source(source)], entries)
 
 
 def sampled(entries: Sequence[Entry], number: int) -> list[Entry]:

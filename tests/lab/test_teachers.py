@@ -217,22 +217,6 @@ def test_dlib_files_are_read_without_dlib(script, tmp_path):
     assert file.tensor(b"fc_2", before=2).tolist() == [5.0, 6.0]
 
 
-def test_all_age_faces_keeps_one_of_each_photo(script, tmp_path):
-    photos, lists = tmp_path / "original images", tmp_path / "image sets"
-    photos.mkdir()
-    lists.mkdir()
-    copies = {"00001A05.jpg": b"one", "00002A06.jpg": b"one", "07380A30.jpg": b"two", "07381A30.jpg": b"two"}
-    for name, data in {**copies, "00003A07.jpg": b"girl", "09000A71.jpg": b"man"}.items():
-        (photos / name).write_bytes(data)
-    (lists / "val.txt").write_text("00002A06.jpg 0\n09000A71.jpg 1\n")
-    entries = script("faces").all_age_faces(tmp_path).entries
-    assert [(e.name, e.label, e.split == "test", e.attributes["age"]) for e in entries] == [
-        ("00001A05.jpg", 0, True, "5"),
-        ("00003A07.jpg", 0, False, "7"),
-        ("09000A71.jpg", 1, True, "71"),
-    ]
-
-
 def test_copies_of_utkface_test_photos_are_test_photos(script, tmp_path):
     photos, tests = tmp_path / "all", tmp_path / "tenth"
     photos.mkdir()

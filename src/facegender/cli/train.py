@@ -43,7 +43,7 @@ def train(
         Path | None,
         typer.Option(help="What a teacher says of the crops, an .npz (studies/teachers); the recipe says what counts."),
     ] = None,
-    answer: Annotated[str, typer.Option(help="The array of the teacher's answers in it.")] = "logit",
+    answer: Annotated[str, typer.Option(help="The teacher's answers in it: logit, or logit_cc0.")] = "logit",
     changes: SetOption = None,
     accelerator: AcceleratorOption = "auto",
     devices: DevicesOption = 1,

@@ -156,23 +156,7 @@ class ErrorRates:
     def coarse(self) -> ErrorRates:
         """The same with the bins of `COARSE_SCORES`, as far as they are finer."""
         kept = [i for i, bound in enumerate(self.scores) if bound in COARSE_SCORES or bound in (0.0, 1.0)]
-
-        def merged(counts: IntArray | FloatArray) -> FloatArray:
-            return np.asarray(np.add.reduceat(counts, kept[:-1], axis=1))
-
-        return replace(
-            self,
-            scores=tuple(self.scores[i] for i in kept),
-            female=merged(self.female),
-            male=merged(self.male),
-            totals=None if self.totals is None else merged(self.totals),
-            sets=tuple(
-                replace(
-                    some, female=np.asarray(merged(some.female), np.int64), male=np.asarray(merged(some.male), np.int64)
-                )
-                for some in self.sets
-            ),
-        )
+        return self._merged(kept[:-1], 1, tuple(self.scores[i] for i in kept), self.qualities)
 
     def joined(self) -> ErrorRates:
         """The same with neighbouring quality bins joined until each has enough faces of both genders."""
@@ -182,13 +166,20 @@ class ErrorRates:
                 first.append(begin)
                 begin = row + 1
         first = first or [0]  # what is left over goes to the last
+        return self._merged(first, 0, self.scores, (*(self.qualities[row] for row in first), 1.0))
+
+    def _merged(
+        self, first: Sequence[int], axis: int, scores: tuple[float, ...], qualities: tuple[float, ...]
+    ) -> ErrorRates:
+        """The same counts under new bounds: the bins along an axis are joined, each group from one of `first` on."""
 
         def merged(counts: IntArray | FloatArray) -> FloatArray:
-            return np.asarray(np.add.reduceat(counts, first, axis=0))
+            return np.asarray(np.add.reduceat(counts, first, axis=axis))
 
         return replace(
             self,
-            qualities=(*(self.qualities[row] for row in first), 1.0),
+            scores=scores,
+            qualities=qualities,
             female=merged(self.female),
             male=merged(self.male),
             totals=None if self.totals is None else merged(self.totals),

@@ -16,7 +16,7 @@ INDEX = np.arange(40)
 
 
 def write(path, keys, logits, descriptions):
-    np.savez(path, key=np.array(keys), logit=logits, description=descriptions)
+    np.savez(path, key=np.array(keys), logit=logits, embedding=descriptions)
     return path
 
 
@@ -39,7 +39,7 @@ def test_files_that_are_no_lessons(store, tmp_path, spoil):
     if spoil == "text":
         path.write_text("no archive")
     elif spoil == "no names":
-        np.savez(path, logit=zeros, description=zeros[:, None])
+        np.savez(path, logit=zeros, embedding=zeros[:, None])
     elif spoil == "short":
         write(path, store.images, zeros[:-1], zeros[:, None])
     elif spoil == "strangers":

@@ -44,9 +44,10 @@ def augment(crops: Crops, settings: Augmentation, rng: np.random.Generator, size
 
     colours = _colour_changes(n, settings.colour, rng)
     out = np.empty((n, size, size, 3), np.uint8)
-    way = cv2.INTER_LINEAR if size > CROP_SIZE // 2 else cv2.INTER_AREA
     for i in range(n):
-        changed = cv2.warpAffine(crops[i], turn[i], (size, size), flags=way, borderMode=cv2.BORDER_REFLECT_101)
+        changed = cv2.warpAffine(
+            crops[i], turn[i], (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
+        )
         if settings.colour:
             # The part of the transform that does not depend on the crop, then contrast about the crop's mean.
             changed = cv2.transform(changed, _about_mean(colours[i], float(changed.mean())))

@@ -2,9 +2,11 @@
 
 A file of lessons is an ``.npz`` without pickles::
 
-    key          names of images, as in the store's table
-    logit        float, N; log-odds of male
-    description  float, N x E; a description of the face in which alike faces are near, perhaps of identity
+    key        names of images, as in the store's table
+    logit      float, N; log-odds of male
+    embedding  float, N x E; a description of the face in which alike faces are near, perhaps of identity
+
+It may hold further pairs, such as ``logit_cc0`` and ``embedding_cc0``, of a teacher with other terms.
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ def load_lessons(path: Path, store: Store, answer: str = "logit") -> Lessons:
     Args:
         path: of the file.
         store: whose images are looked up by name.
-        answer: the array with the log-odds.
+        answer: the array with the log-odds; the descriptions are in the one of the same name with ``embedding``.
 
     Raises:
         DatasetError: the file is absent or no such file, or knows not one of the images.
@@ -50,7 +52,7 @@ def load_lessons(path: Path, store: Store, answer: str = "logit") -> Lessons:
     try:
         with np.load(path, allow_pickle=False) as file:
             keys, logits = file["key"].tolist(), np.asarray(file[answer], np.float32)
-            descriptions = np.asarray(file["description"], np.float32)
+            descriptions = np.asarray(file[answer.replace("logit", "embedding")], np.float32)
         if logits.shape != (len(keys),) or descriptions.ndim != 2 or len(descriptions) != len(keys):
             raise ValueError(f"{len(keys)} names, {logits.shape} answers, {descriptions.shape} descriptions")
     except (OSError, KeyError, ValueError) as error:
