@@ -156,7 +156,7 @@ class TestYuNet:
     def test_small_faces_on_request(self, astronaut):
         small = Picture.of(cv2.resize(astronaut, (70, 70), interpolation=cv2.INTER_AREA))
         assert YuNetDetector(YUNET, min_face=8).detect([small])[0]
-        assert YuNetDetector(YUNET).scale(2560, 100) == 0.5
+        assert YuNetDetector(YUNET).scale(2560, 1920) == 0.5
 
 
 def test_annotated_landmarks_replace_those_of_their_face_alone(label, monkeypatch):
