@@ -157,12 +157,26 @@ def _clip_span(edges: npt.NDArray[np.float64], length: int) -> tuple[int, int]:
     return first, last
 
 
-def crop_face(picture: Picture, face: Face, template: LandmarkTemplate) -> Image:
-    """Cut one face out: uint8, 64 x 64 x 3. ValueError where its landmarks are all one point."""
+def crop_face(picture: Picture, face: Face, template: LandmarkTemplate, margin: int = 0) -> Image:
+    """Cut one face out.
+
+    Args:
+        picture: the photo.
+        face: where it lies.
+        template: where its landmarks go in the 64 x 64 pixels.
+        margin: pixels of the same scale to add on each side.
+
+    Returns:
+        uint8, S x S x 3; S is 64 + 2 x `margin`.
+
+    Raises:
+        ValueError: the landmarks are all one point.
+    """
     matrix = template.matrix(face.landmarks)
     # The matrix starts from the full photo, the pixels may be fewer.
     matrix[:, :2] /= [picture.scale, picture.scale_y]
-    return warp(picture.pixels, matrix)
+    matrix[:, 2] += margin
+    return warp(picture.pixels, matrix, CROP_SIZE + 2 * margin)
 
 
 def crop_faces(picture: Picture, faces: Sequence[Face], template: LandmarkTemplate) -> Crops:

@@ -65,6 +65,15 @@ def test_crops_follow_the_landmarks(cropper, block_face):
         assert np.abs(crop.astype(int) - wanted).mean() < 3
 
 
+def test_a_margin_is_added_around_the_same_crop(tiny_detector):
+    photo = red(250, 250, (125, 125, 60))
+    detector = OnnxDetector(tiny_detector, threads=1)
+    [crop], _ = FaceCropper(detector, TEMPLATE, USUAL_FACE).crop([photo])
+    [wide], _ = FaceCropper(detector, TEMPLATE, USUAL_FACE, 8).crop([photo])
+    assert wide.shape == (80, 80, 3)
+    assert np.abs(wide[8:72, 8:72].astype(int) - crop).mean() < 1
+
+
 def test_without_a_face_in_the_middle_the_usual_place_is_cropped(cropper):
     photos = [red(250, 250), red(250, 250, (50, 50, 60)), red(500, 250), red(250, 250, (125, 125, 60))]
     crops, found = cropper.crop(photos)

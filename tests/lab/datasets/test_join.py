@@ -27,7 +27,7 @@ def write(folder, crops, splits, attributes=None, alignment=None, identities=Non
         attributes=attributes or {},
         rows=np.arange(count),
     )
-    with create_store(folder, count) as writer:
+    with create_store(folder, count, (crops.shape[1] - 64) // 2) as writer:
         for i, crop in enumerate(crops):
             writer.put(i, crop)
         writer.finish(folder.name, table, alignment or ALIGNMENT, {})
@@ -62,6 +62,19 @@ def test_the_joined_store(stores, tmp_path):
     assert np.array_equal(joined.crops[9], original.crops[2])
     assert joined.labels[9] == original.labels[2]
     assert set(joined.splits) == {"train", "validation"}
+
+
+def test_the_joined_crops_have_the_margin_that_all_have(tmp_path):
+    narrow, wide = photos(4, 1), np.random.default_rng(2).integers(0, 256, (4, 80, 80, 3), dtype=np.uint8)
+    a = open_store(write(tmp_path / "a", wide, ["train"] * 4))
+    assert (a.wide.shape, a.crops.shape) == ((4, 80, 80, 3), (4, 64, 64, 3))
+    assert np.array_equal(a.crops, wide[:, 8:72, 8:72])
+    write(tmp_path / "b", np.pad(narrow, ((0, 0), (4, 4), (4, 4), (0, 0))), ["train"] * 4)
+    result = CliRunner().invoke(app, ["join", str(tmp_path / "a"), str(tmp_path / "b"), "-o", str(tmp_path / "joined")])
+    assert result.exit_code == 0, result.output
+    joined = open_store(tmp_path / "joined")
+    assert np.array_equal(joined.wide[:4], wide[:, 4:76, 4:76])
+    assert np.array_equal(joined.crops[4:], narrow)
 
 
 def test_what_cannot_be_joined(stores, tmp_path):

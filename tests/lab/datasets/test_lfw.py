@@ -93,6 +93,7 @@ def test_the_traps_are_mended_and_counted(lfw, tmp_path):
     }
     store = open_store(tmp_path / "store")
     assert store.crops.shape == (9, 64, 64, 3)
+    assert store.wide.shape == (9, 80, 80, 3)
     assert store.crops.dtype == np.uint8
     assert dict(zip(store.images, store.labels, strict=True))["Both_Lists_0001.jpg"] == 0
     assert [store.identities[i] for i in np.flatnonzero(store.fold("identity") == 1)] == ["Ann_One"] * 2 + [

@@ -22,7 +22,7 @@ def a_store(name, crops, splits, identities=None):
     count = len(crops)
     return Store(
         name=name,
-        crops=crops,
+        wide=crops,
         images=[f"{name}{i}.jpg" for i in range(count)],
         identities=identities or [""] * count,
         labels=np.arange(count) % 2,

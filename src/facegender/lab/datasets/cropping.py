@@ -30,11 +30,13 @@ class FaceCropper:
         template: where the landmarks go.
         usual: a face in a photo of 1 x 1: where the dataset's faces are on average; it stands in where none is
             found. None where they may be anywhere: then the largest face is taken, and a photo without one has none.
+        margin: pixels around the crop that are kept too, on each side.
     """
 
     detector: OnnxDetector
     template: LandmarkTemplate
     usual: Face | None = None
+    margin: int = 0
 
     @property
     def alignment(self) -> dict[str, Any]:
@@ -51,9 +53,10 @@ class FaceCropper:
     def crop(
         self, images: Sequence[Image], boxes: Sequence[Box | None] | None = None
     ) -> tuple[list[Image | None], list[float | None]]:
-        """Crops, uint8, 64 x 64 x 3 or None where there is no face, and the height of each face that was found.
+        """Crops, uint8, S x S x 3, or None where there is no face, and the height of each face that was found.
 
-        The height is that of the box, in pixels of the image; None where something else stands in for the face.
+        S is 64 and twice the margin. The height is that of the box, in pixels of the image; None where something else
+        stands in for the face.
 
         Args:
             images: uint8, H x W x 3, RGB, of any sizes.
@@ -68,7 +71,7 @@ class FaceCropper:
             face = self._choose(picture, faces, box)
             heights.append(None if face is None else face.box[3])
             face = face or self._stand_in(picture, box)
-            crops.append(None if face is None else crop_face(picture, face, self.template))
+            crops.append(None if face is None else crop_face(picture, face, self.template, self.margin))
         return crops, heights
 
     def _choose(self, picture: Picture, faces: Sequence[Face], box: Box | None) -> Face | None:

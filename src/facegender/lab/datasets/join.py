@@ -9,7 +9,8 @@ from typing import Protocol
 import numpy as np
 
 from facegender.errors import InputError
-from facegender.lab.datasets.store import ORIGIN, Split, Store, Table, create_store
+from facegender.faces.types import CROP_SIZE
+from facegender.lab.datasets.store import ORIGIN, Split, Store, Table, create_store, inner
 from facegender.progress import track
 
 #: Each split may not show what a later one asks.
@@ -103,9 +104,10 @@ def join_stores(
     parts: dict[str, str] = {}
     for name, store in taken.items():
         parts |= store.parts or {name: store.digest}
-    with create_store(output, len(rows)) as writer:
+    margin = min((store.wide.shape[1] - CROP_SIZE) // 2 for store in taken.values())
+    with create_store(output, len(rows), margin) as writer:
         for place, (store, row) in enumerate(track(rows, "joining")):
-            writer.put(place, store.crops[row])
+            writer.put(place, inner(store.wide[row], margin))
         writer.finish("+".join(taken), table, first.alignment, {"joined": counts, "parts": parts})
     return counts
 

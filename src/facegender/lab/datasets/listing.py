@@ -22,7 +22,7 @@ from facegender.faces.types import Face, Image
 from facegender.inference.detector import OnnxDetector
 from facegender.lab.datasets.cropping import Box, FaceCropper
 from facegender.lab.datasets.source import Place, fingerprint, read_images
-from facegender.lab.datasets.store import SPLITS, Split, Table, create_store, photo_digest, read_manifest
+from facegender.lab.datasets.store import MARGIN, SPLITS, Split, Table, create_store, photo_digest, read_manifest
 
 T = TypeVar("T")
 
@@ -159,11 +159,12 @@ def prepare(
     """
     if not listing.entries:
         raise DatasetError(f"no labelled photos of {listing.name} in {listing.sources[0].path}")
-    cropper = FaceCropper(OnnxDetector(), template, listing.usual)
+    cropper = FaceCropper(OnnxDetector(), template, listing.usual, MARGIN)
     inputs = {
         "sources": [[fingerprint(source.path), source.frame and list(source.frame)] for source in listing.sources],
         "labels": listing.labels_sha256,
         "entries": _fingerprint(listing),
+        "margin": MARGIN,
     }
     before = _prepared(output, inputs, cropper.alignment)
     if before is not None:
@@ -174,7 +175,7 @@ def prepare(
     kept = np.zeros(len(entries), bool)
     photos = [""] * len(entries)
     unreadable: list[str] = []
-    with create_store(output, len(entries)) as writer:
+    with create_store(output, len(entries), MARGIN) as writer:
         for batch in _batched(_photos(listing), _BATCH):
             readable = [(index, image) for index, image, _ in batch if image is not None]
             unreadable += [entries[index].name for index, image, _ in batch if image is None]

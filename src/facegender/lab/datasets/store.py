@@ -2,7 +2,7 @@
 
 A store is a folder::
 
-    crops.npy     uint8, N x 64 x 64 x 3, RGB; opened memory-mapped
+    crops.npy     uint8, N x S x S x 3, RGB; S is 64 and perhaps a margin on each side; opened memory-mapped
     table.csv     one row a crop: image, identity, label, split, perhaps photo_digest, a column a fold assignment, a
                   column an attribute
     store.json    name, number of crops, alignment, counts, byte sizes; its absence marks a half-written store
@@ -35,6 +35,9 @@ LABELS = ("female", "male")
 Split: TypeAlias = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 
+#: Pixels that `prepare` keeps on each side of a crop, so that shifts and turns in training bring face into view.
+MARGIN = 8
+
 _LABEL_NUMBERS = {name: number for number, name in enumerate(LABELS)}
 
 _CROPS, _TABLE, _MANIFEST = "crops.npy", "table.csv", "store.json"
@@ -51,7 +54,7 @@ class Store:
 
     Attributes:
         name: the dataset.
-        crops: uint8, N x 64 x 64 x 3, RGB, memory-mapped and read-only.
+        wide: uint8, N x S x S x 3, RGB, memory-mapped and read-only: the crops with their margin, if they have one.
         images: N names, unique.
         identities: N person names ("" where unknown).
         labels: int64, N; 0 female, 1 male.
@@ -66,7 +69,7 @@ class Store:
     """
 
     name: str
-    crops: Crops
+    wide: Crops
     images: Sequence[str]
     identities: Sequence[str]
     labels: npt.NDArray[np.int64]
@@ -80,6 +83,11 @@ class Store:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @property
+    def crops(self) -> Crops:
+        """uint8, N x 64 x 64 x 3, RGB, memory-mapped and read-only."""
+        return inner(self.wide)
 
     def fold(self, assignment: str) -> npt.NDArray[np.int64]:
         """The fold number of every crop under the named assignment.
@@ -95,6 +103,13 @@ class Store:
     def split(self, name: Split) -> npt.NDArray[np.int64]:
         """The indices of the crops of one split; int64, ascending, perhaps none."""
         return np.flatnonzero([split == name for split in self.splits])
+
+
+def inner(crops: Crops, margin: int = 0) -> Crops:
+    """The middle 64 x 64 pixels, and `margin` around them, of crops (... x S x S x 3) that may have more; a view."""
+    side = CROP_SIZE + 2 * margin
+    start = (crops.shape[-2] - side) // 2
+    return crops[..., start : start + side, start : start + side, :]
 
 
 def photo_digest(data: bytes) -> str:
@@ -136,13 +151,14 @@ def open_store(folder: str | Path) -> Store:
         crops = np.load(folder / _CROPS, mmap_mode="r", allow_pickle=False)
         with (folder / _TABLE).open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
-        if crops.dtype != np.uint8 or crops.shape != (len(rows), CROP_SIZE, CROP_SIZE, 3) or not rows:
+        side = max(CROP_SIZE, crops.shape[1] // 2 * 2) if crops.ndim == 4 else CROP_SIZE
+        if crops.dtype != np.uint8 or crops.shape != (len(rows), side, side, 3) or not rows:
             raise ValueError(f"{len(rows)} rows, but crops of {crops.dtype} {crops.shape}")
         if bad := {r["split"] for r in rows} - set(SPLITS):
             raise ValueError(f"unknown split {bad.pop()!r}")
         return Store(
             name=manifest["name"],
-            crops=crops,
+            wide=crops,
             images=[r["image"] for r in rows],
             identities=[r["identity"] for r in rows],
             labels=np.array([_LABEL_NUMBERS[r["label"]] for r in rows], dtype=np.int64),
@@ -210,14 +226,12 @@ class Table:
 class StoreWriter:
     """Fills a store of known length; made by `create_store`."""
 
-    def __init__(self, folder: Path, length: int, name: str = _CROPS) -> None:
+    def __init__(self, folder: Path, length: int, side: int, name: str = _CROPS) -> None:
         self._folder = folder
-        self._crops = np.lib.format.open_memmap(
-            folder / name, mode="w+", dtype=np.uint8, shape=(length, CROP_SIZE, CROP_SIZE, 3)
-        )
+        self._crops = np.lib.format.open_memmap(folder / name, mode="w+", dtype=np.uint8, shape=(length, side, side, 3))
 
     def put(self, index: int, crop: Crops) -> None:
-        """Store one crop, uint8 64 x 64 x 3 RGB."""
+        """Store one crop with its margin, uint8 S x S x 3 RGB."""
         self._crops[index] = crop
 
     def finish(self, name: str, table: Table, alignment: Mapping[str, Any], details: Mapping[str, Any]) -> None:
@@ -259,7 +273,7 @@ class StoreWriter:
         self._crops.flush()
         if len(rows) == len(self._crops):
             return
-        shorter = StoreWriter(self._folder, len(rows), _CROPS + ".shorter")
+        shorter = StoreWriter(self._folder, len(rows), self._crops.shape[1], _CROPS + ".shorter")
         for start in range(0, len(rows), 1000):
             shorter._crops[start : start + 1000] = self._crops[rows[start : start + 1000]]
         shorter._crops.flush()
@@ -267,8 +281,10 @@ class StoreWriter:
 
 
 @contextmanager
-def create_store(folder: str | Path, length: int) -> Iterator[StoreWriter]:
-    """Write a store of `length` crops; it appears at `folder` only when the block ends without an exception.
+def create_store(folder: str | Path, length: int, margin: int = 0) -> Iterator[StoreWriter]:
+    """Write a store of `length` crops, each with `margin` pixels on each side.
+
+    It appears at `folder` only when the block ends without an exception.
 
     A store that is already there, whole or not, is replaced.
 
@@ -279,4 +295,4 @@ def create_store(folder: str | Path, length: int) -> Iterator[StoreWriter]:
     if folder.exists() and (not folder.is_dir() or {p.name for p in folder.iterdir()} - {_CROPS, _TABLE, _MANIFEST}):
         raise OutputError(f"{folder} exists and is not a prepared store", remedy="choose another --output")
     with atomic_folder(folder) as temporary:
-        yield StoreWriter(temporary, length)
+        yield StoreWriter(temporary, length, CROP_SIZE + 2 * margin)

@@ -42,7 +42,7 @@ from facegender.lab.training.optimization import (
     make_optimizer,
     measure_population,
 )
-from facegender.lab.training.recipe import Recipe
+from facegender.lab.training.recipe import Augmentation, Recipe
 from facegender.lab.training.trainer import Trainer
 from facegender.progress import Bar
 
@@ -158,8 +158,9 @@ class _ClassifierTrainer(Trainer[CropClassifier, EpochRecord]):
         sums = torch.zeros(3, dtype=torch.float64)  # loss, right answers, images
         selection = select(recipe, self.examples.train, self.losses, number, self.counted)
         steps = steps_per_epoch(recipe, len(selection.index))
+        crops = store.crops if recipe.augmentation == Augmentation() else store.wide
         batches = epoch_batches(
-            *(recipe, store.crops, store.labels, selection, number, fabric.global_rank, fabric.world_size),
+            *(recipe, crops, store.labels, selection, number, fabric.global_rank, fabric.world_size),
             lessons=self.examples.lessons,
         )
         losses = np.full(len(self.losses), -1.0, np.float32)
