@@ -12,7 +12,9 @@ import PIL.Image
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
+from typer.testing import CliRunner
 
+from facegender.cli import app
 from facegender.faces.types import PhotoResult
 from facegender.formats.records import FACES
 from facegender.formats.registry import by_name
@@ -217,7 +219,7 @@ def test_the_whole_walk_by_keyboard(page, photos):
     expect(page.locator("#status")).to_contain_text("2 photos done", timeout=20_000)
 
     stops = []
-    for _ in range(11):
+    for _ in range(10):
         page.keyboard.press("Tab")
         stops.append(page.evaluate("document.activeElement.id || document.activeElement.className"))
         outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
@@ -226,7 +228,9 @@ def test_the_whole_walk_by_keyboard(page, photos):
             page.keyboard.press("ArrowRight")
             expect(page.locator("#error-now")).to_have_text("2 %")
     assert stops[:2] == ["camera-start", "error"]
-    assert [stop.split()[0] for stop in stops[-6:]] == ["clear", "box", "box", "copy", "save-csv", "save-json"]
+    assert [stop.split()[0] for stop in stops[-5:]] == ["clear", "fold", "box", "fold", "box"]
+    page.keyboard.press("Tab")
+    expect(page.locator("#copy")).to_be_focused()
 
     boxes = page.locator(".photo").nth(1).locator(".box")
     boxes.first.focus()
@@ -249,6 +253,109 @@ def test_a_row_marks_its_box(page, photos):
     page.locator("#rows tbody tr").nth(1).click()
     assert page.locator(".box.chosen").get_attribute("aria-label").startswith("Face 2")
     expect(page.locator(".faces li.chosen .verdict b")).to_have_text("2")
+
+
+def shown(page, column):
+    """What stands in a column of the table, from 1."""
+    return page.locator(f"#rows tbody tr > :nth-child({column})").all_text_contents()
+
+
+def test_the_table_is_sorted_by_a_column(page, photos):
+    choose(page, *photos)
+    names, probabilities = shown(page, 1), shown(page, 4)
+    assert names == ["=1+1, a.png", "two.jpg", "two.jpg"]
+    head = page.get_by_role("columnheader", name="p(male)")
+    assert head.get_attribute("aria-sort") == "none"
+    head.get_by_role("button").focus()
+    page.keyboard.press("Enter")
+    assert (head.get_attribute("aria-sort"), shown(page, 4)) == ("ascending", sorted(probabilities))
+    expect(head.get_by_role("button")).to_be_focused()
+    page.keyboard.press("Space")
+    assert (head.get_attribute("aria-sort"), shown(page, 4)) == ("descending", sorted(probabilities, reverse=True))
+    page.get_by_role("columnheader", name="Photo").get_by_role("button").dblclick()
+    assert head.get_attribute("aria-sort") == "none"
+    assert shown(page, 1) == ["two.jpg", "two.jpg", "=1+1, a.png"]
+    page.get_by_role("columnheader", name="Photo").get_by_role("button").click()
+    assert (shown(page, 1), shown(page, 4)) == (names, probabilities)
+
+
+def test_the_table_is_filtered(page, photos):
+    choose(page, *photos)
+    page.locator("#error").fill("4")
+    answers, qualities = labels(page), [float(quality) for quality in shown(page, 6)]
+    page.locator("#filter-photo").fill("TWO")
+    assert shown(page, 1) == ["two.jpg", "two.jpg"]
+    expect(page.locator("#shown")).to_have_text("2 of 3 faces")
+    page.locator("#filter-photo").fill("")
+    for answer in ("female", "male", "uncertain"):
+        page.locator("#filter-answer").select_option(answer)
+        assert labels(page) == [each for each in answers if each == answer]
+    page.locator("#filter-answer").select_option("")
+    for kind, wanted in (("high", [q for q in qualities if q >= 0.5]), ("low", [q for q in qualities if q < 0.5])):
+        page.locator("#filter-quality").select_option(kind)
+        assert [float(quality) for quality in shown(page, 6)] == wanted
+    page.click("#clear")
+    choose(page, photos[0])
+    expect(page.locator("#shown")).to_have_text("1 face")
+
+
+def test_many_photos_are_thumbnails(page, photos, tmp_path):
+    many = []
+    for number in range(30):
+        many.append(tmp_path / f"photo {number}.png")
+        many[-1].write_bytes(photos[0 if number < 28 else 3].read_bytes())
+    choose(page, *many)
+    expect(page.locator("#summary")).to_contain_text("28 faces in 30 photos: 28 uncertain. 2 photos could not be read.")
+    assert page.locator(".photo.open").count() == 0
+    expect(page.locator(".photo:visible")).to_have_count(26)  # the first 24, and what could not be read
+    page.set_viewport_size({"width": 390, "height": 800})
+    assert page.evaluate("document.documentElement.scrollHeight") < 8000
+    page.set_viewport_size({"width": 1280, "height": 800})
+
+    expect(page.locator("#shown")).to_have_text("28 faces, the first 25 shown")
+    page.get_by_role("button", name="Show all 28 rows").click()
+    page.get_by_role("button", name="Face 1 of photo 27.png").click()
+    last = page.locator(".photo").nth(27)
+    expect(last.locator(".box.chosen")).to_be_in_viewport()
+    fold = last.get_by_role("button", name="photo 27.png")
+    expect(fold).to_have_attribute("aria-expanded", "true")
+    fold.press("Enter")
+    expect(last).to_be_hidden()
+    page.get_by_role("button", name="Show all 30 photos").click()
+    expect(page.locator(".photo:visible")).to_have_count(30)
+    page.locator(".photo").nth(3).locator(".frame").click()
+    expect(page.locator(".photo").nth(3).locator(".evidence")).to_be_visible()
+
+
+@pytest.mark.parametrize("model", ["research", "open"])
+def test_the_saved_csv_is_surveyed_as_the_page_says(page, photos, tmp_path, monkeypatch, model):
+    pytest.importorskip("pandas")
+    page.get_by_role("radio", name=model).check()
+    expect(page.locator("#model-now")).to_have_text(model)
+    choose(page, *photos)
+    with page.expect_download() as download:
+        page.click("#save-csv")
+    download.value.save_as(tmp_path / "faces.csv")
+    command = page.locator("#table code").text_content()
+    page.click("#clear")
+    page.get_by_role("radio", name="research").check()
+    expect(page.locator("#model-now")).to_have_text("research")
+    assert command == f"facegender survey faces.csv --model {model}"
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, [*command.split()[1:], "--output", "survey"])
+    assert done.exit_code == 0, done.output
+    (row,) = csv.DictReader(io.StringIO((tmp_path / "survey" / "survey.csv").read_text(encoding="utf-8")))
+    assert (row["faces"], row["faceless"], row["not_read"]) == ("3", "1", "1")
+
+
+def test_the_terms_of_the_model_are_in_sight(page):
+    for model in ("open", "research"):
+        page.get_by_role("radio", name=model).check()
+        terms = page.get_by_text(load_card(model).licence)
+        for opened in (True, False):
+            page.locator("#model").evaluate("(model, opened) => (model.open = opened)", opened)
+            assert any(each.is_visible() for each in terms.all())
+        page.locator("#model").evaluate("model => (model.open = true)")
 
 
 def test_another_model_answers_the_same_photos(page, photos):
@@ -294,17 +401,23 @@ def test_faces_before_the_webcam(page, photos):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_accessible_and_as_wide_as_the_window(page, photos, scheme):
     page.emulate_media(color_scheme=scheme)
-    for content in ("empty", "results"):
+    for content in ("empty", "results", "thumbnails"):
         if content == "results":
             choose(page, *photos)
             page.locator(".box").first.click()
+        if content == "thumbnails":
+            choose(page, *photos)
         page.locator("details").evaluate_all("all => all.forEach((each) => (each.open = true))")
-        found = Axe().run(page)
-        assert found.violations_count == 0, found.generate_report()
-        for width in (360, 820):
+        for width in (390, 768, 1280):
+            page.set_viewport_size({"width": width, "height": 800})
+            found = Axe().run(page)
+            assert found.violations_count == 0, found.generate_report()
+        for width in (360, 390, 640, 768, 820, 1000, 1280):
             page.set_viewport_size({"width": width, "height": 800})
             assert page.evaluate("document.documentElement.scrollWidth") == width
-        page.set_viewport_size({"width": 1280, "height": 800})
+            assert page.evaluate(
+                "document.getElementById('rows').scrollWidth <= document.getElementById('table').clientWidth"
+            )
 
 
 def test_networks_that_cannot_be_loaded(browser, page_url):

@@ -7,9 +7,13 @@ import { $, element } from "./dom.js";
 import { Analyzer } from "./engine.js";
 import { Photo } from "./photo.js";
 import { record, toCsv, toJsonLines, toTsv } from "./records.js";
+import { FaceTable } from "./table.js";
 import { LABELS, announced, counted, counts, listed, percent } from "./words.js";
 
 const USUAL_ERROR = "0.01";
+/** More photos than these are thumbnails, and of more thumbnails than those the rest waits for a click. */
+const OPEN = 6;
+const THUMBNAILS = 24;
 
 let photos = [];
 let analyzer = null;
@@ -18,6 +22,7 @@ let busy = false;
 let pasted = 0;
 
 const accepted = () => Object.keys(card.confidence_for_error).sort((a, b) => a - b)[$("error").value];
+const table = new FaceTable(remark);
 const say = (text) => ($("status").textContent = text);
 
 // Photos in -----------------------------------------------------------------------------------------------------------
@@ -28,11 +33,24 @@ function add(files) {
     const photo = new Photo(file);
     photos.push(photo);
     $("photos").append(photo.element);
-    $("rows").append(photo.rows);
   }
   $("results").hidden = !photos.length;
+  const open = photos.length <= OPEN;
+  $("photos").classList.toggle("sheet", !open);
+  for (const photo of photos) photo.open = open;
+  unfold($("all-photos").ariaPressed === "true");
   work();
 }
+
+/** Show all thumbnails, or the first ones and what could not be read. */
+function unfold(all) {
+  $("photos").classList.toggle("all", all);
+  $("all-photos").hidden = photos.length <= THUMBNAILS;
+  $("all-photos").ariaPressed = String(all);
+  $("all-photos").textContent = `Show all ${photos.length.toLocaleString("en")} photos`;
+  photos.forEach((photo, place) => photo.element.classList.toggle("later", place >= THUMBNAILS));
+}
+$("all-photos").onclick = () => unfold($("all-photos").ariaPressed !== "true");
 
 /** Have photos analysed until each has an answer of the chosen model. */
 async function work() {
@@ -89,6 +107,8 @@ function relabel() {
   for (const photo of photos) photo.draw(accepted());
   describe(card, accepted());
   $("model-now").textContent = card.name;
+  $("terms").textContent = card.licence;
+  for (const each of document.querySelectorAll(".model-name")) each.textContent = card.name;
   const error = percent(Number(accepted())).replace(".0", "");
   const confidence = card.confidence_for_error[accepted()];
   $("error-now").textContent = error;
@@ -104,12 +124,12 @@ function summarize() {
   const labels = photos.flatMap((each) => each.labels);
   const found = counts(labels);
   for (const label of LABELS) $(`count-${label}`).textContent = found[label];
-  $("summary").textContent = labels.length
-    ? `${counted(labels.length, "face")} in ${counted(photos.length, "photo")}: ${listed(labels)}.`
-    : `No face in ${counted(photos.length, "photo")}.`;
+  const [inPhotos, failed] = [counted(photos.length, "photo"), photos.filter((each) => each.result?.error).length];
+  $("summary").textContent = (labels.length ? `${counted(labels.length, "face")} in ${inPhotos}: ${listed(labels)}.`
+    : `No face in ${inPhotos}.`) + (failed ? ` ${counted(failed, "photo")} could not be read.` : "");
   $("uncertain").textContent = labels.length ? `${found.uncertain} of ${counted(labels.length, "face")} uncertain.` : "";
   $("table").hidden = !labels.length;
-  remark();
+  table.show(photos.flatMap((each) => each.rows));
 }
 
 const records = () => photos.filter((each) => each.result)
@@ -157,7 +177,7 @@ function offer(models) {
   $("models").append(...order.map((model) => element("label", { class: "model" },
     element("input", { type: "radio", name: "model", value: model.name, checked: model.name === card.name }),
     element("span", {}, element("b", {}, model.name), ` trained on ${trainedOn(model)}`,
-      element("small", {}, `${model.licence}. ${model.parameters.toLocaleString("en")} parameters.`)))));
+      element("small", {}, `Terms of use: ${model.licence}. ${model.parameters.toLocaleString("en")} parameters.`)))));
   $("models").onchange = ({ target }) => take(target.value);
 }
 

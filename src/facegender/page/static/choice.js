@@ -23,6 +23,12 @@ function choose(id) {
   remark();
 }
 
+/** Show the box in its photo, which may be closed. */
+function reveal(box) {
+  box?.closest(".photo").querySelector(".fold[aria-expanded=false]")?.click();
+  box?.scrollIntoView({ block: "nearest" });
+}
+
 const MOVES = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1, Home: -Infinity, End: Infinity };
 
 document.addEventListener("focusin", ({ target }) => {
@@ -33,7 +39,7 @@ document.addEventListener("focusin", ({ target }) => {
 document.addEventListener("click", ({ target }) => {
   const face = target.closest("[data-face]");
   if (face) choose(face.dataset.face);
-  if (target.matches(".number")) document.querySelector(".box.chosen")?.scrollIntoView({ block: "nearest" });
+  if (target.matches(".number")) reveal(document.querySelector(".box.chosen"));
 });
 
 document.addEventListener("keydown", (event) => {

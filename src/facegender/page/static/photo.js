@@ -1,8 +1,9 @@
 // One photo: its picture with boxes, what is said of each face beside it, and its rows in the table of all faces.
+// A closed photo is a thumbnail.
 
 import { box } from "./boxes.js";
 import { answer, element } from "./dom.js";
-import { alike, evidence, failure, label, otherwise, percent, probable, warning } from "./words.js";
+import { alike, evidence, failure, label, listed, otherwise, percent, probable, warning } from "./words.js";
 
 /** With more faces the picture takes the whole width, and what is said of them stands below it. */
 const MANY = 3;
@@ -15,12 +16,16 @@ export class Photo {
   #boxes = element("div", { class: "boxes", role: "group", "data-roving": true });
   #caption = element("p", { class: "caption" }, "waiting");
   #faces = element("ol", { class: "faces" });
+  #gist = element("p", { class: "gist" });
+  #fold;
   #frame;
 
   /** The classifier that made the result, and the result; null until then. */
   card = null;
   result = null;
   labels = [];
+  /** @type {import("./table.js").Row[]} */
+  rows = [];
 
   /** @param {File} file */
   constructor(file) {
@@ -31,13 +36,28 @@ export class Photo {
     this.#frame = element("div", { class: "frame" }, picture, this.#boxes);
     picture.onload = () => this.#shape(picture.naturalWidth, picture.naturalHeight);
     const heading = `photo-${this.#id}`;
+    this.#fold = element("button", { type: "button", class: "fold", title: file.name }, file.name);
+    this.#fold.onclick = () => (this.open = !this.open);
+    this.#frame.onclick = () => this.open || (this.open = true);
     this.element = element(
       "article",
       { class: "photo", "aria-labelledby": heading },
-      element("h3", { id: heading }, file.name),
+      element("h3", { id: heading }, this.#fold),
+      this.#gist,
       element("div", { class: "plate" }, this.#frame, element("div", { class: "legend" }, this.#caption, this.#faces)),
     );
-    this.rows = element("tbody");
+    this.open = true;
+  }
+
+  /** Whether all of it is shown, or a thumbnail. */
+  get open() {
+    return this.element.classList.contains("open");
+  }
+
+  set open(open) {
+    this.element.classList.toggle("open", open);
+    this.#fold.ariaExpanded = String(open);
+    this.#boxes.inert = !open;
   }
 
   /** The style sheet makes the frame as large as there is room for. */
@@ -50,6 +70,7 @@ export class Photo {
   take(result, card) {
     Object.assign(this, { result, card });
     if (!result.error) return;
+    this.element.classList.add("failed");
     this.result.error = { kind: result.error.kind, message: failure(result.error, this.file) };
     this.#frame.remove();
   }
@@ -62,10 +83,11 @@ export class Photo {
     this.#caption.classList.toggle("failed", result.error !== null);
     this.element.classList.toggle("many", result.faces.length > MANY);
     this.#caption.replaceChildren(result.error?.message ?? this.#seen());
+    this.#gist.textContent = result.error ? "could not be read" : listed(this.labels) || "no face found";
     const each = (made) => result.faces.map((face, k) => made.call(this, face, k, `${this.#id}-${k + 1}`));
     this.#boxes.replaceChildren(...each((face, k, id) => box(face, k + 1, this.labels[k], result, { id })));
     this.#faces.replaceChildren(...each(this.#said));
-    this.rows.replaceChildren(...each(this.#row));
+    this.rows = each(this.#row);
   }
 
   #seen() {
@@ -89,29 +111,31 @@ export class Photo {
   #row(face, k, id) {
     const known = alike(this.card.rates, face);
     const all = known ? known.female + known.male : 0;
+    const wrong = all ? otherwise(known, face.p_male)[1] / all : null;
     const [, , width, height] = face.box;
-    const name = `Face ${k + 1} of ${this.file.name}`;
-    const cells = [
-      probable(face.p_male),
-      face.p_male.toFixed(4),
-      all ? `${percent(otherwise(known, face.p_male)[1] / all)} of ${all.toLocaleString("en")}` : "–",
-      face.quality.toFixed(2),
-      `${Math.round(width)} × ${Math.round(height)}`,
-    ];
-    return element(
+    const [name, number] = [this.file.name, k + 1];
+    const button = element("button", { type: "button", class: "number", "aria-label": `Face ${number} of ${name}` }, String(number));
+    const cells = {
+      p_male: face.p_male.toFixed(4),
+      otherwise: all ? `${percent(wrong)} of ${all.toLocaleString("en")}` : "–",
+      quality: face.quality.toFixed(2),
+      pixels: `${Math.round(width)} × ${Math.round(height)}`,
+    };
+    const made = element(
       "tr",
       { "data-face": id },
-      element("th", { scope: "row", title: this.file.name }, this.file.name),
-      element("td", {}, element("button", { type: "button", class: "number", "aria-label": name }, String(k + 1))),
-      element("td", {}, answer(this.labels[k])),
-      ...cells.map((cell) => element("td", { class: "figure" }, cell)),
+      element("th", { scope: "row" }, name),
+      element("td", {}, button),
+      element("td", {}, answer(this.labels[k]), " ", element("span", { class: "probably" }, probable(face.p_male))),
+      ...Object.entries(cells).map(([key, cell]) => element("td", { class: `figure ${key}` }, cell)),
     );
+    const { p_male, quality } = face;
+    return { element: made, name, number, label: this.labels[k], p_male, quality, otherwise: wrong, pixels: width * height };
   }
 
   /** Give its memory back. */
   close() {
     URL.revokeObjectURL(this.#url);
     this.element.remove();
-    this.rows.remove();
   }
 }
