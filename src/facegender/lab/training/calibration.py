@@ -8,13 +8,14 @@ from a clear one, say how far each answer is to be trusted.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from scipy.optimize import minimize
-from scipy.special import expit, log_expit
 from sklearn.model_selection import GroupKFold
 from torch import Tensor, nn
 
@@ -166,14 +167,22 @@ def last_linear(classifier: nn.Module) -> nn.Linear:
     return layers[-1]
 
 
+@dataclass(frozen=True)
 class _Rows:
-    """Standardised features, margins, labels and weights; a solution is (w, b, c) in one array of F + 2."""
+    """Standardised features, margins, labels and weights, in double precision; a solution is (w, b, c), F + 2 numbers.
 
-    def __init__(
-        self, mean: FloatArray, deviation: FloatArray, x: FloatArray, margin: FloatArray, y: FloatArray, w: FloatArray
-    ) -> None:
-        self.mean, self.deviation, self.x = mean, deviation, x
-        self.margin, self.labels, self.weights = margin, y, w
+    Attributes:
+        mean, deviation: of each feature, F.
+        x: N x F.
+        margin, labels, weights: N; weights are in units of their mean.
+    """
+
+    mean: FloatArray
+    deviation: FloatArray
+    x: Tensor
+    margin: Tensor
+    labels: Tensor
+    weights: Tensor
 
     @classmethod
     def of(cls, features: Numbers, logits: Numbers, labels: Numbers, weights: Numbers | None) -> _Rows:
@@ -190,50 +199,42 @@ class _Rows:
         deviation = np.sqrt(np.average(np.square(x - mean), 0, w))
         # What hardly ever moves (a dead ReLU) would be blown up by the division, so it is left out.
         deviation[deviation <= 1e-3 * deviation.max(initial=0.0)] = np.inf
-        return cls(mean, deviation, (x - mean) / deviation, two[:, 1] - two[:, 0], y, w / w.mean())
+        columns = ((x - mean) / deviation, two[:, 1] - two[:, 0], y, w / w.mean())
+        return cls(mean, deviation, *map(torch.from_numpy, columns))
 
     def take(self, rows: npt.NDArray[np.int64]) -> _Rows:
-        chosen = (values[rows] for values in (self.x, self.margin, self.labels, self.weights))
-        return _Rows(self.mean, self.deviation, *chosen)
+        columns = (values[torch.from_numpy(rows)] for values in (self.x, self.margin, self.labels, self.weights))
+        return _Rows(self.mean, self.deviation, *columns)
 
-    def loss(self, solution: FloatArray) -> float:
-        """Weighted mean of the negative log likelihood, in nats."""
-        return self._loss_and_gradient(solution, 0.0)[0]
+    def loss(self, solution: Tensor, ridge: float = 0.0) -> Tensor:
+        """Weighted mean of the negative log likelihood, in nats, and the ridge's share."""
+        w, b, c = solution[:-2], solution[-2], solution[-1]
+        exponent = (self.x @ w + b).clamp(-LOG_TEMPERATURE, LOG_TEMPERATURE)
+        shares = self.weights / self.weights.sum()
+        z = self.margin * torch.exp(-exponent) + c
+        return F.binary_cross_entropy_with_logits(z, self.labels, shares, reduction="sum") + ridge / 2 * (w @ w)
 
-    def fit(self, start: FloatArray, ridge: float) -> FloatArray:
+    def fit(self, start: Tensor, ridge: float) -> Tensor:
         """The solution of least loss; an infinite ridge keeps w at zero."""
-        if np.isinf(ridge):
-            found = minimize(self._two, start[-2:], jac=True, method="L-BFGS-B")
-            return np.concatenate([np.zeros(self.x.shape[1]), found.x])
-        found = minimize(self._loss_and_gradient, start, args=(ridge,), jac=True, method="L-BFGS-B")
-        solution: FloatArray = found.x
-        return solution
+        fixed, ridge = (start[:-2] * 0, 0.0) if np.isinf(ridge) else (start[:0], ridge)
 
-    def module(self, solution: FloatArray) -> Calibration:
+        def value_and_gradient(numbers: FloatArray) -> tuple[float, FloatArray]:
+            free = torch.tensor(numbers, requires_grad=True)
+            loss = self.loss(torch.cat([fixed, free]), ridge)
+            return loss.item(), torch.autograd.grad(loss, free)[0].numpy()
+
+        found = minimize(value_and_gradient, start[len(fixed) :].numpy(), jac=True, method="L-BFGS-B")
+        return torch.cat([fixed, torch.from_numpy(found.x)])
+
+    def module(self, solution: Tensor) -> Calibration:
         """The solution for features as the network gives them."""
-        w, b, c = solution[:-2] / self.deviation, solution[-2], solution[-1]
+        w, b, c = solution[:-2] / torch.from_numpy(self.deviation), solution[-2], solution[-1]
         calibration = Calibration(len(w))
         with torch.no_grad():
-            calibration.log_temperature.weight.copy_(torch.from_numpy(w)[None])
-            calibration.log_temperature.bias.fill_(float(b - w @ self.mean))
-            calibration.shift.fill_(float(c))
+            calibration.log_temperature.weight.copy_(w[None])
+            calibration.log_temperature.bias.copy_(b - w @ torch.from_numpy(self.mean))
+            calibration.shift.copy_(c)
         return calibration.eval().requires_grad_(False)
-
-    def _loss_and_gradient(self, solution: FloatArray, ridge: float) -> tuple[float, FloatArray]:
-        w, b, c = solution[:-2], solution[-2], solution[-1]
-        raw = self.x @ w + b
-        scaled = self.margin * np.exp(-raw.clip(-LOG_TEMPERATURE, LOG_TEMPERATURE))
-        z = scaled + c
-        shares = self.weights / self.weights.sum()
-        loss = -(shares * log_expit(np.where(self.labels == 1, z, -z))).sum() + ridge / 2 * float(w @ w)
-        to_shift = shares * (expit(z) - self.labels)
-        to_exponent = np.where(np.abs(raw) < LOG_TEMPERATURE, -to_shift * scaled, 0.0)
-        gradient = np.concatenate([self.x.T @ to_exponent + ridge * w, [to_exponent.sum(), to_shift.sum()]])
-        return float(loss), gradient
-
-    def _two(self, temperature_and_shift: FloatArray) -> tuple[float, FloatArray]:
-        alike = _Rows(self.mean[:0], self.deviation[:0], self.x[:, :0], self.margin, self.labels, self.weights)
-        return alike._loss_and_gradient(temperature_and_shift, 0.0)
 
 
 def _held_out_losses(rows: _Rows, who: npt.NDArray[np.int64]) -> FloatArray:
@@ -242,9 +243,8 @@ def _held_out_losses(rows: _Rows, who: npt.NDArray[np.int64]) -> FloatArray:
     for fitted_on, held_out in GroupKFold(_FOLDS, shuffle=True, random_state=0).split(who, groups=who):
         part, rest = rows.take(fitted_on), rows.take(held_out)
         for place, solution in enumerate(_path(part, RIDGES)):
-            losses[place] += rest.loss(solution) * rest.weights.sum()
-    mean: FloatArray = losses / rows.weights.sum()
-    return mean
+            losses[place] += float(rest.loss(solution) * rest.weights.sum() / rows.weights.sum())
+    return losses
 
 
 def _groups(faces: Numbers | Sequence[int] | None, rows: int, folds: int) -> npt.NDArray[np.int64]:
@@ -255,9 +255,9 @@ def _groups(faces: Numbers | Sequence[int] | None, rows: int, folds: int) -> npt
     return who
 
 
-def _path(rows: _Rows, ridges: Sequence[float]) -> list[FloatArray]:
+def _path(rows: _Rows, ridges: Sequence[float]) -> list[Tensor]:
     """One solution a ridge, each begun where the one before it ended."""
-    solution = np.zeros(rows.x.shape[1] + 2)
+    solution = torch.zeros(rows.x.shape[1] + 2, dtype=torch.float64)
     found = []
     for ridge in ridges:
         solution = rows.fit(solution, ridge)
