@@ -63,24 +63,35 @@ def read_table(path: Path, needed: Collection[str]) -> list[dict[str, str]]:
     return rows
 
 
-def csv_text(records: Sequence[Mapping[str, Any]]) -> str:
-    """Records of the same keys as CSV with a header; no records, no text."""
+def csv_text(records: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()) -> str:
+    """Records of the same keys as CSV with a header.
+
+    Args:
+        records: one a row.
+        columns: those of the header; none: the keys of the first record, so that no records give no text.
+    """
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(records[0]) if records else [], lineterminator="\n")
-    if records:
+    names = columns or (list(records[0]) if records else [])
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    if names:
         writer.writeheader()
     writer.writerows(records)
     return text.getvalue()
 
 
-def write_csv(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
+def write_csv(path: Path, records: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()) -> None:
     """Write `csv_text` to a file, whole or not at all.
 
     Raises:
         OutputError: the folder cannot be written.
     """
     with atomic_file(path) as temporary:
-        temporary.write_text(csv_text(records), encoding="utf-8", newline="")
+        temporary.write_text(csv_text(records, columns), encoding="utf-8", newline="")
+
+
+def rounded(record: Mapping[str, Any], digits: int = 5) -> dict[str, Any]:
+    """A record whose floats have so many decimals."""
+    return {key: round(value, digits) if isinstance(value, float) else value for key, value in record.items()}
 
 
 def update_csv(path: Path, records: Sequence[Mapping[str, Any]], *, by: str) -> None:

@@ -13,7 +13,6 @@ results/accuracy/detector_people.csv.
 from __future__ import annotations
 
 import argparse
-import csv
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,6 @@ from facegender.errors import PhotoReadError
 from facegender.faces.cells import FaceRows
 from facegender.faces.decode import decode
 from facegender.faces.types import Image, Picture
-from facegender.files import atomic_file
 from facegender.inference.detector import OnnxDetector
 from facegender.lab.detection.measure import as_rows
 from facegender.lab.detection.photos import photos_below
@@ -33,6 +31,7 @@ from facegender.lab.detection.teacher import Points, read_pts
 from facegender.lab.detection.yunet import YuNetDetector
 from facegender.machine import machine
 from facegender.progress import track
+from facegender.tables import write_csv
 
 #: Photos are shrunk to this longest side for every detector alike.
 LONGEST = 1280
@@ -64,12 +63,11 @@ def main() -> None:
     where = machine("onnxruntime", "opencv-python-headless")
     folders = "--helen HELEN/testset --afw AFW --graphics DIR"
     command = f"python studies/accuracy/detector_people.py {folders} --teacher YUNET.onnx"
-    with atomic_file(arguments.output) as path, path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("on", "photos", "detector", "measure", "value", "detector_sha256", "command", "machine"))
-        for row in rows:
-            print(*row, sep="  ")
-            writer.writerow((*row, ours.card.sha256[:12], command, where))
+    for row in rows:
+        print(*row, sep="  ")
+    columns = ("on", "photos", "detector", "measure", "value")
+    extra = {"detector_sha256": ours.card.sha256[:12], "command": command, "machine": where}
+    write_csv(arguments.output, [dict(zip(columns, row, strict=True)) | extra for row in rows])
 
 
 def _landmarks(name: str, folder: Path, finders: dict[str, Finder], dlib_file: Path | None) -> list[tuple[Any, ...]]:

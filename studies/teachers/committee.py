@@ -19,7 +19,6 @@ With --leave-out there is only OUT.csv, and the committee that scores a dataset 
 from __future__ import annotations
 
 import argparse
-import csv
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -34,6 +33,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from facegender.files import atomic_file
+from facegender.tables import write_csv
 
 FOLDS = 5
 JUDGE, OPEN = "lfw", "fairface"
@@ -102,10 +102,7 @@ def main() -> None:
         for heads, committee, logits in (("all", research, made["logit"]), (f"{OPEN} (CC0)", free, made["logit_cc0"])):
             for scorer, said in {**committee.members(), "committee": logits}.items():
                 rows += scores(heads, scorer, said, faces, judged)
-    with atomic_file(arguments.output.with_suffix(".csv")) as path, path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_csv(arguments.output.with_suffix(".csv"), rows, COLUMNS)
 
 
 def read_faces(features: Path, paths: Sequence[Path]) -> Faces:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +10,10 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 
 from facegender.errors import DatasetError, InputError
-from facegender.files import atomic_file
 from facegender.label.draw import Draw
 from facegender.survey.labels import Labelled, read_labels
 from facegender.survey.results import Collection
-from facegender.tables import read_table
+from facegender.tables import read_table, write_csv
 
 Answer: TypeAlias = Literal["female", "male", "unclear"]
 ANSWERS: tuple[Answer, ...] = get_args(Answer)
@@ -178,18 +176,13 @@ class Session:
 
     def _write(self) -> None:
         looked = self._looked(self._answers)
-        with atomic_file(self.path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(COLUMNS)
-            for row, answer in self._answers.items():
-                stratum = self._draw.strata[row]
-                writer.writerow(
-                    [
-                        *(self._paths[row], self._numbers[row], answer),
-                        *(f"{self._weight(row, looked):.6g}", stratum, f"{self._draw.sizes[stratum]:.12g}"),
-                        self.labeller,
-                    ]
-                )
+        lines = []
+        for row, answer in self._answers.items():
+            stratum = self._draw.strata[row]
+            weight, size = f"{self._weight(row, looked):.6g}", f"{self._draw.sizes[stratum]:.12g}"
+            values = (self._paths[row], self._numbers[row], answer, weight, stratum, size, self.labeller)
+            lines.append(dict(zip(COLUMNS, values, strict=True)))
+        write_csv(self.path, lines, COLUMNS)
 
     def _take_up(self) -> None:
         """The answers of the file, which must be of the same faces."""

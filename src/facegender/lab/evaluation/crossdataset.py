@@ -6,7 +6,6 @@ validation split is only looked at.
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 from facegender.errors import InputError
-from facegender.files import atomic_file
 from facegender.lab.datasets.store import Store
 from facegender.lab.evaluation.crossval import split_examples
 from facegender.lab.evaluation.heatmap import Square, draw_heatmap
@@ -29,6 +27,7 @@ from facegender.lab.evaluation.subgroups import Subgroup, grouping_attributes, s
 from facegender.lab.training.hardware import Hardware, is_main_process
 from facegender.lab.training.loop import Examples, train
 from facegender.lab.training.recipe import Recipe
+from facegender.tables import rounded, write_csv
 
 
 @dataclass(frozen=True)
@@ -171,8 +170,9 @@ def cross_test(
         cells.append(cell)
         on_cell(cell)
     write_leaks(output, count_leaks(stores, leaks), leaks)
-    _write_csv(output / "matrix.csv", [_matrix_row(cell) for cell in cells])
-    _write_csv(output / "subgroups.csv", [_group_row(cell, group) for cell in cells for group in cell.groups])
+    write_csv(output / "matrix.csv", [rounded(_matrix_row(cell)) for cell in cells])
+    groups = [rounded(_group_row(cell, group)) for cell in cells for group in cell.groups]
+    write_csv(output / "subgroups.csv", groups)
     for name in ("matrix.png", "matrix.svg"):
         draw_heatmap(output / name, [_square(cell) for cell in cells])
     return CrossDataset(cells, leaks)
@@ -209,16 +209,6 @@ def _leaked(
     there = (tested_on, "test", trained_on, "train")
     names = {leak.image for leak in leaks if (leak.store, leak.split, leak.other_store, leak.other_split) == there}
     return np.array([image in names for image in images])
-
-
-def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """One line a row, numbers with five decimals; an empty file where no row is."""
-    with atomic_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]) if rows else [], lineterminator="\n")
-        if rows:
-            writer.writeheader()
-        for row in rows:
-            writer.writerow({key: round(v, 5) if isinstance(v, float) else v for key, v in row.items()})
 
 
 def _matrix_row(cell: Cell) -> dict[str, Any]:

@@ -5,7 +5,6 @@ Nothing is chosen by a test fold: the number of epochs is the recipe's, and the 
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -29,6 +28,7 @@ from facegender.lab.training.hardware import Hardware, is_main_process
 from facegender.lab.training.loop import Examples, train
 from facegender.lab.training.model import predict_logits
 from facegender.lab.training.recipe import Recipe
+from facegender.tables import rounded, write_csv
 
 
 @dataclass(frozen=True)
@@ -147,28 +147,17 @@ def fold_folder(output: Path, number: int) -> Path:
 
 
 def _write_results(output: Path, recipe: Recipe, result: CrossValidation) -> None:
-    names = [f.name for f in fields(Metrics)]
-    with (
-        atomic_file(output / "folds.csv") as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as file,
-    ):
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["fold", *names])
-        for number, metrics in result.per_fold.items():
-            writer.writerow([number, *(_rounded(value) for value in metrics.to_dict().values())])
+    write_csv(output / "folds.csv", [rounded({"fold": n, **m.to_dict()}) for n, m in result.per_fold.items()])
+    names = [field.name for field in fields(Metrics)][1:]
     low, high = result.accuracy_interval()
     summary = {
         "recipe": recipe.to_dict(),
         "assignment": result.assignment,
         "mirror": result.mirror,
         "folds": len(result.per_fold),
-        "mean": {name: round(result.mean(name), 5) for name in names[1:]},
-        "std": {name: round(result.std(name), 5) for name in names[1:]},
+        "mean": {name: round(result.mean(name), 5) for name in names},
+        "std": {name: round(result.std(name), 5) for name in names},
         "accuracy_wilson_95": [round(low, 5), round(high, 5)],
     }
     with atomic_file(output / "summary.json") as temporary:
         temporary.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-
-
-def _rounded(value: float) -> float | int:
-    return value if isinstance(value, int) else round(value, 5)

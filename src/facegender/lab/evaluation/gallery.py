@@ -5,7 +5,6 @@ The pictures show people of research datasets: they are drawn for the eyes of wh
 
 from __future__ import annotations
 
-import csv
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from facegender.faces.types import CROP_SIZE
-from facegender.files import atomic_file
 from facegender.lab.datasets.store import LABELS, Store
 from facegender.lab.evaluation.metrics import FloatArray, IntArray
 from facegender.plots import new_figure, save_figure
+from facegender.tables import write_csv
 
 #: Crops side by side.
 _COLUMNS = 8
@@ -80,10 +79,9 @@ def write_gallery(output: Path, store: Store, found: list[Mistake], limit: int, 
     Raises:
         OutputError: the folder cannot be written.
     """
-    with atomic_file(output / "errors.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["image", "label", "p_male", "confidence"])
-        writer.writerows([m.image, LABELS[m.label], f"{m.p_male:.5f}", f"{m.confidence:.5f}"] for m in found)
+    columns = ("image", "label", "p_male", "confidence")
+    values = [(m.image, LABELS[m.label], f"{m.p_male:.5f}", f"{m.confidence:.5f}") for m in found]
+    write_csv(output / "errors.csv", [dict(zip(columns, row, strict=True)) for row in values], columns)
     _draw(output / "errors.png", store, found, limit, title)
 
 

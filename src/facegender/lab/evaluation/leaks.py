@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from itertools import permutations
 from pathlib import Path
@@ -17,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from facegender.faces.types import Crops
-from facegender.files import atomic_file
 from facegender.lab.datasets.splits import person
 from facegender.lab.datasets.store import SPLITS, Store
 from facegender.progress import track
+from facegender.tables import write_csv
 
 Kind: TypeAlias = Literal["copy", "near copy", "same person"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -158,13 +157,7 @@ def write_leaks(folder: Path, counts: Sequence[LeakCount], leaks: Sequence[Leak]
         OutputError: the folder cannot be written.
     """
     for name, kind, rows in (("leaks.csv", LeakCount, counts), ("leaked_faces.csv", Leak, leaks)):
-        with (
-            atomic_file(folder / name) as temporary,
-            temporary.open("w", newline="", encoding="utf-8") as file,
-        ):
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(field.name for field in fields(kind))
-            writer.writerows(astuple(row) for row in rows)
+        write_csv(folder / name, [vars(row) for row in rows], [field.name for field in fields(kind)])
 
 
 class _Faces:

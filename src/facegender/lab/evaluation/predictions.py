@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from facegender.errors import InputError
-from facegender.files import atomic_file
 from facegender.lab.datasets.store import LABELS, Store
 from facegender.lab.evaluation.metrics import FloatArray, IntArray, Metrics, accuracy_interval, measure
+from facegender.tables import write_csv
 
 _HEADER = ["image", "label", "p_male"]
 
@@ -71,11 +71,9 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
     Raises:
         OutputError: the folder cannot be written.
     """
-    with atomic_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(_HEADER)
-        rows = zip(predictions.images, predictions.labels.tolist(), predictions.p_male.tolist(), strict=True)
-        writer.writerows([image, LABELS[label], p_male] for image, label, p_male in rows)
+    labels = [LABELS[label] for label in predictions.labels.tolist()]
+    rows = zip(predictions.images, labels, predictions.p_male.tolist(), strict=True)
+    write_csv(path, [dict(zip(_HEADER, row, strict=True)) for row in rows], _HEADER)
 
 
 def read_predictions(path: Path) -> Predictions:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from facegender.faces.types import Crops
-from facegender.files import atomic_file
 from facegender.lab.evaluation.calibration import answered
 from facegender.lab.evaluation.degrade import DEGRADATIONS, degrade
 from facegender.lab.evaluation.metrics import (
@@ -22,6 +20,7 @@ from facegender.lab.evaluation.metrics import (
 )
 from facegender.plots import new_figure, plain, save_figure
 from facegender.progress import track
+from facegender.tables import rounded, write_csv
 
 #: Accepted error rates whose coverage is told.
 ERRORS = (0.01, 0.02)
@@ -134,12 +133,7 @@ def write_promises(path: Path, model: str, rows: Sequence[Promise], extra: Mappi
     Raises:
         OutputError: the folder cannot be written.
     """
-    with atomic_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["model", *(field.name for field in fields(Promise)), *extra])
-        for row in rows:
-            values = [round(value, 5) if isinstance(value, float) else value for value in astuple(row)]
-            writer.writerow([model, *values, *extra.values()])
+    write_csv(path, [rounded({"model": model, **vars(row), **extra}) for row in rows])
 
 
 def draw_reliability(path: Path, panels: Mapping[str, Mapping[str, tuple[IntArray, FloatArray]]], title: str) -> None:
