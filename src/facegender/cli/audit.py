@@ -14,9 +14,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from facegender.cli.evaluation import ModelArgument
-from facegender.cli.root import app, say
-from facegender.cli.training import require_training
+from facegender.cli.evaluation import ModelArgument, unseen
+from facegender.cli.extras import require
+from facegender.cli.root import app, results_console
 from facegender.weights.cards import DEFAULT_MAX_ERROR
 
 if TYPE_CHECKING:
@@ -58,13 +58,12 @@ def audit(
     from facegender.errors import InputError
     from facegender.lab.datasets.store import open_store
 
-    require_training("fairlearn")
+    require("audit", "fairlearn", "pandas", "scikit-learn", "scipy", "matplotlib", "markdown-it-py")
     from facegender.lab.evaluation.audit import Faces, audit_faces, write_audit
     from facegender.lab.evaluation.audit_report import write_audit_report
     from facegender.lab.evaluation.models import open_model
 
-    # In a pipe there is no right width: let every row be one line.
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
+    console = results_console(140)
 
     if (dataset is None) == (manifest is None):
         raise InputError("an audit needs --dataset STORE or --manifest CSV, one of them")
@@ -73,13 +72,10 @@ def audit(
         store = open_store(dataset or folder)
         # A manifest's name and the splits drawn for it say nothing of what a network has seen; its photos do.
         own = manifest is not None
-        chosen = network.unseen(store, split or ("all" if own else None), by_name=not own)
-        index = chosen.index
+        index = unseen(network, store, split or ("all" if own else None), by_name=not own).index
         faces = Faces.of(store, index, network.p_male(store.crops, index), by or (), missed)
         done = audit_faces(network.name, faces, network.confidence(max_error))
     _print(console, done)
-    if chosen.note:
-        say(f"note: {chosen.note}")
     if output is not None:
         command = shlex.join(["facegender", *sys.argv[1:]])
         write_audit(output, done, {"command": command})

@@ -13,9 +13,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from facegender.cli.extras import require_training
 from facegender.cli.params import Format
 from facegender.cli.root import app, say
-from facegender.cli.training import require_training
 
 if TYPE_CHECKING:
     from facegender.lab.benchmark import Benchmark, Timing

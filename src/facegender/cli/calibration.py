@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from facegender.cli.evaluation import ModelArgument, StoresArgument
-from facegender.cli.root import app, say
-from facegender.cli.training import require_training
+from facegender.cli.evaluation import ModelArgument, StoresArgument, unseen
+from facegender.cli.extras import require_training
+from facegender.cli.root import app, results_console
 
 if TYPE_CHECKING:
     from facegender.lab.evaluation.reliability import Promise
@@ -51,10 +50,7 @@ def calibration(
     network = open_model(model)
     rows, panels, sets = [], {}, {}
     for name, store in open_stores(stores).items():
-        faces = network.unseen(store)
-        index = faces.index
-        if faces.note:
-            say(f"note: {faces.note}")
+        index = unseen(network, store).index
         labels, p_male = store.labels[index], network.p_male(store.crops, index)
         sets[name] = (labels, p_male)
         panels[name] = {"all": sets[name]}
@@ -76,8 +72,7 @@ def calibration(
             lambda crops: network.p_male(crops, np.arange(len(crops))),
             network.confidence,
         )
-    # In a pipe there is no right width: let every row be one line.
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
+    console = results_console(140)
     console.print(_table(network.name, rows))
     if output is not None:
         title = f"{network.name}: what its probabilities are worth"

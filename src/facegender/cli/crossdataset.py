@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from facegender.cli.evaluation import StoresArgument
-from facegender.cli.root import app, stderr
+from facegender.cli.extras import require_training
+from facegender.cli.root import app, results_console, stderr
 from facegender.cli.training import (
     AcceleratorOption,
     DevicesOption,
     RecipeOption,
     SetOption,
-    require_training,
 )
 
 if TYPE_CHECKING:
@@ -91,8 +89,7 @@ def _print(result: CrossDataset, output: Path) -> None:
             for c in row
         ]
         table.add_row(row[0].trained_on, *shown)
-    # In a pipe there is no right width: let every row be one line.
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+    console = results_console(200)
     console.print(table)
     for cell in result.cells:
         if cell.left_out:

@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from facegender.cli.evaluation import ModelArgument, SplitOption
-from facegender.cli.root import app, say
-from facegender.cli.training import StoreArgument, require_training
+from facegender.cli.evaluation import ModelArgument, SplitOption, unseen
+from facegender.cli.extras import require_training
+from facegender.cli.root import app
+from facegender.cli.training import StoreArgument
 
 
 @app.command()
@@ -33,10 +34,7 @@ def errors(
     from facegender.lab.evaluation.models import open_model
 
     data, network = open_store(store), open_model(model)
-    faces = network.unseen(data, split)
-    index = faces.index
-    if faces.note:
-        say(f"note: {faces.note}")
+    index = unseen(network, data, split).index
     found = mistakes(data, index, network.p_male(data.crops, index))
     title = f"{network.name} on {data.name}, {split}: {len(found):,} of {len(index):,} faces misclassified"
     write_gallery(output, data, found, limit, title)

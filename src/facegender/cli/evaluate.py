@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from facegender.cli.evaluation import ModelArgument, SplitOption
+from facegender.cli.evaluation import ModelArgument, SplitOption, unseen
+from facegender.cli.extras import require_training
 from facegender.cli.params import Format
-from facegender.cli.root import app, say
-from facegender.cli.training import StoreArgument, require_training
+from facegender.cli.root import app
+from facegender.cli.training import StoreArgument
+from facegender.tables import csv_text
 
 if TYPE_CHECKING:
     from facegender.lab.evaluation.subgroups import Subgroup
@@ -38,10 +38,8 @@ def evaluate(
     from facegender.lab.evaluation.subgroups import subgroups
 
     data, network = open_store(store), open_model(model)
-    faces = network.unseen(data, split)
+    faces = unseen(network, data, split)
     index = faces.index
-    if faces.note:
-        say(f"note: {faces.note}")
     predictions = network.predict(data, index)
     metrics = predictions.measure()
     groups = subgroups(data, index, predictions.right)
@@ -51,9 +49,7 @@ def evaluate(
         record |= {"metrics": metrics.to_dict()}
         typer.echo(json.dumps({**record, "groups": [_record(group) for group in groups]}, indent=2))
     elif form is Format.csv:
-        writer = csv.DictWriter(sys.stdout, list(_record(groups[0])), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(_record(group) for group in groups)
+        typer.echo(csv_text([_record(group) for group in groups]), nl=False)
     else:
         console = Console(highlight=False)
         console.print(_table(f"{network.name} on {data.name}, {split}", groups))

@@ -1,11 +1,18 @@
-"""What the verbs that evaluate share: their arguments."""
+"""What the verbs that evaluate share."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from facegender.cli.root import say
+
+if TYPE_CHECKING:
+    from facegender.lab.datasets.provenance import Unseen
+    from facegender.lab.datasets.store import Store
+    from facegender.lab.evaluation.models import EvaluatedModel
 
 StoresArgument = Annotated[
     list[Path], typer.Argument(metavar="STORE...", help="Prepared stores (see: facegender prepare).")
@@ -23,3 +30,21 @@ SplitOption = Annotated[
         help="Which faces: train, validation, test, all, or unseen; those that MODEL has seen are always left out."
     ),
 ]
+
+
+def unseen(network: EvaluatedModel, store: Store, split: str | None = None, *, by_name: bool = True) -> Unseen:
+    """The faces of a store that a network has not seen; a line says how many are left out.
+
+    Args:
+        network: to be measured.
+        store: the data.
+        split: as for `facegender.lab.datasets.provenance.unseen`.
+        by_name: as there.
+
+    Raises:
+        InputError: as there.
+    """
+    faces = network.unseen(store, split, by_name=by_name)
+    if faces.note:
+        say(f"note: {faces.note}")
+    return faces

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from facegender.cli.root import app
-from facegender.cli.training import require_training
+from facegender.cli.extras import require_training
+from facegender.cli.root import app, results_console
 
 if TYPE_CHECKING:
     from facegender.lab.export.run import Export
@@ -99,8 +98,7 @@ def export(
 
 
 def _print(done: Export, precision: Precision) -> None:
-    # In a pipe there is no right width: let every row be one line.
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    console = results_console(160)
     table = Table("validation, accuracy %", title_justify="left")
     for heading in ("fp32", f"{precision.value} written"):
         table.add_column(heading, justify="right")

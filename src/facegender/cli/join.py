@@ -9,8 +9,8 @@ import typer
 from rich.console import Console
 
 from facegender.cli.evaluation import StoresArgument
+from facegender.cli.extras import require_training
 from facegender.cli.root import app
-from facegender.cli.training import require_training
 
 
 @app.command()

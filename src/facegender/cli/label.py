@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import threading
 import webbrowser
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from facegender.cli.extras import require
 from facegender.cli.root import app, say
 
 if TYPE_CHECKING:
@@ -57,11 +57,9 @@ def label(
     Nothing leaves this machine. Every key is saved at once; end with Ctrl-C and start again to go on. Then:
     facegender survey RESULTS --labelled labels.csv
     """
-    from facegender.errors import InputError, MissingExtraError
+    from facegender.errors import InputError
 
-    for package in ("pandas", "scipy"):
-        if find_spec(package) is None:
-            raise MissingExtraError(package, "survey")
+    require("survey", "pandas", "scipy")
     from facegender.label.draw import draw
     from facegender.label.pictures import Pictures
     from facegender.label.session import Session

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from facegender.cli.evaluation import StoresArgument
-from facegender.cli.root import app
-from facegender.cli.training import require_training
+from facegender.cli.extras import require_training
+from facegender.cli.root import app, results_console
 
 if TYPE_CHECKING:
     from facegender.lab.evaluation.leaks import LeakCount
@@ -34,8 +32,7 @@ def leaks(
     found = find_leaks(opened)
     counts = count_leaks(opened, found)
     write_leaks(output, counts, found)
-    # In a pipe there is no right width: let every row be one line.
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+    console = results_console(200)
     if any(count.leaked for count in counts):
         console.print(leak_table(counts))
     else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,8 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from facegender.cli.root import app
-from facegender.cli.training import require_torch
+from facegender.cli.extras import require
+from facegender.cli.root import app, results_console
 from facegender.tables import csv_text
 
 if TYPE_CHECKING:
@@ -43,9 +42,8 @@ def params(
     why they differ. With NETWORK: its layers, multiply-accumulates (MACs) and the size of its weights.
     It counts PyTorch modules: it needs the extra train.
     """
-    require_torch()
-    # Set when used, not at import: rich asks the terminal for its width. Piped text gets 100 columns.
-    console = Console(width=None if sys.stdout.isatty() else 100, highlight=False)
+    require("train", "torch")
+    console = results_console(100)
     if name is not None:
         _one(name, 1 if gray else 3, classes or 2, form, console)
     elif gray or classes is not None:

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from facegender.cli.extras import require_training
 from facegender.cli.root import app, say
-from facegender.cli.training import AcceleratorOption, DevicesOption, require_training
+from facegender.cli.training import AcceleratorOption, DevicesOption
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from importlib import import_module
 from typing import Annotated, Any
@@ -16,6 +17,11 @@ from facegender.formats.records import visible
 
 #: People read this one; records go to standard output so that they can be piped.
 stderr = Console(stderr=True, highlight=False)
+
+
+def results_console(piped: int) -> Console:
+    """Standard output for tables: as wide as the terminal; in a pipe `piped` columns, so that every row is one line."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else piped)
 
 
 def say(message: str) -> None:

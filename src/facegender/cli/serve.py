@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import webbrowser
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from facegender.cli.extras import require
 from facegender.cli.root import app, say
 from facegender.server.settings import Limits, ServerSettings
 from facegender.weights import DEFAULT
@@ -81,11 +81,9 @@ def serve(
 
     Exit status: 0 all that was accepted has been answered; 1 it could not start, or the grace was too short.
     """
-    from facegender.errors import InputError, MissingExtraError
+    from facegender.errors import InputError
 
-    for package, name in _PACKAGES.items():
-        if find_spec(package) is None:
-            raise MissingExtraError(name, "server")
+    require("server", "fastapi", "uvicorn", "python-multipart", "prometheus-client")
     from facegender.machine import usable_cores
     from facegender.server.run import serve as run
 
@@ -124,14 +122,6 @@ def serve(
     if not run(settings, told):
         say("not all that was accepted could be finished within the grace")
         raise typer.Exit(1)
-
-
-_PACKAGES = {
-    "fastapi": "fastapi",
-    "uvicorn": "uvicorn",
-    "python_multipart": "python-multipart",
-    "prometheus_client": "prometheus-client",
-}
 
 
 def _token(file: Path | None) -> str | None:

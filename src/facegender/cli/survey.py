@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import shlex
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from facegender.cli.root import app, say
+from facegender.cli.extras import require
+from facegender.cli.root import app, results_console, say
 
 if TYPE_CHECKING:
     from facegender.survey.outcome import Survey
@@ -76,11 +75,9 @@ def survey(
     ] = None,
 ) -> None:
     """Estimate how often women and men appear, corrected for the classifier's own errors, with intervals."""
-    from facegender.errors import InputError, MissingExtraError
+    from facegender.errors import InputError
 
-    for package in ("pandas", "scipy", "matplotlib", "markdown_it"):
-        if find_spec(package) is None:
-            raise MissingExtraError(package, "survey")
+    require("survey", "pandas", "scipy", "matplotlib", "markdown-it-py")
     from facegender.survey.estimate import survey as estimate
     from facegender.survey.labels import read_labels
     from facegender.survey.measuring import local_rates
@@ -126,8 +123,7 @@ def survey(
 def _print(found: Survey) -> None:
     from facegender.survey.report import interval, interval_title, p_value, share
 
-    # In a pipe there is no right width: let every row be one line.
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    console = results_console(160)
     table = Table(
         title=f"share of {found.unit}; {interval_title(found)}; * its interval may be too narrow",
         title_justify="left",

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from facegender.cli.extras import require_training
 from facegender.cli.root import app
 from facegender.cli.training import (
     AcceleratorOption,
@@ -16,7 +17,6 @@ from facegender.cli.training import (
     RecipeOption,
     SetOption,
     StoreArgument,
-    require_training,
 )
 
 

@@ -11,8 +11,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from facegender.cli.extras import require_training
 from facegender.cli.root import app
-from facegender.cli.training import AcceleratorOption, SetOption, require_training
+from facegender.cli.training import AcceleratorOption, SetOption
 from facegender.machine import usable_cores
 
 

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 
 import cv2
 import numpy as np
@@ -130,31 +132,62 @@ def test_the_command_on_a_store(store_folder, tiny_model, tmp_path):
     assert 'src="audit_' not in page  # the figures are inside
 
 
-def test_the_command_on_photos(tiny_model, astronaut, tmp_path):
-    photos = tmp_path / "photos"
-    photos.mkdir()
+@pytest.fixture
+def photos(tiny_model, astronaut, tmp_path):
+    """A manifest of four faces, a photo without one and one that is absent, named as what the network learned from."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
     lines = ["path,label,region"]
     for number in range(4):
         name = f"{number}.png"
-        cv2.imwrite(str(photos / name), np.ascontiguousarray(astronaut[..., ::-1]))
+        cv2.imwrite(str(folder / name), np.ascontiguousarray(astronaut[..., ::-1]))
         lines.append(f"{name},{'female' if number % 2 else 'male'},{'north' if number < 2 else 'south'}")
-    cv2.imwrite(str(photos / "empty.png"), np.full((200, 200, 3), 127, np.uint8))
+    cv2.imwrite(str(folder / "empty.png"), np.full((200, 200, 3), 127, np.uint8))
     lines += ["empty.png,male,north", "absent.png,male,north"]
-    manifest = (
-        photos / f"{min(open_model(tiny_model).provenance.names)}.csv"
-    )  # named as what it learned from: still every photo
+    manifest = folder / f"{min(open_model(tiny_model).provenance.names)}.csv"
     manifest.write_text("\n".join(lines))
-    result = CliRunner().invoke(
-        app, ["audit", str(tiny_model), "--manifest", str(manifest), "-o", str(tmp_path / "out")]
+    return manifest
+
+
+#: The command where PyTorch cannot be imported.
+WITHOUT_TORCH = """
+import sys
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "torch":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Blocker())
+from facegender.cli import main
+main()
+"""
+
+
+def without_torch(*arguments):
+    command = [sys.executable, "-c", WITHOUT_TORCH, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_the_command_on_photos_needs_no_torch(tiny_model, photos, tmp_path):
+    arguments = ["audit", str(tiny_model), "--manifest", str(photos), "-o", str(tmp_path / "out")]
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH, *arguments], capture_output=True, text=True, check=False
     )
-    assert result.exit_code == 0, result.output
+    assert done.returncode == 0, done.stderr
     with (tmp_path / "out" / "audit.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert {row["values"] for row in rows if row["columns"] == "region"} == {"north", "south"}
     assert rows[0]["count"] == "4"
-    assert "1 absent or no photo, left out" in result.output
-    assert "not found, so not answered: 0 women, 1 men" in result.output
+    assert "1 absent or no photo, left out" in done.stdout
+    assert "not found, so not answered: 0 women, 1 men" in done.stdout
     assert json.loads((tmp_path / "out" / "audit.json").read_text())["not_found"] == {"female": 0, "male": 1}
+
+
+def test_a_run_needs_torch(photos, tmp_path):
+    arguments = ["audit", str(tmp_path), "--manifest", str(photos)]
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH, *arguments], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, "needs the package torch" in done.stderr) == (1, True)
 
 
 def test_what_it_cannot_audit(store_folder, tiny_model):

@@ -6,12 +6,11 @@ that tells of the faces, each with gender, and all of them together.
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +30,7 @@ from facegender.lab.evaluation.metrics import (
     expected_calibration_error,
 )
 from facegender.lab.evaluation.subgroups import EVERYONE, FEW, grouped, grouping_attributes, rank
+from facegender.tables import rounded, write_csv
 
 #: The name of the label among the grouping columns.
 GENDER = "gender"
@@ -209,16 +209,11 @@ def write_audit(folder: Path, audit: Audit, extra: Mapping[str, str] | None = No
         OutputError: the folder cannot be written.
     """
     extra = dict(extra or {})
-    with atomic_file(folder / "audit.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        names = ["model", "dataset", *(field.name for field in fields(Cell)), *extra]
-        writer = csv.DictWriter(file, names, lineterminator="\n")
-        writer.writeheader()
-        for cell in audit.cells:
-            writer.writerow({"model": audit.model, "dataset": audit.dataset, **_plain(cell), **extra})
+    of = {"model": audit.model, "dataset": audit.dataset}
+    write_csv(folder / "audit.csv", [{**of, **_plain(cell), **extra} for cell in audit.cells])
     everyone = audit.cells[0]
     summary = {
-        "model": audit.model,
-        "dataset": audit.dataset,
+        **of,
         "least_confidence": audit.confidence,
         "all": _plain(everyone),
         "gender": {cell.values: _plain(cell) for cell in audit.by(GENDER)},
@@ -340,4 +335,4 @@ def _number(value: Any) -> float | None:
 
 def _plain(cell: Cell) -> dict[str, Any]:
     marks = {name: "yes" if getattr(cell, name) else "" for name in ("children", "few")}
-    return {k: round(v, 5) if isinstance(v, float) else v for k, v in asdict(cell).items()} | marks
+    return rounded(vars(cell)) | marks

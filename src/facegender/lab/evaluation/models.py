@@ -6,19 +6,21 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facegender.errors import InputError, WeightsError
+from facegender.errors import InputError, MissingExtraError, WeightsError
 from facegender.faces.types import Crops
 from facegender.inference.classifier import BATCH, GenderClassifier
 from facegender.lab.datasets.provenance import Provenance, Unseen, unseen
 from facegender.lab.datasets.store import Store
 from facegender.lab.evaluation.metrics import FloatArray, IntArray, p_male_from_logits
 from facegender.lab.evaluation.predictions import Predictions
-from facegender.lab.training.checkpoint import MODEL
-from facegender.lab.training.model import TrainedModel, load_model, predict_logits
 from facegender.weights import weight_path
+
+if TYPE_CHECKING:
+    from facegender.lab.training.model import TrainedModel
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class EvaluatedModel:
     @classmethod
     def of(cls, trained: TrainedModel) -> EvaluatedModel:
         """A finished run's network, named after its training data."""
+        from facegender.lab.training.model import predict_logits
 
         def answer(crops: Crops, index: IntArray) -> FloatArray:
             return p_male_from_logits(predict_logits(trained.classifier, crops, index))
@@ -73,9 +76,15 @@ def open_model(word: str | Path) -> EvaluatedModel:
     Raises:
         WeightsError: no such name, a file that is not what its card says, or a card of unreadable provenance.
         CheckpointError: no finished run there.
+        MissingExtraError: a run, without PyTorch.
     """
     path = Path(word)
     if path.is_dir() or path.suffix == ".safetensors":
+        try:
+            from facegender.lab.training.checkpoint import MODEL
+            from facegender.lab.training.model import load_model
+        except ModuleNotFoundError as error:
+            raise MissingExtraError(str(error.name), "train") from error
         return EvaluatedModel.of(load_model(path / MODEL if path.is_dir() else path))
     classifier = GenderClassifier(word)
 

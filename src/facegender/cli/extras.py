@@ -1,0 +1,49 @@
+"""Packages that a verb needs beside the core."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from importlib.util import find_spec
+
+from facegender.errors import MissingExtraError
+
+
+def require(extra: str, *packages: str) -> None:
+    """Check that packages are there before a verb imports them.
+
+    Args:
+        extra: that installs them.
+        packages: by the names under which they are installed.
+
+    Raises:
+        MissingExtraError: one is not there.
+    """
+    for package in packages:
+        if find_spec(_MODULES.get(package, package)) is None:
+            raise MissingExtraError(package, extra)
+
+
+def require_training() -> None:
+    """Check that the extra ``train`` is there; log the epochs to standard error where nobody watches a progress bar.
+
+    Raises:
+        MissingExtraError: a package of it is not there.
+    """
+    require("train", "torch", "lightning-fabric", "safetensors", "onnx", "onnxscript", "tomli-w")
+    require("train", "scikit-learn", "scipy", "matplotlib")
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    if not sys.stderr.isatty():
+        logging.basicConfig(format="%(message)s")
+        logging.getLogger("facegender").setLevel(logging.INFO)
+
+
+#: Modules of other names than their packages'.
+_MODULES = {
+    "lightning-fabric": "lightning_fabric",
+    "markdown-it-py": "markdown_it",
+    "prometheus-client": "prometheus_client",
+    "python-multipart": "python_multipart",
+    "scikit-learn": "sklearn",
+    "tomli-w": "tomli_w",
+}
