@@ -24,7 +24,7 @@ def stores(store):
     turned = replace(
         store,
         name="turned",
-        crops=np.ascontiguousarray(store.crops[:, ::-1]),
+        wide=np.ascontiguousarray(store.crops[:, ::-1]),
         splits=[further[split] for split in store.splits],
         digest="turned",
     )

@@ -61,7 +61,7 @@ def test_another_recipe_and_a_cut_model_are_refused(done, store, quick):
 
 def test_mirrored_answers_are_the_same_for_a_mirrored_store(done, store, quick):
     output, _ = done
-    turned = replace(store, crops=np.ascontiguousarray(store.crops[:, :, ::-1]))
+    turned = replace(store, wide=np.ascontiguousarray(store.crops[:, :, ::-1]))
     # The same digest, so that the trained folds are read: only the testing is looked at here.
     here, there = (cross_validate(quick, s, "identity", output, only=[1], mirror=True) for s in (store, turned))
     assert np.allclose(here.p_male, there.p_male, atol=1e-5)
