@@ -33,6 +33,7 @@ QUICK = Recipe(
     precision="32-true",
     augmentation=Augmentation(flip=True, shift=0.05),
 )
+LONGER = replace(QUICK, epochs=6)
 
 
 def run(store, folder, recipe=QUICK):
@@ -40,31 +41,40 @@ def run(store, folder, recipe=QUICK):
     return train(recipe, Examples(store, index[index % 5 > 0], index[index % 5 == 0]), folder)
 
 
-def test_it_learns_and_leaves_everything_beside_the_model(store, tmp_path):
-    trained = run(store, tmp_path / "run", replace(QUICK, epochs=6))
+@pytest.fixture(scope="module")
+def finished(store, tmp_path_factory):
+    """The folder of a finished run of six epochs, not to be changed, and what training gave."""
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    return folder, run(store, folder, LONGER)
+
+
+def test_it_learns_and_leaves_everything_beside_the_model(store, finished):
+    folder, trained = finished
     assert trained.history[-1].accuracy > 0.9
     assert trained.history[-1].heldout_accuracy > 0.9
-    assert {p.name for p in (tmp_path / "run").iterdir()} == {
+    assert {p.name for p in folder.iterdir()} == {
         MODEL,
         "recipe.toml",
         "history.csv",
         "curve.png",
     }
-    loaded = load_model(tmp_path / "run" / MODEL)
+    loaded = load_model(folder / MODEL)
     crops = torch.from_numpy(np.array(store.crops[:4]))
     with torch.inference_mode():
         assert torch.equal(loaded.classifier(crops), trained.classifier(crops))
 
 
-def test_a_finished_run_is_read_not_repeated(store, tmp_path):
-    run(store, tmp_path / "run")
-    before = (tmp_path / "run" / MODEL).stat().st_mtime_ns
-    run(store, tmp_path / "run")
-    assert (tmp_path / "run" / MODEL).stat().st_mtime_ns == before
+def test_a_finished_run_is_read_not_repeated(store, finished):
+    folder, _ = finished
+    before = (folder / MODEL).stat().st_mtime_ns
+    run(store, folder, LONGER)
+    assert (folder / MODEL).stat().st_mtime_ns == before
     with pytest.raises(CheckpointError, match="another recipe"):
-        run(store, tmp_path / "run", replace(QUICK, seed=1))
+        run(store, folder, replace(LONGER, seed=1))
     with pytest.raises(CheckpointError, match="other data"):
-        train(QUICK, Examples(store, np.arange(60)), tmp_path / "run")
+        train(LONGER, Examples(store, np.arange(60)), folder)
+    with pytest.raises(CheckpointError, match="other data"):  # other crops with the same labels
+        run(replace(store, digest="0" * 64), folder, LONGER)
 
 
 def test_a_loss_without_end_is_told_at_once(store, tmp_path):
@@ -74,7 +84,7 @@ def test_a_loss_without_end_is_told_at_once(store, tmp_path):
 
 def test_enlarged_crops_and_another_start(store, tmp_path):
     recipe = replace(QUICK, network="alexnet", input_size=67, initialization="he", epochs=1, batch_size=8)
-    trained = run(store, tmp_path / "run", recipe)
+    trained = train(recipe, Examples(store, np.arange(40, 56)), tmp_path / "run")
     assert trained.classifier.size == 67
     large = replace(recipe, input_size=96)
     with torch.inference_mode():
@@ -92,11 +102,11 @@ def test_killed_and_resumed_is_the_same_as_uninterrupted(store_folder, tmp_path)
         "first_size = 48\n[augmentation]\nflip = true\nrotate = 5.0\n"
     )
 
-    def command(output):
-        arguments = ["train", str(store_folder), "--recipe", str(recipe), "--output", str(output)]
-        return [sys.executable, "-m", "facegender", *arguments]
+    def arguments(output):
+        return ["train", str(store_folder), "--recipe", str(recipe), "--output", str(output)]
 
-    killed = subprocess.Popen(command(tmp_path / "killed"), stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+    command = [sys.executable, "-m", "facegender", *arguments(tmp_path / "killed")]
+    killed = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
     deadline = time.monotonic() + 100
     while not (tmp_path / "killed" / CHECKPOINT).exists() and killed.poll() is None:
         assert time.monotonic() < deadline, "no checkpoint was written"
@@ -107,8 +117,9 @@ def test_killed_and_resumed_is_the_same_as_uninterrupted(store_folder, tmp_path)
     assert (tmp_path / "killed" / CHECKPOINT).exists()
     assert not (tmp_path / "killed" / MODEL).exists()
 
-    for output in ("killed", "whole"):
-        subprocess.run(command(tmp_path / output), check=True, capture_output=True)
+    both = [arguments(tmp_path / output) for output in ("killed", "whole")]
+    script = f"from facegender.cli import app\nfor given in {both}: app(given, standalone_mode=False)"
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
     resumed, whole = (load_model(tmp_path / name / MODEL) for name in ("killed", "whole"))
     assert len(resumed.history) == 6
     for a, b in zip(resumed.classifier.state_dict().values(), whole.classifier.state_dict().values(), strict=True):
@@ -122,9 +133,9 @@ def test_a_residual_network_with_growing_crops(store, tmp_path):
     assert trained.classifier.size == 64
 
 
-def test_a_checkpoint_cut_short_is_named(store, tmp_path):
-    run(store, tmp_path / "run")
-    data = (tmp_path / "run" / MODEL).read_bytes()
+def test_a_checkpoint_cut_short_is_named(store, finished, tmp_path):
+    data = (finished[0] / MODEL).read_bytes()
+    (tmp_path / "run").mkdir()
     (tmp_path / "cut").mkdir()
     (tmp_path / "cut" / CHECKPOINT).write_bytes(data[: len(data) // 2])
     with pytest.raises(CheckpointError, match=r"checkpoint\.safetensors is cut short.*delete it"):
@@ -151,12 +162,6 @@ def test_hardware_that_is_not_there(store, tmp_path):
     examples = Examples(store, np.arange(len(store)))
     with pytest.raises(InputError, match="--accelerator cpu"):
         train(QUICK, examples, tmp_path, Hardware(accelerator="abacus"))
-
-
-def test_other_crops_with_the_same_labels_are_another_run(store, tmp_path):
-    run(store, tmp_path / "run")
-    with pytest.raises(CheckpointError, match="other data"):
-        run(replace(store, digest="0" * 64), tmp_path / "run")
 
 
 def test_an_output_that_cannot_be_written(store, tmp_path):
