@@ -8,7 +8,7 @@ import typer.main
 
 from facegender.cli import app
 from facegender.server.metrics import Metrics
-from facegender.server.problems import KINDS
+from facegender.wire import PROBLEMS
 
 GUIDE = Path(__file__).parents[1] / "docs" / "service.md"
 
@@ -42,8 +42,8 @@ def test_every_option_that_is_named_exists(guide, defaults):
 def test_every_problem_is_listed(guide):
     rows = re.findall(r"^\| ([\d, ]+) \| ((?:`[a-z_]+`(?:, )?)+) \|", guide, re.MULTILINE)
     listed = {kind: statuses for statuses, kinds in rows for kind in re.findall(r"[a-z_]+", kinds)}
-    assert listed.keys() == KINDS.keys()
-    assert all(str(KINDS[kind][0]) in statuses for kind, statuses in listed.items())
+    assert listed.keys() == PROBLEMS.keys()
+    assert all(str(PROBLEMS[kind].status) in statuses for kind, statuses in listed.items())
 
 
 def test_every_count_is_named(guide):

@@ -1,6 +1,7 @@
 import hashlib
 import io
 
+import jsonschema
 import numpy as np
 import PIL.Image
 import pytest
@@ -9,7 +10,6 @@ from facegender.inference.classifier import GenderClassifier
 from facegender.inference.detector import OnnxDetector
 from facegender.inference.pipeline import FaceAnalyzer
 from facegender.page import assets
-from facegender.server import schemas
 
 
 @pytest.fixture(scope="module")
@@ -17,12 +17,18 @@ def analyzer(models):
     return FaceAnalyzer(models["models"][0], OnnxDetector(models["detector_model"]))
 
 
+def check(service, name, answer):
+    """See that an answer is what the service's own document says of it."""
+    document = service.get("/openapi.json").json
+    jsonschema.validate(answer, {"$ref": f"#/components/schemas/{name}", "components": document["components"]})
+
+
 def test_answers_are_those_of_the_analyzer(service, analyzer, photos):
     files = [(f"{number}.png", data) for number, data in enumerate(photos)]
     files.insert(1, ("notes.txt", b"no image"))
     answer = service.form("/v1/analyze", *files)
     assert answer.status == 200
-    schemas.Analysis.model_validate(answer.json)
+    check(service, "Analysis", answer.json)
     expected = [result.to_dict() for result in analyzer.analyze_named(files)]
     told = answer.json["photos"]
     assert told[1]["error"]["kind"] == "not_an_image"
@@ -73,10 +79,11 @@ def test_crops_are_classified_in_order(service, models):
     crops = np.random.default_rng(0).integers(0, 256, (600, 64, 64, 3), np.uint8)  # more than a task holds
     crops[:, :, :, 0] = np.linspace(0, 255, 600).astype(np.uint8)[:, None, None]
     answer = service.post("/v1/classify", crops.tobytes(), "application/octet-stream")
-    told = schemas.Classification.model_validate(answer.json).predictions
+    check(service, "Classification", answer.json)
+    told = answer.json["predictions"]
     expected = GenderClassifier(models["models"][0]).predict(crops)
-    assert [each.label for each in told] == [each.label for each in expected]
-    assert [each.p_male for each in told] == [each.p_male for each in expected]
+    assert [each["label"] for each in told] == [each.label for each in expected]
+    assert [each["p_male"] for each in told] == [each.p_male for each in expected]
 
 
 def png(pixels):
@@ -97,7 +104,7 @@ def test_crops_may_be_image_files(service):
 
 def test_models_tell_what_the_cards_say(service, analyzer):
     told = service.get("/v1/models").json
-    schemas.Models.model_validate(told)
+    check(service, "Models", told)
     card = analyzer.classifier.card.to_dict()
     assert told["default"] == "tiny"
     assert [each["name"] for each in told["models"]] == ["tiny", "other"]
@@ -108,9 +115,9 @@ def test_models_tell_what_the_cards_say(service, analyzer):
 
 def test_examples_of_the_document_are_answers(service):
     document = service.get("/openapi.json").json
-    for path, model in (("/v1/analyze", schemas.Analysis), ("/v1/classify", schemas.Classification)):
+    for path, name in (("/v1/analyze", "Analysis"), ("/v1/classify", "Classification")):
         answers = document["paths"][path]["post"]["responses"]
-        model.model_validate(answers["200"]["content"]["application/json"]["example"])
+        check(service, name, answers["200"]["content"]["application/json"]["example"])
         assert {"400", "403", "408", "413", "415", "422", "429", "500", "503"} <= set(answers)
         for status, answer in answers.items():
             if status != "200":

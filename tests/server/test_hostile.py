@@ -66,12 +66,12 @@ def test_a_slow_body_is_given_up(narrow):
 
 @pytest.mark.parametrize("sent", [b"", b"G", b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: "])
 def test_headers_that_never_end(narrow, monkeypatch, sent):
-    monkeypatch.setattr("facegender.server.protocol._PATIENCE", 0.1)
+    monkeypatch.setattr("facegender.server.protocol._HEADER_TIMEOUT", 0.1)
     assert talk(narrow, sent) == b""
 
 
 def test_a_second_request_whose_headers_never_end(narrow, monkeypatch):
-    monkeypatch.setattr("facegender.server.protocol._PATIENCE", 0.1)
+    monkeypatch.setattr("facegender.server.protocol._HEADER_TIMEOUT", 0.1)
     with socket.create_connection(("127.0.0.1", narrow.port), timeout=20) as connection:
         connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         told = b""

@@ -116,7 +116,7 @@ def test_those_who_leave_within_their_body_are_forgotten(service):
 
 
 def test_workers_that_are_lost_for_good_are_told_and_come_back(models, photos, tmp_path, monkeypatch):
-    monkeypatch.setattr("facegender.server.lanes._PAUSE", 0.1)
+    monkeypatch.setattr("facegender.server.batcher._REOPEN_DELAY", 0.1)
     detector = tmp_path / "detector.onnx"
     for suffix in (".onnx", ".json"):
         shutil.copy(Path(models["detector_model"]).with_suffix(suffix), detector.with_suffix(suffix))

@@ -28,6 +28,51 @@ def test_what_cannot_be_asked_for(service, photos, path, query, word):
     assert word in answer.json["detail"]
 
 
+@pytest.mark.parametrize(
+    ("query", "unknown", "closest"),
+    [
+        ("max_eror=0.05", "max_eror", "max_error"),
+        ("MIN-CONFIDENCE=0.9", "MIN-CONFIDENCE", "min_confidence"),
+        ("model=tiny&Model=other", "Model", "model"),
+        ("max_error=0.05&conf", "conf", "min_confidence"),
+        ("photo=a.jpg", "photo", "model"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/v1/analyze", "/v1/classify"])
+def test_unknown_parameters_are_named_with_the_closest_known_one(service, path, query, unknown, closest):
+    answer = service.post(f"{path}?{query}", bytes(64 * 64 * 3), "application/octet-stream")
+    assert answer.problem == (422, "invalid")
+    assert answer.json["detail"] == f"unknown parameter {unknown!r}; the closest known one is {closest!r}"
+
+
+def test_a_path_without_parameters_takes_none(service):
+    answer = service.get("/v1/models?model=tiny")
+    assert answer.problem == (422, "invalid")
+    assert answer.json["detail"] == "unknown parameter 'model'; this path takes none"
+    assert service.get("/healthz?t=1").status == service.get("/readyz?t=1").status == service.get("/?t=1").status == 200
+
+
+def test_names_of_unknown_parameters_are_text(service):
+    detail = service.post("/v1/analyze?%1b%5b31m" + "x" * 1000, b"").json["detail"]
+    assert "\x1b" not in detail
+    assert len(detail) < 200
+
+
+@pytest.mark.parametrize(
+    ("path", "field", "words"),
+    [
+        ("/v1/analyze", "photos", "unknown form field 'photos'; the closest known one is 'photo'"),
+        ("/v1/analyze", "crop", "unknown form field 'crop'; the closest known one is 'photo'"),
+        ("/v1/classify", "photo", "unknown form field 'photo'; the closest known one is 'crop'"),
+        ("/v1/analyze", "max_error", "'max_error' is no form field but a parameter of the query"),
+    ],
+)
+def test_unknown_form_fields_are_named(service, photos, path, field, words):
+    answer = service.form(path, ("a.png", photos[0]), field=field)
+    assert answer.problem == (422, "invalid")
+    assert answer.json["detail"] == words
+
+
 @pytest.mark.parametrize("size", [0, 1, 64 * 64 * 3 - 1, 64 * 64 * 3 + 1])
 def test_crops_are_whole(service, size):
     answer = service.post("/v1/classify", bytes(size), "application/octet-stream")

@@ -7,8 +7,9 @@
 Only the bytes of a photo are sent, never its name.
 """
 
-from facegender.client.answers import DetectorInfo, ModelInfo, Models, ServedFace, UsedModel
+from facegender.client.answers import ServedFace
 from facegender.client.client import Client
 from facegender.client.engine import ServerEngine
+from facegender.wire import DetectorRecord, ModelRecord, Models, UsedModel
 
-__all__ = ["Client", "DetectorInfo", "ModelInfo", "Models", "ServedFace", "ServerEngine", "UsedModel"]
+__all__ = ["Client", "DetectorRecord", "ModelRecord", "Models", "ServedFace", "ServerEngine", "UsedModel"]

@@ -1,63 +1,16 @@
-"""What a server answers, as the types of this package."""
+"""The answers of a server as the types of this package.
+
+The functions raise KeyError, TypeError or ValueError for what is no such answer.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypedDict
+from typing import get_args
 
 from facegender.faces.decode import UNNAMED
-from facegender.faces.types import Face, FaceResult, Note, PhotoError, PhotoResult, Prediction
-
-
-class UsedModel(TypedDict):
-    """The classifier that answered, and the confidence below which its answers are ``uncertain``."""
-
-    name: str
-    sha256: str
-    min_confidence: float
-
-
-class ModelInfo(TypedDict):
-    """What a server tells of a classifier: fields of its card."""
-
-    name: str
-    network: str
-    parameters: int
-    precision: str
-    input_size: int
-    training_data: str
-    licence: str
-    sha256: str
-    template: dict[str, Any]
-    confidence_for_error: dict[str, float]
-    accuracy: dict[str, Any]
-
-
-class DetectorInfo(TypedDict):
-    """What a server tells of its face detector."""
-
-    name: str
-    sha256: str
-    min_score: float
-    smallest_face: float
-
-
-class Models(TypedDict):
-    """What a server can do.
-
-    Keys:
-        version: of facegender there.
-        models, default: its classifiers, and the name of the one that answers unless another is asked for.
-        detector: finds its faces.
-        limits: of requests, such as ``max_bytes`` and ``max_photos``.
-    """
-
-    version: str
-    models: list[ModelInfo]
-    default: str
-    detector: DetectorInfo
-    limits: dict[str, float]
+from facegender.faces.types import Face, FaceResult, Label, Note, PhotoError, PhotoResult, Prediction
+from facegender.wire import Analysis, Classification, FaceRecord, PhotoRecord, PredictionRecord, UsedModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +29,8 @@ class ServedFace(Face):
         return self.judged
 
 
-def used_model(answer: Mapping[str, Any]) -> UsedModel:
-    """The model of an answer; errors as for `photo_result`."""
+def used_model(answer: Analysis | Classification) -> UsedModel:
+    """The model of an answer."""
     model = answer["model"]
     return {
         "name": str(model["name"]),
@@ -86,31 +39,30 @@ def used_model(answer: Mapping[str, Any]) -> UsedModel:
     }
 
 
-def photo_result(name: str, record: Mapping[str, Any]) -> PhotoResult:
-    """The result of a record, for a photo that the server knows no name of.
-
-    Raises:
-        KeyError, TypeError, ValueError: it is no such record.
-    """
-    if record["error"] is not None:
-        message = str(record["error"]["message"])
-        if name:  # the server was not told
-            message = message.replace(UNNAMED, name, 1)
-        return PhotoResult(name, error=PhotoError(str(record["error"]["kind"]), message))
+def photo_result(name: str, record: PhotoRecord) -> PhotoResult:
+    """The result of a photo, whose name the server does not know."""
+    if (error := record["error"]) is not None:
+        message = str(error["message"])
+        return PhotoResult(
+            name, error=PhotoError(str(error["kind"]), message.replace(UNNAMED, name, 1) if name else message)
+        )
     faces = tuple(FaceResult(_face(each), prediction(each)) for each in record["faces"])
     notes = tuple(Note(str(each["kind"]), str(each["message"])) for each in record.get("notes", ()))
-    return PhotoResult(name, int(record["width"]), int(record["height"]), faces, notes=notes)
+    width, height = record["width"], record["height"]
+    if width is None or height is None:
+        raise ValueError("a photo without its size")
+    return PhotoResult(name, int(width), int(height), faces, notes=notes)
 
 
-def _face(record: Mapping[str, Any]) -> ServedFace:
+def _face(record: FaceRecord) -> ServedFace:
     x, y, width, height = map(float, record["box"])
     one, two, three, four, five = ((float(x), float(y)) for x, y in record["landmarks"])
     score, quality = float(record["score"]), float(record["quality"])
     return ServedFace((x, y, width, height), (one, two, three, four, five), score, judged=quality)
 
 
-def prediction(record: Mapping[str, Any]) -> Prediction:
-    """The answer to a face or a crop; errors as for `photo_result`."""
-    if record["label"] not in ("female", "male", "uncertain"):
+def prediction(record: FaceRecord | PredictionRecord) -> Prediction:
+    """The answer to a face or a crop."""
+    if record["label"] not in get_args(Label):
         raise ValueError(f"no answer: {record['label']}")
     return Prediction(float(record["p_male"]), record["label"])

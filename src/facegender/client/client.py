@@ -1,53 +1,45 @@
-"""Asks a server over HTTP, again and again where that helps."""
+"""Photos and crops analysed by a server."""
 
 from __future__ import annotations
 
-import email.utils
 import io
-import ipaddress
-import random
 import threading
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self, TypeVar, cast
 
 import numpy as np
 import PIL.Image
 
-from facegender._version import __version__
-from facegender.client.answers import Models, UsedModel, photo_result, prediction, used_model
-from facegender.client.order import in_order
-from facegender.errors import InputError, MissingExtraError, PhotoReadError, ServerError
+from facegender.client.answers import photo_result, prediction, used_model
+from facegender.client.connection import Connection
+from facegender.errors import InputError, PhotoReadError, ServerError
 from facegender.faces.decode import DEFAULT_MAX_PIXELS, UNNAMED, file_bytes
-from facegender.faces.types import (
-    CROP_SIZE,
-    Crops,
-    PhotoError,
-    PhotoResult,
-    Prediction,
-)
+from facegender.faces.types import CROP_SIZE, Crops, PhotoError, PhotoResult, Prediction
 from facegender.inference.inputs import OpenedPhoto, Photo, open_photo, open_photo_or_error, refuse_one_photo
 from facegender.inference.options import Options
 from facegender.inference.tasks import Task
+from facegender.prefetch import ahead
 from facegender.sources import MAX_BYTES, content_digest, read
+from facegender.wire import (
+    ANALYZE,
+    CLASSIFY,
+    CROPS_AT_ONCE,
+    HOST,
+    MODELS,
+    PORT,
+    PROBLEMS,
+    Analysis,
+    Classification,
+    Models,
+    Parameters,
+    UsedModel,
+)
 
-try:
-    import httpx
-except ImportError:
-    raise MissingExtraError("httpx", "client") from None
-
-#: Crops that are sent with one request: 3.1 MB.
-_CROPS = 256
-#: Answers after which the same request may be welcome a little later. All that is asked of the service is safe to ask
-#: twice.
-_PASSING = (429, 502, 503, 504)
-#: Seconds of the first pause where the server names none, and of the longest pause.
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 60.0
-#: Seconds in which a connection must be there.
-_CONNECT_SECONDS = 10.0
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 class Client:
@@ -69,7 +61,7 @@ class Client:
 
     def __init__(
         self,
-        url: str = "http://127.0.0.1:8000",
+        url: str = f"http://{HOST}:{PORT}",
         *,
         token: str | None = None,
         model: str | None = None,
@@ -79,25 +71,14 @@ class Client:
         retries: int = 5,
     ) -> None:
         Options(max_error=max_error, min_confidence=min_confidence)  # refuses what cannot be
-        if timeout <= 0 or retries < 0:
-            raise InputError(f"a timeout above 0 and retries from 0 on are needed, not {timeout} and {retries}")
-        if token is not None and not (token and token.isascii() and token.isprintable() and " " not in token):
-            raise InputError("the token must be one word of ASCII characters")
-        self.url, local = _checked(url)
-        given = {"model": model, "max_error": max_error, "min_confidence": min_confidence}
-        self._query = {name: value for name, value in given.items() if value is not None}
-        self._retries = retries
-        headers = {"User-Agent": f"facegender/{__version__}", "Accept": "application/json"}
-        if token is not None:
-            headers["Authorization"] = f"Bearer {token}"
-        # A proxy of the environment is for the way out of this machine.
-        self._http = httpx.Client(
-            headers=headers,
-            timeout=httpx.Timeout(timeout, connect=min(timeout, _CONNECT_SECONDS), pool=None),
-            limits=httpx.Limits(max_connections=None),
-            follow_redirects=False,
-            trust_env=not local,
-        )
+        given = zip(Parameters.__annotations__, (model, max_error, min_confidence), strict=True)
+        self._parameters = {name: value for name, value in given if value is not None}
+        self._connection = Connection(url, token, timeout, retries)
+
+    @property
+    def url(self) -> str:
+        """Where the server is."""
+        return self._connection.url
 
     def __enter__(self) -> Self:
         return self
@@ -109,7 +90,7 @@ class Client:
 
     def close(self) -> None:
         """Close the connections."""
-        self._http.close()
+        self._connection.close()
 
     def analyze(self, photo: Photo) -> PhotoResult:
         """Analyse one photo. A photo that cannot be read, here or by the server, gives a result with an error.
@@ -134,25 +115,29 @@ class Client:
             InputError: one photo was given.
         """
         refuse_one_photo(photos)
+        ended = threading.Event()
+        return _concurrently(
+            lambda photo: self._analyze(*open_photo_or_error(photo, DEFAULT_MAX_PIXELS), ended)[1],
+            photos,
+            concurrency,
+            ended,
+        )
 
-        def one(photo: Photo, ended: threading.Event) -> PhotoResult:
-            return self._analyze(*open_photo_or_error(photo, DEFAULT_MAX_PIXELS), ended)[1]
+    def analyze_tasks(
+        self, tasks: Iterable[Task], *, concurrency: int
+    ) -> Iterator[tuple[UsedModel | None, PhotoResult]]:
+        """Analyse photos that are anything that a source can be, as `analyze_many`.
 
-        return in_order(one, photos, concurrency)
-
-    def analyze_task(self, task: Task, ended: threading.Event) -> tuple[UsedModel | None, PhotoResult]:
-        """Analyse a photo that is anything that a source can be.
-
-        Args:
-            task: the photo.
-            ended: nobody waits for the answer any more.
-
-        Returns:
+        Yields:
             The model that answered, None where the photo was not sent, and the result.
 
         Raises:
             ServerError: as for `analyze`.
         """
+        ended = threading.Event()
+        return _concurrently(lambda task: self._analyze_task(task, ended), tasks, concurrency, ended)
+
+    def _analyze_task(self, task: Task, ended: threading.Event) -> tuple[UsedModel | None, PhotoResult]:
         try:
             photo = read(task.source)
         except PhotoReadError as error:
@@ -175,8 +160,8 @@ class Client:
                 f"crops must be uint8, N x {CROP_SIZE} x {CROP_SIZE} x 3, not {crops.dtype}, {crops.shape}"
             )
         predictions: list[Prediction] = []
-        for start in range(0, len(crops), _CROPS):
-            predictions += self._classify(crops[start : start + _CROPS])[1]
+        for start in range(0, len(crops), CROPS_AT_ONCE):
+            predictions += self._classify(crops[start : start + CROPS_AT_ONCE])[1]
         return predictions
 
     def models(self) -> Models:
@@ -185,9 +170,9 @@ class Client:
         Raises:
             ServerError: as for `analyze`.
         """
-        answer = self._json("GET", "/v1/models")
+        answer = self._connection.get(MODELS)
         if not Models.__required_keys__ <= answer.keys():
-            raise self._nonsense("an answer without its models")
+            raise self._connection.unexpected("an answer without its models")
         return cast(Models, answer)
 
     def provenance(self) -> dict[str, Any]:
@@ -214,105 +199,28 @@ class Client:
         except PhotoReadError as error:
             return None, PhotoResult(name, error=PhotoError(error.kind, str(error)))
         try:
-            answer = self._json("POST", "/v1/analyze", data, ended)
+            answer = self._connection.post(ANALYZE, data, self._parameters, ended)
         except ServerError as error:
-            if error.status != 413:
+            if error.status != PROBLEMS["too_large"].status:
                 raise
             what = f"{name or UNNAMED} has {len(data)} bytes, more than {self.url} takes"
             return None, PhotoResult(name, error=PhotoError("byte_limit", what))
         try:
-            [record] = answer["photos"]
-            return used_model(answer), photo_result(name, record)
+            analysis = cast(Analysis, answer)
+            [record] = analysis["photos"]
+            return used_model(analysis), photo_result(name, record)
         except (KeyError, TypeError, ValueError) as error:
-            raise self._nonsense("an answer without results") from error
+            raise self._connection.unexpected("an answer without results") from error
 
     def _classify(self, crops: Crops) -> tuple[UsedModel, list[Prediction]]:
-        answer = self._json("POST", "/v1/classify", crops.tobytes())
+        answer = cast(Classification, self._connection.post(CLASSIFY, crops.tobytes(), self._parameters))
         try:
             predictions = [prediction(record) for record in answer["predictions"]]
             if len(predictions) != len(crops):
                 raise ValueError(f"{len(predictions)} answers to {len(crops)} crops")
             return used_model(answer), predictions
         except (KeyError, TypeError, ValueError) as error:
-            raise self._nonsense("an answer without predictions") from error
-
-    def _json(
-        self, method: str, path: str, data: bytes | None = None, ended: threading.Event | None = None
-    ) -> dict[str, Any]:
-        """The object that the server answers with."""
-        response = self._answer(method, path, data, ended or threading.Event())
-        if response.status_code != 200:
-            raise self._refusal(response)
-        try:
-            answer = response.json()
-        except ValueError:
-            answer = None
-        if not isinstance(answer, dict):
-            raise self._nonsense(response.headers.get("content-type", "something else"), 200)
-        return answer
-
-    def _answer(self, method: str, path: str, data: bytes | None, ended: threading.Event) -> httpx.Response:
-        """The server's answer, after as many tries as it takes and are allowed."""
-        headers = {} if data is None else {"Content-Type": "application/octet-stream"}
-        query = None if data is None else self._query
-        for tried in range(self._retries + 1):
-            pause = _FIRST_PAUSE * 2**tried * random.random()
-            last = tried == self._retries
-            try:
-                response = self._http.request(method, f"{self.url}{path}", params=query, content=data, headers=headers)
-            except httpx.TransportError as error:
-                if last or isinstance(error, httpx.UnsupportedProtocol):
-                    raise ServerError(
-                        f"{self.url} cannot be reached: {error or type(error).__name__}",
-                        remedy="facegender serve starts a server",
-                    ) from error
-            except (httpx.HTTPError, httpx.InvalidURL) as error:  # an answer that is no HTTP, or cannot be decoded
-                raise self._nonsense(f"{type(error).__name__}: {error}") from error
-            else:
-                asked = _retry_after(response)
-                if last or response.status_code not in _PASSING or asked > _LONGEST_PAUSE:
-                    return response
-                # Not all at once, whoever else has been told the same.
-                pause = max(pause, asked * random.uniform(1, 1.5))
-            if ended.wait(min(pause, 1.5 * _LONGEST_PAUSE)):
-                raise ServerError(f"{self.url} was not asked again: the run has ended")
-        raise AssertionError("the last try returns or raises")
-
-    def _refusal(self, response: httpx.Response) -> ServerError:
-        status = response.status_code
-        place = f"{response.request.method} {self.url}{response.request.url.path}"
-        if response.has_redirect_location:
-            to = response.headers["location"]
-            return ServerError(f"{place} leads to {to}, which is not followed", status=status, remedy="give that URL")
-        try:
-            problem = response.json()
-            detail, kind = str(problem["detail"]), str(problem["kind"])
-        except (ValueError, KeyError, TypeError):
-            return self._nonsense(f"status {status} {response.reason_phrase}, and not why", status)
-        remedy = "set FACEGENDER_TOKEN, or give token=" if status == 401 else None
-        return ServerError(f"{place}: {detail}", status=status, kind=kind, remedy=remedy)
-
-    def _nonsense(self, what: str, status: int | None = None) -> ServerError:
-        return ServerError(
-            f"{self.url} is no server of facegender's, or something is in its way: it gave {what}", status=status
-        )
-
-
-def _checked(url: str) -> tuple[str, bool]:
-    """The URL without its last slash, and whether it leads to this machine."""
-    try:
-        parsed = httpx.URL(url)
-    except (httpx.InvalidURL, TypeError) as error:
-        raise InputError(f"{url!r} is no URL: {error}") from None
-    if parsed.userinfo:
-        raise InputError("the server's URL must not hold a password", remedy="there is the token")
-    if parsed.scheme not in ("http", "https") or not parsed.host or parsed.query or parsed.fragment:
-        raise InputError(f"{url!r} is not where a server is", remedy="such as http://127.0.0.1:8000")
-    try:
-        local = ipaddress.ip_address(parsed.host).is_loopback
-    except ValueError:
-        local = parsed.host == "localhost"
-    return url.rstrip("/"), local
+            raise self._connection.unexpected("an answer without predictions") from error
 
 
 def _bytes_of(name: str, photo: OpenedPhoto) -> bytes:
@@ -326,12 +234,8 @@ def _bytes_of(name: str, photo: OpenedPhoto) -> bytes:
     return file.getvalue()
 
 
-def _retry_after(response: httpx.Response) -> float:
-    """Seconds that the server asks to wait; 0 where it does not say."""
-    text = response.headers.get("retry-after", "0").strip()
-    if text.isascii() and text.isdecimal():
-        return float(text)
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
-    except ValueError:
-        return 0.0
+def _concurrently(call: Callable[[T], R], items: Iterable[T], concurrency: int, ended: threading.Event) -> Iterator[R]:
+    """What `call` gives for each item, in order; `ended` is set when nobody takes results any more."""
+    if concurrency < 1:
+        raise InputError(f"at least 1 request at a time is needed, not {concurrency}")
+    return ahead(call, items, threads=concurrency, waiting=2 * concurrency - 1, eager=True, ended=ended)

@@ -6,19 +6,15 @@ from collections.abc import Generator, Iterable
 from dataclasses import fields
 from typing import Any
 
-from facegender.client.answers import UsedModel
 from facegender.client.client import Client
-from facegender.client.order import in_order
 from facegender.errors import InputError, ServerError
 from facegender.faces.types import PhotoResult
 from facegender.inference.options import Options
 from facegender.inference.tasks import Job, Task
+from facegender.wire import Parameters, UsedModel
 
 #: Requests under way, and retries enough to outlast the server's restart.
 CONCURRENCY, RETRIES = 16, 20
-
-#: What a request says; a server has options of its own for all else.
-_OF_REQUESTS = ("model", "max_error", "min_confidence")
 
 
 class ServerEngine:
@@ -60,7 +56,7 @@ class ServerEngine:
                 client.models()
         first: list[UsedModel] = []
         with self._client(job.options, self._retries) as client:
-            for used, result in in_order(client.analyze_task, tasks, self._concurrency):
+            for used, result in client.analyze_tasks(tasks, concurrency=self._concurrency):
                 if used is not None:
                     first = first or [used]
                     if used != first[0]:
@@ -69,7 +65,7 @@ class ServerEngine:
 
     def _client(self, options: Options, retries: int | None) -> Client:
         usual = Options()
-        of_server = [each.name for each in fields(Options) if each.name not in _OF_REQUESTS]
+        of_server = [each.name for each in fields(Options) if each.name not in Parameters.__annotations__]
         refused = [name for name in of_server if getattr(options, name) != getattr(usual, name)]
         if refused:
             raise InputError(f"a server has its own {', '.join(refused)}")

@@ -1,7 +1,8 @@
 """The service for programs: photos come in over HTTP, their faces and answers go out, and nothing is kept.
 
-A request goes through `app` (routes), `bodies` (its photos, read within limits), `lanes` (the queue that all requests
-share) and `work` (a process that analyses whatever waits); `problems` is how it is refused. `run` starts it all.
+A request passes `middleware`, its route in `routes`, the admission in `service` and the reading of its body in
+`bodies`; its photos wait in the queue of `batcher` for a process of `worker`. `problems` has the refusals; `run` starts
+the service.
 """
 
 from facegender.server.settings import Limits, ServerSettings

@@ -1,23 +1,23 @@
-"""What the service counts, for Prometheus; in a registry of its own."""
+"""Metrics of the service for Prometheus, in a registry of their own."""
 
 from __future__ import annotations
 
-from collections import Counter as Tally
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
+from facegender.faces.types import PhotoResult
 from facegender.inference.tasks import CHUNK_PHOTOS
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-#: Other methods are one in the count: clients may make up as many as they like.
+#: All other methods are counted as one: clients may invent as many as they like.
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 class Metrics:
-    """All counts; `batch` may be called in any thread."""
+    """All metrics; `batch` may be called in any thread."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -38,8 +38,8 @@ class Metrics:
         self._wait = Histogram("wait_seconds", "A task's time in the queue.", buckets=_SECONDS, **prefix)
         self._work = Histogram("work_seconds", "Time of a batch.", buckets=_SECONDS, **prefix)
 
-    def watch(self, name: str, about: str, value: Callable[[], float]) -> None:
-        """Let a number be read when the counts are asked for."""
+    def gauge(self, name: str, about: str, value: Callable[[], float]) -> None:
+        """Add a number that is read when the metrics are asked for."""
         Gauge(name, about, namespace="facegender", registry=self.registry).set_function(value)
 
     def request(self, method: str, path: str, status: int, seconds: float) -> None:
@@ -52,27 +52,28 @@ class Metrics:
         self._rejected.labels(kind).inc()
 
     def disconnected(self) -> None:
-        """A client went before its answer."""
+        """A client closed its connection before its answer."""
         self._disconnected.inc()
 
-    def photos(self, model: str, faces: Sequence[int], errors: Sequence[str]) -> None:
-        """Photos were answered: the faces of each, and the kinds of their errors."""
-        self._photos.labels(model).inc(len(faces))
-        self._faces.labels(model).inc(sum(faces))
-        for kind, count in Tally(errors).items():
-            self._errors.labels(kind).inc(count)
+    def photos(self, model: str, results: Sequence[PhotoResult]) -> None:
+        """Photos were answered."""
+        self._photos.labels(model).inc(len(results))
+        self._faces.labels(model).inc(sum(len(result.faces) for result in results))
+        for result in results:
+            if result.error is not None:
+                self._errors.labels(result.error.kind).inc()
 
     def crops(self, model: str, count: int) -> None:
         """Crops were answered."""
         self._crops.labels(model).inc(count)
 
-    def batch(self, tasks: int, waited: Sequence[float], seconds: float) -> None:
-        """As for `facegender.server.lanes.Watcher`."""
-        self._batch.observe(tasks)
+    def batch(self, waited: Sequence[float], seconds: float) -> None:
+        """A batch took `seconds`, after each of its tasks had waited in the queue."""
+        self._batch.observe(len(waited))
         for each in waited:
             self._wait.observe(each)
         self._work.observe(seconds)
 
     def text(self) -> tuple[bytes, str]:
-        """All of it, and its content type."""
+        """All metrics, and their content type."""
         return generate_latest(self.registry), CONTENT_TYPE_PLAIN_0_0_4

@@ -1,4 +1,4 @@
-"""The page, as the service gives it out."""
+"""The page and its files."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 from facegender.page import HEADERS, Asset, assets
 
 #: Bytes that are unpacked at a time.
-_PIECE = 65_536
+_CHUNK = 65_536
 
 
 def add_page(app: FastAPI) -> None:
-    """Give out the page at ``/`` and its files below.
+    """Serve the page at ``/`` and its files below.
 
     Raises:
         WeightsError: as for `facegender.page.assets`.
@@ -31,7 +31,7 @@ def add_page(app: FastAPI) -> None:
 def _add(app: FastAPI, path: str, asset: Asset) -> None:
     digest = hashlib.sha256(asset.read()).hexdigest()
 
-    async def give(request: Request) -> Response:
+    async def respond(request: Request) -> Response:
         unpacked = asset.gzipped and "gzip" not in request.headers.get("accept-encoding", "")
         etag = f'"{digest}-unpacked"' if unpacked else f'"{digest}"'
         headers = {**HEADERS, "ETag": etag, "Cache-Control": "no-cache"}
@@ -48,12 +48,12 @@ def _add(app: FastAPI, path: str, asset: Asset) -> None:
             return Response(asset.content, headers=headers, media_type=asset.media_type)
         return FileResponse(asset.content, headers=headers, media_type=asset.media_type)
 
-    app.add_route(path, give, methods=["GET", "HEAD"], include_in_schema=False)
+    app.add_route(path, respond, methods=["GET", "HEAD"], include_in_schema=False)
 
 
 def _unpacked(asset: Asset) -> Iterator[bytes]:
-    """The content for those who take no compression: rare, and never held whole."""
+    """The content for clients that take no compression: rare, and never whole in memory."""
     content = io.BytesIO(asset.content) if isinstance(asset.content, bytes) else asset.content
     with gzip.open(content) as file:
-        while piece := file.read(_PIECE):
-            yield piece
+        while chunk := file.read(_CHUNK):
+            yield chunk

@@ -1,60 +1,32 @@
-"""How a request is refused: problem details as in RFC 9457, for every error there is."""
+"""How a request is refused: problem details as in RFC 9457, for every error."""
 
 from __future__ import annotations
 
+import difflib
 import json
+import unicodedata
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from facegender.wire import PROBLEMS, ProblemDetails
+
 MEDIA_TYPE = "application/problem+json"
-_URN = "urn:facegender:problem:"
-
-#: Kind of a problem to its status and what programs may be told of it in the OpenAPI document.
-KINDS: dict[str, tuple[int, str]] = {
-    "bad_request": (400, "The request is not what HTTP or its content type says it is."),
-    "host": (400, "The service is not known by the name in the header Host."),
-    "unauthorized": (401, "The bearer token is missing or wrong."),
-    "origin": (403, "A web page that the service does not know sent this."),
-    "not_found": (404, "There is nothing at this path."),
-    "method_not_allowed": (405, "The path does not take this method."),
-    "body_timeout": (408, "The body took too long to come."),
-    "too_large": (413, "The body has more bytes, or more photos, than one request may have."),
-    "unsupported_media_type": (415, "The content type is not taken here, or the body is compressed."),
-    "invalid": (422, "A parameter or the body is not what it must be; `detail` names it."),
-    "busy": (429, "Too much waits already; `Retry-After` says when it should be done."),
-    "headers_too_large": (431, "Too many headers."),
-    "failed": (500, "The service failed, and its log says why."),
-    "not_ready": (503, "The service is starting, or about to end."),
-}
-
-
-class ProblemDetails(BaseModel):
-    """Why a request was refused (RFC 9457)."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    type: str = Field(description="`urn:facegender:problem:` and the kind.")
-    title: str = Field(description="What the status means.")
-    status: int = Field(ge=400, le=599)
-    detail: str = Field(description="What is wrong with this request, for people.")
-    kind: str = Field(description="A stable word for programs.", json_schema_extra={"enum": list(KINDS)})
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What a client is told.
+    """Why a request is refused.
 
     Attributes:
-        kind: one of `KINDS`.
+        kind: one of `PROBLEMS`.
         detail: a sentence for people.
-        headers: of the answer, beside its content type.
+        headers: of the response, beside its content type.
     """
 
     kind: str
@@ -63,13 +35,13 @@ class Problem:
 
     @property
     def status(self) -> int:
-        """Of the answer."""
-        return KINDS[self.kind][0]
+        """HTTP status of the response."""
+        return PROBLEMS[self.kind].status
 
-    def to_dict(self) -> dict[str, Any]:
-        """The fields of `ProblemDetails`."""
+    def to_dict(self) -> ProblemDetails:
+        """The body of the response."""
         return {
-            "type": _URN + self.kind,
+            "type": f"urn:facegender:problem:{self.kind}",
             "title": HTTPStatus(self.status).phrase,
             "status": self.status,
             "detail": self.detail,
@@ -78,12 +50,12 @@ class Problem:
 
     @property
     def content(self) -> bytes:
-        """The body of the answer."""
+        """The body of the response, as JSON."""
         return json.dumps(self.to_dict()).encode()
 
     @property
     def response(self) -> Response:
-        """The answer."""
+        """The response."""
         return Response(self.content, self.status, self.headers, MEDIA_TYPE)
 
 
@@ -95,42 +67,21 @@ class ProblemError(Exception):
         super().__init__(detail)
 
 
-def responses(*kinds: str) -> dict[int | str, dict[str, Any]]:
-    """What a route may answer with, for its OpenAPI document."""
-    statuses: dict[int | str, dict[str, Any]] = {}
-    for kind in kinds:
-        status, description = KINDS[kind]
-        entry = statuses.setdefault(
-            status,
-            {
-                "description": description,
-                "content": {
-                    MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}, "examples": {}},
-                },
-            },
-        )
-        if description not in entry["description"]:
-            entry["description"] += f" {description}"
-        entry["content"][MEDIA_TYPE]["examples"][kind] = {"value": Problem(kind, description).to_dict()}
-        if kind in ("busy", "not_ready"):
-            entry["headers"] = {
-                "Retry-After": {
-                    "description": "Seconds until it may be worth while to try again.",
-                    "required": True,
-                    "schema": {"type": "integer", "minimum": 1},
-                }
-            }
-    return statuses
+def unknown_name(what: str, name: str, known: Collection[str]) -> ProblemError:
+    """The problem of a parameter or form field that does not exist; it names the most similar one that does."""
+    name = printable(name, 80)
+    similar = difflib.get_close_matches(name.lower(), known, 1, cutoff=0)
+    hint = f"the closest known one is {similar[0]!r}" if similar else "this path takes none"
+    return ProblemError("invalid", f"unknown {what} {name!r}; {hint}")
 
 
-async def on_problem(_: Request, error: Exception) -> Response:
-    """The answer to a `ProblemError`."""
-    assert isinstance(error, ProblemError)
-    return error.problem.response
+def printable(text: str, length: int) -> str:
+    """The beginning of a client's text, with control and formatting characters replaced."""
+    return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(c)[0] == "C" else c for c in text[:length])
 
 
 async def on_http_exception(request: Request, error: Exception) -> Response:
-    """The answer where no route fits."""
+    """The response to a request that no route takes."""
     assert isinstance(error, HTTPException)
     if error.status_code == 404:
         return Problem("not_found", "there is nothing at this path").response
@@ -142,7 +93,7 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
 
 
 async def on_invalid(_: Request, error: Exception) -> Response:
-    """The answer where a parameter is not of its type or out of its range."""
+    """The response to a parameter that is not of its type or out of its range."""
     assert isinstance(error, RequestValidationError)
     faults = (f"{'.'.join(map(str, fault['loc'][1:]))}: {fault['msg']}" for fault in error.errors())
     return Problem("invalid", "; ".join(faults)).response

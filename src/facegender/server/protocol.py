@@ -1,4 +1,4 @@
-"""HTTP on a connection, with an end to everything that a client can draw out."""
+"""HTTP on a connection, with a time limit on everything that a client can delay."""
 
 from __future__ import annotations
 
@@ -12,62 +12,62 @@ from facegender.server.problems import MEDIA_TYPE, Problem
 
 #: Bytes of the headers of one request.
 MAX_HEADER_BYTES = 16_384
-#: Connections beyond these are closed at once; each may hold up to 64 kB before its request is looked at.
+#: Further connections are closed at once; each may hold up to 64 kB before its request is read.
 MAX_CONNECTIONS = 1000
 #: Seconds for the headers of a request, and for the rest of a body after its request was refused.
-_PATIENCE = 10.0
-#: Bytes of such a rest. It is read at all since many clients look at the answer only when they have sent everything.
-_IN_VAIN = 8 * 2**20
+_HEADER_TIMEOUT = 10.0
+#: Bytes of such a body that are read and discarded: many clients read the answer only once they have sent everything.
+_MAX_DISCARDED = 8 * 2**20
 #: Seconds in which a client must take some of its answer.
-_STALL = 30.0
+_SEND_TIMEOUT = 30.0
 
 
 class Protocol(H11Protocol):
-    """uvicorn's, which waits for ever for headers, and for the end of a body that nobody reads."""
+    """uvicorn's, which has no time limit for headers and for the end of a body that nobody reads."""
 
     _watchdog: asyncio.TimerHandle | None = None
     _stalled: asyncio.TimerHandle | None = None
-    _in_vain = 0
+    _discarded = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A client has come."""
+        """A client has connected."""
         super().connection_made(transport)
         if len(self.connections) > MAX_CONNECTIONS:
             transport.abort()
         else:
-            self._watch()
+            self._update_watchdog()
 
     def data_received(self, data: bytes) -> None:
         """A client has sent something."""
         super().data_received(data)
-        if self._sending_in_vain:
-            self._in_vain += len(data)
-            if self._in_vain > _IN_VAIN:
+        if self._discarding:
+            self._discarded += len(data)
+            if self._discarded > _MAX_DISCARDED:
                 self.transport.abort()
         else:
-            self._in_vain = 0
-        self._watch()
+            self._discarded = 0
+        self._update_watchdog()
 
     def on_response_complete(self) -> None:
         """A request is answered."""
         super().on_response_complete()
-        self._watch()
+        self._update_watchdog()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """A client has gone."""
+        """The connection is closed."""
         super().connection_lost(exc)
-        self._rest()
-        self._flowing()
+        self._stop_watchdog()
+        self._stop_stalled()
 
     def pause_writing(self) -> None:
         """A client takes its answer more slowly than it is made."""
         super().pause_writing()
-        self._stalled = self.loop.call_later(_STALL, self._end)
+        self._stalled = self.loop.call_later(_SEND_TIMEOUT, self._abort)
 
     def resume_writing(self) -> None:
         """A client has taken what was ready for it."""
         super().resume_writing()
-        self._flowing()
+        self._stop_stalled()
 
     def send_400_response(self, msg: str) -> None:
         """Answer to what is not HTTP, or has too much in its headers."""
@@ -86,28 +86,28 @@ class Protocol(H11Protocol):
         self.transport.close()
 
     @property
-    def _sending_in_vain(self) -> bool:
-        """Whether the client sends the body of a request that has been answered."""
+    def _discarding(self) -> bool:
+        """Whether the client is still sending the body of a request that was answered."""
         return self.conn.their_state is h11.SEND_BODY and self.cycle.response_complete
 
-    def _watch(self) -> None:
-        """Begin to lose patience, or stop, by what the client is about."""
+    def _update_watchdog(self) -> None:
+        """Start or stop the timer of headers and discarded bodies, by what the client is sending."""
         sending_headers = self.conn.their_state is h11.IDLE and self.timeout_keep_alive_task is None
-        if not (sending_headers or self._sending_in_vain) or self.transport.is_closing():
-            self._rest()
+        if not (sending_headers or self._discarding) or self.transport.is_closing():
+            self._stop_watchdog()
         elif self._watchdog is None:
-            self._watchdog = self.loop.call_later(_PATIENCE, self._end)
+            self._watchdog = self.loop.call_later(_HEADER_TIMEOUT, self._abort)
 
-    def _rest(self) -> None:
+    def _stop_watchdog(self) -> None:
         if self._watchdog is not None:
             self._watchdog.cancel()
             self._watchdog = None
 
-    def _flowing(self) -> None:
+    def _stop_stalled(self) -> None:
         if self._stalled is not None:
             self._stalled.cancel()
             self._stalled = None
 
-    def _end(self) -> None:
+    def _abort(self) -> None:
         self._watchdog = None
         self.transport.abort()

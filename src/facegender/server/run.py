@@ -1,4 +1,4 @@
-"""The service from its start to its end."""
+"""Starts, serves and ends."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _MMAP_THRESHOLD = -3
 
 #: Seconds that an idle connection is kept.
 _KEEP_ALIVE = 15
-#: Seconds between one look at whether the workers are there and the next.
-_LOOK = 0.05
-#: Seconds for what a refused request has left to be told.
-_LAST_WORDS = 2
+#: Seconds between two checks whether the workers are ready.
+_POLL_INTERVAL = 0.05
+#: Seconds after the grace in which requests are told that they were not finished.
+_SHUTDOWN_MARGIN = 2
 
 
 class Server(uvicorn.Server):
-    """uvicorn's, which leaves the service time to finish what it has accepted.
+    """uvicorn's, with time to finish the requests that were accepted.
 
     Args:
         service: what it serves.
@@ -59,23 +59,23 @@ class Server(uvicorn.Server):
                 proxy_headers=False,
                 h11_max_incomplete_event_size=MAX_HEADER_BYTES,
                 timeout_keep_alive=_KEEP_ALIVE,
-                timeout_graceful_shutdown=int(settings.grace) + _LAST_WORDS,
+                timeout_graceful_shutdown=int(settings.grace) + _SHUTDOWN_MARGIN,
             )
         )
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, and tell when the workers are there."""
+        """Listen, and call `on_ready` once the workers are ready."""
         await super().startup(sockets)
         assert sockets
         url = _url(self.service.settings, sockets[0])
-        self._watch = asyncio.create_task(self._look(url))
+        self._starting = asyncio.create_task(self._wait_for_workers(url))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop to listen, and finish what was accepted."""
+        """Stop listening, and finish what was accepted."""
         self.service.draining = True
-        self._watch.cancel()
+        self._starting.cancel()
         # What is not finished then is refused, which leaves time to say so.
-        asyncio.get_running_loop().call_later(self.service.settings.grace, self.service.lanes.give_up)
+        asyncio.get_running_loop().call_later(self.service.settings.grace, self.service.batcher.abort)
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -87,12 +87,12 @@ class Server(uvicorn.Server):
         self.force_exit = self.should_exit and sig == signal.SIGINT
         self.should_exit = True
 
-    async def _look(self, url: str) -> None:
-        while self.service.lanes.open < self.service.settings.workers:
+    async def _wait_for_workers(self, url: str) -> None:
+        while self.service.batcher.ready < self.service.settings.workers:
             if self.service.failure is not None:
                 self.should_exit = True
                 return
-            await asyncio.sleep(_LOOK)
+            await asyncio.sleep(_POLL_INTERVAL)
         self._on_ready(url)
 
 
@@ -116,12 +116,12 @@ def serve(settings: ServerSettings, on_ready: Callable[[str], None]) -> bool:
         server.run([listening])
     if service.failure is not None:
         raise service.failure
-    if not service.lanes.close(0):  # photos that were given up are still being worked on
+    if not service.batcher.close(0):  # a worker still has photos that were aborted
         for process in multiprocessing.active_children():
             process.kill()
         sys.stderr.flush()
         os._exit(1)
-    return not service.lanes.gave_up
+    return not service.batcher.aborted
 
 
 def _return_memory() -> None:

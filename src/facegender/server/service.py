@@ -1,11 +1,11 @@
-"""What the service knows and holds: its models, its queue, and whether there is room for one more request."""
+"""The models of the service, its queue, and the admission of requests."""
 
 from __future__ import annotations
 
 import asyncio
 import functools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -15,32 +15,33 @@ from facegender import weights
 from facegender.errors import InputError
 from facegender.inference.options import Options
 from facegender.inference.tasks import CHUNK_PHOTOS
-from facegender.server.lanes import Lanes, LanesClosedError
+from facegender.server.batcher import Batcher, BatcherClosedError
 from facegender.server.metrics import Metrics
 from facegender.server.problems import ProblemError
 from facegender.server.settings import ServerSettings
-from facegender.server.work import Answer, ServiceTask, process
+from facegender.server.worker import Answer, ServiceTask, open_worker
 from facegender.weights.cards import Card
+from facegender.wire import UsedModel
 
 
-class ClientGoneError(Exception):
-    """Nobody waits for the answer any more."""
+class ClientClosedError(Exception):
+    """The client has closed its connection, and nobody waits for the answer."""
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """The classifier of a request, and from which confidence on its answers are given."""
+class SelectedModel:
+    """The classifier of a request, and the confidence from which its answers are not ``uncertain``."""
 
     card: Card
     min_confidence: float
 
-    def to_dict(self) -> dict[str, object]:
-        """The fields of `facegender.server.schemas.UsedModel`."""
+    def to_dict(self) -> UsedModel:
+        """As it is in the answer."""
         return {"name": self.card.name, "sha256": self.card.sha256, "min_confidence": self.min_confidence}
 
 
 class Service:
-    """Models, queue and admission.
+    """Models, queue and admission of requests.
 
     Args:
         settings: how it is run.
@@ -67,28 +68,28 @@ class Service:
         self.draining = False
         #: Why the workers could not be started.
         self.failure: Exception | None = None
-        self._held = 0
-        self.lanes: Lanes[ServiceTask, Answer] = Lanes(
-            functools.partial(process, models, self.limits.time_limit),
+        self._reserved = 0
+        self.batcher: Batcher[ServiceTask, Answer] = Batcher(
+            functools.partial(open_worker, models, self.limits.time_limit),
             settings.workers,
             CHUNK_PHOTOS,
             lambda task: len(task.data),
-            self.metrics,
+            self.metrics.batch,
             self._on_failure,
         )
-        self.metrics.watch("queue_tasks", "Tasks that wait.", lambda: self.lanes.waiting)
-        self.metrics.watch("working_tasks", "Tasks that are being worked on.", lambda: self.lanes.working)
-        self.metrics.watch("workers_ready", "Processes that are ready or at work.", lambda: self.lanes.open)
-        self.metrics.watch("held_bytes", "Bytes of bodies that are held.", lambda: self._held)
-        self.metrics.watch("expected_wait_seconds", "For a request that comes now.", lambda: self.lanes.expected_wait)
+        self.metrics.gauge("queue_tasks", "Tasks that wait.", lambda: self.batcher.queued)
+        self.metrics.gauge("working_tasks", "Tasks that are being worked on.", lambda: self.batcher.running)
+        self.metrics.gauge("workers_ready", "Processes that are ready or at work.", lambda: self.batcher.ready)
+        self.metrics.gauge("held_bytes", "Bytes of bodies that are held.", lambda: self._reserved)
+        self.metrics.gauge("expected_wait_seconds", "For a request that comes now.", lambda: self.batcher.expected_wait)
 
     @property
     def ready(self) -> bool:
         """Whether requests are taken."""
-        return self.lanes.open > 0 and not self.draining
+        return self.batcher.ready > 0 and not self.draining
 
-    def choose(self, model: str | None, max_error: float | None, min_confidence: float | None) -> Chosen:
-        """The classifier that a request asks for.
+    def select(self, model: str | None, max_error: float | None, min_confidence: float | None) -> SelectedModel:
+        """The classifier that the parameters of a request name, and its threshold.
 
         Raises:
             ProblemError: 422.
@@ -97,94 +98,87 @@ class Service:
         if card is None:
             raise ProblemError("invalid", f"model: there is none of this name; there are {', '.join(self.cards)}")
         try:
-            return Chosen(card, Options(max_error=max_error, min_confidence=min_confidence).confidence(card))
+            return SelectedModel(card, Options(max_error=max_error, min_confidence=min_confidence).confidence(card))
         except InputError as error:
             raise ProblemError("invalid", str(error)) from None
 
     def admit(self, tasks: int, size: int) -> None:
-        """See whether one more request, of so many tasks and bytes as far as is known, can be taken.
+        """Refuse a new request with so many tasks and bytes, as far as they are known, if there is no room for it.
 
         Raises:
             ProblemError: 429 or 503, with Retry-After.
         """
         if self.draining:
-            raise ProblemError("not_ready", "the service is about to end", {"Retry-After": "5"})
-        self._find_room(tasks, size)
+            raise _ending("the service is about to end")
+        self._check_capacity(tasks, size)
 
-    def _find_room(self, tasks: int, size: int) -> None:
-        """As `admit`, also for a request that was taken before the service was told to end."""
-        if not self.lanes.open:
+    def _check_capacity(self, tasks: int, size: int) -> None:
+        """As `admit`, also for a request that was admitted before the service began to end."""
+        if not self.batcher.ready:
             raise ProblemError("not_ready", "no worker is ready", {"Retry-After": "1"})
-        wait = self.lanes.expected_wait
-        if self.lanes.waiting + tasks > self.limits.max_queue:
-            why = f"{self.lanes.waiting} photos wait, and there is room for {self.limits.max_queue}"
+        wait, queued = self.batcher.expected_wait, self.batcher.queued
+        if queued + tasks > self.limits.max_queue:
+            why = f"{queued} photos wait, and there is room for {self.limits.max_queue}"
         elif wait > self.limits.max_wait:
             why = f"it would take {wait:.2g} seconds to come to this, above {self.limits.max_wait:g}"
-        elif self._held + size > self.limits.max_memory:
+        elif self._reserved + size > self.limits.max_memory:
             why = "as many bytes are held as there is room for"
         else:
             return
         raise ProblemError("busy", why, {"Retry-After": str(max(1, math.ceil(wait)))})
 
     @contextmanager
-    def holding(self, request: Request) -> Iterator[_Hold]:
-        """Count the bytes of a request's body for as long as they are held."""
-        hold = _Hold(self, request)
-        try:
-            yield hold
-        finally:
-            self._held -= hold.size
+    def reserving(self, request: Request) -> Iterator[Callable[[int], None]]:
+        """Gives a function that reserves memory for bytes of a body; all of it is released at the end.
 
-    def _take(self, size: int) -> None:
-        if self._held + size > self.limits.max_memory:
-            self._find_room(0, size)
-        self._held += size
+        Raises:
+            ProblemError: by the function: 429 or 503, where there is no room for more.
+        """
+
+        def reserve(size: int) -> None:
+            if self._reserved + size > self.limits.max_memory:
+                self._check_capacity(0, size)
+            self._reserved += size
+            request.state.bytes += size
+
+        try:
+            yield reserve
+        finally:
+            self._reserved -= request.state.bytes
 
     async def answer(self, request: Request, tasks: Sequence[ServiceTask]) -> list[Answer]:
         """Wait for the answers to tasks, as long as the client does.
 
         Raises:
             ProblemError: 429 or 503.
-            ClientGoneError: the client did not wait.
+            ClientClosedError: the client has closed its connection.
         """
-        self._find_room(len(tasks), 0)
+        self._check_capacity(len(tasks), 0)
         try:
-            ticket = self.lanes.submit(tasks)
-        except LanesClosedError as error:
-            raise ProblemError("not_ready", str(error), {"Retry-After": "5"}) from None
-        answers: asyncio.Future[list[Answer]] = asyncio.wrap_future(ticket.future)
-        gone = asyncio.create_task(_gone(request))
-        try:
-            await asyncio.wait((answers, gone), return_when=asyncio.FIRST_COMPLETED)
-            if not answers.done():
-                raise ClientGoneError
-            return answers.result()
-        except LanesClosedError as error:
-            raise ProblemError("not_ready", str(error), {"Retry-After": "5"}) from None
-        finally:
-            gone.cancel()
-            if not answers.done():
-                self.lanes.drop(ticket)
+            submitted = self.batcher.submit(tasks)
+            answers = asyncio.wrap_future(submitted)
+            closed = asyncio.create_task(_client_closed(request))
+            try:
+                await asyncio.wait((answers, closed), return_when=asyncio.FIRST_COMPLETED)
+                if not answers.done():
+                    raise ClientClosedError
+                return answers.result()
+            finally:
+                closed.cancel()
+                if not answers.done():
+                    self.batcher.cancel(submitted)
+        except BatcherClosedError as error:
+            raise _ending(str(error)) from None
 
     def _on_failure(self, error: Exception) -> None:
         self.failure = self.failure or error
 
 
-class _Hold:
-    """The bytes that a request holds."""
-
-    def __init__(self, service: Service, request: Request) -> None:
-        self._service, self._request = service, request
-        self.size = 0
-
-    def __call__(self, size: int) -> None:
-        """So many bytes more; ProblemError, 429, if there is no room for them."""
-        self._service._take(size)
-        self.size += size
-        self._request.state.bytes = self.size
+def _ending(why: str) -> ProblemError:
+    return ProblemError("not_ready", why, {"Retry-After": "5"})
 
 
-async def _gone(request: Request) -> None:
-    """Wait until the client has gone; its body must have been read."""
+async def _client_closed(request: Request) -> None:
+    """Wait until the client has closed its connection; its body must have been read."""
     while (await request.receive())["type"] != "http.disconnect":
         pass

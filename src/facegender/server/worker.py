@@ -1,4 +1,4 @@
-"""What a lane does: a process with all models, which tells what is in photos and crops."""
+"""A worker of the service: a process with all models, which analyses photos and classifies crops."""
 
 from __future__ import annotations
 
@@ -22,10 +22,6 @@ from facegender.inference.options import Options
 from facegender.inference.tasks import Job, Task, error_result
 from facegender.inference.workers import WorkerPool
 from facegender.sources.source import Held
-
-#: Crops that are one task at most.
-TASK_CROPS = 256
-CROP_BYTES = CROP_SIZE * CROP_SIZE * 3
 
 
 @dataclass(frozen=True)
@@ -67,12 +63,12 @@ class CropAnswer:
 
 
 ServiceTask: TypeAlias = PhotoTask | CropTask
-#: Labels are not for this side: requests of one batch may accept different error rates.
+#: Labels are made elsewhere: requests of one batch may accept different error rates.
 Answer: TypeAlias = PhotoResult | CropAnswer
 
 
 class ServiceHandler:
-    """Works on tasks of all kinds and models, together where they are alike.
+    """Handles tasks of all kinds and models, those of one kind and model together.
 
     Args:
         models: names of classifiers, each with how photos are analysed for it. Labels are not used: they are made
@@ -87,19 +83,18 @@ class ServiceHandler:
         # An init system may tell all processes of the service to end at once; photos under way are to be finished.
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        self._photos = {name: Job(options)(threads=threads) for name, options in models.items()}
+        self._handlers = {name: Job(options)(threads=threads) for name, options in models.items()}
 
     def __call__(self, tasks: Sequence[ServiceTask]) -> list[Answer]:
         """One answer a task, in order."""
         answers: dict[int, Answer] = {}
-        for model, photos in self._photos.items():
-            places = [place for place, task in enumerate(tasks) if isinstance(task, PhotoTask) and task.model == model]
-            sources = [Task(Held(tasks[place].name, tasks[place].data)) for place in places]
-            answers.update(zip(places, photos(sources) if sources else [], strict=True))
-            crops = {
-                place: task for place, task in enumerate(tasks) if isinstance(task, CropTask) and task.model == model
-            }
-            answers.update(_classify(photos.classifier, crops))
+        for model, handler in self._handlers.items():
+            own = {place: task for place, task in enumerate(tasks) if task.model == model}
+            photos = {p: Task(Held(task.name, task.data)) for p, task in own.items() if isinstance(task, PhotoTask)}
+            if photos:
+                answers.update(zip(photos, handler(list(photos.values())), strict=True))
+            crops = {place: task for place, task in own.items() if isinstance(task, CropTask)}
+            answers.update(_classify(handler.classifier, crops))
         return [answers[place] for place in range(len(tasks))]
 
 
@@ -129,30 +124,30 @@ def _crops(task: CropTask) -> Crops:
 
 
 class WrongSizeError(PhotoReadError):
-    """An image that is no crop."""
+    """An image that does not have the size of a crop."""
 
     kind = "crop_size"
 
 
 def error_answer(task: ServiceTask, kind: str, what: str) -> Answer:
-    """The answer to a task that ended its process, or took too long."""
+    """The answer to a task that crashed its process or took too long."""
     if isinstance(task, PhotoTask):
         return error_result(Task(Held(task.name, b"")), kind, what)
     return CropAnswer(error=PhotoError(kind, what))
 
 
 @contextmanager
-def process(
+def open_worker(
     models: Mapping[str, Options], time_limit: float
 ) -> Iterator[Callable[[Sequence[ServiceTask]], list[Answer]]]:
-    """A process that works on tasks; it has worked on a photo for each model when this is entered.
+    """A process that handles tasks; it has handled a photo for each model when this is entered.
 
     Args:
         models: as for `ServiceHandler`.
         time_limit: seconds that tasks may take together; then each may take as long by itself.
 
     Raises:
-        FacegenderError: the process cannot be started, or not work; `WeightsError` and others as for `FaceAnalyzer`.
+        FacegenderError: the process cannot be started, or fails; `WeightsError` and others as for `FaceAnalyzer`.
     """
     pool: WorkerPool[ServiceTask, Answer] = WorkerPool(
         functools.partial(ServiceHandler, models), 1, time_limit, error_answer

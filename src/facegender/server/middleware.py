@@ -1,4 +1,4 @@
-"""What every request goes through before its route: its number, its line in the log, its host and origin."""
+"""What every request passes before its route: its number, its line in the log, the check of host and origin."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ logger = logging.getLogger(__name__)
 
 #: A request with more is refused. Browsers send about 20, proxies add a few.
 _MAX_HEADERS = 100
-#: How much of a path is logged that leads nowhere.
+#: Characters of a path without a route that are logged.
 _PATH_LENGTH = 100
 
-#: The client was gone before it could be answered; nobody sees this status but in logs and counts.
-GONE = 499
+#: The client closed its connection before it was answered; the status is seen in logs and metrics only.
+CLIENT_CLOSED = 499
 
 
-class Guard:
-    """Counts, logs and checks requests; turns what nobody foresaw into an answer.
+class RequestMiddleware:
+    """Counts, logs and checks requests, and answers to errors that nobody foresaw.
 
     Args:
-        app: takes those that pass.
-        metrics: is told of each.
-        hosts: that requests may be addressed to; None for any.
-        origins: web pages, beside the service's own, that may send something.
+        app: takes the requests that pass.
+        metrics: counts them.
+        hosts: names that requests may be addressed to; None for any.
+        origins: web pages, beside the service's own, that may send requests.
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics, hosts: Collection[str] | None, origins: Collection[str]) -> None:
@@ -48,7 +48,7 @@ class Guard:
         scope["state"] = {**scope.get("state", {}), "photos": 0, "bytes": 0}
         status = 0
 
-        async def watched(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -61,17 +61,17 @@ class Guard:
         try:
             problem = self._check(scope)
             if problem is None:
-                await self._app(scope, receive, watched)
+                await self._app(scope, receive, send_with_headers)
             else:
                 self._metrics.rejected(problem.kind)
-                await problem.response(scope, receive, watched)
+                await problem.response(scope, receive, send_with_headers)
         except Exception:
             logger.exception("a request failed", extra={"request": request})
             if status == 0:
                 problem = Problem("failed", "the service failed; its log has the reason", {"Connection": "close"})
-                await problem.response(scope, receive, watched)
+                await problem.response(scope, receive, send_with_headers)
         finally:
-            self._tell(scope, request, status or GONE, time.monotonic() - begun)
+            self._record(scope, request, status or CLIENT_CLOSED, time.monotonic() - begun)
 
     def _check(self, scope: Scope) -> Problem | None:
         headers = Headers(scope=scope)
@@ -83,19 +83,19 @@ class Guard:
         if self._hosts is not None and _without_port(host) not in self._hosts:
             return Problem("host", "the service is not known by the name in the header Host")
         origin = headers.get("origin")
-        asking_first = scope["method"] == "OPTIONS" and self._origins  # else there is no such method
-        if origin is None or (scope["method"] in ("GET", "HEAD", "OPTIONS") and not asking_first):
+        preflight = scope["method"] == "OPTIONS" and self._origins  # else there is no such method
+        if origin is None or (scope["method"] in ("GET", "HEAD", "OPTIONS") and not preflight):
             return None
         if urlsplit(origin).netloc.lower() == host.lower() or not {"*", origin}.isdisjoint(self._origins):
             return None
         return Problem("origin", "a web page that the service does not know sent this")
 
-    def _tell(self, scope: Scope, request: str, status: int, seconds: float) -> None:
+    def _record(self, scope: Scope, request: str, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", None)
         self._metrics.request(scope["method"], route or "other", status, seconds)
-        if status == GONE:
+        if status == CLIENT_CLOSED:
             self._metrics.disconnected()
-        told = {
+        fields = {
             "request": request,
             "method": scope["method"][:20],
             "path": route or scope["path"][:_PATH_LENGTH],
@@ -104,7 +104,7 @@ class Guard:
             "photos": scope["state"]["photos"],
             "bytes": scope["state"]["bytes"],
         }
-        logger.info("request", extra=told)
+        logger.info("request", extra=fields)
 
 
 def _without_port(host: str) -> str:
