@@ -14,7 +14,8 @@ import pytest
 
 from facegender.server.run import Server, listen
 from facegender.server.service import Service
-from facegender.server.settings import Limits, ServerSettings
+from facegender.server.settings import ServerSettings
+from facegender.wire import Limits
 
 #: Two models that disagree on how sure one must be.
 OTHER = {"confidence_for_error": {"0.01": 0.99, "0.05": 0.5}}

@@ -19,7 +19,7 @@ import pytest
 
 from facegender.cli import main
 from facegender.server.logs import JsonFormatter
-from facegender.server.settings import Limits
+from facegender.wire import Limits
 
 from .conftest import form, running, workers_of
 

@@ -2,7 +2,8 @@ import pytest
 
 from facegender.errors import InputError, WeightsError
 from facegender.server.service import Service
-from facegender.server.settings import Limits, ServerSettings
+from facegender.server.settings import ServerSettings
+from facegender.wire import Limits
 
 from .conftest import running
 

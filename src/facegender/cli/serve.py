@@ -11,8 +11,9 @@ import typer
 
 from facegender.cli.extras import require
 from facegender.cli.root import app, say
-from facegender.server.settings import Limits, ServerSettings
+from facegender.server.settings import ServerSettings
 from facegender.weights import DEFAULT
+from facegender.wire import Limits
 
 #: A secret is better in the environment or a file than among the arguments, which every user of the machine can list.
 TOKEN_VARIABLE = "FACEGENDER_TOKEN"

@@ -5,6 +5,7 @@ A request passes `middleware`, its route in `routes`, the admission in `service`
 the service.
 """
 
-from facegender.server.settings import Limits, ServerSettings
+from facegender.server.settings import ServerSettings
+from facegender.wire import Limits
 
 __all__ = ["Limits", "ServerSettings"]
