@@ -20,7 +20,7 @@ from facegender import weights
 from facegender.lab.datasets.store import open_stores
 from facegender.lab.evaluation.metrics import measure
 from facegender.lab.evaluation.models import open_model
-from facegender.lab.evaluation.reliability import promise
+from facegender.lab.evaluation.reliability import measure_reliability
 from facegender.machine import machine
 from facegender.progress import track
 from facegender.tables import write_csv
@@ -41,7 +41,7 @@ def main() -> None:
         index = faces.index
         labels, p_male = store.labels[index], np.asarray(network.p_male(store.crops, index), np.float64)
         mirrored = network.p_male(np.ascontiguousarray(store.crops[index][:, :, ::-1]), np.arange(len(index)))
-        metrics, row = measure(labels, p_male), promise("", "", "", labels, p_male, network.confidence)
+        metrics, row = measure(labels, p_male), measure_reliability("", "", "", labels, p_male, network.confidence)
         low, high = network.predict(store, index).interval
         values = {
             "accuracy": metrics.accuracy,

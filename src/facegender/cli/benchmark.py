@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from facegender.cli.extras import require_training
 from facegender.cli.params import Format
-from facegender.cli.root import app, say
+from facegender.cli.root import app, results_console, say
 
 if TYPE_CHECKING:
     from facegender.lab.benchmark import Benchmark, Timing
@@ -29,21 +28,19 @@ def benchmark(
     *,
     network: Annotated[
         list[str] | None,
-        typer.Option("--network", "-n", help="Such as residual, weights as initialised; may be given again."),
+        typer.Option("--network", "-n", help="Such as residual, weights as initialised; repeatable."),
     ] = None,
-    model: Annotated[list[Path] | None, typer.Option(help="A run's model.safetensors; may be given again.")] = None,
-    onnx: Annotated[
-        list[str] | None, typer.Option(help="An ONNX file, or a shipped network; may be given again.")
-    ] = None,
+    model: Annotated[list[Path] | None, typer.Option(help="A run's model.safetensors; repeatable.")] = None,
+    onnx: Annotated[list[str] | None, typer.Option(help="An ONNX file, or a shipped network; repeatable.")] = None,
     runtime: Annotated[
-        list[str] | None, typer.Option(help="onnxruntime, openvino or torch; may be given again. Default: all.")
+        list[str] | None, typer.Option(help="onnxruntime, openvino or torch; repeatable. Default: all.")
     ] = None,
     device: Annotated[
         list[str] | None,
-        typer.Option(help="cpu, cuda, gpu, npu or auto (OpenVINO's choice); may be given again. Default: all."),
+        typer.Option(help="cpu, cuda, gpu, npu or auto (OpenVINO's choice); repeatable. Default: all."),
     ] = None,
     precision: Annotated[
-        list[str] | None, typer.Option(help="fp32, bf16, fp16 or int8; may be given again. Default: all.")
+        list[str] | None, typer.Option(help="fp32, bf16, fp16 or int8; repeatable. Default: all.")
     ] = None,
     batches: Annotated[str, typer.Option(help="Crops a call.", metavar="N,N,...")] = "1,8,32,64,128,256",
     streams: Annotated[
@@ -97,10 +94,10 @@ def benchmark(
             command=shlex.join(["facegender", *sys.argv[1:]]),
         )
     except Interrupted as stop:
-        _give(stop.partial, output, form)
-        stop.add_note(f"what was measured until now is {'above' if output is None else f'in {output}'}")
+        _write_out(stop.partial, output, form)
+        stop.add_note(f"what has been measured is {'above' if output is None else f'in {output}'}")
         raise
-    _give(result, output, form)
+    _write_out(result, output, form)
 
 
 def _numbers(text: str, option: str) -> list[int]:
@@ -110,7 +107,7 @@ def _numbers(text: str, option: str) -> list[int]:
         raise typer.BadParameter(f"{text!r} is not a list of whole numbers", param_hint=option) from None
 
 
-def _give(result: Benchmark, output: Path | None, form: Format) -> None:
+def _write_out(result: Benchmark, output: Path | None, form: Format) -> None:
     from facegender.lab.paper.figure import save_figure3
 
     if form is Format.csv:
@@ -126,8 +123,7 @@ def _give(result: Benchmark, output: Path | None, form: Format) -> None:
 
 
 def _tables(result: Benchmark) -> None:
-    # Piped text gets room for every column.
-    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    console = results_console(120)
     single = result.find(batch=1, streams=1)
     if single:
         table = _table("One crop at a time, milliseconds", ("mean", "median", "p10-p90", "ratio", "of matmul"))
@@ -136,7 +132,7 @@ def _tables(result: Benchmark) -> None:
             spread = f"{t.p10_ms:.3g}-{t.p90_ms:.3g}"
             table.add_row(name, t.network, f"{t.image_ms:.3g}", f"{t.median_ms:.3g}", spread, ratio, _share(t))
         console.print(table)
-    table = _table("Crops a second, where they are most", ("batch", "streams", "a second", "of matmul"))
+    table = _table("Crops a second at the best batch", ("batch", "streams", "a second", "of matmul"))
     for t, name in _by_way(result.fastest(), table):
         table.add_row(name, t.network, str(t.batch), str(t.streams), f"{t.images_per_second:,.0f}", _share(t))
     console.print(table)

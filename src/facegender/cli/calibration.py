@@ -1,4 +1,4 @@
-"""``facegender calibration``: whether a network's probabilities keep what they promise."""
+"""``facegender calibration``: calibration error and coverage of a network."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from facegender.cli.extras import require_training
 from facegender.cli.root import app, results_console
 
 if TYPE_CHECKING:
-    from facegender.lab.evaluation.reliability import Promise
+    from facegender.lab.evaluation.reliability import Reliability
 
 
 @app.command()
@@ -42,8 +42,8 @@ def calibration(
         damaged,
         draw_reliability,
         draw_risk_coverage,
-        promise,
-        write_promises,
+        measure_reliability,
+        write_reliability,
     )
     from facegender.lab.evaluation.subgroups import grouped, grouping_attributes
 
@@ -54,7 +54,7 @@ def calibration(
         labels, p_male = store.labels[index], network.p_male(store.crops, index)
         sets[name] = (labels, p_male)
         panels[name] = {"all": sets[name]}
-        rows.append(promise(name, "none", "all", labels, p_male, network.confidence))
+        rows.append(measure_reliability(name, "none", "all", labels, p_male, network.confidence))
         for column in grouping_attributes(store):
             values = np.array(grouped(store, index, column))
             groups = {value: values == value for value in dict.fromkeys(values.tolist())}
@@ -62,7 +62,7 @@ def calibration(
             if len(groups) > 1:
                 panels[f"{name}, by {column}"] = {g: (labels[c], p_male[c]) for g, c in sorted(groups.items())}
                 rows += [
-                    promise(name, "none", f"{column}: {g}", labels[c], p_male[c], network.confidence)
+                    measure_reliability(name, "none", f"{column}: {g}", labels[c], p_male[c], network.confidence)
                     for g, c in sorted(groups.items())
                 ]
         rows += damaged(
@@ -76,7 +76,7 @@ def calibration(
     console.print(_table(network.name, rows))
     if output is not None:
         title = f"{network.name}: what its probabilities are worth"
-        write_promises(
+        write_reliability(
             output / "calibration.csv", network.name, rows, {"command": shlex.join(["facegender", *sys.argv[1:]])}
         )
         draw_reliability(output / "reliability.png", panels, title)
@@ -85,7 +85,7 @@ def calibration(
             console.print(str(output / name), soft_wrap=True)
 
 
-def _table(name: str, rows: list[Promise]) -> Table:
+def _table(name: str, rows: list[Reliability]) -> Table:
     table = Table(title=f"{name}: calibration and coverage", title_justify="left")
     for heading in ("test", "damage", "group"):
         table.add_column(heading)

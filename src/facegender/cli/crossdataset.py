@@ -59,16 +59,16 @@ def crossdataset(
 
     opened = open_stores(stores)
     if model:
-        result = cross_test(open_models(model), opened, output, on_cell=_told)
+        result = cross_test(open_models(model), opened, output, on_cell=_say)
     else:
         settings = load_recipe(recipe, **read_changes(changes or ()))
         hardware = Hardware(accelerator, devices)
-        result = cross_dataset(settings, opened, output, only_train=only_train or (), hardware=hardware, on_cell=_told)
+        result = cross_dataset(settings, opened, output, only_train=only_train or (), hardware=hardware, on_cell=_say)
     if result.cells:  # otherwise another process prints
         _print(result, output)
 
 
-def _told(cell: Cell) -> None:
+def _say(cell: Cell) -> None:
     low, high = cell.interval
     stderr.print(
         f"{cell.trained_on} -> {cell.tested_on}: {100 * cell.metrics.accuracy:.2f} % of {cell.metrics.count:,} faces "

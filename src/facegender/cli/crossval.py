@@ -34,8 +34,8 @@ _SHOWN = {
 def crossval(
     store: StoreArgument,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the runs; done folds are not repeated.")],
-    folds: Annotated[str, typer.Option(help="random (the paper's) or identity (nobody on both sides).")] = "random",
-    only: Annotated[list[int] | None, typer.Option(help="Only this fold; may be given again.")] = None,
+    folds: Annotated[str, typer.Option(help="random (the paper's) or identity (nobody in two folds).")] = "random",
+    only: Annotated[list[int] | None, typer.Option(help="Test this fold only; repeatable.")] = None,
     mirror: Annotated[
         bool, typer.Option("--mirror", help="Test on the mean of each crop's logits and its mirror image's.")
     ] = False,
@@ -56,14 +56,21 @@ def crossval(
 
     settings = load_recipe(recipe, **read_changes(changes or ()))
 
-    def told(fold: int, metrics: Metrics) -> None:
+    def say_fold(fold: int, metrics: Metrics) -> None:
         stderr.print(
             f"fold {fold}: accuracy {100 * metrics.accuracy:.2f} %, balanced {100 * metrics.balanced_accuracy:.2f} %"
         )
 
     data = open_store(store)
     result = cross_validate(
-        settings, data, folds, output, only=only, mirror=mirror, hardware=Hardware(accelerator, devices), on_fold=told
+        settings,
+        data,
+        folds,
+        output,
+        only=only,
+        mirror=mirror,
+        hardware=Hardware(accelerator, devices),
+        on_fold=say_fold,
     )
     if not is_main_process():
         return

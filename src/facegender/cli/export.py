@@ -42,7 +42,7 @@ def export(
         typer.Option(
             "--validate",
             metavar="STORE",
-            help="Calibrate and check on the validation split of this store; may be given again.",
+            help="Calibrate and check on the validation split of this store; repeatable.",
         ),
     ],
     test: Annotated[
@@ -51,7 +51,7 @@ def export(
             "--test",
             metavar="STORE",
             help="Test on this store: its test split where the run learned from it or it validates, all of it "
-            "otherwise; faces that were learned from are left out; may be given again.",
+            "otherwise; faces that were learned from are left out; repeatable.",
         ),
     ],
     name: Annotated[str, typer.Option("--name", help="Name of the weights.")],

@@ -24,7 +24,7 @@ def join(
 ) -> None:
     """Join the train and validation crops of several stores, without copies and people that a test asks for.
 
-    Faces that stand in two splits or stores are looked for as `facegender leaks` does.
+    Copies and people in two splits or stores are found as by `facegender leaks`.
     """
     from facegender.lab.datasets.join import join_stores
     from facegender.lab.datasets.store import open_stores

@@ -1,4 +1,4 @@
-"""``facegender leaks``: faces that stand on both sides of a test."""
+"""``facegender leaks``: copies and people in two splits or two datasets."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def serve(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="A shipped network, or the path of an .onnx file; may be given again, and the first is the one that "
+            help="A shipped network, or the path of an .onnx file; repeatable, and the first is the one that "
             f"answers unless a request names another.  [default: {DEFAULT}]",
         ),
     ] = None,
@@ -70,7 +70,7 @@ def serve(
     ] = False,
     cors: Annotated[
         list[str] | None,
-        typer.Option(metavar="ORIGIN", help="A web page's origin that may use the service; may be given again."),
+        typer.Option(metavar="ORIGIN", help="A web page's origin that may use the service; repeatable."),
     ] = None,
     allow_host: Annotated[
         list[str] | None,
@@ -115,12 +115,12 @@ def serve(
         allowed_hosts=tuple(allow_host or ()),
     )
 
-    def told(url: str) -> None:
+    def ready(url: str) -> None:
         say(f"serving {url} (the page), {url}openapi.json (for programs); end with Ctrl-C")
         if open_:
             webbrowser.open(url)
 
-    if not run(settings, told):
+    if not run(settings, ready):
         say("not all that was accepted could be finished within the grace")
         raise typer.Exit(1)
 

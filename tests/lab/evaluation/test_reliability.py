@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from facegender.cli import app
 from facegender.lab.evaluation.degrade import DEGRADATIONS, degrade, degrade_mixed
 from facegender.lab.evaluation.metrics import brier_score
-from facegender.lab.evaluation.reliability import promise, risk_coverage
+from facegender.lab.evaluation.reliability import measure_reliability, risk_coverage
 
 
 def test_brier_score():
@@ -28,7 +28,7 @@ def test_a_promise_that_is_kept():
     """Of faces with 0.9, nine in ten are male."""
     labels = np.array(([1] * 9 + [0]) * 100 + ([0] * 9 + [1]) * 100)
     p_male = np.array([0.9] * 1000 + [0.1] * 1000)
-    row = promise("made", "none", "all", labels, p_male, lambda rate: 0.5 if rate > 0.01 else 0.95)
+    row = measure_reliability("made", "none", "all", labels, p_male, lambda rate: 0.5 if rate > 0.01 else 0.95)
     assert (row.count, row.accuracy) == (2000, 0.9)
     assert row.ece < 1e-9
     assert row.brier == pytest.approx(0.09)

@@ -1,4 +1,4 @@
-"""Photos of one's own, sorted into folders ``female`` and ``male``."""
+"""Photos of your own, sorted into folders ``female`` and ``male``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from facegender.sources.remote import is_url
 SPLIT_WORDS: Mapping[str, Split] = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
 
 
-#: An option of the subcommands for photos of one's own.
+#: An option of the subcommands for photos of your own.
 NameOption = Annotated[str | None, typer.Option(help="What the dataset is called.  [default: as the folder or file]")]
 
 

@@ -153,46 +153,46 @@ def list_imdb_wiki(
         DatasetError: a source or the file is not what it should be, the two have nothing in common, or the sources
             hold face crops without `crops`.
     """
-    told = read_mat(labels)
+    annotations = read_mat(labels)
     places, copies = places_by_name(sources, last_two)
     _check_kind(sources, (path for _, path in places.values()), crops)
 
-    known = np.isin(told.gender, (0, 1))
-    there = np.isfinite(told.face_score) & np.isfinite(told.locations).all(1)
-    sure = there & (told.face_score >= min_face_score)
-    second = ~np.isnan(told.second_score)
-    alone = ~second | (told.second_score <= max_second_score)
+    known = np.isin(annotations.gender, (0, 1))
+    there = np.isfinite(annotations.face_score) & np.isfinite(annotations.locations).all(1)
+    sure = there & (annotations.face_score >= min_face_score)
+    second = ~np.isnan(annotations.second_score)
+    alone = ~second | (annotations.second_score <= max_second_score)
     kept: dict[str, int] = {}
     for i in np.flatnonzero(known & sure & alone).tolist():
-        kept.setdefault(last_two(told.paths[i]), i)
+        kept.setdefault(last_two(annotations.paths[i]), i)
     names = sorted(name for name in kept if name in places)
     if kept and not names:
         raise DatasetError(
             f"{', '.join(map(str, sources))}: none of the {len(kept)} photos wanted of {labels}",
             remedy="give the archives or the folder with 00/, 01/ and so on",
         )
-    splits = hashed_splits(told.people[kept[name]] or name for name in names)
+    splits = hashed_splits(annotations.people[kept[name]] or name for name in names)
     return Listing(
-        name=told.name,
+        name=annotations.name,
         sources=[Source(source) for source in sources],
         entries=[
             Entry(
                 name,
                 places[name][1],
-                int(told.gender[kept[name]]),
+                int(annotations.gender[kept[name]]),
                 split,
-                told.people[kept[name]],
-                {"age": _age(told.born[kept[name]], told.taken[kept[name]])},
-                None if crops else _box(told.locations[kept[name]]),
+                annotations.people[kept[name]],
+                {"age": _age(annotations.born[kept[name]], annotations.taken[kept[name]])},
+                None if crops else _box(annotations.locations[kept[name]]),
                 places[name][0],
             )
             for name, split in zip(names, splits, strict=True)
         ],
         counts=[
-            (f"photos in {labels.name}", *_genders(told, known)),
-            (f"whose face is scored {min_face_score:g} or more", *_genders(told, known & sure)),
-            (f"and a second one {max_second_score:g} or less, or none", *_genders(told, known & sure & alone)),
-            ("of them with a second one", *_genders(told, known & sure & alone & second)),
+            (f"photos in {labels.name}", *_genders(annotations, known)),
+            (f"whose face is scored {min_face_score:g} or more", *_genders(annotations, known & sure)),
+            (f"and a second one {max_second_score:g} or less, or none", *_genders(annotations, known & sure & alone)),
+            ("of them with a second one", *_genders(annotations, known & sure & alone & second)),
         ],
         findings={
             "photos of unknown gender, left out": int((~known).sum()),
@@ -223,8 +223,8 @@ def _check_kind(sources: Iterable[Place], paths: Iterable[str], crops: bool) -> 
             )
 
 
-def _genders(told: Annotations, chosen: npt.NDArray[np.bool_]) -> tuple[int, int]:
-    return int((told.gender[chosen] == 0).sum()), int((told.gender[chosen] == 1).sum())
+def _genders(annotations: Annotations, chosen: npt.NDArray[np.bool_]) -> tuple[int, int]:
+    return int((annotations.gender[chosen] == 0).sum()), int((annotations.gender[chosen] == 1).sum())
 
 
 def _box(location: npt.NDArray[np.float64]) -> Box:

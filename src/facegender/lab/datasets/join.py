@@ -18,7 +18,7 @@ _ORDER: tuple[Split, ...] = ("train", "validation", "test")
 
 
 class FaceInTwoPlaces(Protocol):
-    """A face of one group that has its like in another, as `facegender.lab.evaluation.leaks.Leak`."""
+    """A face of one group that has a match in another, as `facegender.lab.evaluation.leaks.Leak`."""
 
     @property
     def store(self) -> str: ...
@@ -37,14 +37,14 @@ def join_stores(
 ) -> dict[str, dict[str, int]]:
     """Write the train and validation crops of several stores as one store.
 
-    A train crop that has its like among any validation or test crops is left out, as is a validation crop that has
+    A train crop that has a match among any validation or test crops is left out, as is a validation crop that has
     its like among test crops. Images are named ``STORE/IMAGE``, their attribute ``store`` is the store that they were
     prepared in, and the manifest has its digest; the test splits stay where they are.
 
     Args:
         stores: by name.
         tests: names of those that are tests as a whole: none of their crops is taken.
-        leaks: what of these stores stands in two places.
+        leaks: faces of these stores that are in two splits or stores.
         output: folder of the joined store, which is called ``NAME+NAME``.
 
     Returns:

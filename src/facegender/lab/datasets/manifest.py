@@ -1,4 +1,4 @@
-"""Photos of one's own, described by a CSV file."""
+"""Photos of your own, described by a CSV file."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def list_manifest(
         str | None, typer.Option(help="Folder or archive that the paths start from.  [default: that of CSV]")
     ] = None,
 ) -> Listing:
-    """Every photo that has a row, with its label, its person and split where they are told, and all other columns.
+    """Every photo that has a row, with its label, its person and split where they are given, and all other columns.
 
-    Where the split is not told, it goes by a hash of the person, else of the path: 80, 10 and 10 per cent. Whoever
+    Where the split is not given, it goes by a hash of the person, else of the path: 80, 10 and 10 per cent. Whoever
     has photos with a split and photos without has all of them there. Of each photo the largest face is taken.
 
     Args:
@@ -110,14 +110,14 @@ def _label(row: Mapping[str, str], manifest: Path) -> int:
 
 
 def _splits(rows: Mapping[str, Mapping[str, str]], manifest: Path) -> list[Split]:
-    told: list[Split | None] = []
+    given: list[Split | None] = []
     people: dict[str, Split] = {}
     for path, row in rows.items():
         word, person = row.get("split", "").lower(), row.get("identity", "")
         if word and word not in SPLIT_WORDS:
             raise DatasetError(f"{manifest} gives {path} the split {word!r}", remedy="write train, validation or test")
         split = SPLIT_WORDS.get(word)
-        told.append(split)
+        given.append(split)
         if person and split and people.setdefault(person, split) != split:
             raise DatasetError(
                 f"{manifest} has {person} in two splits, {people[person]} and {split}",
@@ -125,4 +125,4 @@ def _splits(rows: Mapping[str, Mapping[str, str]], manifest: Path) -> list[Split
             )
     who = [row.get("identity", "") for row in rows.values()]
     hashed = hashed_splits(person or path for person, path in zip(who, rows, strict=True))
-    return [split or people.get(person, by_hash) for split, person, by_hash in zip(told, who, hashed, strict=True)]
+    return [split or people.get(person, by_hash) for split, person, by_hash in zip(given, who, hashed, strict=True)]

@@ -1,4 +1,4 @@
-"""Who has seen what: one record of the faces that a network has used, one function for those that it has not seen.
+"""Provenance: one record of the faces that a network has used, one function for those that it has not seen.
 
 A store is recognised by its digest, a face by the digest of its photo file and by that of its crop: copies, other
 names, other splits and joined stores change neither. Networks from before such records are known by the names of their
@@ -25,7 +25,7 @@ from facegender.errors import InputError
 from facegender.lab.datasets.store import ORIGIN, Store
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
-#: Digests of 64 bits; 0 stands for an unknown one.
+#: Digests of 64 bits; 0: unknown.
 Digests: TypeAlias = npt.NDArray[np.uint64]
 
 #: Words for crops of a store beside the names of its splits.

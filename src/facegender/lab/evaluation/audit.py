@@ -42,7 +42,7 @@ _TIMES = " x "
 
 @dataclass(frozen=True)
 class Faces:
-    """Answered faces and what is known of them.
+    """Answered faces and their attributes.
 
     Attributes:
         name: of the dataset.
@@ -75,7 +75,7 @@ class Faces:
             store: the data.
             index: int64, N.
             p_male: float, N.
-            columns: attributes of the store to group by; none: all that gather faces into groups.
+            columns: attributes of the store to group by; none: all of at most 30 values.
             not_found: see the attribute.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Faces that stand on both sides: the same crop, the same photo, or the same person in two splits or two datasets."""
+"""Leaks: the same crop, the same photo or the same person in two splits or two datasets."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ _BLOCK = 2048
 
 @dataclass(frozen=True)
 class Leak:
-    """One face of a group, and the one most like it in another.
+    """One face of a group, and its best match in another.
 
     Attributes:
         kind: ``copy``: the same bytes; ``near copy``: the same photo, or one of the same moment; ``same person``: the
             same name.
         store, split, image: the face.
-        other_store, other_split, other_image: its like; there may be more in that group.
+        other_store, other_split, other_image: the match; there may be more in that group.
         similarity: of the details, in [-1, 1]; 1 for copies, None for persons.
     """
 
@@ -72,7 +72,7 @@ class Leak:
 
 @dataclass(frozen=True)
 class LeakCount:
-    """How many faces of one group have their like in another.
+    """How many faces of one group have a match in another.
 
     Attributes:
         store, split, faces: the group and its size.
@@ -93,7 +93,7 @@ class LeakCount:
 
 
 def find_leaks(stores: Mapping[str, Store]) -> list[Leak]:
-    """Every face that has its like in another split or another dataset; both sides are listed.
+    """Every face with a copy, or of a person, that is also in another split or dataset; both sides are listed.
 
     Copies are found by a digest. Near copies first by the low frequencies of the crop's cosine transform, 8 x 8
     without the mean, as in perceptual hashes (C. Zauner, "Implementation and benchmarking of perceptual image hash

@@ -1,4 +1,4 @@
-"""Any network that can be evaluated behind one face: shipped, an ONNX file, or a finished training run."""
+"""One interface to every network that can be evaluated: shipped, an ONNX file, or a finished training run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EvaluatedModel:
-    """A network and what is known of it.
+    """A network to evaluate.
 
     Attributes:
         name: of its weights, or of the data that it was trained on.

@@ -1,4 +1,4 @@
-"""Whether probabilities keep what they promise: reliability, risk against coverage, by set, group and damage."""
+"""Calibration of probabilities: reliability and risk against coverage, by set, group and degradation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from facegender.plots import new_figure, plain, save_figure
 from facegender.progress import track
 from facegender.tables import rounded, write_csv
 
-#: Accepted error rates whose coverage is told.
+#: Accepted error rates at which coverage is reported.
 ERRORS = (0.01, 0.02)
 #: No more crops of a set are degraded, in each way.
 MOST_DEGRADED = 2000
@@ -35,8 +35,8 @@ _LINES = ("-", "--", ":", "-.")
 
 
 @dataclass(frozen=True)
-class Promise:
-    """What a network's probabilities are worth on some faces; shares in [0, 1].
+class Reliability:
+    """How well a network's probabilities are calibrated on some faces; shares in [0, 1].
 
     Attributes:
         test: name of the test set.
@@ -67,13 +67,13 @@ class Promise:
     reachable_2: float
 
 
-def promise(
+def measure_reliability(
     test: str, damage: str, group: str, labels: IntArray, p_male: FloatArray, confidence: Callable[[float], float]
-) -> Promise:
-    """Measure some answers.
+) -> Reliability:
+    """Measure the calibration and coverage of some answers.
 
     Args:
-        test: see `Promise`, as the next two.
+        test: see `Reliability`, as the next two.
         damage: what was done to the faces.
         group: of which they are.
         labels: int64, N, at least one; 0 female, 1 male.
@@ -85,7 +85,7 @@ def promise(
     (one, error_one), (two, error_two) = (answered(labels, p_male, confidence(rate)) for rate in ERRORS)
     coverage, risk = risk_coverage(labels, p_male)
     kept = np.flatnonzero(risk <= ERRORS[1])
-    return Promise(
+    return Reliability(
         *(test, damage, group, len(labels), float(1 - wrong.mean())),
         *(expected_calibration_error(labels, p_male), brier_score(labels, p_male), float(sure.mean())),
         *(one, error_one, two, error_two, float(coverage[kept[-1]]) if len(kept) else 0.0),
@@ -98,7 +98,7 @@ def damaged(
     labels: IntArray,
     answer: Callable[[Crops], FloatArray],
     confidence: Callable[[float], float],
-) -> list[Promise]:
+) -> list[Reliability]:
     """One row for each way of damaging some faces, and one for the same faces undamaged.
 
     Args:
@@ -106,13 +106,13 @@ def damaged(
         crops: uint8, N x 64 x 64 x 3, RGB; at most `MOST_DEGRADED`, evenly spread, are used.
         labels: int64, N.
         answer: crops to p_male.
-        confidence: as for `promise`.
+        confidence: as for `measure_reliability`.
     """
     some = np.linspace(0, len(labels) - 1, min(MOST_DEGRADED, len(labels))).astype(np.int64)
     chosen, truth = np.ascontiguousarray(crops[some]), labels[some]
-    rows = [promise(test, WHOLE, "of those damaged", truth, answer(chosen), confidence)]
+    rows = [measure_reliability(test, WHOLE, "of those damaged", truth, answer(chosen), confidence)]
     for name in track(list(DEGRADATIONS), f"damaging {test}"):
-        rows.append(promise(test, name, "all", truth, answer(degrade(chosen, name)), confidence))
+        rows.append(measure_reliability(test, name, "all", truth, answer(degrade(chosen, name)), confidence))
     return rows
 
 
@@ -127,7 +127,7 @@ def risk_coverage(labels: IntArray, p_male: FloatArray) -> tuple[FloatArray, Flo
     return counts / len(labels), np.cumsum(wrong) / counts
 
 
-def write_promises(path: Path, model: str, rows: Sequence[Promise], extra: Mapping[str, str]) -> None:
+def write_reliability(path: Path, model: str, rows: Sequence[Reliability], extra: Mapping[str, str]) -> None:
     """One line a row, as CSV.
 
     Raises:

@@ -94,7 +94,7 @@ def grouped(store: Store, index: IntArray, attribute: str) -> list[str]:
 
 
 def grouping_attributes(store: Store) -> list[str]:
-    """The attributes that gather faces into groups, and not into hundreds of them."""
+    """The attributes of 2 to 30 values: others do not group faces."""
     return [
         name
         for name, words in store.attributes.items()

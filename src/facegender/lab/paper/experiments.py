@@ -45,14 +45,14 @@ def run_folds(
     for run in runs:
         on_run(run)
         folder = output / run.key
-        told = folder / "diverged.txt"
-        if told.exists():
-            outcomes.append(FoldOutcome(run, None, told.read_text(encoding="utf-8").strip()))
+        marker = folder / "diverged.txt"
+        if marker.exists():
+            outcomes.append(FoldOutcome(run, None, marker.read_text(encoding="utf-8").strip()))
             continue
         try:
             result = cross_validate(run.recipe, store, "random", folder, only=run.folds, hardware=hardware)
         except DivergedError as error:
-            with atomic_file(told) as path:
+            with atomic_file(marker) as path:
                 path.write_text(f"{error}\n", encoding="utf-8")
             outcomes.append(FoldOutcome(run, None, str(error)))
         else:
