@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -230,6 +231,14 @@ def astronaut() -> Image:
         pytest.skip("scikit-image is not installed")
     with PIL.Image.open(Path(spec.origin).parent / "data" / "astronaut.png") as image:
         return np.array(image.convert("RGB"))
+
+
+@pytest.fixture(scope="session")
+def memory_folder() -> Iterator[Callable[[], Path]]:
+    """Make a folder in memory where the system has such a place, for many small files that are synced to disk."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as folder:
+        yield lambda: Path(tempfile.mkdtemp(dir=folder))
 
 
 @pytest.fixture

@@ -23,6 +23,11 @@ from facegender.sources import Source, content_digest, find_photos, read
 SETTINGS = {"model": {"name": "tiny"}, "sample": None}
 
 
+@pytest.fixture
+def tmp_path(memory_folder):
+    return memory_folder()
+
+
 def record(path, faces=1):
     face = {
         "box": [1.0, 2.0, 3.0, 4.0],
