@@ -482,6 +482,26 @@ def test_a_damaged_journal(tmp_path):
     assert asked(path, resume=False) == ["a"]
 
 
+def test_two_runs_that_find_a_damaged_journal_do_not_both_begin(tmp_path, monkeypatch):
+    path = tmp_path / "out.csv"
+    journal_file(path).write_bytes(b"no database at all" * 100)
+    is_damage, others = journal._is_damage, []
+
+    def another_run_is_faster(error):
+        damaged = is_damage(error)
+        if not others:
+            others.append(output(path, resume=False))
+            others[0].__enter__()
+        return damaged
+
+    monkeypatch.setattr(journal, "_is_damage", another_run_is_faster)
+    with pytest.raises(OutputError, match="another run"), output(path, resume=False):
+        pass
+    others[0].write([record("a")])
+    others[0].__exit__(None, None, None)
+    assert paths(path) == ["a"]
+
+
 def test_a_full_disk_is_one_error(tmp_path):
     class Full(type(by_suffix(Path("a.csv")))):
         def writer(self, path, schema):

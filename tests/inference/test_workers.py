@@ -1,5 +1,7 @@
 import os
 import signal
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +16,8 @@ from facegender.inference.options import Options
 from facegender.inference.pipeline import FaceAnalyzer
 from facegender.inference.tasks import CHUNK_PHOTOS, Job, Task
 from facegender.sources import Source
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass
@@ -33,6 +37,9 @@ class Scripted:
                 signal.pause()
             case ["refuse", *_]:
                 raise OutputError("no space")
+            case ["threads", *_]:
+                values = [os.environ[name] for name in THREAD_VARIABLES]
+                return PhotoResult(f"{values} {len([*Path('/proc/self/task').iterdir()])}")
             case ["note", path, *_]:
                 with Path(path).open("a") as file:
                     file.write(f"{os.getpid()}\n")
@@ -89,6 +96,47 @@ def kill_self(threads):
 def test_a_process_that_cannot_begin_ends_the_run():
     with pytest.raises(FacegenderError, match="before it could begin"):
         list(Workers(1).run(tasks(["a"]), kill_self))
+
+
+class Recording(dict):
+    """An environment that records what is written to it."""
+
+    def __init__(self, values):
+        super().__init__(values)
+        self.written = []
+
+    def __setitem__(self, name, value):
+        self.written.append(name)
+        super().__setitem__(name, value)
+
+    def update(self, *args, **values):
+        self.written.extend(dict(*args, **values))
+        super().update(*args, **values)
+
+
+def test_threads_are_limited_in_workers_without_a_change_of_this_process(monkeypatch):
+    for name in THREAD_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    environment, main = Recording(os.environ), sys.modules["__main__"]
+    monkeypatch.setattr(os, "environ", environment)
+    with ThreadPoolExecutor(2) as threads:  # as two workers of the service that are replaced at once
+        both = list(threads.map(lambda _: names(Workers(1).run(tasks(["threads"]), Scripted)), range(2)))
+    assert environment.written == []
+    assert sys.modules["__main__"] is main
+    # Of its threads one handles tasks and one receives them: NumPy's libraries have started none.
+    assert both == [["['1', '1', '1'] 2"]] * 2
+
+
+def test_a_handler_that_gives_too_few_results_ends_the_run():
+    with pytest.raises(ValueError, match="shorter"):
+        list(Workers(1).run(tasks(["a", "b"]), Forgetful))
+
+
+class Forgetful(Scripted):
+    """Forgets the last of its tasks."""
+
+    def __call__(self, tasks):
+        return super().__call__(tasks)[:-1]
 
 
 def test_no_process_stays():

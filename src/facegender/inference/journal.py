@@ -27,7 +27,7 @@ from facegender.files import atomic_file
 from facegender.formats.records import Record, Schema, printable, unprinted
 from facegender.formats.registry import Format, reading
 from facegender.sources import LocalFile, Source, Stamp, content_digest, read
-from facegender.sources.source import Held
+from facegender.sources.source import InMemory
 
 #: A transaction ends at so many records, or after so many seconds.
 COMMIT_RECORDS = 512
@@ -210,7 +210,7 @@ class Output:
         digest: str | None,
     ) -> bool:
         """Whether a photo is as it was when its record was made; what is news of it goes into its row."""
-        if isinstance(photo, Held) and digest is not None:
+        if isinstance(photo, InMemory) and digest is not None:
             return content_digest(photo.data) == digest
         if isinstance(photo, str) or stamp is None or (size, version) == (stamp.size, stamp.version):
             return True
@@ -286,10 +286,14 @@ class Output:
                     return base
                 base.close()  # it was removed between the two: the lock is on a file without a name
             except sqlite3.Error as error:
+                damaged = _is_damage(error)
+                if (
+                    damaged and not self._resume and before == _inode(self._file)
+                ):  # not one that another run began since
+                    self._file.unlink(missing_ok=True)
                 base.close()
-                if self._resume or not _is_damage(error):
+                if self._resume or not damaged:
                     raise
-                self._file.unlink()
 
     def _take_up(self) -> None:
         """Bring what earlier runs left in order."""

@@ -21,7 +21,7 @@ from facegender.inference.classifier import GenderClassifier
 from facegender.inference.options import Options
 from facegender.inference.tasks import Job, Task, error_result
 from facegender.inference.workers import WorkerPool
-from facegender.sources.source import Held
+from facegender.sources.source import InMemory
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class ServiceHandler:
         answers: dict[int, Answer] = {}
         for model, handler in self._handlers.items():
             own = {place: task for place, task in enumerate(tasks) if task.model == model}
-            photos = {p: Task(Held(task.name, task.data)) for p, task in own.items() if isinstance(task, PhotoTask)}
+            photos = {p: Task(InMemory(task.name, task.data)) for p, task in own.items() if isinstance(task, PhotoTask)}
             if photos:
                 answers.update(zip(photos, handler(list(photos.values())), strict=True))
             crops = {place: task for place, task in own.items() if isinstance(task, CropTask)}
@@ -132,7 +132,7 @@ class WrongSizeError(PhotoReadError):
 def error_answer(task: ServiceTask, kind: str, what: str) -> Answer:
     """The answer to a task that crashed its process or took too long."""
     if isinstance(task, PhotoTask):
-        return error_result(Task(Held(task.name, b"")), kind, what)
+        return error_result(Task(InMemory(task.name, b"")), kind, what)
     return CropAnswer(error=PhotoError(kind, what))
 
 

@@ -17,7 +17,7 @@ from facegender.sources.kinds import HEAD_BYTES, Kind, is_photo_data, is_photo_f
 from facegender.sources.manifests import MANIFEST_SUFFIXES, is_list, photos_listed
 from facegender.sources.passed import PassedOver
 from facegender.sources.patterns import expand_ranges, files_matching, is_pattern
-from facegender.sources.source import MAX_BYTES, Held, LocalFile, Source, Unreadable
+from facegender.sources.source import MAX_BYTES, InMemory, LocalFile, Source, Unreadable
 from facegender.sources.tars import TAR_SUFFIXES, is_compressed, photos_in_tar
 from facegender.sources.text import is_text, lines
 from facegender.sources.zips import photos_in_zip
@@ -41,7 +41,7 @@ class Photos:
         passed_over: files that the last listing which came to its end did not take for photos.
     """
 
-    arguments: tuple[str | Held, ...]
+    arguments: tuple[str | InMemory, ...]
     recursive: bool
     skip: Callable[[str], bool] | None
     empty: tuple[str, ...] = ()
@@ -63,15 +63,15 @@ class Photos:
         except _UncountedError:
             return None
 
-    def has_any(self, argument: str | Held, passed: PassedOver | None = None) -> bool:
+    def has_any(self, argument: str | InMemory, passed: PassedOver | None = None) -> bool:
         """Whether an argument has photos; what comes before the first is counted in `passed`."""
         with closing(self._sources(argument, PassedOver() if passed is None else passed)) as sources:
             return next(sources, None) is not None
 
     def _sources(
-        self, argument: str | Held, passed: PassedOver, *, counting: bool = False
+        self, argument: str | InMemory, passed: PassedOver, *, counting: bool = False
     ) -> Generator[Source, None, None]:
-        if isinstance(argument, Held):
+        if isinstance(argument, InMemory):
             yield argument
             return
         for text in expand_ranges(argument) if not os.path.lexists(argument) else [argument]:
@@ -158,7 +158,7 @@ def find_photos(
         InputError: there are no photos, a table has no column ``path``, or a URL cannot be served.
         MissingExtraError: a package for a kind of storage or list is not installed.
     """
-    given: list[str | Held] = []
+    given: list[str | InMemory] = []
     for argument in arguments:
         given.extend(_standard_input() if argument == "-" else [argument])
     photos = Photos(tuple(given), recursive, skip)
@@ -217,7 +217,7 @@ def sample(photos: Photos, n: int, seed: int) -> tuple[Sample, int]:
     return Sample(photos, tuple(sorted(drawn))), population
 
 
-def _standard_input() -> Iterator[str | Held]:
+def _standard_input() -> Iterator[str | InMemory]:
     """What standard input holds: a photo, or arguments, a line each or separated by NUL.
 
     Raises:
@@ -233,7 +233,7 @@ def _standard_input() -> Iterator[str | Held]:
         data = head + stream.read(MAX_BYTES)
         if len(data) > MAX_BYTES:
             raise InputError(f"the photo on standard input has more than {MAX_BYTES} bytes", remedy="save it to a file")
-        yield Held("-", data)
+        yield InMemory("-", data)
         return
     data = head + stream.read()
     if not is_text(data):

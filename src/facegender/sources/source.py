@@ -140,8 +140,8 @@ class LocalFile(Source):
 
 
 @dataclass(frozen=True, slots=True)
-class Slice(Source):
-    """So many bytes of a local file from an offset on: a member of a tar archive without compression."""
+class ByteRange(Source):
+    """A range of bytes of a local file: a member of a tar archive without compression."""
 
     archive: str
     offset: int
@@ -165,8 +165,8 @@ class Slice(Source):
 
 
 @dataclass(frozen=True, slots=True)
-class Held(Source):
-    """A photo whose bytes travel with it, since what it came from can only be read from its beginning."""
+class InMemory(Source):
+    """A photo with its bytes, for what can only be read from its beginning."""
 
     data: bytes
 

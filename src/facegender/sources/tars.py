@@ -16,7 +16,7 @@ from facegender.errors import ByteLimitError, InputError, PhotoNotFoundError
 from facegender.sources.kinds import is_photo
 from facegender.sources.passed import PassedOver
 from facegender.sources.remote import check_protocol, is_url, open_url
-from facegender.sources.source import Held, Slice, Source, Unreadable, refuse_above_limit
+from facegender.sources.source import ByteRange, InMemory, Source, Unreadable, refuse_above_limit
 
 #: Of archives by their names.
 TAR_SUFFIXES = (
@@ -89,7 +89,7 @@ def _members(archive: str, passed: PassedOver) -> Iterator[Source | None]:
         with tarfile.open(archive, "r:", tarinfo=_StrictInfo) as tar:
             for member in _headers(tar):
                 yield _source(
-                    archive, passed, member, lambda m: Slice(f"{archive}/{m.name}", archive, m.offset_data, m.size)
+                    archive, passed, member, lambda m: ByteRange(f"{archive}/{m.name}", archive, m.offset_data, m.size)
                 )
         return
     with (
@@ -97,7 +97,7 @@ def _members(archive: str, passed: PassedOver) -> Iterator[Source | None]:
         tarfile.open(fileobj=_decompressed(archive, file), mode="r|", tarinfo=_StrictInfo) as tar,
     ):
         for member in _headers(tar):
-            yield _source(archive, passed, member, lambda m: Held(f"{archive}/{m.name}", _content(tar, m)))
+            yield _source(archive, passed, member, lambda m: InMemory(f"{archive}/{m.name}", _content(tar, m)))
 
 
 def _decompressed(archive: str, file: io.BufferedReader) -> IO[bytes]:
