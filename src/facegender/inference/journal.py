@@ -286,13 +286,11 @@ class Output:
                     return base
                 base.close()  # it was removed between the two: the lock is on a file without a name
             except sqlite3.Error as error:
-                damaged = _is_damage(error)
-                if (
-                    damaged and not self._resume and before == _inode(self._file)
-                ):  # not one that another run began since
+                damaged = _is_damage(error) and not self._resume
+                if damaged and before == _inode(self._file):  # not a journal that another run has made since
                     self._file.unlink(missing_ok=True)
                 base.close()
-                if self._resume or not damaged:
+                if not damaged:
                     raise
 
     def _take_up(self) -> None:
