@@ -108,7 +108,7 @@ def _numbers(text: str, option: str) -> list[int]:
 
 
 def _write_out(result: Benchmark, output: Path | None, form: Format) -> None:
-    from facegender.lab.paper.figure import save_figure3
+    from facegender.lab.paper.figure3 import save_figure3
 
     if form is Format.csv:
         typer.echo(result.to_csv(), nl=False)

@@ -18,7 +18,7 @@ from facegender.errors import InputError, RecipeError, WeightsError
 from facegender.lab.benchmark import benchmark, exported, registered, trained
 from facegender.lab.networks.classifier import CropClassifier
 from facegender.lab.networks.registry import network
-from facegender.lab.paper.figure import save_figure3
+from facegender.lab.paper.figure3 import save_figure3
 from facegender.machine import hardware, usable_cores
 from facegender.weights import DEFAULT
 

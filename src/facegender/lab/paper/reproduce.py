@@ -24,7 +24,7 @@ from facegender.lab.datasets.listing import prepare
 from facegender.lab.datasets.store import Store, open_store, read_manifest
 from facegender.lab.evaluation.crossdataset import Cell, CrossDataset, cross_dataset
 from facegender.lab.evaluation.predictions import Predictions
-from facegender.lab.paper import sections
+from facegender.lab.paper import figures, sections
 from facegender.lab.paper.data import find_datasets
 from facegender.lab.paper.experiments import FoldOutcome, run_folds
 from facegender.lab.paper.scale import Scale
@@ -82,9 +82,9 @@ def reproduce(
     parts: Sequence[Section | None] = (
         sections.parameters(),
         sections.images(counts),
-        sections.timing(timed, output),
-        sections.folds(outcomes, output) if outcomes else None,
-        sections.roc(outcomes, celeba, output),
+        figures.timing(timed, output),
+        figures.folds(outcomes, output) if outcomes else None,
+        figures.roc(outcomes, celeba, output),
         _errors(lfw, outcomes, output),
         sections.table5(outcomes, celeba),
         sections.cross(crossed),
@@ -166,7 +166,7 @@ def _errors(store: Store | None, outcomes: Sequence[FoldOutcome], output: Path) 
     assignment = store.fold("random")
     index = np.concatenate([np.flatnonzero(assignment == fold) for fold in sorted(result.per_fold)])
     which = f"LFW, random folds, {runs[-1].run.terms}"
-    return sections.errors(store, index, Predictions.of(store, index, result.p_male), output, which)
+    return figures.errors(store, index, Predictions.of(store, index, result.p_male), output, which)
 
 
 def _at_hand(stores: Mapping[str, Store]) -> str:
