@@ -185,6 +185,12 @@ def known_tools(cache: Path) -> list[Tool]:
             ("node", str(HERE / "peers_worker.js"), modules, "face-api"),
         ),
         Tool(
+            "face-api demo",
+            "1.7.15",
+            f"as in its demo: SSD MobileNet v1 at confidence 0.1, 68 landmarks, AgeGenderNet; {wasm}",
+            ("node", str(HERE / "peers_worker.js"), modules, "face-api-demo"),
+        ),
+        Tool(
             "human",
             "3.3.6",
             f"its settings but 20 faces, no cache, any gender score; face, mesh and description only; {wasm}",
@@ -332,7 +338,7 @@ def rows(sets: Mapping[str, Sequence[Photo]], tools: Sequence[Tool], cache: Path
     for (name, photos), tool in itertools.product(sets.items(), tools):
         answers = read_answers(answer_file(cache, name, tool))
         if any(photo.name not in answers for photo in photos):
-            print(f"not in the table, for it is not measured whole: {tool.name} on {name}", file=sys.stderr)
+            print(f"left out of the table, some photos are not measured yet: {tool.name} on {name}", file=sys.stderr)
             continue
         ms = times["ms"].get(tool.key) if name == TIMED_SET else None
         records.append(

@@ -1,4 +1,4 @@
-// One network from npm as a process that stays warm: `node peers_worker.js NODE_MODULES human|face-api`.
+// One network from npm as a process that stays warm: `node peers_worker.js NODE_MODULES human|face-api|face-api-demo`.
 //
 // Each line that comes in is a path as JSON. Each line that goes out is its answer: {faces, gender, ms}; gender is that
 // of the largest face, null where there is none; ms includes reading and decoding. Both packages take their networks
@@ -19,7 +19,7 @@ async function main() {
   wasm.setThreadsCount(1);
   await tf.setBackend('wasm');
   await tf.ready();
-  const answer = await { human, 'face-api': faceApi }[name]();
+  const answer = await { human, 'face-api': faceApi, 'face-api-demo': faceApiDemo }[name]();
   say({ ready: true, backend: tf.getBackend() });
   for await (const line of readline.createInterface({ input: process.stdin })) {
     const began = performance.now(), pixels = decoded(JSON.parse(line)), faces = await answer(pixels);
@@ -49,7 +49,6 @@ async function human() {
     face: { detector: { maxDetected: 20 }, description: { minConfidence: -1 }, emotion: off, iris: off },
   });
   await network.load();
-  wasm.setThreadsCount(1);
   return async (pixels) => {
     const result = await network.detect(pixels);
     if (result.error) throw new Error(result.error);
@@ -70,14 +69,22 @@ function graph(url) {
 
 /** face-api: SSD MobileNet v1 as it is set, then the net for age and gender on the box. */
 async function faceApi() {
+  const { api, options, faces } = await faceApiWith({});
+  return async (pixels) => faces(await api.detectAllFaces(pixels, options).withAgeAndGender());
+}
+
+/** face-api as in its demo for WASM: faces of less confidence too, and landmarks, which align the box. */
+async function faceApiDemo() {
+  const { api, options, faces } = await faceApiWith({ minConfidence: 0.1, maxResults: 10 });
+  return async (pixels) => faces(await api.detectAllFaces(pixels, options).withFaceLandmarks().withAgeAndGender());
+}
+
+async function faceApiWith(settings) {
   const api = from('@vladmandic/face-api/dist/face-api.node-wasm.js');
   const models = path.join(modules, '@vladmandic/face-api/model');
-  await api.nets.ssdMobilenetv1.loadFromDisk(models);
-  await api.nets.ageGenderNet.loadFromDisk(models);
-  return async (pixels) => {
-    const faces = await api.detectAllFaces(pixels, new api.SsdMobilenetv1Options()).withAgeAndGender();
-    return faces.map((face) => ({ area: face.detection.box.area, gender: face.gender }));
-  };
+  for (const net of ['ssdMobilenetv1', 'faceLandmark68Net', 'ageGenderNet']) await api.nets[net].loadFromDisk(models);
+  const faces = (found) => found.map((face) => ({ area: face.detection.box.area, gender: face.gender }));
+  return { api, options: new api.SsdMobilenetv1Options(settings), faces };
 }
 
 main().catch((error) => {
