@@ -1,5 +1,6 @@
 """What several tests need: a tiny classifier and a tiny detector with their cards, and a photo of a face."""
 
+import atexit
 import hashlib
 import importlib.util
 import json
@@ -30,6 +31,11 @@ STUDIES = Path(__file__).parents[1] / "studies" / "speed"
 
 # The tests' tensors are tiny: a second thread gains nothing, and waits long where the machine is busy.
 os.environ["OMP_NUM_THREADS"] = "1"
+
+# What a user is told once is noted in the folder of settings: not in that of who runs the tests.
+_settings = tempfile.TemporaryDirectory(prefix="facegender-settings-")
+atexit.register(_settings.cleanup)
+os.environ["XDG_CONFIG_HOME"] = os.environ["APPDATA"] = _settings.name
 
 
 def _write(folder: Path, graph: onnx.GraphProto, card: dict[str, object]) -> Path:

@@ -21,6 +21,9 @@ from facegender.inference.engines import InProcess
 from facegender.inference.options import Options
 from facegender.inference.run import analyze
 
+#: What a run over the fixture `photo` ends with on standard error.
+SUMMARY = r"1 photo in \d+ s: 1 face: 0 women, 1 man, 0 uncertain; 0 without a face\nmodel tiny: MIT\n"
+
 FACE_X, FACE_Y = 92, 97  # the face's centre in the fixture `photo`
 
 
@@ -92,7 +95,7 @@ def test_every_source_in_every_format(source, format_, photo, run, tmp_path):
         result = run(*args, "--format", format_, stdin=stdin)
         found = records(format_, result.stdout)
     assert result.exit_code == 0
-    assert result.stderr == ""
+    assert re.fullmatch(SUMMARY, result.stderr)
     [(path, label, x, y, width, height)] = found
     assert path == str(photo)
     assert label in ("female", "male", "uncertain")
@@ -163,8 +166,9 @@ def test_some_photos_fail(photo, run, tmp_path):
     found = {r["path"]: r for r in map(json.loads, result.stdout.splitlines())}
     assert {path: found[str(path)]["error"]["kind"] for path in bad} == bad
     assert found[str(photo)]["error"] is None
-    lines = result.stderr.splitlines()
+    *lines, summary, _ = result.stderr.splitlines()
     assert len(lines) == len(bad)
+    assert summary.endswith("; 0 without a face; 4 errors (not_an_image 2, not_found 1, truncated 1)")
     for line, (path, kind) in zip(lines, bad.items(), strict=True):
         assert kind in line
         assert str(path) in line
@@ -254,7 +258,7 @@ def test_annotating_into_the_folder_of_the_photos(run, photo, tmp_path):
         result = run(folder, *options, "--format", "csv")
         paths = sorted({row["path"] for row in csv.DictReader(io.StringIO(result.stdout))})
         assert paths == [str(folder / "a.faces.jpg"), str(folder / "a.png")]
-        assert result.stderr == "2 files passed over (made by facegender 2)\n"
+        assert result.stderr.startswith("2 files passed over (made by facegender 2)\n2 photos in ")
     assert {path.name for path in folder.iterdir()} == drawn
 
 

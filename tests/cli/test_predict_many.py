@@ -270,7 +270,8 @@ def test_names_that_standard_output_cannot_encode(encoding, format_, networks, s
     names = ["ü.png", "日本.png", "\N{GRINNING FACE}.png", "z.png"]
     paths = [save(f"photos/{name}", image) for name in names]
     done = spawned(networks, paths[0].parent, "--format", format_, env={**os.environ, "PYTHONIOENCODING": encoding})
-    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.returncode == 0
+    assert b"Traceback" not in done.stderr
     text = done.stdout.decode("utf-8" if format_ == "csv" else encoding)
     shown = sorted(
         name if format_ == "csv" else name.encode(encoding, "backslashreplace").decode(encoding) for name in names
@@ -311,7 +312,8 @@ def test_a_photo_on_standard_input(networks, photos):
     data = (photos / "03.png").read_bytes()
     done = spawned(networks, "-", "--format", "jsonl", input=data)
     [record] = map(json.loads, done.stdout.splitlines())
-    assert (done.returncode, done.stderr, record["path"], len(record["faces"])) == (0, b"", "-", 1)
+    assert (done.returncode, record["path"], len(record["faces"])) == (0, "-", 1)
+    assert done.stderr.startswith(b"1 photo in ")
     cut = spawned(networks, "-", "--format", "jsonl", input=data[:3000])
     assert (cut.returncode, json.loads(cut.stdout)["error"]["kind"]) == (1, "truncated")
 
@@ -321,4 +323,8 @@ def test_what_is_passed_over_is_said_at_the_end(run, photos, tmp_path):
     (photos / "film.mp4").write_text("x")
     result = run(photos, "-o", tmp_path / "out.csv")
     assert result.exit_code == 3
-    assert result.stderr.splitlines()[-1] == "2 files passed over (suffixes: .pdf 1; videos 1)"
+    passed, summary, terms = result.stderr.splitlines()[-3:]
+    assert passed == "2 files passed over (suffixes: .pdf 1; videos 1)"
+    answers = "40 faces: 0 women, 40 men, 0 uncertain; 0 without a face; 1 error (not_an_image 1)"
+    assert re.fullmatch(rf"41 photos in \d+ s: {re.escape(answers)}", summary)
+    assert terms == "model tiny: MIT"

@@ -111,3 +111,21 @@ def test_scales_of_a_picture():
     assert (whole.width, whole.height, whole.scale, whole.scale_y) == (40, 30, 1, 1)
     half = Picture(np.zeros((16, 20, 3), np.uint8), 40, 31)
     assert (half.scale, half.scale_y) == (0.5, 16 / 31)
+
+
+@pytest.mark.parametrize(
+    ("prediction", "said"),
+    [
+        (Prediction(0.06, "female"), "female 94 %"),
+        (Prediction(0.03, "female"), "female 97 %"),
+        (Prediction(0.9999, "male"), "male 99 %"),
+        (Prediction(1.0, "male"), "male 99 %"),
+        (Prediction(0.93, "uncertain"), "uncertain"),
+    ],
+)
+def test_answers_in_words(prediction, said):
+    assert str(prediction) == said
+
+
+def test_labels_follow_from_the_quality_in_the_record():
+    assert Prediction(0.99, "male").for_quality(0.00004).label == "uncertain"

@@ -6,7 +6,6 @@ import io
 import os
 import sys
 import time
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -19,11 +18,14 @@ from facegender.cli.root import say
 from facegender.faces.types import PhotoResult
 from facegender.formats.records import FACES, Schema, visible
 from facegender.formats.registry import Format, Writer
+from facegender.formats.summary import Summary
 from facegender.formats.table import TableWriter
 from facegender.inference.engines import Engine
 from facegender.inference.options import Options
 from facegender.inference.run import Collection, analyze
 from facegender.progress import Bar
+from facegender.weights import Card
+from facegender.weights.terms import terms_line
 
 #: So many photos that cannot be read are named on the terminal.
 _REMARKS = 100
@@ -91,25 +93,27 @@ class _Report:
 
     def __init__(self, bar: Bar) -> None:
         self._bar, self._began = bar, time.monotonic()
-        self.counts: Counter[str] = Counter()
+        self.summary = Summary()
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._began
 
     def skipped(self) -> None:
         self._bar.step()
 
     def analyzed(self, results: Sequence[PhotoResult]) -> None:
-        counts = self.counts
+        counts = self.summary.counts
         for result in results:
-            counts["photos"] += 1
-            counts["faces"] += len(result.faces)
+            self.summary.add(result.to_dict())
             if result.error is not None:
-                counts["errors"] += 1
                 if counts["errors"] <= _REMARKS:
                     say(f"skipped ({result.error.kind}): {result.error.message}")
                 elif counts["errors"] == _REMARKS + 1:
                     say("more photos are skipped; each has its error in the output")
-        seconds = max(time.monotonic() - self._began, 1e-3)
-        rate = f"{counts['photos'] / seconds:.0f} photos/s, {counts['faces']} faces, {counts['errors']} errors"
-        self._bar.step(len(results), note=rate)
+        rate = counts["photos"] / max(self.seconds, 1e-3)
+        note = f"{rate:.0f} photos/s, {counts['faces']} faces, {counts['errors']} errors"
+        self._bar.step(len(results), note=note)
 
 
 def predict_photos(
@@ -118,10 +122,14 @@ def predict_photos(
     engine: Engine,
     destination: Destination,
     *,
+    card: Card | None = None,
     annotate: Path | None = None,
     crops: Path | None = None,
 ) -> int:
-    """Analyse photos, and print or write their records; the exit status."""
+    """Analyse photos, and print or write their records; the exit status.
+
+    The card is the network's, where that is on this machine.
+    """
     for source in collection.empty:
         say(f"no photos in {source}")
     skipped = pruned = 0
@@ -157,18 +165,27 @@ def predict_photos(
             skipped, pruned = done.skipped, done.pruned
     if passed := collection.photos.passed_over:
         say(str(passed))
-    counts = report.counts
-    if counts["errors"] > _REMARKS:
-        say(f"{counts['errors']} of {counts['photos']} photos could not be read")
+    counts = report.summary.counts
     if pruned:
         say(f"dropped the records of {pruned} photos that are gone")
     elif skipped and not counts:
         say(f"{destination.output} holds all {skipped} photos already")
-    return status(counts, nothing_before=not skipped)
+    say_summary(report.summary, report.seconds, card)
+    return status(report.summary, nothing_before=not skipped)
 
 
-def status(counts: Counter[str], *, nothing_before: bool) -> int:
-    """The exit status, given the photos and errors of this run, and whether the output held none before."""
+def say_summary(summary: Summary, seconds: float, card: Card | None) -> None:
+    """Say what a run has come to, and the terms of its network where its card is known."""
+    lines = summary.lines(seconds)
+    for line in lines:
+        say(line)
+    if lines and card is not None:
+        say(terms_line(card))
+
+
+def status(summary: Summary, *, nothing_before: bool) -> int:
+    """The exit status, given the photos of this run, and whether the output held none before."""
+    counts = summary.counts
     if not counts["errors"]:
         return 0
     return 1 if counts["errors"] == counts["photos"] and nothing_before else 3

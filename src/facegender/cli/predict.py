@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from facegender.cli.photos import Destination, predict_photos
-from facegender.cli.root import app
+from facegender.cli.root import app, say
 from facegender.cli.video import VideoFiles, predict_videos
 from facegender.errors import InputError
 from facegender.faces.decode import DEFAULT_MAX_PIXELS
@@ -28,7 +28,8 @@ from facegender.inference.run import collect
 from facegender.inference.workers import TIME_LIMIT
 from facegender.sources import find_videos, is_video
 from facegender.video.run import is_made
-from facegender.weights import DEFAULT
+from facegender.weights import DEFAULT, load_card
+from facegender.weights.terms import first_use
 
 
 class Detector(StrEnum):
@@ -236,17 +237,22 @@ def predict(
     except InputError as error:
         raise typer.BadParameter(str(error)) from error
     options = _with_detector(options, detector, detector_model, min_face, min_score, orientations)
+    card = None if _is_url(on) else load_card(options.model)
+    if card is not None and card.name == DEFAULT and (terms := first_use(card)):
+        say(terms)
     if videos := _videos(paths, recursive):
         _check_video_options(timeline, on, crops, sample)
         files = VideoFiles(timeline, subtitles, annotate)
-        status = predict_videos(videos, options, destination, files, fps=fps or None, workers=_workers(workers))
+        status = predict_videos(
+            videos, options, destination, files, card=card, fps=fps or None, workers=_workers(workers)
+        )
         raise typer.Exit(status)
     if timeline or subtitles:
         raise typer.BadParameter("these are for videos", param_hint="--timeline, --subtitles")
     if on.startswith("ray") and (annotate or crops):
         raise typer.BadParameter("a Ray cluster makes no pictures", param_hint="--annotate, --crops")
     photos = collect(paths, recursive=recursive, draw=sample, seed=seed)
-    status = predict_photos(photos, options, engine, destination, annotate=annotate, crops=crops)
+    status = predict_photos(photos, options, engine, destination, card=card, annotate=annotate, crops=crops)
     if status:
         raise typer.Exit(status)
 

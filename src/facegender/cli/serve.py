@@ -12,7 +12,8 @@ import typer
 from facegender.cli.extras import require
 from facegender.cli.root import app, say
 from facegender.server.settings import ServerSettings
-from facegender.weights import DEFAULT
+from facegender.weights import DEFAULT, load_card
+from facegender.weights.terms import first_use
 from facegender.wire import Limits
 
 #: A secret is better in the environment or a file than among the arguments, which every user of the machine can list.
@@ -114,6 +115,9 @@ def serve(
         origins=tuple(cors or ()),
         allowed_hosts=tuple(allow_host or ()),
     )
+
+    if DEFAULT in settings.models and (terms := first_use(load_card(DEFAULT))):
+        say(terms)
 
     def ready(url: str) -> None:
         say(f"serving {url} (the page), {url}openapi.json (for programs); end with Ctrl-C")

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from facegender.cli.photos import Destination, status
+from facegender.cli.photos import Destination, say_summary, status
 from facegender.cli.root import say
 from facegender.formats.records import TRACKS
 from facegender.formats.registry import Writer
+from facegender.formats.summary import Summary
 from facegender.inference.options import Options
 from facegender.progress import Bar
 from facegender.video.run import VideoFiles, analyze_videos
 from facegender.video.types import VideoResult
+from facegender.weights import Card
 
 __all__ = ["VideoFiles", "predict_videos"]
 
@@ -29,7 +31,7 @@ class _Report:
         self._stack, self._terminal, self._bar_fits = stack, terminal, bar_fits
         self._described, self._reached = "", 0
         self._bar = Bar("", wanted=False)
-        self.counts: Counter[str] = Counter()
+        self.summary = Summary()
 
     def reached(self, description: str, share: float) -> None:
         if description != self._described:
@@ -44,9 +46,8 @@ class _Report:
     def analyzed(self, result: VideoResult) -> None:
         self._stack.close()
         self._described = ""
-        self.counts["photos"] += 1
+        self.summary.add(result.to_dict())
         if result.error is not None:
-            self.counts["errors"] += 1
             say(f"skipped ({result.error.kind}): {result.error.message}")
         for remark in result.remarks:
             say(f"{result.path}: {remark}")
@@ -60,10 +61,12 @@ def predict_videos(
     destination: Destination,
     files: VideoFiles,
     *,
+    card: Card | None = None,
     fps: float | None,
     workers: int | None = None,
 ) -> int:
-    """Analyse videos, and print or write their records; the exit status."""
+    """Analyse videos, and print or write their records; the exit status. The card is the network's, where known."""
+    began = time.monotonic()
     with ExitStack() as stack:
         to_file = destination.output is not None
         terminal = None if to_file else stack.enter_context(destination.terminal(TRACKS))
@@ -80,6 +83,7 @@ def predict_videos(
             command=destination.command,
             progress=report,
         )
-    if held and not report.counts:
+    if held and not report.summary.counts:
         say(f"{destination.output} holds all {held} videos already")
-    return status(report.counts, nothing_before=not held)
+    say_summary(report.summary, time.monotonic() - began, card)
+    return status(report.summary, nothing_before=not held)

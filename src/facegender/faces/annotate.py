@@ -26,7 +26,7 @@ def annotate(image: Image, result: PhotoResult) -> Image:
 
     Args:
         image: uint8, H x W x 3, RGB; the image that the result belongs to.
-        result: a label reads ``female 0.97``: the answer and how probable it is.
+        result: a label reads ``female 97 %``, the answer and how probable it is, or ``uncertain``.
 
     Returns:
         uint8, H x W x 3, RGB.

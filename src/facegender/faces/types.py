@@ -20,6 +20,9 @@ Label: TypeAlias = Literal["female", "male", "uncertain"]
 
 CROP_SIZE = 64
 
+#: Decimal places of a probability, and of a quality, in a record.
+PLACES = 4
+
 #: So many faces are named in the text of a result.
 _SHOWN_FACES = 5
 
@@ -145,14 +148,19 @@ class Prediction:
             raise ValueError(f"p_male must lie in [0, 1], not {self.p_male}")
 
     def __str__(self) -> str:
-        """The answer and how probable it is: ``female 0.97``."""
-        # Rounded down: "1.00" would claim a certainty that no model has.
-        confidence = math.floor(100 * max(self.p_male, 1 - self.p_male)) / 100
-        return f"{self.label} {confidence:.2f}"
+        """The answer and how probable it is: ``female 97 %``; or ``uncertain``, without a number."""
+        if self.label == "uncertain":
+            return self.label
+        # Rounded down: "100 %" would claim a certainty that no model has. First to the places that a record has, since
+        # 1 - 0.03 lies a little below 0.97.
+        return f"{self.label} {min(99, math.floor(round(100 * max(self.p_male, 1 - self.p_male), 2)))} %"
 
     def for_quality(self, quality: float) -> Prediction:
-        """The same for a face of this quality: ``uncertain`` where it is 0, since calibration knows no such faces."""
-        return replace(self, label="uncertain") if quality == 0 else self
+        """The same for a face of this quality: ``uncertain`` where it is 0, since calibration knows no such faces.
+
+        The quality is rounded first, so that the label follows from the number in the record.
+        """
+        return replace(self, label="uncertain") if round(quality, PLACES) == 0 else self
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,9 +253,9 @@ class PhotoResult:
                 {
                     "box": [round(v, 1) for v in r.face.box],
                     "score": round(r.face.score, 4),
-                    "quality": round(r.face.quality, 4),
+                    "quality": round(r.face.quality, PLACES),
                     "landmarks": [[round(x, 1), round(y, 1)] for x, y in r.face.landmarks],
-                    "p_male": round(r.prediction.p_male, 4),
+                    "p_male": round(r.prediction.p_male, PLACES),
                     "label": r.prediction.label,
                     **({} if r.crop is None else {"crop": r.crop}),
                 }

@@ -9,15 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from facegender.errors import InputError, WeightsError
-from facegender.faces.types import CROP_SIZE, Crops, Label, Prediction
+from facegender.faces.types import CROP_SIZE, PLACES, Crops, Label, Prediction
 from facegender.inference.options import Options
 from facegender.inference.runtime import open_network
 from facegender.weights import load_card, weight_path
 
 #: Keeps memory flat however many crops come at once.
 BATCH = 256
-#: Decimal places of a probability.
-PLACES = 4
 
 
 class GenderClassifier:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from facegender.errors import InputError
-from facegender.faces.types import Crops
-from facegender.inference.classifier import BATCH, PLACES
+from facegender.faces.types import PLACES, Crops
+from facegender.inference.classifier import BATCH
 from facegender.lab.datasets.provenance import Provenance, unseen
 from facegender.lab.datasets.store import Store
 from facegender.lab.evaluation.calibration import answered, confidence_for_error

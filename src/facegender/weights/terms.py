@@ -1,0 +1,44 @@
+"""The terms of use of the default network, said to each user once."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from facegender.weights.cards import Card
+
+
+def terms_line(card: Card) -> str:
+    """Such as ``model research: non-commercial research only``."""
+    return f"model {card.name}: {card.licence}"
+
+
+def first_use(card: Card) -> str | None:
+    """What to say of the default network to a user who has not been told; None to one who has.
+
+    It is noted in the user's folder of settings. Where that cannot be written, it is said each time.
+
+    Args:
+        card: of the default network.
+    """
+    try:
+        told = _folder() / f"terms-{card.sha256[:16]}"
+        if told.exists():
+            return None
+        told.parent.mkdir(parents=True, exist_ok=True)
+        told.write_text(f"{terms_line(card)}\n", encoding="utf-8")
+    except OSError:  # a service's user may have no home, or one that is read-only
+        pass
+    return f"terms of use of the default network, {card.name}: {card.licence} (said once; MODEL_CARD.md has more)"
+
+
+def _folder() -> Path:
+    """Where this user's settings lie; OSError where nobody knows."""
+    base = Path(os.environ.get("APPDATA" if sys.platform == "win32" else "XDG_CONFIG_HOME", ""))
+    if not base.is_absolute():
+        try:
+            base = Path.home() / ".config"
+        except RuntimeError as error:
+            raise OSError("the user has no home") from error
+    return Path(base, "facegender")
