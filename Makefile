@@ -16,7 +16,7 @@ demo: .venv/ready
 	@echo "annotated picture: demo-output/astronaut.faces.jpg   JSON line: demo-output/astronaut.jsonl"
 
 test: .venv-dev/ready
-	.venv-dev/bin/python -m pytest -n auto --dist loadfile
+	.venv-dev/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 lint: .venv-dev/ready
 	.venv-dev/bin/ruff check .

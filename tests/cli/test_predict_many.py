@@ -24,6 +24,8 @@ from facegender.formats.registry import by_suffix
 from facegender.inference.journal import run_file
 from facegender.survey.results import read_results
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def networks(tiny_model, tiny_detector):

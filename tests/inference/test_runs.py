@@ -16,6 +16,8 @@ from facegender.inference.engines import InProcess, Workers
 from facegender.inference.options import Options
 from facegender.inference.run import analyze, collect
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def options(tiny_model, tiny_detector):

@@ -23,6 +23,8 @@ from facegender.wire import Limits
 
 from .conftest import form, running, workers_of
 
+pytestmark = pytest.mark.slow
+
 TOKEN = {"authorization": "Bearer open-sesame"}
 
 

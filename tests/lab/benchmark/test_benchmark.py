@@ -22,6 +22,8 @@ from facegender.lab.paper.figure3 import save_figure3
 from facegender.machine import hardware, usable_cores
 from facegender.weights import DEFAULT
 
+pytestmark = pytest.mark.slow
+
 HAS_OPENVINO = find_spec("openvino") is not None
 needs_openvino = pytest.mark.skipif(not HAS_OPENVINO, reason="openvino is not installed")
 

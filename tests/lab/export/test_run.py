@@ -23,6 +23,8 @@ from facegender.lab.training.checkpoint import MODEL
 from facegender.lab.training.loop import Examples, train
 from facegender.lab.training.model import load_model
 
+pytestmark = pytest.mark.slow
+
 FORMS = [(form, precision) for form in ("onnx", "openvino") for precision in ("fp32", "fp16", "int8")]
 
 

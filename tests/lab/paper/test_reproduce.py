@@ -16,12 +16,14 @@ from facegender.lab.paper.scale import FoldRun, Scale, quick
 from facegender.lab.training.hardware import Hardware
 from facegender.lab.training.recipe import load_recipe
 
+pytestmark = pytest.mark.slow
+
 CPU = Hardware("cpu")
 
 
 @pytest.fixture(scope="module")
 def scale():
-    tuned = load_recipe("tuned", epochs=2, batch_size=20, precision="32-true")
+    tuned = load_recipe("tuned", epochs=1, batch_size=20, precision="32-true")
     paper = load_recipe("paper", epochs=1, batch_size=20, precision="32-true")
     return Scale(
         "quick",
@@ -80,7 +82,7 @@ def test_what_is_done_is_read(done, scale):
     first = page.read_text()
     assert reproduce(scale, output, hardware=CPU).read_text() == first
     assert [path.stat().st_mtime_ns for path in models] == before
-    assert "LFW: custom CNN, ours, gray, input 64, 2 epochs, fold 4" in parts
+    assert "LFW: custom CNN, ours, gray, input 64, 1 epoch, fold 4" in parts
 
 
 def test_without_data_it_says_what_to_give(tmp_path):
