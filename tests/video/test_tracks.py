@@ -6,7 +6,7 @@ import pytest
 from facegender.faces.types import Face
 from facegender.video.answer import combined
 from facegender.video.scenes import histogram, is_cut
-from facegender.video.tracks import Seen, Tracker, apart
+from facegender.video.tracks import Seen, Tracker, suppress_overlaps
 
 RED, BLUE = (np.eye(192)[0] * 3).astype(np.float32), (np.eye(192)[100] * 3).astype(np.float32)
 GRAY = histogram(np.full((90, 160, 3), 90, np.uint8))
@@ -59,8 +59,8 @@ def test_a_doubtful_face_alone_in_its_scene_is_dropped():
 
 def test_of_two_faces_in_one_place_the_surer_stays():
     large, within, beside = face(50, side=60, score=0.9), face(45, side=30, score=0.7), face(100, side=30, score=0.7)
-    assert apart([large, within, beside]) == [large, beside]
-    assert apart([face(50, side=60, score=0.6), within]) == [within]
+    assert suppress_overlaps([large, within, beside]) == [large, beside]
+    assert suppress_overlaps([face(50, side=60, score=0.6), within]) == [within]
 
 
 def test_tracks_end_at_cuts():

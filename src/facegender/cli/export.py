@@ -25,7 +25,7 @@ class Form(StrEnum):
     OPENVINO = "openvino"
 
 
-class Precision(StrEnum):
+class WeightPrecision(StrEnum):
     """How weights are stored."""
 
     FP32 = "fp32"
@@ -58,8 +58,8 @@ def export(
     licence: Annotated[str, typer.Option("--licence", help="Terms of the training data, for the card.")],
     form: Annotated[Form, typer.Option("--format", help="What will run it.")] = Form.ONNX,
     precision: Annotated[
-        Precision, typer.Option("--precision", help="Of the weights; int8 also computes in 8 bits.")
-    ] = Precision.FP32,
+        WeightPrecision, typer.Option("--precision", help="Of the weights; int8 also computes in 8 bits.")
+    ] = WeightPrecision.FP32,
     max_loss: Annotated[
         float,
         typer.Option(
@@ -97,7 +97,7 @@ def export(
     _print(done, precision)
 
 
-def _print(done: Export, precision: Precision) -> None:
+def _print(done: Export, precision: WeightPrecision) -> None:
     console = results_console(160)
     table = Table("validation, accuracy %", title_justify="left")
     for heading in ("fp32", f"{precision.value} written"):

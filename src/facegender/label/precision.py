@@ -22,7 +22,7 @@ _REPLICATES = 200
 
 
 @dataclass(frozen=True)
-class Precision:
+class IntervalPrecision:
     """Half the width of the 95 % interval of the share of women, in points of a per cent.
 
     Attributes:
@@ -47,7 +47,7 @@ def precision_before(collection: Collection) -> float | None:
     return _half(collection, np.full(len(collection.faces), -1), rates, "beyond")
 
 
-def precision(collection: Collection, labelled: Labelled | None, before: float | None) -> Precision:
+def precision(collection: Collection, labelled: Labelled | None, before: float | None) -> IntervalPrecision:
     """How far the labels have come.
 
     The square of the width is a sum: of what the labels leave open, which falls as their number rises, and of what
@@ -59,7 +59,7 @@ def precision(collection: Collection, labelled: Labelled | None, before: float |
         before: `precision_before`.
     """
     if labelled is None or len(labelled.rows) < FEWEST:
-        return Precision(before)
+        return IntervalPrecision(before)
     count, faces = len(labelled.rows), len(collection.faces)
     known = labelled.known(faces)
     complete = bool((collection.photos["weight"] == 1).all())
@@ -78,7 +78,7 @@ def precision(collection: Collection, labelled: Labelled | None, before: float |
         left = 1.0 if target == "beyond" else max(0.0, (faces - many) / max(faces - count, 1))
         return float(np.sqrt(stays**2 + open_ * count / many * left))
 
-    return Precision(
+    return IntervalPrecision(
         before,
         now,
         with_labels(count + 100),

@@ -13,7 +13,7 @@ from typing import Any
 
 from facegender.errors import FacegenderError
 from facegender.label.pictures import Pictures
-from facegender.label.precision import Precision, precision, precision_before
+from facegender.label.precision import IntervalPrecision, precision, precision_before
 from facegender.label.session import ANSWERS, Session
 from facegender.page import HEADERS, Asset, assets
 
@@ -47,7 +47,7 @@ class Desk:
 
     def __init__(self, session: Session, pictures: Pictures, *, review: bool = False) -> None:
         self.session, self.pictures, self.review = session, pictures, review
-        self._precision = Precision(None)
+        self._precision = IntervalPrecision(None)
         self._wanted = threading.Event()
         self.ended = False
         self._thread = threading.Thread(target=self._measure, daemon=True)

@@ -122,9 +122,9 @@ def effects(sets: Sequence[SetCounts], female: FloatArray, male: FloatArray, sco
                 found[i, j, gender], errors[i, j, gender] = tilt(counts, histogram, scores)
     means = found.mean(axis=1)
     mean = means.mean(axis=0)
-    apart = found - means[:, None]
+    deviations = found - means[:, None]
     freedom = max(len(names) * (len(versions) - 1), 1)
-    within = np.einsum("svi,svj->ij", apart, apart) / freedom
+    within = np.einsum("svi,svj->ij", deviations, deviations) / freedom
     between = (means - mean).T @ (means - mean) / (len(names) - 1)
     error = np.diag(errors.mean(axis=(0, 1)))
     left = within if len(versions) > 1 else error

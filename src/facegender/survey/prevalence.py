@@ -67,8 +67,8 @@ def adjusted(counts: FloatArray, female: FloatArray, male: FloatArray, scores: F
     total = counts.sum(axis=-1)
     observed = (counts * scores).sum(axis=-1) / np.maximum(total, _TINY)
     women, men = (female * scores).sum(axis=-1), (male * scores).sum(axis=-1)
-    apart = np.maximum(men - women, 0.05)  # where women and men look alike no count can tell them apart
-    return np.asarray(np.where(total > 0, (men - observed) / apart, 0.5))
+    difference = np.maximum(men - women, 0.05)  # where women and men look alike no count can tell them apart
+    return np.asarray(np.where(total > 0, (men - observed) / difference, 0.5))
 
 
 METHODS: Mapping[Method, Callable[[FloatArray, FloatArray, FloatArray, FloatArray], FloatArray]] = {

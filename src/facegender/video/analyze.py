@@ -22,7 +22,7 @@ from facegender.prefetch import ahead
 from facegender.video.answer import combined
 from facegender.video.frames import DEFAULT_FPS, Frame, Progress, Video
 from facegender.video.scenes import Histogram, histogram
-from facegender.video.tracks import Seen, Tracker, apart, looks
+from facegender.video.tracks import Seen, Tracker, appearances, suppress_overlaps
 from facegender.video.types import Track, VideoResult
 
 #: Frames are shrunk, unless a smallest face is asked for, to this many pixels on their longest side before faces are
@@ -161,7 +161,7 @@ class VideoAnalyzer:
     def _look(self, frames: Sequence[Frame], scale: float | None) -> list[_Looked]:
         small = [frame.small for frame in frames]
         every = self._detector.detect(small) if self._usual is None else self._usual.detect(small, scale)
-        found = [apart(faces) for faces in every]
+        found = [suppress_overlaps(faces) for faces in every]
         template = self.classifier.card.template
         crops = [crop_faces(frame.picture, faces, template) for frame, faces in zip(frames, found, strict=True)]
         answers = iter(self.classifier.p_male(np.concatenate(crops)).tolist())
@@ -169,7 +169,10 @@ class VideoAnalyzer:
             _Looked(
                 frame.time,
                 frame.span,
-                [Seen(face, next(answers), look) for face, look in zip(faces, looks(cut), strict=True)],
+                [
+                    Seen(face, next(answers), appearance)
+                    for face, appearance in zip(faces, appearances(cut), strict=True)
+                ],
                 histogram(frame.small.pixels),
             )
             for frame, faces, cut in zip(frames, found, crops, strict=True)

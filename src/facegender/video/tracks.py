@@ -18,21 +18,21 @@ from facegender.video.scenes import Histogram, is_cut
 from facegender.video.types import Sighting
 
 #: float32, 192: how an aligned face looks; of two, the root mean square difference is compared.
-Look: TypeAlias = npt.NDArray[np.float32]
+Appearance: TypeAlias = npt.NDArray[np.float32]
 
 #: A face that is lost for so many seconds between two sampled frames is still the same track.
 BRIDGED = 1.0
 
-#: How different two looks at one face may be. Among crops of LFW 99 % of the pairs of one photo, the second slightly
+#: How far two appearances of a face may differ. Among crops of LFW 99 % of the pairs of one photo, the second a bit
 #: turned, moved, relit and blurred, lie below 0.09 and 99 % of those of two people above it; heads in films turn more.
-_SAME_LOOK = 0.16
+_SAME_APPEARANCE = 0.16
 #: The same where the boxes overlap at least so much that it can hardly be another face.
-_SAME_PLACE, _LOOK_IN_PLACE = 0.4, 0.25
+_SAME_PLACE, _APPEARANCE_IN_PLACE = 0.4, 0.25
 #: How far from where it is expected a face may be, in its own sides: at once, and more with every second (up to one).
 _REACH, _REACH_A_SECOND = 0.6, 1.5
 #: How much larger or smaller it may have become.
 _GROWTH = 2.0
-#: Share of the newest look in the look of a track.
+#: Share of the newest appearance in that of a track.
 _NEWEST = 0.4
 #: From this share of the smaller of two boxes on, both cannot be faces.
 _WITHIN = 0.8
@@ -40,7 +40,7 @@ _WITHIN = 0.8
 _DOUBTFUL = 0.8
 _SCENE_FRAMES = 3
 
-_LOOK_SIDE = 8
+_APPEARANCE_SIDE = 8
 
 
 @dataclass(frozen=True)
@@ -49,26 +49,26 @@ class Seen:
 
     face: Face
     p_male: float
-    look: Look
+    appearance: Appearance
 
 
-def looks(crops: Crops) -> list[Look]:
+def appearances(crops: Crops) -> list[Appearance]:
     """How aligned faces look: 8 x 8 pixels in L*a*b*, the lightness without its mean and with half its weight.
 
     Args:
         crops: uint8, N x 64 x 64 x 3, RGB.
     """
-    block = CROP_SIZE // _LOOK_SIDE
-    tiny = crops.reshape(-1, _LOOK_SIDE, block, _LOOK_SIDE, block, 3).mean((2, 4), dtype=np.float32) / 255
+    block = CROP_SIZE // _APPEARANCE_SIDE
+    tiny = crops.reshape(-1, _APPEARANCE_SIDE, block, _APPEARANCE_SIDE, block, 3).mean((2, 4), dtype=np.float32) / 255
     if not len(tiny):
         return []
-    lab = cv2.cvtColor(tiny.reshape(-1, _LOOK_SIDE, 3), cv2.COLOR_RGB2LAB).reshape(len(tiny), -1, 3) / 100
+    lab = cv2.cvtColor(tiny.reshape(-1, _APPEARANCE_SIDE, 3), cv2.COLOR_RGB2LAB).reshape(len(tiny), -1, 3) / 100
     lab[..., 0] = (lab[..., 0] - lab[..., 0].mean(1, keepdims=True)) * 0.5
     lab[..., 1:] *= 1.5
     return list(lab.reshape(len(tiny), -1))
 
 
-def apart(faces: Sequence[Face]) -> list[Face]:
+def suppress_overlaps(faces: Sequence[Face]) -> list[Face]:
     """The faces without those that lie within another, or about another, that is surer: one would hide the other."""
     kept: list[Face] = []
     for face in sorted(faces, key=lambda face: face.score, reverse=True):
@@ -90,7 +90,7 @@ class _Followed:
     """A track that is being made."""
 
     sightings: list[Sighting]
-    look: Look
+    appearance: Appearance
     velocity: Point = (0.0, 0.0)
 
     @property
@@ -114,8 +114,8 @@ class _Followed:
         reach = _REACH + _REACH_A_SECOND * min(time - self.last.time, BRIDGED)
         box = np.array([expected[0] - last.box[2] / 2, expected[1] - last.box[3] / 2, *last.box[2:]], np.float32)
         in_place = float(overlaps(box, np.array([face.box], np.float32))[0]) >= _SAME_PLACE
-        limit = _LOOK_IN_PLACE if in_place else _SAME_LOOK
-        difference = float(np.sqrt(np.mean((self.look - seen.look) ** 2)))
+        limit = _APPEARANCE_IN_PLACE if in_place else _SAME_APPEARANCE
+        difference = float(np.sqrt(np.mean((self.appearance - seen.appearance) ** 2)))
         if away > reach or difference > limit:
             return None
         return (1 - away / reach) + (1 - difference / limit)
@@ -127,7 +127,7 @@ class _Followed:
             speed = (x - last_x) / passed, (y - last_y) / passed
             known = len(self.sightings) > 1  # half of what it was: one box jitters
             self.velocity = ((speed[0] + self.velocity[0]) / 2, (speed[1] + self.velocity[1]) / 2) if known else speed
-        self.look = (1 - _NEWEST) * self.look + _NEWEST * seen.look
+        self.appearance = (1 - _NEWEST) * self.appearance + _NEWEST * seen.appearance
         self.sightings.append(Sighting(time, span, seen.face, seen.p_male))
 
 
@@ -170,7 +170,7 @@ class Tracker:
                 self._open[i].go_on(faces[j], time, span)
         for j, seen in enumerate(faces):
             if j not in faces_taken:
-                track = _Followed([Sighting(time, span, seen.face, seen.p_male)], seen.look)
+                track = _Followed([Sighting(time, span, seen.face, seen.p_male)], seen.appearance)
                 self._open.append(track)
                 self._scene.append(track)
 
