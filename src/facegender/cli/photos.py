@@ -163,6 +163,8 @@ def predict_photos(
                 progress=report,
             )
             skipped, pruned = done.skipped, done.pruned
+            if done.relabelled:
+                say(f"relabelled {skipped} photos, which were answered with another accepted error or least confidence")
     if passed := collection.photos.passed_over:
         say(str(passed))
     counts = report.summary.counts

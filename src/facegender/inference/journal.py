@@ -58,23 +58,28 @@ def journal_file(path: Path) -> Path:
     return path.with_name(f"{path.name}.journal")
 
 
-def read_provenance(file: Path, settings: Record) -> Record:
-    """Read how records came about.
+def read_provenance(file: Path, settings: Record, *, labels: bool = True) -> Record:
+    """Read how records came about; without `labels`, whatever their least confidence.
 
     Raises:
         InputError: it does not say so, or it was with other settings.
     """
     try:
         provenance: Record = json.loads(file.read_text(encoding="utf-8"))
-        _require_same(provenance, settings, file)
+        _require_same(provenance, settings, file, labels=labels)
     except (OSError, ValueError, KeyError, TypeError):
         raise InputError(f"there are results already, and no {file} says how they came about", remedy=_AFRESH) from None
     return provenance
 
 
-def _require_same(then: Mapping[str, Any], settings: Record, file: Path) -> None:
+def _require_same(then: Mapping[str, Any], settings: Record, file: Path, *, labels: bool) -> None:
+    def compared(value: Any) -> Any:
+        if labels or not isinstance(value, dict):
+            return value
+        return {key: inner for key, inner in value.items() if key != "min_confidence"}
+
     for name, value in settings.items():
-        if then[name] != value:
+        if compared(then[name]) != compared(value):
             before, now = json.dumps(then[name]), json.dumps(value)
             raise InputError(f"{file} tells of another {name}: {before}, and now it is {now}", remedy=_AFRESH)
 
@@ -117,9 +122,12 @@ class Output:
         resume: go on with what an earlier run with the same settings left, in its journal or in the file. Otherwise
             both are replaced.
         prune: when the run ends well, drop the records of photos that it did not list and that are gone.
+        relabel: makes of the record of an earlier run the one that these settings give, where they differ from those
+            of that run in the least confidence of the model only. None refuses to go on there too.
 
     Attributes:
         pruned: records dropped, after the run has ended.
+        relabelled: whether the records of earlier runs were made with another least confidence.
 
     Raises:
         OutputError: the folder cannot be written, or another run writes there.
@@ -137,12 +145,14 @@ class Output:
         command: str = "",
         resume: bool = True,
         prune: bool = False,
+        relabel: Callable[[Record], Record] | None = None,
     ) -> None:
         if path.is_dir():
             raise OutputError(f"cannot write {path}: it is a folder")
         format_.check()
         self.path, self._format, self._schema = path, format_, schema
         self._resume, self._prune_wanted, self.pruned = resume, prune, 0
+        self._relabel, self.relabelled = relabel, False
         self._settings = json.loads(json.dumps(settings))
         self._command = command
         self._file = journal_file(path)
@@ -302,14 +312,31 @@ class Output:
             self._note([now])
             return
         settings, known, stale = base.execute("SELECT settings, known, stale FROM run").fetchone() or (None, "[]", 0)
+        labels = self._relabel is None
+        former: list[Mapping[str, Any]] = []
         if now is None:  # the user has removed what was exported
             base.execute(f"DELETE FROM photos WHERE pending = {_EXPORTED}")
         elif now not in json.loads(known):
-            read_provenance(run_file(self.path), self._settings)
+            former.append(read_provenance(run_file(self.path), self._settings, labels=labels))
             self._adopt()
         if settings is not None and base.execute("SELECT 1 FROM photos LIMIT 1").fetchone():
-            _require_same(json.loads(settings), self._settings, self._file)
-        self._note([now], stale=bool(stale))
+            former.append(json.loads(settings))
+            _require_same(former[-1], self._settings, self._file, labels=labels)
+        # Where both were as now, or nothing is there, there is nothing to relabel.
+        if any(then[name] != value for then in former for name, value in self._settings.items()):
+            self._relabel_all()
+        self._note([now], stale=bool(stale) or self.relabelled)
+
+    def _relabel_all(self) -> None:
+        """Relabel the records, some at a time; they are exported when the run ends."""
+        assert self._relabel is not None
+        self.relabelled = True
+        last = 0
+        query = "SELECT id, record FROM photos WHERE id > ? ORDER BY id LIMIT ?"
+        while rows := self._base.execute(query, (last, COMMIT_RECORDS)).fetchall():
+            last = rows[-1][0]
+            changed = ((json.dumps(self._relabel(json.loads(text))), row) for row, text in rows)
+            self._base.executemany("UPDATE photos SET record = ? WHERE id = ?", changed)
 
     def _adopt(self) -> None:
         """Take the records of the file over: its journal does not know it, or it was edited since."""

@@ -6,6 +6,7 @@ import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeAlias, overload
 
@@ -17,6 +18,7 @@ from facegender.inference.engines import Engine, Workers
 from facegender.inference.journal import Output
 from facegender.inference.options import Options
 from facegender.inference.pictures import PictureNames, check_folder, has_pictures, is_made, stem_of
+from facegender.inference.relabel import relabelled
 from facegender.inference.tasks import Job, Task
 from facegender.sources import Photos, Sample, find_photos, sample
 
@@ -63,6 +65,7 @@ class RunSummary:
         photos, faces, errors: of this run; errors are photos that could not be analysed.
         skipped: photos that the file held before.
         pruned: records that were dropped, of photos that are gone.
+        relabelled: whether the file was made with another least confidence, and its labels are those of this one now.
     """
 
     output: Path
@@ -71,6 +74,7 @@ class RunSummary:
     errors: int
     skipped: int
     pruned: int = 0
+    relabelled: bool = False
 
 
 def collect(
@@ -168,7 +172,9 @@ def analyze(
         sources: as for `collect`, or what it gives.
         options: how photos are analysed.
         output: a file for the records. A run that was stopped, even killed, goes on when it is called again; a file
-            that is whole gets the photos that it does not hold yet. None gives the results to the caller.
+            that is whole gets the photos that it does not hold yet. With another `max_error` or `min_confidence` the
+            answers that it holds are relabelled, and no photo is analysed again for that. None gives the results to the
+            caller.
         format: of the output, such as ``jsonl``, ``csv``, ``parquet``, ``sqlite``; None takes it from the suffix.
         resume: go on with the output; otherwise replace it.
         prune: drop from the output the records of photos that are gone.
@@ -203,8 +209,10 @@ def analyze(
     path = Path(output)
     format_ = by_suffix(path) if format is None else by_name(format)
     settings = engine.provenance(options) | {"sample": sources.sample}
+    confidence = settings.get("model", {}).get("min_confidence")
+    relabel = None if confidence is None else partial(relabelled, min_confidence=confidence)
     photos = faces = errors = 0
-    with Output(path, format_, FACES, settings, command=command, resume=resume, prune=prune) as file:
+    with Output(path, format_, FACES, settings, command=command, resume=resume, prune=prune, relabel=relabel) as file:
         skipped = file.done
         with closing(engine.run(_tasks(sources, job, file, progress), job)) as chunks:
             for results in chunks:
@@ -214,7 +222,7 @@ def analyze(
                 errors += sum(result.error is not None for result in results)
                 if progress is not None:
                     progress.analyzed(results)
-    return RunSummary(path, photos, faces, errors, skipped, file.pruned)
+    return RunSummary(path, photos, faces, errors, skipped, file.pruned, file.relabelled)
 
 
 def _results(

@@ -14,6 +14,7 @@ from facegender.formats.registry import Format, by_suffix
 from facegender.inference.journal import Output
 from facegender.inference.options import Options
 from facegender.inference.pictures import MARK, PictureNames
+from facegender.inference.relabel import relabelled
 from facegender.sources import Source
 from facegender.video.analyze import VideoAnalyzer
 from facegender.video.frames import DEFAULT_FPS
@@ -91,10 +92,14 @@ def analyze_videos(
     with ExitStack() as stack:
         outputs: list[tuple[Output, Callable[[VideoResult], dict[str, Any]]]] = []
 
+        # Subtitles and drawn copies have labels of their own, which only a new analysis makes again.
+        confidence = options.provenance()["model"]["min_confidence"]
+        relabel = partial(relabelled, min_confidence=confidence) if _paths("", files) == [] else None
+
         def add(path: Path, form: Format, schema: Schema, record: Callable[[VideoResult], dict[str, Any]]) -> None:
             settings = options.provenance()
             settings["options"] = {**settings["options"], "fps": fps}
-            opened = Output(path, form, schema, settings, command=command, resume=resume)
+            opened = Output(path, form, schema, settings, command=command, resume=resume, relabel=relabel)
             outputs.append((stack.enter_context(opened), record))
 
         if output is not None:
