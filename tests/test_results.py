@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results"
 
 #: Pages whose tables are calculated from results: they have tests of their own below.
-CALCULATED = ("scale", "survey")
+CALCULATED = ("scale", "archives")
 #: Pages whose tables hold options, formats and statuses, not measurements.
 NOT_MEASURED = ("cli", "export", "benchmark", "service")
 PAGES = [
@@ -186,7 +186,7 @@ def test_the_table_of_the_simulation_is_the_mean_over_the_prevalences():
         "people under 20": "younger",
     }
     simulated = [r for r in results("survey/simulation.csv") if (r["model"], r["method"]) == ("research", "mixture")]
-    printed_rows = [cells for cells in rows_of("survey") if cells[0] in names]
+    printed_rows = [cells for cells in rows_of("archives") if cells[0] in names]
     assert len(printed_rows) == 12
     for collection, rates, *cells in printed_rows:
         kinds = {"shipped": "shipped", "another half of them": "other half"}
@@ -211,7 +211,7 @@ def test_the_table_of_the_simulation_is_the_mean_over_the_prevalences():
 
 def test_the_table_of_sets_in_the_survey_page_is_that_of_its_file():
     measured = results("survey/sets.csv")
-    printed_rows = [cells for cells in rows_of("survey") if cells[0] in ("`research`", "`open`")]
+    printed_rows = [cells for cells in rows_of("archives") if cells[0] in ("`research`", "`open`")]
     assert len(printed_rows) == 10
     for model, rates, faces, coverage, lowest, width, warned in printed_rows:
         of_rates = [r for r in measured if (f"`{r['model']}`", r["rates"], r["version"]) == (model, rates, "all")]

@@ -101,7 +101,6 @@ app = typer.Typer(
     name="facegender",
     cls=_Verbs,
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode="markdown",
     help="Estimate how the faces in photos are likely to be *perceived*: female, male, or an honest *uncertain*.",
 )

@@ -55,7 +55,7 @@ def draw(collection: Collection, seed: int = 0) -> Draw:
     """
     faces = collection.faces
     if collection.kind == "videos":
-        raise InputError("tracks of videos cannot be shown", remedy="label them by hand: docs/survey.md says how")
+        raise InputError("tracks of videos cannot be shown", remedy="label them by hand: docs/archives.md says how")
     if "x" not in faces or faces[["x", "y", "w", "h"]].isna().any(axis=None):
         raise InputError("the results do not say where the faces are", remedy="give what facegender predict wrote")
     if not len(faces):
