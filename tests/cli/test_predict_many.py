@@ -151,6 +151,21 @@ def test_a_sample_is_drawn_and_weighted(run, photos, tmp_path):
     assert isinstance(run(photos, "-o", out, "--sample", "8", "--seed", "4").exception, InputError)
 
 
+def test_the_first_photos_and_then_all(run, photos, tmp_path):
+    out, whole, table = (
+        tmp_path / "out.csv",
+        tmp_path / "whole.csv",
+        run(photos, "--limit", "3", "--format", "csv").stdout,
+    )
+    assert run(photos, "-o", out, "--limit", "3").exit_code == 0
+    assert out.read_text() == table
+    assert [row["path"] for row in read_rows(out)] == [str(photos / f"0{number}.png") for number in range(3)]
+    assert run(photos, "-o", out, "--limit", "1000").exit_code == 3  # goes on, to the letter
+    assert run(photos, "-o", whole).exit_code == 3
+    assert out.read_bytes() == whole.read_bytes()
+    assert isinstance(run(photos, "--limit", "3", "--sample", "3").exception, InputError)
+
+
 def test_crops(run, photos, tmp_path):
     crops = tmp_path / "crops"
     assert run(photos / "03.png", "--crops", crops, "--annotate", crops).exit_code == 0

@@ -123,6 +123,10 @@ def predict(
         ),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", metavar="S", help="Of --sample.")] = 0,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", min=1, metavar="N", help="Analyse only the first N photos or videos that are listed."),
+    ] = None,
     workers: Annotated[
         str,
         typer.Option(
@@ -240,7 +244,7 @@ def predict(
     card = None if _is_url(on) else load_card(options.model)
     if card is not None and card.name == DEFAULT and (terms := first_use(card)):
         say(terms)
-    if videos := _videos(paths, recursive):
+    if videos := _videos(paths, recursive)[:limit]:
         _check_video_options(timeline, on, crops, sample)
         files = VideoFiles(timeline, subtitles, annotate)
         status = predict_videos(
@@ -251,7 +255,7 @@ def predict(
         raise typer.BadParameter("these are for videos", param_hint="--timeline, --subtitles")
     if on.startswith("ray") and (annotate or crops):
         raise typer.BadParameter("a Ray cluster makes no pictures", param_hint="--annotate, --crops")
-    photos = collect(paths, recursive=recursive, draw=sample, seed=seed)
+    photos = collect(paths, recursive=recursive, draw=sample, seed=seed, limit=limit)
     status = predict_photos(photos, options, engine, destination, card=card, annotate=annotate, crops=crops)
     if status:
         raise typer.Exit(status)

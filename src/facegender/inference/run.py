@@ -20,7 +20,7 @@ from facegender.inference.options import Options
 from facegender.inference.pictures import PictureNames, check_folder, has_pictures, is_made, stem_of
 from facegender.inference.relabel import relabelled
 from facegender.inference.tasks import Job, Task
-from facegender.sources import Photos, Sample, find_photos, sample
+from facegender.sources import Photos, Sample, find_photos, first, sample
 
 AnyPath: TypeAlias = str | os.PathLike[str]
 
@@ -83,6 +83,7 @@ def collect(
     recursive: bool = False,
     draw: int | None = None,
     seed: int = 0,
+    limit: int | None = None,
 ) -> Collection:
     """Find the photos of a run. Pictures that an earlier run made, in folders and by patterns, are passed over.
 
@@ -92,9 +93,11 @@ def collect(
         recursive: also look in folders of folders.
         draw: how many photos to draw at random; None takes all.
         seed: of the drawing.
+        limit: how many photos to take, the first that are listed; None takes all.
 
     Raises:
-        InputError: there are no photos, a source is of another type, or a URL cannot be served.
+        InputError: there are no photos, both `draw` and `limit` are given, a source is of another type, or a URL cannot
+            be served.
         MissingExtraError: a package for a kind of storage or list is not installed.
     """
     named = [sources] if isinstance(sources, str | os.PathLike) else list(sources)
@@ -105,6 +108,11 @@ def collect(
                 remedy="FaceAnalyzer takes photos that are in memory",
             )
     found = find_photos([os.fspath(source) for source in named], recursive=recursive, skip=is_made)
+    if limit is not None:
+        if draw is not None:
+            raise InputError("the first photos are no random ones", remedy="give a sample or a limit, not both")
+        some, total = first(found, limit)
+        return Collection(some, total, empty=found.empty)
     if draw is None:
         return Collection(found, found.count(), empty=found.empty)
     photos, population = sample(found, draw, seed)

@@ -2,7 +2,7 @@
 
 from facegender.sources.kinds import SUFFIXES, VIDEO_SUFFIXES, is_hidden, is_photo, is_photo_file, is_video
 from facegender.sources.passed import PassedOver
-from facegender.sources.photos import Photos, Sample, find_photos, sample
+from facegender.sources.photos import Photos, Sample, find_photos, first, sample
 from facegender.sources.remote import is_remote
 from facegender.sources.source import MAX_BYTES, LocalFile, Source, Stamp, content_digest, read
 from facegender.sources.videos import find_videos
@@ -20,6 +20,7 @@ __all__ = [
     "content_digest",
     "find_photos",
     "find_videos",
+    "first",
     "is_hidden",
     "is_photo",
     "is_photo_file",

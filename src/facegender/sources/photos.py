@@ -179,7 +179,7 @@ class Sample:
 
     Attributes:
         photos: all of them.
-        drawn: the numbers of those that were drawn, from 0, ascending.
+        drawn: the numbers of those that are wanted, from 0, ascending.
     """
 
     photos: Photos
@@ -215,6 +215,16 @@ def sample(photos: Photos, n: int, seed: int) -> tuple[Sample, int]:
     population = sum(1 for _ in photos) if count is None else count
     drawn = random.Random(seed).sample(range(population), min(n, population))
     return Sample(photos, tuple(sorted(drawn))), population
+
+
+def first(photos: Photos, n: int) -> tuple[Sample, int | None]:
+    """The first `n` photos in the order of their listing.
+
+    Returns:
+        These, and how many they are; None where only listing them would tell.
+    """
+    count = photos.count()
+    return Sample(photos, tuple(range(n if count is None else min(n, count)))), None if count is None else min(n, count)
 
 
 def _standard_input() -> Iterator[str | InMemory]:
