@@ -105,7 +105,7 @@ def test_probabilities_as_scikit_learn_has_them(tiny_model):
 @pytest.mark.parametrize(
     ("result", "text"),
     [
-        (PhotoResult("a.jpg", 640, 480, (FACE,)), "PhotoResult('a.jpg', 640x480, 1 face: female 0.98)"),
+        (PhotoResult("a.jpg", 640, 480, (FACE,)), "PhotoResult('a.jpg', 640x480, 1 face: female 98 %)"),
         (PhotoResult("", 6, 4), "PhotoResult('', 6x4, 0 faces)"),
         (
             PhotoResult("b", error=PhotoError("truncated", "b is cut short")),
@@ -120,7 +120,7 @@ def test_results_say_what_they_hold(result, text):
 
 def test_many_faces_are_cut_short():
     text = repr(PhotoResult("a.jpg", 640, 480, (FACE,) * 7))
-    assert text == f"PhotoResult('a.jpg', 640x480, 7 faces: {', '.join(['female 0.98'] * 5)}, ...)"
+    assert text == f"PhotoResult('a.jpg', 640x480, 7 faces: {', '.join(['female 98 %'] * 5)}, ...)"
 
 
 def test_frames_have_the_columns_of_files():
