@@ -1,7 +1,7 @@
 """The labelled face of each photo of the datasets, for extract.py and committee.py: FOLDER/DATASET.jsonl.
 
     python studies/teachers/faces.py FOLDER [--detector FILE.onnx] [--sample 500] [--lfw PHOTOS --lfw-lists LISTS]
-        [--fairface PHOTOS --fairface-labels TRAIN.csv VAL.csv] [--utkface PHOTOS --utkface-test TENTH.tar]
+        [--fairface PHOTOS --fairface-labels TRAIN.csv VAL.csv] [--utkface PHOTOS]
         [--all-age-faces DATASET] [--stills PHOTOS]
         [--celeba PHOTOS ... --celeba-squeezed PHOTOS ... --celeba-attributes male_and_partition.csv.gz]
 
@@ -10,14 +10,13 @@ A line has ``key`` (``fairface/train/1.jpg``: dataset and name of the image, as 
 are where faces of this dataset usually are), ``dataset``, ``label`` (0 female, 1 male, -1 unknown), ``split`` (nothing
 is ever fitted on ``test``), ``group`` (what must not be torn apart: a person, or else the photo), ``age``, ``race``.
 
-LFW is a judge: all of it is test. UTKFace's test photos are those named in --utkface-test. A file that is there is left
+LFW is a judge: all of it is test. A file that is there is left
 as it is, so that the command may be stopped and given again; with another detector take another folder.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -39,7 +38,7 @@ from facegender.lab.datasets.cropping import middle_face
 from facegender.lab.datasets.fairface import list_fairface
 from facegender.lab.datasets.lfw import list_lfw
 from facegender.lab.datasets.listing import Entry, Listing, Source
-from facegender.lab.datasets.source import image_names, image_paths, paths_by_name, read_images
+from facegender.lab.datasets.source import image_paths, read_images
 from facegender.lab.datasets.splits import hashed_splits
 from facegender.lab.datasets.utkface import list_utkface
 from facegender.progress import track
@@ -55,7 +54,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--detector", type=Path)
     parser.add_argument("--sample", type=int, help="so many photos of each source, evenly")
-    for name in ("fairface", "utkface", "utkface-test", "all-age-faces", "stills", "lfw", "lfw-lists"):
+    for name in ("fairface", "utkface", "all-age-faces", "stills", "lfw", "lfw-lists"):
         parser.add_argument(f"--{name}", type=Path)
     for name in ("fairface-labels", "celeba", "celeba-squeezed"):
         parser.add_argument(f"--{name}", type=Path, nargs="+", default=())
@@ -82,7 +81,7 @@ def listings(a: argparse.Namespace) -> Iterator[Listing]:
     if a.fairface:
         yield list_fairface([a.fairface], a.fairface_labels)
     if a.utkface:
-        yield utkface(a.utkface, a.utkface_test)
+        yield list_utkface(a.utkface)
     if a.all_age_faces:
         yield list_all_age_faces(a.all_age_faces / "original images", a.all_age_faces / "image sets")
     if a.celeba or a.celeba_squeezed:
@@ -96,20 +95,6 @@ def listings(a: argparse.Namespace) -> Iterator[Listing]:
     if a.lfw:
         lfw = list_lfw(a.lfw, a.lfw_lists)
         yield replace(lfw, entries=[replace(entry, split="test") for entry in lfw.entries])
-
-
-def utkface(source: Path, tests: Path) -> Listing:
-    """As `list_utkface`, but for the splits: the photos of `tests`, and exact copies of them, are the test."""
-    listing, paths = list_utkface(source), paths_by_name(source)
-    names = set(image_names(tests))
-    wanted = {paths[name]: name for name in names & paths.keys()}
-    tested = names | {hashlib.sha256(data).hexdigest() for _, data in read_images(source, wanted, key=str)}
-    kept = {entry.path: entry for entry in listing.entries}
-    split = {}
-    for path, data in read_images(source, kept, key=str):
-        digest = hashlib.sha256(data).hexdigest()
-        split[path] = "test" if digest in tested else hashed_splits([digest], _SHARES)[0]
-    return replace(listing, entries=[replace(entry, split=split[entry.path]) for entry in listing.entries])
 
 
 def sampled(entries: Sequence[Entry], number: int) -> list[Entry]:

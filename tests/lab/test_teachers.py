@@ -1,6 +1,5 @@
 """The scripts of studies/teachers: no label leaks into its own face's score, and what is read is what was written."""
 
-import hashlib
 import importlib
 import json
 import struct
@@ -215,23 +214,3 @@ def test_dlib_files_are_read_without_dlib(script, tmp_path):
     assert (kernel.ravel().tolist(), bias.tolist()) == ([2 * v for v in weights], [5.0])
     assert (stride, padding) == (2, 0)
     assert file.tensor(b"fc_2", before=2).tolist() == [5.0, 6.0]
-
-
-def test_copies_of_utkface_test_photos_are_test_photos(script, tmp_path):
-    photos, tests = tmp_path / "all", tmp_path / "tenth"
-    photos.mkdir()
-    tests.mkdir()
-    names = {f"{age}_{gender}_2_2017{age}.jpg.chip.jpg": (age, gender) for age in (1, 20, 45) for gender in (0, 1)}
-    for name, (age, _) in names.items():
-        (photos / name).write_bytes(name.encode() if age != 45 else b"45" + name[:4].encode())
-    copy = "9_0_2_20179.jpg.chip.jpg"
-    tested = "1_0_2_20171.jpg.chip.jpg"
-    (photos / copy).write_bytes((photos / "20_0_2_201720.jpg.chip.jpg").read_bytes())
-    for name in (tested, copy):
-        (tests / name).write_bytes(b"")
-    entries = script("faces").utkface(photos, tests).entries
-    assert sorted(e.name for e in entries if e.split == "test") == [tested, "20_0_2_201720.jpg.chip.jpg"]
-    assert len(entries) == 6
-    digest = hashlib.sha256((photos / "1_1_2_20171.jpg.chip.jpg").read_bytes()).hexdigest()
-    expected = script("faces").hashed_splits([digest], (0.9, 0.1, 0.0))
-    assert [e.split for e in entries if e.name == "1_1_2_20171.jpg.chip.jpg"] == expected

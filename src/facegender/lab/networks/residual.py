@@ -90,6 +90,12 @@ def residual_wide(**options: Any) -> ResidualNetwork:
 
 
 @register
+def residual_large(**options: Any) -> ResidualNetwork:
+    """As many parameters as the paper's network: 1,939,490, and four times its arithmetic."""
+    return ResidualNetwork(32, (64, 128, 256), (1, 1, 1), **options)
+
+
+@register
 def residual_nano(**options: Any) -> ResidualNetwork:
     """A fifth of the one that ships: 168,202 parameters."""
     return ResidualNetwork(8, (16, 32, 80), (1, 1, 1), **options)
