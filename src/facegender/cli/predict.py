@@ -2,59 +2,40 @@
 
 from __future__ import annotations
 
-import io
-import os
 import shlex
 import sys
-from collections.abc import Sequence
-from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from facegender.cli.photos import Destination, predict_photos
+from facegender.cli.plan import plan_photos
+from facegender.cli.predict_options import (
+    TABLE,
+    Detector,
+    Device,
+    check_server_options,
+    check_video_options,
+    engine_on,
+    file_format,
+    is_default,
+    is_url,
+    videos_in,
+    with_detector,
+    worker_count,
+)
 from facegender.cli.root import app, say
 from facegender.cli.video import VideoFiles, predict_videos
 from facegender.errors import InputError
 from facegender.faces.decode import DEFAULT_MAX_PIXELS
-from facegender.formats.records import FACES
-from facegender.formats.registry import Format, by_name, by_suffix, formats
+from facegender.formats.registry import formats
 from facegender.inference.detector import Orientations
-from facegender.inference.engines import Engine, Workers
 from facegender.inference.options import Options
 from facegender.inference.run import collect
 from facegender.inference.workers import TIME_LIMIT
-from facegender.sources import find_videos, is_video
-from facegender.video.run import is_made
 from facegender.weights import DEFAULT, load_card
 from facegender.weights.terms import first_use
-
-
-class Detector(StrEnum):
-    """What finds the faces."""
-
-    BUILTIN = "builtin"
-    YUNET = "yunet"
-
-
-class Device(StrEnum):
-    """Where the networks run."""
-
-    CPU = "cpu"
-    CUDA = "cuda"
-    AUTO = "auto"
-
-
-#: The value of ``--format`` for people; the others are formats of files.
-_TABLE = "table"
-
-#: Options that say how this machine analyses photos, or what it makes beside the records.
-_OF_THIS_MACHINE = (
-    *("annotate", "crops", "fps", "timeline", "subtitles", "workers", "time_limit", "device"),
-    *("detector", "detector_model", "min_face", "min_score", "orientations", "max_pixels"),
-)
 
 
 @app.command()
@@ -74,7 +55,7 @@ def predict(
         str | None,
         typer.Option(
             "--format",
-            metavar=f"<{'|'.join([_TABLE, *(known.name for known in formats())])}>",
+            metavar=f"<{'|'.join([TABLE, *(known.name for known in formats())])}>",
             help="Output format. Default: from the suffix of --output, else a table.",
         ),
     ] = None,
@@ -92,6 +73,13 @@ def predict(
     prune: Annotated[
         bool,
         typer.Option("--prune", help="Drop from --output the records of photos that are gone since an earlier run."),
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Say how many photos would be analysed and estimate the time from a few of them. Nothing is written.",
+        ),
     ] = False,
     annotate: Annotated[
         Path | None,
@@ -221,18 +209,18 @@ def predict(
     Exit status: 0 all photos were read; 1 nothing could be done; 2 wrong usage; 3 some photos could not
     be read (each has its error in the output); 130 interrupted.
     """
-    if _is_url(on):
-        _check_server_options(ctx, paths)
+    if is_url(on):
+        check_server_options(ctx, paths)
     if detector is Detector.YUNET and detector_model is None:
         raise typer.BadParameter("yunet needs --detector-model FILE", param_hint="--detector")
-    engine = _engine(on, _workers(workers), time_limit)
+    engine = engine_on(on, worker_count(workers), time_limit)
     if prune and output is None:
         raise typer.BadParameter("it needs --output FILE", param_hint="--prune")
     command = shlex.join(["facegender", *sys.argv[1:]])
-    destination = Destination(_file_format(format_, output), output, resume, command, prune)
+    destination = Destination(file_format(format_, output), output, resume, command, prune)
     try:
         options = Options(
-            model=None if _is_default(ctx, "model") else model,
+            model=None if is_default(ctx, "model") else model,
             device=device.value,
             max_pixels=max_pixels,
             max_error=max_error,
@@ -240,15 +228,15 @@ def predict(
         )
     except InputError as error:
         raise typer.BadParameter(str(error)) from error
-    options = _with_detector(options, detector, detector_model, min_face, min_score, orientations)
-    card = None if _is_url(on) else load_card(options.model)
-    if card is not None and card.name == DEFAULT and (terms := first_use(card)):
+    options = with_detector(options, detector, detector_model, min_face, min_score, orientations)
+    card = None if is_url(on) else load_card(options.model)
+    if card is not None and card.name == DEFAULT and not dry_run and (terms := first_use(card)):
         say(terms)
-    if videos := _videos(paths, recursive)[:limit]:
-        _check_video_options(timeline, on, crops, sample)
+    if videos := videos_in(paths, recursive)[:limit]:
+        check_video_options(ctx, timeline)
         files = VideoFiles(timeline, subtitles, annotate)
         status = predict_videos(
-            videos, options, destination, files, card=card, fps=fps or None, workers=_workers(workers)
+            videos, options, destination, files, card=card, fps=fps or None, workers=worker_count(workers)
         )
         raise typer.Exit(status)
     if timeline or subtitles:
@@ -256,111 +244,9 @@ def predict(
     if on.startswith("ray") and (annotate or crops):
         raise typer.BadParameter("a Ray cluster makes no pictures", param_hint="--annotate, --crops")
     photos = collect(paths, recursive=recursive, draw=sample, seed=seed, limit=limit)
+    if dry_run:
+        plan_photos(photos, options, engine, destination, annotate=annotate, crops=crops)
+        return
     status = predict_photos(photos, options, engine, destination, card=card, annotate=annotate, crops=crops)
     if status:
         raise typer.Exit(status)
-
-
-def _is_url(on: str) -> bool:
-    return on.startswith(("http://", "https://"))
-
-
-def _engine(on: str, workers: int | None, time_limit: float) -> Engine:
-    """What ``--on`` names."""
-    place, _, address = on.partition(":")
-    if on == "here":
-        return Workers(workers, time_limit)
-    if place == "ray":
-        from facegender.cluster import RayEngine
-
-        return RayEngine(on if address.startswith("//") else address or None, workers, time_limit)
-    if _is_url(on):
-        from facegender.client import ServerEngine
-
-        return ServerEngine(on, token=os.environ.get("FACEGENDER_TOKEN") or None)
-    raise typer.BadParameter(f"{on!r} is not here, ray, ray:ADDRESS or a server's URL", param_hint="--on")
-
-
-def _with_detector(
-    options: Options,
-    detector: Detector,
-    file: Path | None,
-    min_face: int | None,
-    min_score: float | None,
-    orientations: Orientations,
-) -> Options:
-    if detector is Detector.BUILTIN:
-        return replace(options, detector=file, min_face=min_face, min_score=min_score, orientations=orientations)
-    if orientations == "all":
-        raise typer.BadParameter("yunet looks for upright faces only", param_hint="--orientations")
-    from facegender.lab.detection.yunet import YuNetDetector
-
-    return replace(options, detector=YuNetDetector(str(file), min_face=min_face, min_score=min_score))
-
-
-def _is_default(ctx: typer.Context, name: str) -> bool:
-    source = ctx.get_parameter_source(name)
-    return source is None or source.name == "DEFAULT"
-
-
-def _check_server_options(ctx: typer.Context, paths: Sequence[str]) -> None:
-    """Refuse what a server would not do."""
-    refused = [f"--{name.replace('_', '-')}" for name in _OF_THIS_MACHINE if not _is_default(ctx, name)]
-    if refused:
-        raise typer.BadParameter(
-            "a server analyses photos with its own options, and makes nothing but records",
-            param_hint=", ".join(refused),
-        )
-    if any(map(is_video, paths)):
-        raise typer.BadParameter("a server takes photos, not videos", param_hint="--on")
-
-
-def _videos(paths: Sequence[str], recursive: bool) -> tuple[str, ...]:
-    try:
-        return find_videos(paths, recursive=recursive, skip=is_made)
-    except InputError as error:
-        raise typer.BadParameter(str(error), param_hint="PATH") from None
-
-
-def _check_video_options(timeline: Path | None, on: str, crops: Path | None, sample: int | None) -> None:
-    if timeline is not None and timeline.suffix.lower() not in (".csv", ".parquet"):
-        raise typer.BadParameter(f"a timeline is .csv or .parquet, not {timeline.name}", param_hint="--timeline")
-    if on != "here" or crops is not None or sample is not None:
-        raise typer.BadParameter("these are for photos", param_hint="--on, --crops, --sample")
-
-
-def _workers(given: str) -> int | None:
-    if given == "auto":
-        return None
-    if given.isdecimal() and int(given) > 0:
-        return int(given)
-    raise typer.BadParameter(f"{given!r} is neither a number from 1 on nor auto", param_hint="--workers")
-
-
-def _file_format(chosen: str | None, output: Path | None) -> Format | None:
-    """How records are written; None for a table."""
-    known = [_TABLE, *(format_.name for format_ in formats())]
-    if chosen not in (None, *known):
-        raise typer.BadParameter(f"{chosen!r} is not one of {', '.join(known)}", param_hint="--format")
-    if output is None:
-        if chosen in (None, _TABLE):
-            return None
-        format_ = by_name(chosen)
-        if format_.stream_writer(io.StringIO(), FACES) is None:
-            raise typer.BadParameter(f"{chosen} needs --output FILE", param_hint="--format")
-        return format_
-    if chosen == _TABLE:
-        raise typer.BadParameter(f"a table is for the terminal; choose {_either(known[1:])}", param_hint="--format")
-    if chosen is not None:
-        return by_name(chosen)
-    try:
-        return by_suffix(output)
-    except InputError:
-        suffixes = _either([f".{name}" for name in known[1:]])
-        raise typer.BadParameter(
-            f"the suffix of {output.name} names no format; use {suffixes}, or add --format", param_hint="--output"
-        ) from None
-
-
-def _either(names: Sequence[str]) -> str:
-    return f"{', '.join(names[:-1])} or {names[-1]}"

@@ -48,7 +48,7 @@ class Summary:
             return []
         of_files, of_items = self._nouns
         parts = [
-            f"{_counted(counts['photos'], of_files)} in {_time(seconds)}: {_counted(counts['faces'], of_items)}: "
+            f"{counted(counts['photos'], of_files)} in {duration(seconds)}: {counted(counts['faces'], of_items)}: "
             f"{counts['female']} {'woman' if counts['female'] == 1 else 'women'}, "
             f"{counts['male']} {'man' if counts['male'] == 1 else 'men'}, {counts['uncertain']} uncertain",
             f"{counts['empty']} without a face",
@@ -56,16 +56,17 @@ class Summary:
         if self.errors:
             kinds = sorted(self.errors.items(), key=lambda found: (-found[1], found[0]))
             parts.append(
-                f"{_counted(counts['errors'], 'error')} ({', '.join(f'{kind} {count}' for kind, count in kinds)})"
+                f"{counted(counts['errors'], 'error')} ({', '.join(f'{kind} {count}' for kind, count in kinds)})"
             )
         return ["; ".join(parts), *remarks(self._notes)]
 
 
-def _counted(count: int, noun: str) -> str:
+def counted(count: int, noun: str) -> str:
+    """Such as ``1 photo`` or ``1,204 photos``."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
-def _time(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """Such as ``3 s``, ``4 min 20 s`` or ``2 h 5 min``."""
     whole = max(1, round(seconds))
     if whole < 60:

@@ -291,9 +291,7 @@ class Output:
                 base.execute("BEGIN EXCLUSIVE")
                 if before is not None and before == _inode(self._file):
                     base.commit()
-                    base.executescript(_SCHEMA)
-                    base.execute("SELECT name, record, pending, place, size, version, digest FROM photos LIMIT 1")
-                    return base
+                    return self._prepared(base)
                 base.close()  # it was removed between the two: the lock is on a file without a name
             except sqlite3.Error as error:
                 damaged = _is_damage(error) and not self._resume
@@ -302,6 +300,13 @@ class Output:
                 base.close()
                 if not damaged:
                     raise
+
+    @staticmethod
+    def _prepared(base: sqlite3.Connection) -> sqlite3.Connection:
+        """A journal with its tables; sqlite3.Error where it is none of ours."""
+        base.executescript(_SCHEMA)
+        base.execute("SELECT name, record, pending, place, size, version, digest FROM photos LIMIT 1")
+        return base
 
     def _take_up(self) -> None:
         """Bring what earlier runs left in order."""

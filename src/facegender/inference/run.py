@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeAlias, overload
+from typing import Protocol, TypeAlias, TypeVar, overload
 
 from facegender.errors import InputError
 from facegender.faces.types import PhotoResult
@@ -23,6 +23,7 @@ from facegender.inference.tasks import Job, Task
 from facegender.sources import Photos, Sample, find_photos, first, sample
 
 AnyPath: TypeAlias = str | os.PathLike[str]
+OutputT = TypeVar("OutputT", bound=Output)
 
 
 class Progress(Protocol):
@@ -213,16 +214,13 @@ def analyze(
     if output is None:
         if format is not None or prune:
             raise InputError("a format, or to prune, needs an output")
-        return _results(_tasks(sources, job, None, progress), job, engine, progress)
-    path = Path(output)
-    format_ = by_suffix(path) if format is None else by_name(format)
-    settings = engine.provenance(options) | {"sample": sources.sample}
-    confidence = settings.get("model", {}).get("min_confidence")
-    relabel = None if confidence is None else partial(relabelled, min_confidence=confidence)
+        return _results(tasks_of(sources, job, None, progress), job, engine, progress)
     photos = faces = errors = 0
-    with Output(path, format_, FACES, settings, command=command, resume=resume, prune=prune, relabel=relabel) as file:
+    with output_of(
+        Output, sources, Path(output), job.options, engine, format=format, resume=resume, prune=prune, command=command
+    ) as file:
         skipped = file.done
-        with closing(engine.run(_tasks(sources, job, file, progress), job)) as chunks:
+        with closing(engine.run(tasks_of(sources, job, file, progress), job)) as chunks:
             for results in chunks:
                 file.write([result.to_dict() for result in results], [result.digest for result in results])
                 photos += len(results)
@@ -230,7 +228,27 @@ def analyze(
                 errors += sum(result.error is not None for result in results)
                 if progress is not None:
                     progress.analyzed(results)
-    return RunSummary(path, photos, faces, errors, skipped, file.pruned, file.relabelled)
+    return RunSummary(file.path, photos, faces, errors, skipped, file.pruned, file.relabelled)
+
+
+def output_of(
+    kind: type[OutputT],
+    sources: Collection,
+    path: Path,
+    options: Options,
+    engine: Engine,
+    *,
+    format: str | None,
+    resume: bool,
+    prune: bool,
+    command: str = "",
+) -> OutputT:
+    """The output of a run, not opened yet; arguments and errors as for `analyze`."""
+    settings = engine.provenance(options) | {"sample": sources.sample}
+    confidence = settings.get("model", {}).get("min_confidence")
+    relabel = None if confidence is None else partial(relabelled, min_confidence=confidence)
+    format_ = by_suffix(path) if format is None else by_name(format)
+    return kind(path, format_, FACES, settings, command=command, resume=resume, prune=prune, relabel=relabel)
 
 
 def _results(
@@ -243,7 +261,7 @@ def _results(
                 progress.analyzed(results)
 
 
-def _tasks(collection: Collection, job: Job, file: Output | None, progress: Progress | None) -> Iterator[Task]:
+def tasks_of(collection: Collection, job: Job, file: Output | None, progress: Progress | None) -> Iterator[Task]:
     """What is to be done. A photo that is done is passed over, unless pictures of it are wanted and absent."""
     wanted = job.annotate is not None or job.crops is not None
     taken = map(stem_of, file.records()) if wanted and file is not None else ()

@@ -1,0 +1,160 @@
+"""What the options of ``facegender predict`` mean, and which do not go together."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+
+import typer
+
+from facegender.errors import InputError
+from facegender.formats.records import FACES
+from facegender.formats.registry import Format, by_name, by_suffix, formats
+from facegender.inference.detector import Orientations
+from facegender.inference.engines import Engine, Workers
+from facegender.inference.options import Options
+from facegender.sources import find_videos, is_video
+from facegender.video.run import is_made
+
+
+class Detector(StrEnum):
+    """What finds the faces."""
+
+    BUILTIN = "builtin"
+    YUNET = "yunet"
+
+
+class Device(StrEnum):
+    """Where the networks run."""
+
+    CPU = "cpu"
+    CUDA = "cuda"
+    AUTO = "auto"
+
+
+#: The value of ``--format`` for people; the others are formats of files.
+TABLE = "table"
+
+#: Options that say how this machine analyses photos, or what it makes beside the records.
+_OF_THIS_MACHINE = (
+    *("annotate", "crops", "fps", "timeline", "subtitles", "workers", "time_limit", "device"),
+    *("detector", "detector_model", "min_face", "min_score", "orientations", "max_pixels"),
+)
+
+#: Options for photos only.
+_OF_PHOTOS = ("on", "crops", "sample", "dry_run")
+
+
+def is_url(on: str) -> bool:
+    """Whether ``--on`` names a server."""
+    return on.startswith(("http://", "https://"))
+
+
+def engine_on(on: str, workers: int | None, time_limit: float) -> Engine:
+    """What ``--on`` names."""
+    place, _, address = on.partition(":")
+    if on == "here":
+        return Workers(workers, time_limit)
+    if place == "ray":
+        from facegender.cluster import RayEngine
+
+        return RayEngine(on if address.startswith("//") else address or None, workers, time_limit)
+    if is_url(on):
+        from facegender.client import ServerEngine
+
+        return ServerEngine(on, token=os.environ.get("FACEGENDER_TOKEN") or None)
+    raise typer.BadParameter(f"{on!r} is not here, ray, ray:ADDRESS or a server's URL", param_hint="--on")
+
+
+def with_detector(
+    options: Options,
+    detector: Detector,
+    file: Path | None,
+    min_face: int | None,
+    min_score: float | None,
+    orientations: Orientations,
+) -> Options:
+    """The options with the detector that is asked for."""
+    if detector is Detector.BUILTIN:
+        return replace(options, detector=file, min_face=min_face, min_score=min_score, orientations=orientations)
+    if orientations == "all":
+        raise typer.BadParameter("yunet looks for upright faces only", param_hint="--orientations")
+    from facegender.lab.detection.yunet import YuNetDetector
+
+    return replace(options, detector=YuNetDetector(str(file), min_face=min_face, min_score=min_score))
+
+
+def is_default(ctx: typer.Context, name: str) -> bool:
+    """Whether an option was not given."""
+    source = ctx.get_parameter_source(name)
+    return source is None or source.name == "DEFAULT"
+
+
+def check_server_options(ctx: typer.Context, paths: Sequence[str]) -> None:
+    """Refuse what a server would not do."""
+    refused = [f"--{name.replace('_', '-')}" for name in _OF_THIS_MACHINE if not is_default(ctx, name)]
+    if refused:
+        raise typer.BadParameter(
+            "a server analyses photos with its own options, and makes nothing but records",
+            param_hint=", ".join(refused),
+        )
+    if any(map(is_video, paths)):
+        raise typer.BadParameter("a server takes photos, not videos", param_hint="--on")
+
+
+def videos_in(paths: Sequence[str], recursive: bool) -> tuple[str, ...]:
+    """The videos that are named; empty where photos are."""
+    try:
+        return find_videos(paths, recursive=recursive, skip=is_made)
+    except InputError as error:
+        raise typer.BadParameter(str(error), param_hint="PATH") from None
+
+
+def check_video_options(ctx: typer.Context, timeline: Path | None) -> None:
+    """Refuse what is not done with videos."""
+    if timeline is not None and timeline.suffix.lower() not in (".csv", ".parquet"):
+        raise typer.BadParameter(f"a timeline is .csv or .parquet, not {timeline.name}", param_hint="--timeline")
+    if refused := [f"--{name.replace('_', '-')}" for name in _OF_PHOTOS if not is_default(ctx, name)]:
+        raise typer.BadParameter("only for photos", param_hint=", ".join(refused))
+
+
+def worker_count(given: str) -> int | None:
+    """The value of ``--workers``; None for ``auto``."""
+    if given == "auto":
+        return None
+    if given.isdecimal() and int(given) > 0:
+        return int(given)
+    raise typer.BadParameter(f"{given!r} is neither a number from 1 on nor auto", param_hint="--workers")
+
+
+def file_format(chosen: str | None, output: Path | None) -> Format | None:
+    """How records are written; None for a table."""
+    known = [TABLE, *(format_.name for format_ in formats())]
+    if chosen not in (None, *known):
+        raise typer.BadParameter(f"{chosen!r} is not one of {', '.join(known)}", param_hint="--format")
+    if output is None:
+        if chosen in (None, TABLE):
+            return None
+        format_ = by_name(chosen)
+        if format_.stream_writer(io.StringIO(), FACES) is None:
+            raise typer.BadParameter(f"{chosen} needs --output FILE", param_hint="--format")
+        return format_
+    if chosen == TABLE:
+        raise typer.BadParameter(f"a table is for the terminal; choose {_either(known[1:])}", param_hint="--format")
+    if chosen is not None:
+        return by_name(chosen)
+    try:
+        return by_suffix(output)
+    except InputError:
+        suffixes = _either([f".{name}" for name in known[1:]])
+        raise typer.BadParameter(
+            f"the suffix of {output.name} names no format; use {suffixes}, or add --format", param_hint="--output"
+        ) from None
+
+
+def _either(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}"
