@@ -14,6 +14,7 @@ from typing import IO, cast
 
 from rich.console import Console
 
+from facegender.cli.made import Made
 from facegender.cli.root import say
 from facegender.faces.types import PhotoResult
 from facegender.formats.records import FACES, Schema, visible
@@ -21,6 +22,7 @@ from facegender.formats.registry import Format, Writer
 from facegender.formats.summary import Summary
 from facegender.formats.table import TableWriter
 from facegender.inference.engines import Engine
+from facegender.inference.finished import Finished
 from facegender.inference.options import Options
 from facegender.inference.run import Collection, analyze
 from facegender.progress import Bar
@@ -123,16 +125,18 @@ def predict_photos(
     destination: Destination,
     *,
     card: Card | None = None,
-    annotate: Path | None = None,
-    crops: Path | None = None,
+    made: Made,
 ) -> int:
     """Analyse photos, and print or write their records; the exit status.
 
     The card is the network's, where that is on this machine.
     """
+    made.check()
     for source in collection.empty:
         say(f"no photos in {source}")
     skipped = pruned = 0
+    annotate, crops = made.annotate, made.crops
+    finished = Finished()
     with Bar("photos", collection.total, wanted=destination.bar_fits) as bar:
         report = _Report(bar)
         if destination.output is None or destination.format_ is None:
@@ -143,7 +147,9 @@ def predict_photos(
             try:
                 with closing(results), destination.terminal(schema) as terminal:
                     for result in results:
-                        terminal.write(result.to_dict())
+                        terminal.write(record := result.to_dict())
+                        if made.needs_records:
+                            finished.add(record)
             except BrokenPipeError:
                 # The reader has seen enough. Without this, Python complains when it flushes at exit.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -163,6 +169,8 @@ def predict_photos(
                 progress=report,
             )
             skipped, pruned = done.skipped, done.pruned
+            if made.needs_records:
+                finished = Finished.of(destination.output)
             if done.relabelled:
                 say(f"relabelled {skipped} photos, which were answered with another accepted error or least confidence")
     if passed := collection.photos.passed_over:
@@ -173,6 +181,7 @@ def predict_photos(
     elif skipped and not counts:
         say(f"{destination.output} holds all {skipped} photos already")
     say_summary(report.summary, report.seconds, card)
+    made.finish(finished, collection, options, card)
     return status(report.summary, nothing_before=not skipped)
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from facegender.cli.made import Made
 from facegender.cli.photos import Destination, predict_photos
 from facegender.cli.plan import plan_photos
 from facegender.cli.predict_options import (
@@ -88,6 +89,10 @@ def predict(
     crops: Annotated[
         Path | None,
         typer.Option("--crops", metavar="DIR", help="Save each face as it is classified, 64x64 pixels, aligned."),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", metavar="DIR", help="Of photos: write a page with all faces, to look through them."),
     ] = None,
     fps: Annotated[
         float,
@@ -247,6 +252,6 @@ def predict(
     if dry_run:
         plan_photos(photos, options, engine, destination, annotate=annotate, crops=crops)
         return
-    status = predict_photos(photos, options, engine, destination, card=card, annotate=annotate, crops=crops)
+    status = predict_photos(photos, options, engine, destination, card=card, made=Made(annotate, crops, report))
     if status:
         raise typer.Exit(status)

@@ -99,6 +99,21 @@ def content_digests(path: Path) -> dict[str, str]:
         return {}
 
 
+def read_records(path: Path) -> Iterator[Record]:
+    """The records of a file, with all that its journal knows of each, after a run has ended.
+
+    Raises:
+        InputError: there is no journal, it is damaged, or a run writes there.
+    """
+    journal = journal_file(path)
+    try:
+        with closing(sqlite3.connect(f"{journal.absolute().as_uri()}?mode=ro", uri=True, timeout=0)) as base:
+            for (text,) in base.execute("SELECT record FROM photos ORDER BY id"):
+                yield json.loads(text)
+    except sqlite3.Error as error:
+        raise InputError(f"cannot read {journal}: {error}") from error
+
+
 @dataclass(frozen=True, slots=True)
 class _Asked:
     """A photo whose record is expected: what was seen of it beforehand, the row that it replaces, and, where the photo
