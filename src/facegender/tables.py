@@ -37,11 +37,9 @@ def read_text(path: Path) -> str:
 
 
 def read_table(path: Path, needed: Collection[str]) -> list[dict[str, str]]:
-    """The rows of a CSV file with a header, each by column, stripped of blanks; compressed or not.
+    """The rows of a CSV file whose header has the `needed` columns: each by column, stripped of blanks.
 
-    Args:
-        path: the file.
-        needed: columns that must be there.
+    The file may be compressed with gzip.
 
     Raises:
         DatasetError: as for `read_text`; or a column is absent or there twice, or a row has more or fewer cells than

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -47,9 +47,9 @@ def evaluate(
     if form is Format.json:
         record = {"model": network.name, "store": data.name, "split": split, "left_out": faces.left_out}
         record |= {"metrics": metrics.to_dict()}
-        typer.echo(json.dumps({**record, "groups": [_record(group) for group in groups]}, indent=2))
+        typer.echo(json.dumps({**record, "groups": [group.to_dict() for group in groups]}, indent=2))
     elif form is Format.csv:
-        typer.echo(csv_text([_record(group) for group in groups]), nl=False)
+        typer.echo(csv_text([group.to_dict() for group in groups]), nl=False)
     else:
         console = Console(highlight=False)
         console.print(_table(f"{network.name} on {data.name}, {split}", groups))
@@ -58,19 +58,6 @@ def evaluate(
             f"balanced accuracy {100 * metrics.balanced_accuracy:.2f} %, AUC {metrics.auc:.4f}; male is positive.",
             soft_wrap=True,
         )
-
-
-def _record(group: Subgroup) -> dict[str, Any]:
-    low, high = group.interval
-    return {
-        "attribute": group.attribute,
-        "value": group.value,
-        "gender": group.gender,
-        "count": group.count,
-        "accuracy": round(group.accuracy, 5),
-        "accuracy_low": round(low, 5),
-        "accuracy_high": round(high, 5),
-    }
 
 
 def _table(title: str, groups: list[Subgroup]) -> Table:

@@ -33,17 +33,7 @@ SplitOption = Annotated[
 
 
 def unseen(network: EvaluatedModel, store: Store, split: str | None = None, *, by_name: bool = True) -> Unseen:
-    """The faces of a store that a network has not seen; a line says how many are left out.
-
-    Args:
-        network: to be measured.
-        store: the data.
-        split: as for `facegender.lab.datasets.provenance.unseen`.
-        by_name: as there.
-
-    Raises:
-        InputError: as there.
-    """
+    """What `EvaluatedModel.unseen` gives; a line says how many faces are left out."""
     faces = network.unseen(store, split, by_name=by_name)
     if faces.note:
         say(f"note: {faces.note}")

@@ -46,8 +46,6 @@ class Client:
     """Asks a server; may be used by several threads at once.
 
     Args:
-        url: where the server is.
-        token: that it asks for.
         model: one of its models; None takes its default.
         max_error, min_confidence: as for `FaceAnalyzer`; with neither, the server takes an accepted error of 0.01.
         timeout: seconds without a sign of life after which an answer is given up.

@@ -68,9 +68,6 @@ class Connection:
         """The JSON object that the server answers with.
 
         Args:
-            path: of the route.
-            data: the body.
-            parameters: of the query.
             ended: set when nobody waits for the answer any more; then the request is not repeated.
 
         Raises:

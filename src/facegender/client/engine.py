@@ -24,8 +24,6 @@ class ServerEngine:
     and `min_confidence`.
 
     Args:
-        url: where the server is.
-        token: that it asks for.
         concurrency: requests under way.
         retries: as for `Client`.
     """

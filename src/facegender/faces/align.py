@@ -161,8 +161,6 @@ def crop_face(picture: Picture, face: Face, template: LandmarkTemplate, margin: 
     """Cut one face out.
 
     Args:
-        picture: the photo.
-        face: where it lies.
         template: where its landmarks go in the 64 x 64 pixels.
         margin: pixels of the same scale to add on each side.
 

@@ -47,8 +47,7 @@ def read_cells(cells: npt.NDArray[np.float32], height: int, width: int, min_scor
 
     Args:
         cells: float32, 15 x C.
-        height: of the image in pixels, a multiple of `MULTIPLE`.
-        width: likewise.
+        height, width: of the image in pixels, multiples of `MULTIPLE`.
         min_score: cells below it are passed over.
 
     Raises:

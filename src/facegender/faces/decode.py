@@ -136,7 +136,6 @@ def file_bytes(path: str | Path, *, max_bytes: int, name: str | None = None) -> 
     """The bytes of a photo's file, which is not looked into.
 
     Args:
-        path: of the file.
         max_bytes: of the file.
         name: what errors call the photo; None takes the path.
 

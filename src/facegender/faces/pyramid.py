@@ -82,7 +82,6 @@ def tiles(number: int, picture: Picture, scale: float) -> Iterator[Tile]:
 
     Args:
         number: of the photo, to be noted in the tiles.
-        picture: the photo.
         scale: of its largest level, in pixels per pixel of the full photo.
     """
     pixels, whole = picture.pixels, None

@@ -38,8 +38,7 @@ class FaceAnalyzer:
     """Finds the faces of photos and estimates how each is likely to be perceived.
 
     Args:
-        model: as for `Options`.
-        detector: as for `Options`.
+        model, detector: as for `Options`.
         options: all options as one object, in place of the others.
         values: other fields of `Options`.
 

@@ -37,7 +37,6 @@ def open_network(path: Path, device: str = "cpu", threads: int | None = None) ->
     """The network in an ``.onnx`` file, or in an OpenVINO ``.xml`` with its ``.bin`` beside it.
 
     Args:
-        path: of the file.
         device: ``cpu``, ``cuda``, or ``auto`` for CUDA where it works; OpenVINO's files run on the CPU.
         threads: CPU threads; None takes all cores.
 

@@ -40,8 +40,6 @@ class Pictures:
         """Find the photos that results name.
 
         Args:
-            names: of the photos.
-            results: the result files.
             given: photos, folders or archives as `facegender predict` took them; empty: the names are paths, from
                 here or from the folder of the results.
 

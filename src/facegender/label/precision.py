@@ -52,11 +52,6 @@ def precision(collection: Collection, labelled: Labelled | None, before: float |
 
     The square of the width is a sum: of what the labels leave open, which falls as their number rises, and of what
     the number of photos leaves open, which stays.
-
-    Args:
-        collection: the results.
-        labelled: the labels so far.
-        before: `precision_before`.
     """
     if labelled is None or len(labelled.rows) < FEWEST:
         return IntervalPrecision(before)

@@ -37,8 +37,6 @@ class Desk:
     The interval is worked out beside the labelling, for the newest answers; the page never waits for it.
 
     Args:
-        session: the answers.
-        pictures: where the photos are.
         review: whether the session goes through uncertain faces only.
 
     Attributes:
@@ -99,7 +97,6 @@ def serving(desk: Desk, port: int = 0) -> Iterator[str]:
     """Serve the page to this machine meanwhile; yields its address, whose path nobody can guess.
 
     Args:
-        desk: what is shown.
         port: 0 takes a free one.
 
     Raises:

@@ -65,7 +65,6 @@ class Batcher(Generic[TaskT, ResultT]):
 
     Args:
         open_worker: a context manager that gives a function for batches; entered and left in its thread.
-        workers: threads.
         max_batch: tasks of a batch.
         size_of: bytes of a task.
         on_batch: called after each batch, in its thread, with the seconds that each task waited and those that the

@@ -29,8 +29,6 @@ class RequestMiddleware:
     """Counts, logs and checks requests, and answers to errors that nobody foresaw.
 
     Args:
-        app: takes the requests that pass.
-        metrics: counts them.
         hosts: names that requests may be addressed to; None for any.
         origins: web pages, beside the service's own, that may send requests.
     """

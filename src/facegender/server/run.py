@@ -40,7 +40,6 @@ class Server(uvicorn.Server):
     """uvicorn's, with time to finish the requests that were accepted.
 
     Args:
-        service: what it serves.
         on_ready: called once requests are taken, with the URL.
     """
 
@@ -100,7 +99,6 @@ def serve(settings: ServerSettings, on_ready: Callable[[str], None]) -> bool:
     """Serve until a signal comes; whether all that was accepted has been answered.
 
     Args:
-        settings: how.
         on_ready: called once requests are taken, with the URL.
 
     Raises:

@@ -68,10 +68,8 @@ def photos_with(
     """How many photos show at least one woman, and at least one man.
 
     Args:
-        patterns: P of them.
         counts: photos of each pattern, B x P.
-        female: probability of each cell for a woman's face, B x C.
-        male: the same for a man's.
+        female, male: probability of each cell for a woman's and for a man's face, B x C.
         start: shares of the compositions to begin with, as they come back from the point estimate.
 
     Returns:
@@ -109,11 +107,8 @@ def photos_showing(
     """How many of exactly these photos show at least one woman, and at least one man, with the unknown imputed.
 
     Args:
-        patterns: P of them.
-        counts: weights of the photos of each pattern, summed, P.
-        squares: the same of their squares, P.
-        female: probability of each cell for a woman's face, B x C.
-        male: the same for a man's.
+        counts, squares: sums over the photos of each pattern of their weights and of the squares of these, P.
+        female, male: probability of each cell for a woman's and for a man's face, B x C.
         shares: of the compositions, m to B x (m + 1).
         rng: draws who is in the photos whose faces leave it open.
 

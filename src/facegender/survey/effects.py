@@ -1,25 +1,18 @@
 """How differently a classifier errs on different collections: random effects between labelled sets.
 
-A collection without labels is one more draw from the population of collections that the labelled sets are draws from.
-On
-a set, and on its photos in gray, with grain, printed or small, the scores of women and of men lie higher or lower than
-on
-all sets together. Each such difference is one number a gender, the tilt: the histogram of a set is that of all sets
-times
-exp(tilt x logit of the score), normalized. The two tilts vary between sets, and within a set between its versions; both
-variations are estimated by the method of moments (R. DerSimonian, N. Laird, "Meta-analysis in clinical trials",
-Controlled
-Clinical Trials 7, 1986), and the tilts of a new collection are drawn from t distributions, since there are few sets
-(J. P. T. Higgins, S. G. Thompson, D. J. Spiegelhalter, "A re-evaluation of random-effects meta-analysis", Journal of
-the
-Royal Statistical Society A 172, 2009).
+A collection without labels is one more draw from the population of collections that the labelled sets come from. On a
+set, and on its photos in gray, with grain, printed or small, the scores of women and of men lie higher or lower than on
+all sets together. Each difference is one number a gender, the tilt: the histogram of a set is that of all sets times
+exp(tilt x logit of the score), normalized. The two tilts vary between sets, and within a set between its versions. Both
+variances are estimated by the method of moments (R. DerSimonian, N. Laird, "Meta-analysis in clinical trials",
+Controlled Clinical Trials 7, 1986). The tilts of a new collection are drawn from t distributions, since there are few
+sets (J. P. T. Higgins, S. G. Thompson, D. J. Spiegelhalter, "A re-evaluation of random-effects meta-analysis", Journal
+of the Royal Statistical Society A 172, 2009).
 
-How well the scores of the collection at hand fit what was drawn weighs each draw. They are given little weight, as if
-they
-were those of few faces, because real histograms differ in more than a tilt (power likelihood: P. G. Bissiri, C. C.
-Holmes,
-S. G. Walker, "A general framework for updating belief distributions", Journal of the Royal Statistical Society B 78,
-2016). studies/survey/sets.py measures what comes of it, leaving one set out.
+Each draw is weighted by its fit to the scores of the collection at hand. The scores count as those of few faces,
+because real histograms differ in more than a tilt (power likelihood: P. G. Bissiri, C. C. Holmes, S. G. Walker, "A
+general framework for updating belief distributions", Journal of the Royal Statistical Society B 78, 2016).
+studies/survey/sets.py measures the coverage that results, leaving one set out.
 """
 
 from __future__ import annotations
@@ -101,8 +94,7 @@ def effects(sets: Sequence[SetCounts], female: FloatArray, male: FloatArray, sco
 
     Args:
         sets: each set in the same versions; two sets at least.
-        female: what women's faces of all sets look like, Q x K, rows sum to 1.
-        male: the same for men's.
+        female, male: histograms of women's and of men's faces of all sets, Q x K, rows sum to 1.
         scores: middles of the K bins.
 
     Raises:
@@ -167,8 +159,7 @@ def plausibility(
         counts: of the collection, Q x K, in any scale.
         faces: how many faces that is.
         shares: of women in each quality bin as the draws have it, B x Q.
-        female: the draws for women's faces, B x Q x K.
-        male: the same for men's.
+        female, male: the drawn histograms, B x Q x K.
     """
     share = np.clip(shares, 0, 1)[..., None]
     fitted = share * female + (1 - share) * male

@@ -35,15 +35,10 @@ def survey(
     """How often women and men appear.
 
     Args:
-        collection: the results.
-        rates: how the classifier errs.
         unit: what is counted; None: faces of photos, screen time of videos.
         method: see `facegender.survey.prevalence`; among photos always the likeliest composition of each.
         group_by: columns of `Collection.photos`, perhaps with bins: see `facegender.survey.groups.groups_of`.
         min_quality: faces below it are left out.
-        level: of the intervals.
-        replicates: of the bootstrap.
-        seed: of the bootstrap.
         labelled: the faces of known gender that `rates` were measured on, where they are faces of the collection.
         target: what intervals are for. ``beyond``: photos or videos like these, of which these are a sample; whole
             photos or whole videos are resampled. ``these``: these photos or videos alone; labelled faces are known, and

@@ -84,7 +84,6 @@ def read_labels(paths: Sequence[Path], collection: Collection) -> Labelled:
             says that the face was not found. ``weight`` is how many faces each stands for, 1 without that column.
             Files of `facegender label` have ``stratum`` and ``stratum_faces``; the weight is then the faces of the
             stratum by those of them that were looked at. A face that people label differently is unclear.
-        collection: the results.
 
     Raises:
         InputError: a file cannot be read, a row makes no sense or stands there twice, or fewer than 5 women's or

@@ -19,7 +19,6 @@ def measure_rates(collection: Collection, known: Labelled, *, source: str, comma
 
     Args:
         collection: results of the photos, and perhaps of more.
-        known: the faces of known gender.
         source: the faces, in words.
         command: what measures.
     """

@@ -29,8 +29,6 @@ def warnings(
     """Sentences for people, the gravest first.
 
     Args:
-        collection: what was surveyed.
-        rates: the error rates.
         rows: for everyone and each group.
         by_quality: share of what is counted in each quality bin of the rates, Q.
         resampled: what the bootstrap draws, in words.

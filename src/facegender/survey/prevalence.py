@@ -32,8 +32,8 @@ def mixture(counts: FloatArray, female: FloatArray, male: FloatArray, scores: Fl
 
     Args:
         counts: faces, weighted but in the scale of faces, ... x Q quality bins x K score bins.
-        female: what women's faces look like; sums to 1 over the last axis, has a shape that broadcasts with `counts`.
-        male: the same for men's.
+        female, male: histograms of women's and of men's faces; each sums to 1 over the last axis and broadcasts with
+            `counts`.
         scores: K, not used.
 
     Returns:

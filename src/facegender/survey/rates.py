@@ -270,7 +270,6 @@ def shipped_rates(collection: Collection, model: str | None = None) -> ErrorRate
     """The error rates of the classifier that made the results, which lie beside its weights in this package.
 
     Args:
-        collection: the results.
         model: the name of a shipped classifier, where the results do not say which it was.
 
     Raises:

@@ -22,10 +22,8 @@ class Rows:
     """What all rows of a survey share.
 
     Args:
-        collection: the results.
         faces: those of `Collection.faces` that count.
         known: int64, one of those faces each: 0 where its label is female, 1 male, -1 where there is none.
-        rates: how the classifier errs.
         unit, method, level, replicates, seed, target: as for `facegender.survey.estimate.survey`.
 
     Raises:
@@ -94,7 +92,6 @@ class Rows:
         """The row of the photos that are chosen.
 
         Args:
-            name: of the row.
             chosen: bool, one a photo.
             number: of the row, for its random numbers.
         """
@@ -195,7 +192,6 @@ class Rows:
         Multiple imputation (D. Rubin, "Multiple imputation for nonresponse in surveys", 1987); without `rng` its mean.
 
         Args:
-            here: the faces.
             shares: of women in each quality bin, ... x Q.
             histograms: of women's and men's faces, ... x Q x K each.
             rng: draws the genders.

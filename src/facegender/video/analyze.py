@@ -53,8 +53,7 @@ class VideoAnalyzer:
     """Follows the faces of videos and estimates how each is likely to be perceived.
 
     Args:
-        model: as for `Options`.
-        detector: as for `Options`.
+        model, detector: as for `Options`.
         fps: sampled frames a second; None looks at every frame.
         workers: threads that look for faces; None takes as many as there are cores.
         options: all options as one object, in place of the others. `max_error` and `min_confidence` hold for the
@@ -98,7 +97,6 @@ class VideoAnalyzer:
         """Analyse one video. One that cannot be read gives a result with an error.
 
         Args:
-            path: of the file.
             progress: is told the share that is done, as far as the length is known.
 
         Raises:

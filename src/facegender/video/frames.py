@@ -73,7 +73,6 @@ class Video:
     """A video opened for reading once from beginning to end; a context manager.
 
     Args:
-        path: of the file.
         fps: sampled frames a second; None looks at every frame. What is sampled is the frame that is on screen at
             0, 1/fps, 2/fps ... seconds, whatever the frame rate does; each frame once, however long it stays.
 

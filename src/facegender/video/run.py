@@ -67,8 +67,6 @@ def analyze_videos(
     """Analyse videos, and write their records and files. What an earlier run has written is not done again.
 
     Args:
-        paths: of the videos.
-        options: how faces are found and classified.
         output: a file for the records; None gives them to `progress` only.
         format_: of the output; None takes it from the suffix.
         resume: go on with the output and the timeline; otherwise replace them.
@@ -76,7 +74,6 @@ def analyze_videos(
         fps: sampled frames a second; None for every frame.
         workers: threads; None for one a core.
         command: what to write beside the output as the reason of its being.
-        progress: hears of videos as they are done.
 
     Returns:
         How many videos the output and the timeline held before.

@@ -186,10 +186,8 @@ def summarise(cases: Sequence[Case], first: Subject, ceiling: Mapping[int, float
     """Statistics of the cases that were timed at all.
 
     Args:
-        cases: what was timed.
         first: the network that the others are compared with.
         ceiling: multiply-accumulates a second by round.
-        threads: of the CPU.
     """
     references = {_way(case): case for case in cases if case.subject is first}
     return tuple(_timing(case, references.get(_way(case)), ceiling, threads) for case in cases if case.per_image)

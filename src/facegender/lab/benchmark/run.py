@@ -61,10 +61,8 @@ def benchmark(
     Args:
         subjects: the networks (`registered`, `trained`, `exported`); ratios are against the first.
         store: whose crops are classified; None takes seeded noise.
-        crops: how many.
         runtimes: of `RUNTIMES`; None takes all that are installed.
         devices: ``cpu``, ``cuda``, ``gpu``, ``npu`` or ``auto``; None takes all that the runtimes find.
-        precisions: of `PRECISIONS`.
         batches: crops a call.
         streams: calls at the same time, with an equal share of the threads each; None takes 1 and `threads`. PyTorch
             and CUDA are timed with 1 only.

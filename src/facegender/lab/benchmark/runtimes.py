@@ -78,9 +78,7 @@ def start(
 
     Args:
         runtime: of `RUNTIMES`, installed.
-        subject: the network.
         device: of `devices_of(runtime)`, or ``auto`` in OpenVINO.
-        precision: of `PRECISIONS`.
         streams: how many calls will run at once.
         threads: CPU threads that all streams share.
         quantized: gives the subject in int8, as an ONNX model.

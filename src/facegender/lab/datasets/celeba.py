@@ -62,7 +62,6 @@ def read_annotations(path: Path, column: str | None = None) -> Annotations:
     ``identity_CelebA.txt`` (rows of two), and tables with a header, commas and the image in the first column.
 
     Args:
-        path: the file.
         column: what the second cell is in a file that does not name its columns; None: it has to name them.
 
     Raises:

@@ -148,7 +148,6 @@ def prepare(
     """Find and crop the face of every listed photo and write a prepared store.
 
     Args:
-        listing: what goes into it.
         output: folder of the store; an equal store that is already there is left as it is.
         template: where the landmarks go in a crop.
         on_image: called after each image with their total number.

@@ -241,8 +241,6 @@ def unseen(
     digest or the name of one that was used.
 
     Args:
-        store: the data.
-        provenance: of the network.
         split: a split, ``all``, or ``unseen`` for all that it has not seen; None takes the test split of a store that
             the network knows, all of any other.
         network: its name, for messages.

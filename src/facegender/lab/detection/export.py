@@ -96,7 +96,6 @@ def export_detector(
     """Write ``face-detector.onnx`` and its card: threshold chosen on validation photos, figures from the test split.
 
     Args:
-        network: trained.
         recipe: it was trained with.
         validation: photos that the threshold is chosen on.
         teacher: to compare with.

@@ -62,11 +62,9 @@ def train_detector(
     """Train one detector; a run that was interrupted goes on after its last whole round.
 
     Args:
-        recipe: all settings of the run.
         photos: what the scenes to learn from are made of.
         validation: photos for the scenes that are only watched.
         output: folder for checkpoint, model, recipe and history.
-        hardware: accelerator, devices, strategy.
 
     Returns:
         the averaged network, in evaluation mode, on the CPU.

@@ -98,7 +98,6 @@ def label_photos(
         train_only: folders of which all photos serve for training.
         per_source: largest number of photos taken from one folder, evenly over its sorted files.
         output: folder of the set.
-        workers: threads.
 
     Raises:
         DatasetError: a source without photos.

@@ -41,8 +41,7 @@ def assign(faces: FaceRows, unsure: FaceRows, height: int, width: int) -> Array:
     Args:
         faces: N x 15, to be found.
         unsure: M x 15; cells within count as neither face nor background.
-        height: of the image, a multiple of 32.
-        width: likewise.
+        height, width: of the image, multiples of 32.
     """
     centres, strides = cell_centres(height, width)
     targets = np.zeros((len(centres), COLUMNS), np.float32)

@@ -72,11 +72,9 @@ class Faces:
         """The answers to the crops `index` of a store.
 
         Args:
-            store: the data.
             index: int64, N.
             p_male: float, N.
             columns: attributes of the store to group by; none: all of at most 30 values.
-            not_found: see the attribute.
 
         Raises:
             InputError: the store has no such attribute.
@@ -163,7 +161,6 @@ def audit_faces(model: str, faces: Faces, confidence: float) -> Audit:
 
     Args:
         model: the network's name, for the record.
-        faces: its answers.
         confidence: in [0.5, 1]; below it a face is not answered.
 
     Raises:
@@ -201,8 +198,6 @@ def write_audit(folder: Path, audit: Audit, extra: Mapping[str, str] | None = No
     """Write ``audit.csv``, a line a cell, and ``audit.json``, what stands out.
 
     Args:
-        folder: made if need be.
-        audit: what was found.
         extra: further columns of the CSV, the same in every line, such as the command.
 
     Raises:

@@ -42,11 +42,6 @@ def draw_measures(path: Path, panels: Mapping[str, Sequence[MeasuredNetwork]], t
     Measured bars are filled and hatched by network and bear their value; whiskers are standard deviations.
     Published values are outlined bars beside them.
 
-    Args:
-        path: of the picture, PNG or SVG.
-        panels: networks by the panel's title.
-        title: over the picture.
-
     Raises:
         OutputError: the folder cannot be written.
     """
@@ -71,12 +66,7 @@ def draw_measures(path: Path, panels: Mapping[str, Sequence[MeasuredNetwork]], t
 
 
 def draw_folds(path: Path, folds: Mapping[str, Mapping[int, float]], title: str) -> None:
-    """Draw one measure fold by fold, a line a network, its mean as a thin line.
-
-    Args:
-        path: of the picture, PNG or SVG.
-        folds: accuracy in [0, 1] by fold number, by the network's printed name.
-        title: over the picture.
+    """Draw accuracies in [0, 1] fold by fold, a line a network, its mean as a thin line.
 
     Raises:
         OutputError: the folder cannot be written.

@@ -95,12 +95,8 @@ def cross_dataset(
     are read, one that was interrupted goes on.
 
     Args:
-        recipe: of every run.
-        stores: the prepared data, by name.
         output: folder; gets a run ``train-NAME`` a store, and what `cross_test` writes.
         only_train: names of the stores to train on, instead of all.
-        hardware: accelerator, devices, strategy.
-        on_cell: called after each test.
 
     Raises:
         InputError: no store to train on, none to test on, one that is not given, or a split of one label.
@@ -134,9 +130,7 @@ def cross_test(
 
     Args:
         models: by what they were trained on.
-        stores: the prepared data, by name.
         output: folder for the results.
-        on_cell: called after each test.
 
     Raises:
         InputError: no store has a test split, one has a test split of one label, or a network has seen all of one.
@@ -171,7 +165,11 @@ def cross_test(
         on_cell(cell)
     write_leaks(output, count_leaks(stores, leaks), leaks)
     write_csv(output / "matrix.csv", [rounded(_matrix_row(cell)) for cell in cells])
-    groups = [rounded(_group_row(cell, group)) for cell in cells for group in cell.groups]
+    groups = [
+        {"trained_on": cell.trained_on, "tested_on": cell.tested_on, **group.to_dict()}
+        for cell in cells
+        for group in cell.groups
+    ]
     write_csv(output / "subgroups.csv", groups)
     for name in ("matrix.png", "matrix.svg"):
         draw_heatmap(output / name, [_square(cell) for cell in cells])
@@ -237,21 +235,6 @@ def _matrix_row(cell: Cell) -> dict[str, Any]:
         "accuracy_without_leaks": kept[1] / kept[0] if kept and kept[0] else None,
         "accuracy_without_leaks_low": kept_low,
         "accuracy_without_leaks_high": kept_high,
-    }
-
-
-def _group_row(cell: Cell, group: Subgroup) -> dict[str, Any]:
-    low, high = group.interval
-    return {
-        "trained_on": cell.trained_on,
-        "tested_on": cell.tested_on,
-        "attribute": group.attribute,
-        "value": group.value,
-        "gender": group.gender,
-        "count": group.count,
-        "accuracy": group.accuracy,
-        "accuracy_low": low,
-        "accuracy_high": high,
     }
 
 

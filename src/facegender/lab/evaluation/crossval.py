@@ -79,14 +79,10 @@ def cross_validate(
     """Train and test every fold; folds that are done are read, one that was interrupted goes on.
 
     Args:
-        recipe: of every fold's run.
-        store: the prepared data.
         assignment: which of the store's fold assignments.
         output: folder; gets one run a fold and, once all folds are in, ``folds.csv`` and ``summary.json``.
         only: fold numbers to run instead of all.
         mirror: test on the mean of each crop's logits and its mirror image's.
-        hardware: accelerator, devices, strategy.
-        on_fold: called after each fold.
 
     Raises:
         InputError: the store lacks the assignment or a fold, or a fold lacks a label.

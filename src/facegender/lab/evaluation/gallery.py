@@ -54,7 +54,6 @@ def mistakes(store: Store, index: IntArray, p_male: FloatArray) -> list[Mistake]
     """The misclassified among some crops, the most confident first.
 
     Args:
-        store: the data.
         index: of the crops, N.
         p_male: the answers to them, N.
     """
@@ -70,11 +69,8 @@ def write_gallery(output: Path, store: Store, found: list[Mistake], limit: int, 
     """Write ``errors.csv``, all of them, and ``errors.png``, the first `limit` women and men.
 
     Args:
-        output: folder.
-        store: the data.
         found: what `mistakes` gave; may be none.
         limit: largest number of crops shown of each gender.
-        title: over the picture.
 
     Raises:
         OutputError: the folder cannot be written.

@@ -41,12 +41,7 @@ class Square:
 def draw_heatmap(path: Path, squares: Sequence[Square], title: str = "") -> None:
     """Draw accuracies by training and test data, with those on women and on men in small print.
 
-    Cells of fewer than 30 faces are hatched and say how many they are.
-
-    Args:
-        path: of the picture, PNG or SVG.
-        squares: in any order; rows and columns appear as they first occur.
-        title: over the picture.
+    Rows and columns appear as they first occur. Cells of fewer than 30 faces are hatched and show their number.
 
     Raises:
         OutputError: the folder cannot be written.

@@ -73,9 +73,7 @@ def measure_reliability(
     """Measure the calibration and coverage of some answers.
 
     Args:
-        test: see `Reliability`, as the next two.
-        damage: what was done to the faces.
-        group: of which they are.
+        test, damage, group: as in `Reliability`.
         labels: int64, N, at least one; 0 female, 1 male.
         p_male: float, N.
         confidence: accepted error rate to the least confidence of an answer.
@@ -138,11 +136,6 @@ def write_reliability(path: Path, model: str, rows: Sequence[Reliability], extra
 
 def draw_reliability(path: Path, panels: Mapping[str, Mapping[str, tuple[IntArray, FloatArray]]], title: str) -> None:
     """Share of men against p_male in ten bins, with 95 % Wilson intervals; a panel a set, a line a group.
-
-    Args:
-        path: of the picture, PNG or SVG.
-        panels: labels and p_male by group, by the panel's title.
-        title: over the picture.
 
     Raises:
         OutputError: the folder cannot be written.

@@ -40,11 +40,6 @@ class RocCurve:
 def draw_roc(path: Path, curves: Sequence[RocCurve], title: str) -> None:
     """Draw true against false positive rate, `male` positive, and the upper left corner enlarged.
 
-    Args:
-        path: of the picture, PNG or SVG.
-        curves: networks that answered the same test set.
-        title: over the picture.
-
     Raises:
         InputError: the faces of a curve are not of both labels.
         OutputError: the folder cannot be written.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ from facegender.errors import InputError
 from facegender.lab.datasets.listing import FACE_SIZE
 from facegender.lab.datasets.store import LABELS, Store
 from facegender.lab.evaluation.metrics import IntArray, accuracy_interval
+from facegender.tables import rounded
 
 #: The genders of a subgroup, and both together.
 GENDERS = (*LABELS, "both")
@@ -51,12 +53,22 @@ class Subgroup:
         """In [0, 1]."""
         return self.right / self.count
 
+    def to_dict(self) -> dict[str, Any]:
+        """For a row of a table or a record; numbers have five decimals."""
+        low, high = self.interval
+        return {
+            "attribute": self.attribute,
+            "value": self.value,
+            "gender": self.gender,
+            "count": self.count,
+            **rounded({"accuracy": self.accuracy, "accuracy_low": low, "accuracy_high": high}),
+        }
+
 
 def subgroups(store: Store, index: IntArray, right: npt.NDArray[np.bool_], attribute: str = EVERYONE) -> list[Subgroup]:
     """The subgroups of one attribute that have faces, in the order of its values.
 
     Args:
-        store: the data.
         index: of the crops that were answered.
         right: one truth value an index.
         attribute: a name of `Store.attributes`, or `EVERYONE` for the genders alone. Ages in years are gathered into

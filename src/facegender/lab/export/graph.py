@@ -40,9 +40,6 @@ def onnx_bytes(module: nn.Module, example: Tensor, takes: str, gives: str, dynam
 
     Args:
         module: put into evaluation mode.
-        example: an input.
-        takes: name of the input.
-        gives: name of the output.
         dynamic: which dimensions of the input may change, and their names or formulas.
 
     Raises:

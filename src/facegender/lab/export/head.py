@@ -60,7 +60,6 @@ def _head(steps: Sequence[Step], given: set[str], output: str) -> list[str]:
     Args:
         steps: in an order in which they can be computed.
         given: the network's inputs.
-        output: of the network.
     """
     place: dict[str, int] = {}
     varying = set(given)

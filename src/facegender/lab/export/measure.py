@@ -24,6 +24,7 @@ from facegender.lab.evaluation.metrics import (
     measure,
 )
 from facegender.progress import track
+from facegender.tables import rounded
 
 #: Accepted error rates for which a card has a least confidence.
 ERRORS = ("0.005", "0.01", "0.02", "0.05", "0.1")
@@ -68,7 +69,6 @@ def validation_faces(stores: Sequence[Store], provenance: Provenance, network: s
     Every store weighs the same in what is fitted on them, and none is counted twice to make up its number.
 
     Args:
-        stores: the data.
         provenance: of the network; faces that it learned from are left out.
         network: its name, for messages.
 
@@ -94,7 +94,6 @@ def faces_to_test(stores: Sequence[Store], provenance: Provenance, network: str)
     """The test split of the stores that a network knows, all crops of the others; without faces that it has seen.
 
     Args:
-        stores: the data.
         provenance: of the network, with the faces that it was calibrated on.
         network: its name, for messages.
 
@@ -135,7 +134,7 @@ def tested(faces: Faces, p_male: FloatArray, confidences: Mapping[str, float]) -
     low, high = accuracy_interval((p_male >= 0.5) == (labels == 1), faces.people)
     at = {rate: answered(labels, p_male, confidences[rate]) for rate in TESTED_ERRORS}
     return {
-        **_rounded(metrics.to_dict()),
+        **rounded(metrics.to_dict()),
         "accuracy_wilson_95": [round(low, 5), round(high, 5)],
         "expected_calibration_error": round(expected_calibration_error(labels, p_male), 5),
         "brier_score": round(brier_score(labels, p_male), 5),
@@ -143,10 +142,6 @@ def tested(faces: Faces, p_male: FloatArray, confidences: Mapping[str, float]) -
             rate: {"coverage": round(share, 5), "error": round(error, 5)} for rate, (share, error) in at.items()
         },
     }
-
-
-def _rounded(values: Mapping[str, float]) -> dict[str, float]:
-    return {name: round(value, 5) if isinstance(value, float) else value for name, value in values.items()}
 
 
 def _batches(faces: Faces) -> Iterator[Crops]:

@@ -85,7 +85,6 @@ def export_run(
         test: the card has the measures on each (`facegender.lab.export.measure.faces_to_test`).
         output: folder for ``NAME.onnx``, or ``NAME.xml`` and ``NAME.bin``, with ``NAME.seen.npz``, the digests of the
             faces that the network has seen, and ``NAME.json``.
-        name: of the weights.
         licence: of the training data, as the card states it.
         command: that makes the files, for the card.
         form: of the files.

@@ -61,7 +61,6 @@ class Inception(nn.Module):
     """Four branches on one input, joined on the channel axis.
 
     Args:
-        channels: of the input.
         one, reduce_3, three, reduce_5, five, pooled: output channels of the convolutions (Table 1, columns 5-10).
     """
 

@@ -42,8 +42,6 @@ def describe(
 
     Args:
         name: of the network, one of `network_names`.
-        channels: of the input.
-        classes: logits.
         dropout: of all dropout layers; None keeps the network's own.
         input_size: side of the input; None keeps the network's own.
 

@@ -24,10 +24,7 @@ class ResidualNetwork(Network):
         stem: channels of the first convolution, at half the input's size.
         widths: channels of each stage.
         blocks: residual blocks of each stage.
-        channels: of the input.
-        classes: logits.
         dropout: before the last layer.
-        input_size: side of the input.
     """
 
     def __init__(

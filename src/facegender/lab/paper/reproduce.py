@@ -46,12 +46,9 @@ def reproduce(
     """Run the experiments at a scale and write the report.
 
     Args:
-        scale: how much.
         output: folder for everything; what is done there is not repeated.
         data: folder with the datasets as their authors ship them (`find_datasets`).
         stores: folder with prepared stores by name, which go before `data`; `output`/stores unless given.
-        hardware: accelerator, devices, strategy.
-        on_part: called with what begins.
         on_image: called after each image that is prepared, with their total number.
 
     Returns:

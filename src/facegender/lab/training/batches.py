@@ -40,7 +40,6 @@ def select(
     """The crops that an epoch sees: all, or fewer of those whose last loss was below the mean (`Recipe.pruning`).
 
     Args:
-        recipe: of the run.
         index: the training crops, ascending.
         losses: the last loss of each; infinite where there was none yet.
         epoch: counted from 0.

@@ -107,11 +107,7 @@ def out_of_fold(
     """The probability of each row by a calibration that was fitted without it: what the next faces are given.
 
     Args:
-        features: as for `fit_calibration`.
-        logits: as there.
-        labels: as there.
-        weights: as there.
-        faces: as there.
+        features, logits, labels, weights, faces: as for `fit_calibration`.
         people: N, equal where rows show one person: those are in one of the five folds, and answered by a calibration
             that was fitted on the other four. None takes every face for another person.
 

@@ -6,23 +6,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-
-from facegender.files import atomic_file
+from facegender.plots import new_figure, plain, save_figure
 
 BLUE, ORANGE, GRAY = "#0072b2", "#d55e00", "#666666"
 
 
 def draw_curve(path: Path, history: Sequence[Mapping[str, Any]], title: str) -> None:
-    """Loss and accuracy over the epochs as one PNG.
+    """Loss and accuracy over the epochs: `history` has epoch, loss, accuracy, heldout_accuracy ([0, 1] or None).
 
-    Args:
-        path: of the picture.
-        history: one mapping an epoch with epoch, loss, accuracy, heldout_accuracy (in [0, 1] or None).
-        title: over the picture.
+    Raises:
+        OutputError: the folder cannot be written.
     """
-    figure = Figure(figsize=(7.0, 3.2), layout="constrained")
+    figure = new_figure(7.0, 3.2)
     left, right = figure.subplots(1, 2)
     epochs = [r["epoch"] for r in history]
     left.plot(epochs, [r["loss"] for r in history], color=GRAY)
@@ -33,9 +28,6 @@ def draw_curve(path: Path, history: Sequence[Mapping[str, Any]], title: str) -> 
     right.set(xlabel="epoch", ylabel="accuracy (%)")
     right.legend(frameon=False, loc="lower right")
     for axes in (left, right):
-        axes.grid(alpha=0.25)
-        axes.spines[["top", "right"]].set_visible(False)
+        plain(axes, "both")
     figure.suptitle(title, fontsize=10)
-    FigureCanvasAgg(figure)
-    with atomic_file(path) as temporary:
-        figure.savefig(temporary, dpi=150, format="png")
+    save_figure(figure, path)

@@ -84,10 +84,7 @@ def train(recipe: Recipe, examples: Examples, output: Path, hardware: Hardware |
     """Train one network; a run that was interrupted goes on after its last whole epoch.
 
     Args:
-        recipe: all settings of the run.
-        examples: the data.
         output: folder for checkpoint, model, recipe, history and curve.
-        hardware: accelerator, devices, strategy.
 
     Raises:
         CheckpointError: `output` holds another run, or a checkpoint that is cut short.

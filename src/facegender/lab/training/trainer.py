@@ -49,7 +49,6 @@ class Trainer(ABC, Generic[NetworkT, RecordT]):
 
     Args:
         fabric: launched.
-        recipe: all settings of the run.
         network: freshly initialised.
         optimizer: of the network's parameters.
         output: folder for checkpoint, model, recipe and history.
@@ -154,8 +153,6 @@ class Trainer(ABC, Generic[NetworkT, RecordT]):
         """One step of the optimizer, and of the averaged weights.
 
         Args:
-            loss: to go down from; a scalar.
-            rate: the learning rate.
             where: in the run, for the message.
 
         Raises:
