@@ -13,7 +13,7 @@ import typer
 from rich.table import Table
 
 from facegender.cli.extras import require_training
-from facegender.cli.params import Format
+from facegender.cli.params import FormatOption, TableFormat
 from facegender.cli.root import app, results_console, say
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def benchmark(
         Path | None,
         typer.Option("--output", "-o", help="Folder for benchmark.json, benchmark.csv, figure3.png and figure3.svg."),
     ] = None,
-    form: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.table,
+    form: FormatOption = TableFormat.table,
 ) -> None:
     """Time networks at batch 1 and at the best batch, in every runtime and precision that this machine has.
 
@@ -107,12 +107,12 @@ def _numbers(text: str, option: str) -> list[int]:
         raise typer.BadParameter(f"{text!r} is not a list of whole numbers", param_hint=option) from None
 
 
-def _write_out(result: Benchmark, output: Path | None, form: Format) -> None:
+def _write_out(result: Benchmark, output: Path | None, form: TableFormat) -> None:
     from facegender.lab.paper.figure3 import save_figure3
 
-    if form is Format.csv:
+    if form is TableFormat.csv:
         typer.echo(result.to_csv(), nl=False)
-    elif form is Format.json:
+    elif form is TableFormat.json:
         typer.echo(result.to_json(), nl=False)
     else:
         _tables(result)

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from facegender.cli.evaluation import ModelArgument, SplitOption, unseen
 from facegender.cli.extras import require_training
-from facegender.cli.params import Format
+from facegender.cli.params import FormatOption, TableFormat
 from facegender.cli.root import app
 from facegender.cli.training import StoreArgument
 from facegender.tables import csv_text
@@ -28,7 +28,7 @@ def evaluate(
     by: Annotated[
         str | None, typer.Option(metavar="ATTRIBUTE", help="Also by this column of the store, such as race or age.")
     ] = None,
-    form: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.table,
+    form: FormatOption = TableFormat.table,
 ) -> None:
     """Measure a network: accuracy with its 95 % interval, by gender and by one attribute more."""
     from facegender.lab.datasets.store import open_store
@@ -44,11 +44,11 @@ def evaluate(
     metrics = predictions.measure()
     groups = subgroups(data, index, predictions.right)
     groups += subgroups(data, index, predictions.right, by) if by else []
-    if form is Format.json:
+    if form is TableFormat.json:
         record = {"model": network.name, "store": data.name, "split": split, "left_out": faces.left_out}
         record |= {"metrics": metrics.to_dict()}
         typer.echo(json.dumps({**record, "groups": [group.to_dict() for group in groups]}, indent=2))
-    elif form is Format.csv:
+    elif form is TableFormat.csv:
         typer.echo(csv_text([group.to_dict() for group in groups]), nl=False)
     else:
         console = Console(highlight=False)

@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     from facegender.lab.networks.counting import Row
 
 
-class Format(StrEnum):
+class TableFormat(StrEnum):
     """How the numbers are printed."""
 
     table = "table"
     csv = "csv"
     json = "json"
+
+
+FormatOption = Annotated[TableFormat, typer.Option("--format", help="How to print it.")]
 
 
 @app.command()
@@ -34,7 +37,7 @@ def params(
     ] = None,
     gray: Annotated[bool, typer.Option("--gray", help="One input channel instead of three.")] = False,
     classes: Annotated[int | None, typer.Option(min=2, help="Outputs of the last layer.", show_default="2")] = None,
-    form: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.table,
+    form: FormatOption = TableFormat.table,
 ) -> None:
     """Count parameters, layer by layer.
 
@@ -52,13 +55,13 @@ def params(
         _paper(form, console)
 
 
-def _one(name: str, channels: int, classes: int, form: Format, console: Console) -> None:
+def _one(name: str, channels: int, classes: int, form: TableFormat, console: Console) -> None:
     from facegender.lab.networks.counting import count_layers, total, weight_bytes
     from facegender.lab.networks.registry import describe
 
     network = describe(name, channels=channels, classes=classes)
     rows = count_layers(network)
-    if form is Format.json:
+    if form is TableFormat.json:
         record = {
             "network": name,
             "input": list(network.input_shape),
@@ -68,7 +71,7 @@ def _one(name: str, channels: int, classes: int, form: Format, console: Console)
             "weight_bytes": weight_bytes(network),
         }
         typer.echo(json.dumps(record, indent=2))
-    elif form is Format.csv:
+    elif form is TableFormat.csv:
         typer.echo(csv_text([_record(row) for row in [*rows, total(rows)]]), nl=False)
     else:
         table = Table(title=f"{name}, input {rows[0].feature_size}, {classes} classes", title_justify="left")
@@ -85,13 +88,13 @@ def _one(name: str, channels: int, classes: int, form: Format, console: Console)
         console.print(f"Bytes of weights: {sizes}", soft_wrap=True)
 
 
-def _paper(form: Format, console: Console) -> None:
+def _paper(form: TableFormat, console: Console) -> None:
     from facegender.lab.paper.comparison import NOTES, compare_table3, compare_table4
 
     table3, table4 = compare_table3(), compare_table4()
-    if form is Format.json:
+    if form is TableFormat.json:
         typer.echo(json.dumps({"table3": table3, "table4": table4, "notes": NOTES}, indent=2))
-    elif form is Format.csv:
+    elif form is TableFormat.csv:
         typer.echo(csv_text(_long("table3", "layer", table3) + _long("table4", "network", table4)), nl=False)
     else:
         console.print(

@@ -14,7 +14,16 @@ import torch
 from facegender.errors import InputError, MissingExtraError
 from facegender.faces.types import Crops
 from facegender.lab.benchmark.results import Benchmark, Skipped, summarise
-from facegender.lab.benchmark.runtimes import PRECISIONS, RUNTIMES, Engine, Unavailable, devices_of, installed, start
+from facegender.lab.benchmark.runtimes import (
+    PRECISIONS,
+    RUNTIMES,
+    Engine,
+    Setup,
+    Unavailable,
+    devices_of,
+    installed,
+    start,
+)
 from facegender.lab.benchmark.subjects import Subject, take_crops
 from facegender.lab.benchmark.timing import Batches, Case, matmul_rate, time_round, warm_up
 from facegender.lab.datasets.store import Store
@@ -163,7 +172,7 @@ class _Plan:
                 if streams > 1 and (runtime == "torch" or device == "cuda"):
                     continue
                 try:
-                    engine = start(runtime, subject, device, precision, streams, self._threads, quantized)
+                    engine = start(Setup(runtime, subject, device, precision, streams, self._threads, quantized))
                 except Unavailable as reason:
                     self._skipped.append(Skipped(*way, None, str(reason)))
                     break

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import Any, Protocol, TypeAlias
 
@@ -65,37 +66,46 @@ def devices_of(runtime: str) -> list[str]:
     return [*found, "auto"] if len(found) > 1 else found
 
 
-def start(
-    runtime: str,
-    subject: Subject,
-    device: str,
-    precision: str,
-    streams: int,
-    threads: int,
-    quantized: Callable[[], bytes],
-) -> Engine:
-    """The subject in a runtime.
+@dataclass(frozen=True)
+class Setup:
+    """How a network is to run.
 
-    Args:
+    Attributes:
         runtime: of `RUNTIMES`, installed.
         device: of `devices_of(runtime)`, or ``auto`` in OpenVINO.
+        precision: of `PRECISIONS`.
         streams: how many calls will run at once.
         threads: CPU threads that all streams share.
         quantized: gives the subject in int8, as an ONNX model.
+    """
+
+    runtime: str
+    subject: Subject
+    device: str
+    precision: str
+    streams: int
+    threads: int
+    quantized: Callable[[], bytes]
+
+    def model(self) -> bytes:
+        """The ONNX model, in int8 where that is the precision."""
+        return self.quantized() if self.precision == "int8" else self.subject.onnx
+
+
+def start(setup: Setup) -> Engine:
+    """The subject in a runtime.
 
     Raises:
         Unavailable: the runtime or the device does not compute at that precision, or cannot take the network.
     """
-    if runtime == "torch":
-        return _Torch(subject, device, precision)
-    if subject.in_int8:
-        if precision != "int8":
+    if setup.runtime == "torch":
+        return _Torch(setup.subject, setup.device, setup.precision)
+    if setup.subject.in_int8:
+        if setup.precision != "int8":
             raise Unavailable("the file is quantised already: it runs in int8 only")
-        quantized = lambda: subject.onnx  # noqa: E731
+        setup = replace(setup, quantized=lambda: setup.subject.onnx)
     try:
-        if runtime == "onnxruntime":
-            return _OnnxRuntime(subject, device, precision, streams, threads, quantized)
-        return _OpenVino(subject, device, precision, streams, threads, quantized)
+        return _OnnxRuntime(setup) if setup.runtime == "onnxruntime" else _OpenVino(setup)
     except FacegenderError as error:
         raise Unavailable(str(error)) from error
 
@@ -133,23 +143,16 @@ class _Torch:
 class _OnnxRuntime:
     """ONNX Runtime. One session serves all streams: a call computes on the thread that makes it and on helpers."""
 
-    def __init__(
-        self,
-        subject: Subject,
-        device: str,
-        precision: str,
-        streams: int,
-        threads: int,
-        quantized: Callable[[], bytes],
-    ) -> None:
+    def __init__(self, setup: Setup) -> None:
+        device, precision = setup.device, setup.precision
         if device == "cpu" and precision in ("bf16", "fp16"):
             raise Unavailable("ONNX Runtime's CPU kernels compute these networks in float32 or int8 only")
         if device == "cuda" and precision in ("bf16", "int8"):
             raise Unavailable("ONNX Runtime's CUDA kernels compute these networks in float32 or float16 only")
         self.device = device
-        self._streams = streams
-        model = quantized() if precision == "int8" else subject.onnx
-        self._session = Session(_half(model) if precision == "fp16" else model, device, max(1, threads // streams))
+        self._streams = setup.streams
+        model = _half(setup.model()) if precision == "fp16" else setup.model()
+        self._session = Session(model, device, max(1, setup.threads // setup.streams))
 
     def calls(self, batch: int) -> list[Call]:
         """One call a stream; the batch does not matter."""
@@ -159,32 +162,24 @@ class _OnnxRuntime:
 class _OpenVino:
     """OpenVINO, compiled for one batch size: NPUs take no others, and other devices plan memory better."""
 
-    def __init__(
-        self,
-        subject: Subject,
-        device: str,
-        precision: str,
-        streams: int,
-        threads: int,
-        quantized: Callable[[], bytes],
-    ) -> None:
+    def __init__(self, setup: Setup) -> None:
         import openvino
 
         self._core = openvino.Core()
-        self._wanted = device.upper()
-        capability, hint, self._types = _OPENVINO[precision]
+        self._wanted = setup.device.upper()
+        capability, hint, self._types = _OPENVINO[setup.precision]
         if capability not in self._core.get_property(self._wanted, "OPTIMIZATION_CAPABILITIES"):
             raise Unavailable(f"OpenVINO's {self._wanted} does not compute in {capability} here")
-        self._model = quantized() if precision == "int8" else subject.onnx
-        self._streams = streams
-        self._settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY" if streams == 1 else "THROUGHPUT"}
+        self._model = setup.model()
+        self._streams = setup.streams
+        self._settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY" if setup.streams == 1 else "THROUGHPUT"}
         if self._wanted == "CPU":
-            self._settings |= {"NUM_STREAMS": streams, "INFERENCE_NUM_THREADS": threads}
+            self._settings |= {"NUM_STREAMS": setup.streams, "INFERENCE_NUM_THREADS": setup.threads}
         if self._wanted == "AUTO":  # otherwise the CPU answers until the other device is ready
             self._settings["ENABLE_STARTUP_FALLBACK"] = False
         if hint is not None:
             self._settings["INFERENCE_PRECISION_HINT"] = hint
-        self.device = device
+        self.device = setup.device
 
     def calls(self, batch: int) -> list[Call]:
         """One call a stream, compiled for the batch."""

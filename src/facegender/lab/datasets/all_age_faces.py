@@ -63,10 +63,6 @@ def list_all_age_faces(
     Copies that contradict each other in gender are all left out. Of other copies, the one that stands in the train set
     is kept, and of equals the one whose name comes first.
 
-    Args:
-        source: of the photos.
-        sets: folder with ``train.txt`` and ``val.txt``, a line ``NAME GENDER`` each.
-
     Raises:
         DatasetError: source or lists are not what they should be.
     """

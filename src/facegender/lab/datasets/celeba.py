@@ -124,14 +124,6 @@ def list_celeba(
 
     Copies of CelebA differ in size and sharpness, so the attribute ``source`` names the one that an image is from.
 
-    Args:
-        sources: archives or folders of aligned images, of any size, whole or partial, or of crops of them. An image
-            that is in several is taken from the first.
-        attributes: ``list_attr_celeba.txt``, or a CSV with a column ``Male``.
-        partition: ``list_eval_partition.txt``; may be left out where `attributes` has a column ``Partition``.
-        identities: ``identity_CelebA.txt``.
-        squeezed: further sources, in which the aligned image was squeezed to another shape: it is stretched back.
-
     Raises:
         InputError: no source at all.
         DatasetError: a source or a file is not what it should be, or the partition of the images is not known.

@@ -52,11 +52,6 @@ def list_fairface(
 
     The authors' validation photos are the test split; of their train photos a tenth is the validation split.
 
-    Args:
-        sources: archives or folders with ``train/1.jpg``, ``val/1.jpg`` and so on, at whatever depth; a photo that
-            is in several is taken from the first.
-        labels: the authors' CSV files (file, age, gender, race), compressed or not.
-
     Raises:
         DatasetError: a source or a label file is not what it should be, or the two have nothing in common.
     """

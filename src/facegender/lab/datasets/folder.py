@@ -34,10 +34,6 @@ def list_folder(
     Its split is the one that another folder of its path names: train, validation or val, test. Photos without such a
     folder go to 80, 10 and 10 per cent by a hash of their path. Of each photo the largest face is taken.
 
-    Args:
-        source: of the photos.
-        name: what the dataset is called; None: as the folder or the archive.
-
     Raises:
         DatasetError: the source cannot be read, or no photo is below such a folder.
     """

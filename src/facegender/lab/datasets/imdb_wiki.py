@@ -141,13 +141,6 @@ def list_imdb_wiki(
     The paper keeps "photos whose second-strongest face score is under a threshold", so that the face found is that of
     the person named. The splits go by a hash of the name, so somebody in both IMDB and WIKI is in the same of both.
 
-    Args:
-        sources: archives or folders of the photos, whole or partial.
-        labels: ``imdb.mat`` or ``wiki.mat``.
-        max_second_score: photos with a second face scored higher are left out; those without one stay.
-        min_face_score: photos whose face is scored lower are left out.
-        crops: the photos are the authors' face crops, which ``face_location`` does not speak of.
-
     Raises:
         MissingExtraError: SciPy is not installed.
         DatasetError: a source or the file is not what it should be, the two have nothing in common, or the sources

@@ -117,11 +117,6 @@ def list_lfw(
 
     Identity folds 1 to 8 are for training, 9 for validation, 10 for the test.
 
-    Args:
-        source: original, funneled or deep-funneled photos.
-        lists: folder with female_names.txt, male_names.txt and people.txt; beside `source` unless given.
-        allow_missing: go on where the lists name images that the source lacks.
-
     Raises:
         DatasetError: source or lists are not what they should be.
     """

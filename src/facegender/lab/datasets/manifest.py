@@ -40,12 +40,6 @@ def list_manifest(
     Where the split is not given, it goes by a hash of the person, else of the path: 80, 10 and 10 per cent. Whoever
     has photos with a split and photos without has all of them there. Of each photo the largest face is taken.
 
-    Args:
-        manifest: CSV with the columns ``path`` and ``label`` (female, male, f, m) and perhaps ``identity`` and
-            ``split`` (train, validation or val, test).
-        name: what the dataset is called; None: as the file.
-        root: what the paths start from; the manifest's folder unless given.
-
     Raises:
         DatasetError: a file cannot be read, a row makes no sense, a person is in two splits, or all photos are absent.
     """

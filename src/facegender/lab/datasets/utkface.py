@@ -43,9 +43,6 @@ def list_utkface(
     Of exact copies, the one whose name comes first is kept; copies that contradict each other in gender are all left
     out. Splits go by the file's SHA-256, since nothing tells who is shown: 80, 10 and 10 per cent.
 
-    Args:
-        source: of the photos.
-
     Raises:
         DatasetError: the source cannot be read, or a name occurs twice.
     """
