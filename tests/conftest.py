@@ -16,8 +16,11 @@ import numpy as np
 import onnx
 import PIL.Image
 import pytest
+from click.testing import Result
 from onnx import TensorProto, helper, numpy_helper
+from typer.testing import CliRunner
 
+from facegender.cli import app
 from facegender.faces.align import DEFAULT_TEMPLATE
 from facegender.faces.types import Face, Image
 from facegender.lab.datasets.splits import random_folds
@@ -221,6 +224,22 @@ def write_detector() -> Callable[..., Path]:
 def tiny_detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The path of a detector that takes red squares for faces, with its card beside it."""
     return _write_detector(tmp_path_factory.mktemp("detectors"))
+
+
+@pytest.fixture
+def networks(tiny_model: Path, tiny_detector: Path) -> list[str]:
+    """The options that name the tiny networks."""
+    return ["--model", str(tiny_model), "--detector-model", str(tiny_detector)]
+
+
+@pytest.fixture
+def run(networks: list[str]) -> Callable[..., Result]:
+    """``facegender predict`` with the tiny networks: ``run(*arguments, stdin=None)``."""
+
+    def invoke(*args: object, stdin: str | bytes | None = None) -> Result:
+        return CliRunner().invoke(app, ["predict", *networks, *map(str, args)], input=stdin)
+
+    return invoke
 
 
 @pytest.fixture(scope="session")

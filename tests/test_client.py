@@ -348,14 +348,13 @@ def run(service, monkeypatch):
     return invoke
 
 
-def test_predict_writes_the_same_records(run, service, photos, tiny_model, tiny_detector, tmp_path):
+def test_predict_writes_the_same_records(run, service, photos, networks, tmp_path):
     with tarfile.open(tmp_path / "photos.tar.gz", "w:gz") as archive:
         for path in sorted(photos.iterdir()):
             archive.add(path, path.name)
     listed = tmp_path / "list.txt"
     listed.write_text(f"{photos / '03.jpg'}\n{tmp_path / 'gone.jpg'}\n")
     paths = [photos, tmp_path / "photos.tar.gz", listed]
-    networks = ["--model", tiny_model, "--detector-model", tiny_detector]
     there, here = tmp_path / "there.jsonl", tmp_path / "here.jsonl"
     sent = run(*paths, "--on", service, "-o", there, "--sample", 40, "--seed", 1)
     done = run(*paths, *networks, "-o", here, "--sample", 40, "--seed", 1)

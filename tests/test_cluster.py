@@ -5,9 +5,7 @@ import re
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from facegender.cli import app
 from facegender.cluster import RayEngine
 from facegender.errors import InputError
 from facegender.inference.options import Options
@@ -30,15 +28,6 @@ def cluster():
 
 
 @pytest.fixture
-def predict(tiny_model, tiny_detector):
-    def run(*args):
-        networks = ["--model", str(tiny_model), "--detector-model", str(tiny_detector)]
-        return CliRunner().invoke(app, ["predict", *networks, *map(str, args)])
-
-    return run
-
-
-@pytest.fixture
 def photos(save, tmp_path):
     rng = np.random.default_rng(0)
     for number in range(9):
@@ -54,24 +43,24 @@ def without_time(summary):
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
-def test_the_same_file_as_here_and_a_run_that_goes_on(suffix, predict, photos, tmp_path, monkeypatch):
+def test_the_same_file_as_here_and_a_run_that_goes_on(suffix, run, photos, tmp_path, monkeypatch):
     monkeypatch.setattr("facegender.cluster.BATCH_PHOTOS", 4)
     here, there = tmp_path / f"here.{suffix}", tmp_path / f"there.{suffix}"
-    done = predict(photos, "-o", here)
-    sent = predict(photos, "--on", "ray", "-o", there, "--workers", "2")
+    done = run(photos, "-o", here)
+    sent = run(photos, "--on", "ray", "-o", there, "--workers", "2")
     assert (sent.exit_code, without_time(sent.stderr)) == (3, without_time(done.stderr))
     assert there.read_bytes() == here.read_bytes()
     assert json.loads((tmp_path / f"there.{suffix}.run.json").read_text())["model"]["name"] == "tiny"
-    again = predict(photos, "--on", "ray", "-o", there)
+    again = run(photos, "--on", "ray", "-o", there)
     assert (again.exit_code, again.stderr) == (0, f"{there} holds all 10 photos already\n")
     (photos / "new.png").write_bytes((photos / "3.png").read_bytes())
     for out, where in ((here, "here"), (there, "ray")):
-        assert predict(photos, "--on", where, "-o", out).exit_code == 0
+        assert run(photos, "--on", where, "-o", out).exit_code == 0
     assert there.read_bytes() == here.read_bytes()
 
 
-def test_a_table(predict, photos):
-    assert predict(photos, "--on", "ray").stdout == predict(photos).stdout
+def test_a_table(run, photos):
+    assert run(photos, "--on", "ray").stdout == run(photos).stdout
 
 
 def test_no_pictures(photos, tmp_path):
@@ -82,5 +71,5 @@ def test_no_pictures(photos, tmp_path):
 @pytest.mark.parametrize(
     "args", [["--on", "ray", "--crops", "c"], ["--on", "ray", "--annotate", "c"], ["--on", "spark"], ["--on", ""]]
 )
-def test_usage(args, predict, tmp_path):
-    assert predict(tmp_path / "a.jpg", *args).exit_code == 2
+def test_usage(args, run, tmp_path):
+    assert run(tmp_path / "a.jpg", *args).exit_code == 2

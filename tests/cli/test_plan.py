@@ -10,9 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from facegender.cli import app
 from facegender.errors import InputError, OutputError
 from facegender.inference.journal import journal_file, run_file
 
@@ -20,9 +18,9 @@ ESTIMATE = r"estimated time: about .+, from \d+ photos? analysed just now"
 
 
 @pytest.fixture
-def run(tiny_model, tiny_detector):
-    networks = ["--model", str(tiny_model), "--detector-model", str(tiny_detector), "--workers", "1"]
-    return lambda *args: CliRunner().invoke(app, ["predict", *networks, *map(str, args)])
+def networks(networks):
+    """In one process."""
+    return [*networks, "--workers", "1"]
 
 
 @pytest.fixture

@@ -39,19 +39,6 @@ def photo(save):
 
 
 @pytest.fixture
-def networks(tiny_model, tiny_detector):
-    return ["--model", str(tiny_model), "--detector-model", str(tiny_detector)]
-
-
-@pytest.fixture
-def run(networks):
-    def invoke(*args, stdin=None):
-        return CliRunner().invoke(app, ["predict", *networks, *map(str, args)], input=stdin)
-
-    return invoke
-
-
-@pytest.fixture
 def spawn(networks):
     def start(*args):
         return subprocess.Popen(

@@ -15,9 +15,7 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
-from typer.testing import CliRunner
 
-from facegender.cli import app
 from facegender.errors import InputError
 from facegender.formats.records import FACES
 from facegender.formats.registry import by_suffix, read_rows
@@ -25,19 +23,6 @@ from facegender.inference.journal import journal_file, run_file
 from facegender.survey.results import read_results
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def networks(tiny_model, tiny_detector):
-    return ["--model", str(tiny_model), "--detector-model", str(tiny_detector)]
-
-
-@pytest.fixture
-def run(networks):
-    def invoke(*args):
-        return CliRunner().invoke(app, ["predict", *networks, *map(str, args)])
-
-    return invoke
 
 
 @pytest.fixture

@@ -7,23 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from facegender.cli import app
 from facegender.errors import InputError
 from facegender.formats import registry
 from facegender.formats.records import FACES, Schema, printable, unprinted
 from facegender.formats.registry import Format, by_name, by_suffix, formats, of_file, register
 from facegender.survey.results import read_results
-
-
-@pytest.fixture
-def run(tiny_model, tiny_detector):
-    def invoke(*args):
-        networks = ["--model", str(tiny_model), "--detector-model", str(tiny_detector)]
-        return CliRunner().invoke(app, ["predict", *networks, *map(str, args)])
-
-    return invoke
 
 
 @pytest.fixture

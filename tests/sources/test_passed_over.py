@@ -19,23 +19,6 @@ from facegender.sources.kinds import HEAD_BYTES, Kind, is_photo_data, kind_of
 from facegender.sources.text import is_text, lines
 
 
-@pytest.fixture
-def there(tmp_path, monkeypatch):
-    """An empty folder that we are in."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def stdin(monkeypatch):
-    """Give bytes as standard input."""
-
-    def give(data):
-        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
-
-    return give
-
-
 def data_of(format_, size=(8, 8)):
     buffer = io.BytesIO()
     PIL.Image.new("RGB", size).save(buffer, format_)

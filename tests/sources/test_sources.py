@@ -1,6 +1,5 @@
 """Where photos come from: folders, patterns, lists, and samples of them."""
 
-import io
 import os
 import pickle
 import random
@@ -14,23 +13,6 @@ from facegender.errors import InputError, PhotoReadError
 from facegender.faces.decode import decode
 from facegender.sources import find_photos, is_remote, read, sample
 from facegender.sources.patterns import expand_ranges
-
-
-@pytest.fixture
-def there(tmp_path, monkeypatch):
-    """An empty folder that we are in."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def stdin(monkeypatch):
-    """Give bytes as standard input."""
-
-    def give(data):
-        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
-
-    return give
 
 
 def write(*names):

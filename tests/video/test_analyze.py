@@ -12,9 +12,7 @@ import numpy as np
 import PIL.Image
 import pyarrow.parquet
 import pytest
-from typer.testing import CliRunner
 
-from facegender.cli import app
 from facegender.errors import InputError
 from facegender.faces.types import PhotoError
 from facegender.formats.records import TIMELINE, TRACKS
@@ -186,18 +184,17 @@ class TestAnnotated:
 
 class TestTheCommand:
     @pytest.fixture
-    def predict(self, tiny_model, tiny_detector):
-        networks = ["--model", str(tiny_model), "--detector-model", str(tiny_detector), "--min-face", "16"]
-        return lambda *args: CliRunner().invoke(app, ["predict", *networks, *map(str, args)])
+    def networks(self, networks):
+        return [*networks, "--min-face", "16"]
 
-    def test_every_file_of_every_video(self, film, walk, predict, tmp_path):
+    def test_every_file_of_every_video(self, film, walk, run, tmp_path):
         broken = tmp_path / "no.mp4"
         broken.write_bytes(b"words")
         (tmp_path / "b").mkdir()
         paths = [film(walk()[:10], "film.mp4"), broken, film(walk()[:10], "b/FILM.mkv")]
         made, out, timeline = tmp_path / "made", tmp_path / "out.csv", tmp_path / "t.parquet"
         command = [*paths, "-o", out, "--timeline", timeline, "--subtitles", made, "--annotate", made, "--fps", "5"]
-        done = predict(*command)
+        done = run(*command)
         assert done.exit_code == 3, done.output
         assert "skipped (not_a_video)" in done.stderr
         assert sorted(p.name for p in made.iterdir()) == [
@@ -213,30 +210,30 @@ class TestTheCommand:
         seen = pyarrow.parquet.read_table(timeline).to_pylist()
         assert [row["time"] for row in seen] == [0.0, 0.2, None, 0.0, 0.2]
         before = out.read_bytes(), timeline.read_bytes()
-        again = predict(*command)
+        again = run(*command)
         assert (again.exit_code, again.stderr) == (0, f"{out} holds all 3 videos already\n")
         assert (out.read_bytes(), timeline.read_bytes()) == before
 
-    def test_folders_without_what_was_drawn_and_files_added_to_a_finished_run(self, film, walk, predict, tmp_path):
+    def test_folders_without_what_was_drawn_and_files_added_to_a_finished_run(self, film, walk, run, tmp_path):
         folder = tmp_path / "films"
         folder.mkdir()
         film(walk()[:10], "films/film.mp4")
         film(walk()[:10], "films/own.faces.mp4")  # somebody's own
         out = tmp_path / "out.jsonl"
-        assert predict(folder, "-o", out, "--fps", "5").exit_code == 0
+        assert run(folder, "-o", out, "--fps", "5").exit_code == 0
         before = out.read_bytes()
         assert [Path(json.loads(line)["path"]).name for line in before.splitlines()] == ["film.mp4", "own.faces.mp4"]
         for options in (["--annotate", folder], ["--subtitles", tmp_path / "s"]):
-            assert predict(folder, "-o", out, "--fps", "5", *options).exit_code == 0
+            assert run(folder, "-o", out, "--fps", "5", *options).exit_code == 0
             assert out.read_bytes() == before
         drawn = ["film.faces.mp4", "film.mp4", "own.faces.faces.mp4", "own.faces.mp4"]
         assert sorted(path.name for path in folder.iterdir()) == drawn
         assert len(list((tmp_path / "s").iterdir())) == 4
-        again = predict(f"{folder}/*", "-o", out, "--fps", "5", "--annotate", folder)
+        again = run(f"{folder}/*", "-o", out, "--fps", "5", "--annotate", folder)
         assert (again.exit_code, again.stderr) == (0, f"{out} holds all 2 videos already\n")
 
-    def test_a_table(self, film, walk, predict):
-        text = predict(film(walk(25)), "--fps", "0").stdout
+    def test_a_table(self, film, walk, run):
+        text = run(film(walk(25)), "--fps", "0").stdout
         assert re.search(r"0:00:00.0 - 0:00:01.0 .* 1.0 .* male", text)
         assert "1 video, 1 track: 0 female, 1 male, 0 uncertain" in text
 
@@ -245,9 +242,9 @@ class TestTheCommand:
         [["a.jpg"], ["--timeline", "t.json"], ["--crops", "c"], ["--sample", "3"], ["--on", "ray", "-o", "o"]],
         ids=" ".join,
     )
-    def test_usage(self, args, predict):
-        assert predict("a.mp4", *args).exit_code == 2
-        assert predict("a.jpg", "--timeline", "t.csv").exit_code == 2
+    def test_usage(self, args, run):
+        assert run("a.mp4", *args).exit_code == 2
+        assert run("a.jpg", "--timeline", "t.csv").exit_code == 2
 
 
 @pytest.mark.data
