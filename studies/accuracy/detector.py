@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 
 from facegender.faces.align import crop_face
-from facegender.faces.cells import overlaps
+from facegender.faces.anchors import overlaps
 from facegender.faces.decode import decode
 from facegender.faces.types import Face, Image, Picture
 from facegender.inference.classifier import GenderClassifier

@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 
 from facegender.errors import PhotoReadError
-from facegender.faces.cells import FaceRows
+from facegender.faces.anchors import FaceRows
 from facegender.faces.decode import decode
 from facegender.faces.types import Image, Picture
 from facegender.inference.detector import OnnxDetector

@@ -1,23 +1,19 @@
-"""How differently a classifier errs on different collections, and whether intervals without labels know of it.
+"""How differently a classifier errs on different collections, and whether intervals without labels allow for it.
 
     python studies/survey/sets.py FOLDER [--rates src/facegender/weights]
 
 FOLDER is what studies/survey/sets_faces.py wrote. For each of the five sets, and each of its versions in colour, gray
-and
-with grain, collections of 300 faces with 10 to 90 % women are drawn, with replacement, and `facegender survey`
-estimates
-the share of women with error rates
+and with grain, collections of 300 faces with 10 to 90 % women are drawn, with replacement, and `facegender survey`
+estimates the share of women with error rates
 
 pooled        of the other four sets in all versions, taken as one: what the tool did before
 sets          of the same, with random effects between sets: what it does
 100 labels    of so many faces of the collection itself, as `facegender label` draws them; also 200 labels
 500 labels    the same, of a collection of 1,000 faces
 
-Coverage is the share of 95 % intervals that hold the share of women in the population drawn from; width is in points
-of a
-per cent; `warned` how often the misfit fires. Rows with `all` are means. The set that a collection is from is never
-among
-those that its rates are from.
+Coverage is the share of 95 % intervals that contain the share of women in the population drawn from; width is in
+points of a per cent; `warned` is how often the misfit warns. Rows with `all` are means. The set that a collection is
+from is never among those that its rates are from.
 
 One constant was chosen on these sets: `_POWER` in facegender.survey.effects, 0.1 among 0.1, 0.2, 0.3 and 1.
 
@@ -44,7 +40,7 @@ from facegender.survey.estimate import survey
 from facegender.survey.labels import Labelled
 from facegender.survey.measuring import local_rates
 from facegender.survey.rates import ErrorRates, load_rates
-from facegender.survey.results import Collection
+from facegender.survey.results import Results
 from facegender.tables import write_csv
 
 _TESTED = ("colour", "gray", "grain")
@@ -158,12 +154,12 @@ def estimated(
             )
 
 
-def as_collection(faces: pd.DataFrame) -> Collection:
+def as_collection(faces: pd.DataFrame) -> Results:
     """One face a photo."""
     photos = pd.DataFrame({"path": [f"{i}.jpg" for i in range(len(faces))], "weight": 1.0, "error_kind": None})
     table = faces[["quality", "p_male", "label"]].reset_index(drop=True)
     box = dict.fromkeys("xywh", 1.0)
-    return Collection("photos", photos, table.assign(photo=np.arange(len(faces)), face=0, seconds=1.0, **box), [])
+    return Results("photos", photos, table.assign(photo=np.arange(len(faces)), face=0, seconds=1.0, **box), [])
 
 
 def labelled(rows: np.ndarray, strata: list[str], sizes: dict[str, float], truth: np.ndarray) -> Labelled:

@@ -38,7 +38,7 @@ from facegender.survey.labels import Labelled
 from facegender.survey.measuring import count_rates, local_rates
 from facegender.survey.prevalence import METHODS
 from facegender.survey.rates import ErrorRates, shipped_rates
-from facegender.survey.results import Collection, read_results
+from facegender.survey.results import Results, read_results
 from facegender.tables import write_csv
 
 _PREVALENCES = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
@@ -272,7 +272,7 @@ def simulate_photos(pool: Pool, prevalence: float, repetitions: int) -> list[dic
         faces = pd.concat(parts)
         table = faces[["photo", "quality", "p_male", "label"]].assign(face=np.arange(len(faces)), seconds=1.0)
         photos = pd.DataFrame({"path": map(str, range(count)), "weight": 1.0, "error_kind": None})
-        collection = Collection("photos", photos, table, [])
+        collection = Results("photos", photos, table, [])
         row = survey(collection, rates, unit="photos", replicates=_REPLICATES, seed=repetition).everyone
         found["women"].append((row.women, row.women_low, row.women_high, row.misfit))
         found["men"].append((row.men, row.men_low, row.men_high, row.misfit))
@@ -285,11 +285,11 @@ def rates_of(faces: pd.DataFrame) -> ErrorRates:
     return count_rates(faces["quality"].to_numpy(), faces["p_male"].to_numpy(), faces["truth"].to_numpy(np.int64))
 
 
-def as_collection(faces: pd.DataFrame) -> Collection:
+def as_collection(faces: pd.DataFrame) -> Results:
     """One face a photo."""
     photos = pd.DataFrame({"path": faces["path"], "weight": 1.0, "error_kind": None})
     table = faces[["quality", "p_male", "label"]].assign(photo=np.arange(len(faces)), face=0, seconds=1.0)
-    return Collection("photos", photos, table, [])
+    return Results("photos", photos, table, [])
 
 
 def saerens(p_male: npt.NDArray[np.float64], rates: ErrorRates) -> float:

@@ -24,7 +24,7 @@ from facegender.machine import machine
 from facegender.survey.estimate import survey
 from facegender.survey.outcome import TARGETS
 from facegender.survey.rates import load_rates
-from facegender.survey.results import Collection
+from facegender.survey.results import Results
 from facegender.tables import write_csv
 
 _VIDEOS = (5, 10, 15, 20, 30)
@@ -86,7 +86,7 @@ def simulate(count: int, spread: str, prevalence: float, repetitions: int) -> li
         videos = pd.DataFrame({"path": [f"{i}.mp4" for i in range(count)], "weight": 1.0, "error_kind": None})
         for target in TARGETS:
             found = survey(
-                Collection("videos", videos, tracks, []), rates, replicates=100, seed=repetition, target=target
+                Results("videos", videos, tracks, []), rates, replicates=100, seed=repetition, target=target
             ).everyone
             if found.women_low is not None:
                 ends[target].append((found.women_low, found.women_high))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from facegender.errors import InputError, WeightsError
-from facegender.faces.cells import cell_centres, read_cells
+from facegender.faces.anchors import anchor_points, decode_faces
 from facegender.faces.pyramid import tiles
 from facegender.faces.types import Picture
 from facegender.inference.detector import OnnxDetector, PyramidDetector
@@ -219,7 +219,7 @@ def test_impossible_numbers(tiny_detector, number):
 
 
 def test_cells_come_level_by_level_and_row_by_row():
-    centres, strides = cell_centres(32, 64)
+    centres, strides = anchor_points(32, 64)
     assert centres[:9].tolist() == [[x, 4] for x in range(4, 64, 8)] + [[4, 12]]
     assert centres[-2:].tolist() == [[16, 16], [48, 16]]
     assert strides.tolist() == [8] * 32 + [16] * 8 + [32] * 2
@@ -227,12 +227,12 @@ def test_cells_come_level_by_level_and_row_by_row():
 
 def test_cells_that_make_no_sense():
     cells = np.zeros((15, 21), np.float32)
-    assert len(read_cells(cells, 32, 32, 0.5)) == 0
+    assert len(decode_faces(cells, 32, 32, 0.5)) == 0
     with pytest.raises(ValueError, match=r"\(15, 21\) values for 42 cells"):
-        read_cells(cells, 32, 64, 0.5)
+        decode_faces(cells, 32, 64, 0.5)
     cells[0, 3], cells[7, 3] = 0.9, np.nan
     with pytest.raises(ValueError, match="no finite number"):
-        read_cells(cells, 32, 32, 0.5)
+        decode_faces(cells, 32, 32, 0.5)
 
 
 def test_networks_that_detect_nothing(tiny_detector, tiny_model, tmp_path):

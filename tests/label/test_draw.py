@@ -6,7 +6,7 @@ import pytest
 
 from facegender.errors import InputError
 from facegender.label.draw import draw
-from facegender.survey.results import Collection
+from facegender.survey.results import Results
 
 
 def made(p_male, quality=0.9, weight=1.0, label=None):
@@ -15,7 +15,7 @@ def made(p_male, quality=0.9, weight=1.0, label=None):
     answers = np.where((p_male > 0.1) & (p_male < 0.9), "uncertain", np.where(p_male > 0.5, "male", "female"))
     faces = {"photo": range(len(p_male)), "face": 0, "quality": quality, "p_male": p_male, "seconds": 1.0}
     box = dict.fromkeys("xywh", 1.0)
-    return Collection("photos", photos, pd.DataFrame(faces).assign(label=label or answers, **box), [])
+    return Results("photos", photos, pd.DataFrame(faces).assign(label=label or answers, **box), [])
 
 
 def test_every_face_comes_once_and_the_same_seed_gives_the_same_order():
@@ -59,8 +59,8 @@ def test_the_place_does_not_tell_the_answer():
 def test_what_cannot_be_drawn():
     some = made([0.5, 0.6])
     with pytest.raises(InputError, match="tracks of videos"):
-        draw(Collection("videos", some.photos, some.faces, []))
+        draw(Results("videos", some.photos, some.faces, []))
     with pytest.raises(InputError, match="where the faces are"):
-        draw(Collection("photos", some.photos, some.faces.drop(columns="x"), []))
+        draw(Results("photos", some.photos, some.faces.drop(columns="x"), []))
     with pytest.raises(InputError, match="no faces"):
-        draw(Collection("photos", some.photos, some.faces[:0], []))
+        draw(Results("photos", some.photos, some.faces[:0], []))

@@ -10,7 +10,7 @@ import pytest
 from facegender.survey.effects import SetCounts, effects, logits, plausibility, tilt
 from facegender.survey.estimate import survey
 from facegender.survey.rates import QUALITIES, SCORES, ErrorRates
-from facegender.survey.results import Collection
+from facegender.survey.results import Results
 
 MIDDLES = np.convolve(SCORES, [0.5, 0.5], "valid")
 SHAPE = len(QUALITIES) - 1, len(SCORES) - 1
@@ -51,7 +51,7 @@ def made_collection(prevalence, tilts, faces, rng):
     quality, score = np.divmod(np.repeat(np.arange(table.size), table.ravel()), SHAPE[1])
     photos = pd.DataFrame({"path": [f"{i}.jpg" for i in range(faces)], "weight": 1.0, "error_kind": None})
     rows = {"photo": range(faces), "face": 0, "quality": np.array(QUALITIES)[quality], "p_male": MIDDLES[score]}
-    return Collection("photos", photos, pd.DataFrame(rows).assign(label="uncertain", seconds=1.0), [])
+    return Results("photos", photos, pd.DataFrame(rows).assign(label="uncertain", seconds=1.0), [])
 
 
 @pytest.mark.parametrize("value", [-1.5, -0.3, 0.0, 0.8])

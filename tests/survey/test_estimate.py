@@ -14,7 +14,7 @@ from facegender.survey.labels import Labelled
 from facegender.survey.measuring import count_rates, local_rates
 from facegender.survey.outcome import EVERYONE
 from facegender.survey.prevalence import METHODS, adjusted, mixture, overall
-from facegender.survey.results import Collection, read_results
+from facegender.survey.results import Results, read_results
 
 from .conftest import answer, draw, photo
 
@@ -25,7 +25,7 @@ def collection(genders, seed=3, **columns):
     quality, p_male = draw(rng, genders)
     photos = pd.DataFrame({"path": [f"{i}.jpg" for i in range(len(genders))], "weight": 1.0, "error_kind": None})
     faces = {"photo": range(len(genders)), "face": 0, "quality": quality, "p_male": p_male, "seconds": 1.0}
-    return Collection(
+    return Results(
         "photos", photos.assign(**columns), pd.DataFrame(faces).assign(label=[answer(p) for p in p_male]), []
     )
 
@@ -103,7 +103,7 @@ def test_photos_are_drawn_whole(rates):
     """Ten women in each of 20 photos are not 200 women."""
     genders = np.repeat([0, 1], 200)
     single = collection(genders)
-    crowd = Collection("photos", single.photos[:40], single.faces.assign(photo=np.arange(400) // 10), [])
+    crowd = Results("photos", single.photos[:40], single.faces.assign(photo=np.arange(400) // 10), [])
     narrow, wide = (survey(some, rates, replicates=300).everyone for some in (single, crowd))
     assert wide.women_high - wide.women_low > 2 * (narrow.women_high - narrow.women_low)
 
@@ -113,7 +113,7 @@ def test_groups_are_reported_however_weak(rates):
     year = [1990.0] * 280 + [2001.0] * 300 + [1985.0] * 3 + [None] * 17
     some = collection(genders, year=year)
     some.photos.loc[580:582, "error_kind"] = "truncated"
-    some = Collection("photos", some.photos, some.faces[~some.faces["photo"].isin([580, 581, 582])], [])
+    some = Results("photos", some.photos, some.faces[~some.faces["photo"].isin([580, 581, 582])], [])
     found = survey(some, rates, group_by=["year"], replicates=200)
     assert [row.group for row in found.groups] == ["1985", "1990", "2001", UNKNOWN]
     assert found.ordered
@@ -140,7 +140,7 @@ def test_poor_faces_are_left_out_and_counted(rates):
 def test_screen_time_counts_seconds(rates):
     genders = np.repeat([0, 1], 300)
     some = collection(genders)
-    long = Collection("videos", some.photos[:2], some.faces.assign(photo=genders, face=range(600)), [])
+    long = Results("videos", some.photos[:2], some.faces.assign(photo=genders, face=range(600)), [])
     long.faces["seconds"] = np.where(genders == 0, 9.0, 1.0)
     found = survey(long, rates, replicates=300)
     assert (found.unit, found.resampled) == ("screen-time", "videos")
@@ -155,7 +155,7 @@ def test_screen_time_counts_seconds(rates):
 def videos(count, tracks, seed=0, women=0.5):
     """Videos of `tracks` tracks each, all of them women's in some and all men's in the others."""
     some = collection(np.repeat(np.arange(count) >= women * count, tracks).astype(int), seed)
-    return Collection(
+    return Results(
         "videos", some.photos[:count], some.faces.assign(photo=np.repeat(np.arange(count), tracks), face=0), []
     )
 
@@ -278,7 +278,7 @@ def test_with_every_face_labelled_the_interval_is_a_point(women):
 def test_labelled_photos_and_screen_time_are_points_too():
     truth = np.tile([0, 1, 1], 100)
     some = collection(truth)
-    pairs = Collection("photos", some.photos[:150], some.faces.assign(photo=np.arange(300) // 2), [])
+    pairs = Results("photos", some.photos[:150], some.faces.assign(photo=np.arange(300) // 2), [])
     known, local = everything_labelled(pairs, truth)
     found = survey(pairs, local, labelled=known, unit="photos", replicates=100).everyone
     with_women = len(np.unique((np.arange(300) // 2)[truth == 0])) / 150
@@ -286,7 +286,7 @@ def test_labelled_photos_and_screen_time_are_points_too():
     assert (found.women, found.women_low, found.women_high) == pytest.approx((with_women,) * 3, abs=1e-9)
     assert (found.men, found.men_low, found.men_high) == pytest.approx((with_men,) * 3, abs=1e-9)
 
-    film = Collection("videos", some.photos[:1], some.faces.assign(photo=0, face=range(300)), [])
+    film = Results("videos", some.photos[:1], some.faces.assign(photo=0, face=range(300)), [])
     film.faces["seconds"] = np.where(truth == 0, 5.0, 1.0)
     known, local = everything_labelled(film, truth)
     found = survey(film, local, labelled=known, replicates=100).everyone

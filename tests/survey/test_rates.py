@@ -13,7 +13,7 @@ from facegender.lab.export.rates import write_rates
 from facegender.survey.labels import Labelled, read_labels
 from facegender.survey.measuring import count_rates, local_rates, measure_rates
 from facegender.survey.rates import COARSE_SCORES, SCORES, ErrorRates, load_rates, shipped_rates
-from facegender.survey.results import Collection, read_results
+from facegender.survey.results import Results, read_results
 from facegender.tables import write_csv
 
 from .conftest import draw, photo
@@ -139,7 +139,7 @@ def test_labels_drawn_by_score_give_the_share_of_women_in_each_cell(results, tmp
     quality, p_male = draw(np.random.default_rng(5), truth)
     photos = pd.DataFrame({"path": [f"{i}.jpg" for i in range(4000)], "weight": 1.0, "error_kind": None})
     faces = pd.DataFrame({"photo": range(4000), "face": 0, "quality": quality, "p_male": p_male, "seconds": 1.0})
-    every = Collection("photos", photos, faces.assign(label="uncertain"), [])
+    every = Results("photos", photos, faces.assign(label="uncertain"), [])
     unsure = (p_male > 0.2) & (p_male < 0.8)
     rows = np.flatnonzero(unsure | (np.arange(4000) % 5 == 0) | (np.arange(4000) % 5 == 1))
     weights = np.where(unsure[rows], 1.0, 2.5)

@@ -59,7 +59,7 @@ def audit(
     from facegender.lab.datasets.store import open_store
 
     require("audit", "fairlearn", "pandas", "scikit-learn", "scipy", "matplotlib", "markdown-it-py")
-    from facegender.lab.evaluation.audit import Faces, audit_faces, write_audit
+    from facegender.lab.evaluation.audit import AuditedFaces, audit_faces, write_audit
     from facegender.lab.evaluation.audit_report import write_audit_report
     from facegender.lab.evaluation.models import open_model
 
@@ -73,7 +73,7 @@ def audit(
         # A manifest's name and the splits drawn for it say nothing of what a network has seen; its photos do.
         own = manifest is not None
         index = unseen(network, store, split or ("all" if own else None), by_name=not own).index
-        faces = Faces.of(store, index, network.p_male(store.crops, index), by or (), missed)
+        faces = AuditedFaces.of(store, index, network.p_male(store.crops, index), by or (), missed)
         done = audit_faces(network.name, faces, network.confidence(max_error))
     _print(console, done)
     if output is not None:

@@ -19,7 +19,7 @@ from facegender.cli.training import (
 )
 
 if TYPE_CHECKING:
-    from facegender.lab.evaluation.crossdataset import Cell, CrossDataset
+    from facegender.lab.evaluation.crossdataset import CrossDataset, MatrixCell
 
 
 @app.command()
@@ -68,7 +68,7 @@ def crossdataset(
         _print(result, output)
 
 
-def _say(cell: Cell) -> None:
+def _say(cell: MatrixCell) -> None:
     low, high = cell.interval
     stderr.print(
         f"{cell.trained_on} -> {cell.tested_on}: {100 * cell.metrics.accuracy:.2f} % of {cell.metrics.count:,} faces "

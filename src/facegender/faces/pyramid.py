@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from facegender.faces.cells import FaceRows
+from facegender.faces.anchors import FaceRows
 from facegender.faces.types import Image, Picture
 
 #: Each level of a pyramid is this much smaller than the one before; a detector finds faces over a wider range.

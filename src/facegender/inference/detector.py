@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from facegender.errors import InputError, WeightsError
-from facegender.faces.cells import MULTIPLE, FaceRows, overlaps, read_cells
+from facegender.faces.anchors import MULTIPLE, FaceRows, decode_faces, overlaps
 from facegender.faces.pose import Landmarks
 from facegender.faces.pyramid import Tile, tiles
 from facegender.faces.types import Face, Image, Picture
@@ -161,7 +161,7 @@ class PyramidDetector(ABC):
 
 
 class OnnxDetector(PyramidDetector):
-    """The detector in the package, or another that speaks the same way (`facegender.faces.cells`).
+    """The detector in the package, or another that speaks the same way (`facegender.faces.anchors`).
 
     Args:
         model: an ``.onnx`` file with its card beside it; None takes the package's.
@@ -209,7 +209,7 @@ class OnnxDetector(PyramidDetector):
             rows, columns = image.shape[:2]
             place[:rows, :columns], place[rows:], place[:rows, columns:] = image, 0, 0
         try:
-            return [read_cells(cells, height, width, self.min_score) for cells in self._session.run(batch)]
+            return [decode_faces(cells, height, width, self.min_score) for cells in self._session.run(batch)]
         except ValueError as error:
             raise WeightsError(f"{self._path} gives no faces but {error}") from error
 

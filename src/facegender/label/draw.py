@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from facegender.errors import InputError
 from facegender.survey.rates import COARSE_SCORES
-from facegender.survey.results import Collection
+from facegender.survey.results import Results
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
 FloatArray: TypeAlias = npt.NDArray[np.float64]
@@ -29,7 +29,7 @@ class Draw:
     """An order of faces, each prefix of which is a stratified random sample.
 
     Attributes:
-        order: int64, N; positions in `Collection.faces`.
+        order: int64, N; positions in `Results.faces`.
         strata: for each of all faces of the collection the name of its stratum.
         sizes: faces of each stratum, weighted as their photos are.
     """
@@ -39,7 +39,7 @@ class Draw:
     sizes: dict[str, float]
 
 
-def draw(collection: Collection, seed: int = 0) -> Draw:
+def draw(collection: Results, seed: int = 0) -> Draw:
     """Put all faces in the order in which they should be labelled.
 
     Strata are two classes of quality, the bins of the score, and whether the face got an answer. Each gets faces in

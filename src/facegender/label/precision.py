@@ -11,7 +11,7 @@ from facegender.survey.labels import MOST, Labelled
 from facegender.survey.measuring import local_rates
 from facegender.survey.outcome import Estimate, Target
 from facegender.survey.rates import ErrorRates, shipped_rates
-from facegender.survey.results import Collection
+from facegender.survey.results import Results
 from facegender.survey.rows import Rows
 
 #: Fewer labels give no interval yet.
@@ -38,7 +38,7 @@ class IntervalPrecision:
     enough: bool = False
 
 
-def precision_before(collection: Collection) -> float | None:
+def precision_before(collection: Results) -> float | None:
     """Half the width without labels."""
     try:
         rates = shipped_rates(collection)
@@ -47,7 +47,7 @@ def precision_before(collection: Collection) -> float | None:
     return _half(collection, np.full(len(collection.faces), -1), rates, "beyond")
 
 
-def precision(collection: Collection, labelled: Labelled | None, before: float | None) -> IntervalPrecision:
+def precision(collection: Results, labelled: Labelled | None, before: float | None) -> IntervalPrecision:
     """How far the labels have come.
 
     The square of the width is a sum: of what the labels leave open, which falls as their number rises, and of what
@@ -81,7 +81,7 @@ def precision(collection: Collection, labelled: Labelled | None, before: float |
     )
 
 
-def _half(collection: Collection, known: np.ndarray, rates: ErrorRates, target: Target) -> float:
+def _half(collection: Results, known: np.ndarray, rates: ErrorRates, target: Target) -> float:
     rows = Rows(
         collection,
         collection.faces,

@@ -12,7 +12,7 @@ import numpy as np
 from facegender.errors import DatasetError, InputError
 from facegender.label.draw import Draw
 from facegender.survey.labels import Labelled, read_labels
-from facegender.survey.results import Collection
+from facegender.survey.results import Results
 from facegender.tables import read_table, write_csv
 
 Answer: TypeAlias = Literal["female", "male", "unclear"]
@@ -26,7 +26,7 @@ class Item:
     """One face to label.
 
     Attributes:
-        row: its position in `Collection.faces`.
+        row: its position in `Results.faces`.
         photo: path of its photo.
         box: x, y, width, height in pixels of the oriented photo.
         answer: what has been said of it; None where nothing has.
@@ -55,7 +55,7 @@ class Session:
 
     def __init__(
         self,
-        collection: Collection,
+        collection: Results,
         draw: Draw,
         path: Path,
         *,

@@ -16,7 +16,7 @@ from typing import Any
 from facegender import weights
 from facegender._version import __version__
 from facegender.errors import OutputError
-from facegender.faces import cells, pose, prints, pyramid, types
+from facegender.faces import anchors, pose, prints, pyramid, types
 from facegender.faces.decode import DEFAULT_MAX_PIXELS
 from facegender.files import atomic_folder
 from facegender.inference.detector import (
@@ -138,8 +138,8 @@ def _models() -> dict[str, Any]:
         "same_face": SAME_FACE,
         "blended": BLENDED,
         "parts_of_pixel": PARTS_OF_PIXEL,
-        "strides": cells.STRIDES,
-        "multiple": cells.MULTIPLE,
+        "strides": anchors.STRIDES,
+        "multiple": anchors.MULTIPLE,
         "step": pyramid.STEP,
         "last_level": pyramid.LAST_LEVEL,
         "tile": pyramid.TILE,

@@ -14,12 +14,12 @@ from facegender.survey.notes import warnings
 from facegender.survey.outcome import EVERYONE, TARGETS, UNITS, Survey, Target, Unit
 from facegender.survey.prevalence import METHODS, Method
 from facegender.survey.rates import ErrorRates
-from facegender.survey.results import Collection
+from facegender.survey.results import Results
 from facegender.survey.rows import Rows
 
 
 def survey(
-    collection: Collection,
+    collection: Results,
     rates: ErrorRates,
     *,
     unit: Unit | None = None,
@@ -37,7 +37,7 @@ def survey(
     Args:
         unit: what is counted; None: faces of photos, screen time of videos.
         method: see `facegender.survey.prevalence`; among photos always the likeliest composition of each.
-        group_by: columns of `Collection.photos`, perhaps with bins: see `facegender.survey.groups.groups_of`.
+        group_by: columns of `Results.photos`, perhaps with bins: see `facegender.survey.groups.groups_of`.
         min_quality: faces below it are left out.
         labelled: the faces of known gender that `rates` were measured on, where they are faces of the collection.
         target: what intervals are for. ``beyond``: photos or videos like these, of which these are a sample; whole
@@ -117,7 +117,7 @@ def survey(
 
 
 def _check(
-    collection: Collection,
+    collection: Results,
     unit: Unit,
     method: Method,
     min_quality: float,

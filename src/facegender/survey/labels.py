@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from facegender.errors import DatasetError, InputError
 from facegender.survey.agreement import Agreement, agreement
-from facegender.survey.results import Collection
+from facegender.survey.results import Results
 from facegender.tables import read_table
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
@@ -32,7 +32,7 @@ class Labelled:
     """Faces of known gender.
 
     Attributes:
-        rows: int64, N; positions in `Collection.faces`.
+        rows: int64, N; positions in `Results.faces`.
         labels: int64, N; 0 female, 1 male.
         weights: float64, N; how many faces of the collection each stands for, up to a factor.
         not_found: women's and men's photos without the face that was labelled.
@@ -74,7 +74,7 @@ class _Answer:
     stratum_faces: float
 
 
-def read_labels(paths: Sequence[Path], collection: Collection) -> Labelled:
+def read_labels(paths: Sequence[Path], collection: Results) -> Labelled:
     """Whose faces are women's and men's.
 
     Args:
@@ -127,8 +127,8 @@ def read_labels(paths: Sequence[Path], collection: Collection) -> Labelled:
     return labelled
 
 
-def _read(path: Path, collection: Collection) -> tuple[dict[int, _Answer], list[int]]:
-    """The answers of one file by position in `Collection.faces`, and women's and men's faces that were not found."""
+def _read(path: Path, collection: Results) -> tuple[dict[int, _Answer], list[int]]:
+    """The answers of one file by position in `Results.faces`, and women's and men's faces that were not found."""
     try:
         rows = read_table(path, ("path", "label"))
     except DatasetError as error:

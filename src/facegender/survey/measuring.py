@@ -8,13 +8,13 @@ import numpy as np
 
 from facegender.survey.labels import Labelled
 from facegender.survey.rates import COARSE_SCORES, QUALITIES, SCORES, ErrorRates, FloatArray, IntArray
-from facegender.survey.results import Collection
+from facegender.survey.results import Results
 
 #: With fewer faces of a gender the bins are coarse.
 _FEW = 1500
 
 
-def measure_rates(collection: Collection, known: Labelled, *, source: str, command: str) -> ErrorRates:
+def measure_rates(collection: Results, known: Labelled, *, source: str, command: str) -> ErrorRates:
     """Error rates from labelled faces of each gender, in the bins that their number allows.
 
     Args:
@@ -37,7 +37,7 @@ def measure_rates(collection: Collection, known: Labelled, *, source: str, comma
     )
 
 
-def local_rates(collection: Collection, known: Labelled, *, source: str, command: str) -> ErrorRates:
+def local_rates(collection: Results, known: Labelled, *, source: str, command: str) -> ErrorRates:
     """As `measure_rates`, from labels of a sample of the collection itself, drawn with or without regard to the scores.
 
     The labels of a cell tell which share of its faces are women's; faces of unequal weight count as so many of equal

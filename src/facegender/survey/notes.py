@@ -8,7 +8,7 @@ from facegender.survey.labels import Labelled
 from facegender.survey.outcome import FEW, FEWEST_VIDEOS, Estimate, Target
 from facegender.survey.prevalence import FloatArray
 from facegender.survey.rates import ErrorRates
-from facegender.survey.results import Collection
+from facegender.survey.results import Results
 
 #: Error rates of a quality bin from fewer faces of a gender than this are called few, where this share of faces are.
 _FEW_RATES, _MUCH = 100, 0.1
@@ -17,7 +17,7 @@ _AGREED = 0.6
 
 
 def warnings(
-    collection: Collection,
+    collection: Results,
     rates: ErrorRates,
     rows: Sequence[Estimate],
     *,
@@ -44,7 +44,7 @@ def warnings(
     ]
 
 
-def _about_copies(collection: Collection) -> list[str]:
+def _about_copies(collection: Results) -> list[str]:
     if not collection.copies:
         return []
     return [f"{collection.copies:,} photos have the content of another under another name; each content counts once."]
@@ -62,7 +62,7 @@ def _about_fit(rows: Sequence[Estimate]) -> list[str]:
     ]
 
 
-def _about_intervals(collection: Collection, rows: Sequence[Estimate], resampled: str, target: Target) -> list[str]:
+def _about_intervals(collection: Results, rows: Sequence[Estimate], resampled: str, target: Target) -> list[str]:
     said = []
     if none := [row.group for row in rows if row.no_interval]:
         said.append(
@@ -96,7 +96,7 @@ def _about_labels(everyone: Estimate, labelled: Labelled | None) -> list[str]:
     return said
 
 
-def _about_rates(collection: Collection, rates: ErrorRates, by_quality: FloatArray) -> list[str]:
+def _about_rates(collection: Results, rates: ErrorRates, by_quality: FloatArray) -> list[str]:
     said = []
     if rates.totals is None:
         if rates.sets:

@@ -15,7 +15,7 @@ from facegender import weights
 from facegender.errors import InputError
 from facegender.files import atomic_file
 from facegender.survey.effects import SetCounts, effects, logits
-from facegender.survey.results import Collection
+from facegender.survey.results import Results
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
 FloatArray: TypeAlias = npt.NDArray[np.float64]
@@ -266,7 +266,7 @@ def load_rates(path: Path) -> ErrorRates:
         raise InputError(f"{path} holds no error rates: {error}", remedy="give NAME.errors.json") from error
 
 
-def shipped_rates(collection: Collection, model: str | None = None) -> ErrorRates:
+def shipped_rates(collection: Results, model: str | None = None) -> ErrorRates:
     """The error rates of the classifier that made the results, which lie beside its weights in this package.
 
     Args:

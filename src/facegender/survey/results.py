@@ -35,7 +35,7 @@ _ROWS = 65_536
 
 
 @dataclass(frozen=True)
-class Collection:
+class Results:
     """The results of one or more runs.
 
     Attributes:
@@ -74,7 +74,7 @@ class Collection:
         return {str(run["detector"]["sha256"]) for run in self.runs if run.get("detector")}
 
 
-def read_results(paths: Sequence[Path]) -> Collection:
+def read_results(paths: Sequence[Path]) -> Results:
     """Read result files of one kind; they may be of several formats.
 
     Of photos with the same content, as far as the journals beside the files know it, the first counts. Those of a
@@ -121,7 +121,7 @@ def read_results(paths: Sequence[Path]) -> Collection:
             **{side: rows.loc[found, side].astype(float).to_numpy() for side in _BOX if side in rows},
         }
     )
-    return Collection(kind, photos, faces, runs, len(copies))
+    return Results(kind, photos, faces, runs, len(copies))
 
 
 def _copies(names: pd.Series, digests: Mapping[str, str]) -> set[str]:
@@ -130,7 +130,7 @@ def _copies(names: pd.Series, digests: Mapping[str, str]) -> set[str]:
     return {name for name in names if name in digests and first.setdefault(digests[name], name) != name}
 
 
-def join_metadata(collection: Collection, metadata: Path) -> Collection:
+def join_metadata(collection: Results, metadata: Path) -> Results:
     """The collection with the columns of a CSV or Parquet file that has one row a `path`.
 
     Rows go with photos as `facegender.survey.metadata.matched_paths` says. A photo without a row gets None. Weights and
@@ -158,7 +158,7 @@ def join_metadata(collection: Collection, metadata: Path) -> Collection:
     kept = collection.photos.drop(columns=[c for c in table.columns if c in collection.photos])
     kept[_ROW] = pd.Series(matched, kept.index, dtype=object)
     joined = kept.merge(table, on=_ROW, how="left").drop(columns=_ROW)
-    return Collection(collection.kind, joined, collection.faces, collection.runs, collection.copies)
+    return Results(collection.kind, joined, collection.faces, collection.runs, collection.copies)
 
 
 def _read(path: Path) -> pd.DataFrame:

@@ -15,14 +15,14 @@ from facegender.survey.effects import plausibility
 from facegender.survey.outcome import FEWEST_VIDEOS, NO_INTERVAL, Estimate, Target, Unit
 from facegender.survey.prevalence import METHODS, FloatArray, IntArray, Method, overall
 from facegender.survey.rates import ErrorRates
-from facegender.survey.results import Collection
+from facegender.survey.results import Results
 
 
 class Rows:
     """What all rows of a survey share.
 
     Args:
-        faces: those of `Collection.faces` that count.
+        faces: those of `Results.faces` that count.
         known: int64, one of those faces each: 0 where its label is female, 1 male, -1 where there is none.
         unit, method, level, replicates, seed, target: as for `facegender.survey.estimate.survey`.
 
@@ -32,7 +32,7 @@ class Rows:
 
     def __init__(
         self,
-        collection: Collection,
+        collection: Results,
         faces: pd.DataFrame,
         known: IntArray,
         rates: ErrorRates,

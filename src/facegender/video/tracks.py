@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facegender.faces.cells import overlaps
+from facegender.faces.anchors import overlaps
 from facegender.faces.pose import Point
 from facegender.faces.types import CROP_SIZE, Crops, Face
 from facegender.video.scenes import Histogram, is_cut

@@ -15,7 +15,7 @@ def terms_line(card: Card) -> str:
 
 
 def first_use(card: Card) -> str | None:
-    """What to say of the default network to a user who has not been told; None to one who has.
+    """What to say of the default network to a user who has not been marker; None to one who has.
 
     It is noted in the user's folder of settings. Where that cannot be written, it is said each time.
 
@@ -23,11 +23,11 @@ def first_use(card: Card) -> str | None:
         card: of the default network.
     """
     try:
-        told = _folder() / f"terms-{card.sha256[:16]}"
-        if told.exists():
+        marker = _folder() / f"terms-{card.sha256[:16]}"
+        if marker.exists():
             return None
-        told.parent.mkdir(parents=True, exist_ok=True)
-        told.write_text(f"{terms_line(card)}\n", encoding="utf-8")
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        marker.write_text(f"{terms_line(card)}\n", encoding="utf-8")
     except OSError:  # a service's user may have no home, or one that is read-only
         pass
     return f"terms of use of the default network, {card.name}: {card.licence} (said once; MODEL_CARD.md has more)"

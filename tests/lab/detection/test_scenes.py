@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from facegender.errors import DatasetError
-from facegender.faces.cells import overlaps
+from facegender.faces.anchors import overlaps
 from facegender.lab.detection.recipe import SceneSettings
 from facegender.lab.detection.scenes import SceneMaker
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from facegender.faces.cells import cell_centres, read_cells
+from facegender.faces.anchors import anchor_points, decode_faces
 from facegender.lab.detection.targets import COLUMNS, assign, detection_loss
 
 NONE = np.zeros((0, 15), np.float32)
@@ -21,7 +21,7 @@ def face(x, y, width, height=None):
 
 def perfect(targets, height, width):
     """Cells that say what the targets want, sure of it: float32, 15 x C, the score a logit."""
-    centres, strides = cell_centres(height, width)
+    centres, strides = anchor_points(height, width)
     cells = np.zeros((15, len(targets)), np.float32)
     positive = targets[:, 0] == 1
     cells[0] = np.where(positive, 20, -20)
@@ -33,7 +33,7 @@ def perfect(targets, height, width):
 
 def loss(cells, targets, height, width):
     """Of a batch of one; the cells as a tensor of 15 x C."""
-    centres, strides = map(torch.from_numpy, cell_centres(height, width))
+    centres, strides = map(torch.from_numpy, anchor_points(height, width))
     return detection_loss(cells[None], torch.from_numpy(targets)[None], centres, strides)
 
 
@@ -42,8 +42,8 @@ def loss(cells, targets, height, width):
     [(6, {8}), (10, {8}), (30, {8}), (40, {8, 16}), (60, {16}), (100, {16, 32}), (150, {32}), (500, {32})],
 )
 def test_every_face_has_cells_on_the_strides_of_its_size(side, strides):
-    _, of_cells = cell_centres(256, 320)
-    centres, _ = cell_centres(256, 320)
+    _, of_cells = anchor_points(256, 320)
+    centres, _ = anchor_points(256, 320)
     for x, y in np.random.default_rng(side).uniform((1, 1), (319, 255), (40, 2)):
         row = face(x, y, side, side * 1.01)
         targets = assign(row, NONE, 256, 320)
@@ -67,14 +67,14 @@ def test_of_faces_that_share_cells_the_smaller_is_the_target():
         targets = assign(np.concatenate(order), NONE, 256, 256)
         sides = targets[targets[:, 0] == 1, 1]
         assert (np.isclose(sides, 12).any(), np.isclose(sides, 34).any()) == (True, True)
-        centres, strides = cell_centres(256, 256)
+        centres, strides = anchor_points(256, 256)
         [nearest] = np.flatnonzero((centres == (108, 108)).all(1) & (strides == 8))
         assert targets[nearest, 1] == pytest.approx(12)
 
 
 def test_a_small_face_before_a_large_one():
     targets = assign(np.concatenate([face(128, 128, 150), face(128, 128, 20)]), NONE, 256, 256)
-    _, strides = cell_centres(256, 256)
+    _, strides = anchor_points(256, 256)
     assert set(strides[np.isclose(targets[:, 1], 20)].tolist()) == {8}
     assert set(strides[np.isclose(targets[:, 1], 150)].tolist()) == {32}
 
@@ -82,7 +82,7 @@ def test_a_small_face_before_a_large_one():
 def test_unsure_cells_are_neither_face_nor_background():
     doubt = face(60, 60, 40)
     targets = assign(face(200, 200, 30), doubt, 256, 256)
-    centres, _ = cell_centres(256, 256)
+    centres, _ = anchor_points(256, 256)
     inside = (np.abs(centres - 60) < 20).all(1)
     assert (targets[inside, 0] == -1).all()
     far = (np.abs(centres - 60) > 52).any(1) & (np.abs(centres - 200) > 20).any(1)
@@ -90,7 +90,7 @@ def test_unsure_cells_are_neither_face_nor_background():
     assert (targets[targets[:, 0] < 1, 1:] == 0).all()
     # A tiny one counts on every level, and a face in the midst of doubt is a face.
     tiny = assign(NONE, face(60, 60, 4), 256, 256)
-    assert set(cell_centres(256, 256)[1][tiny[:, 0] == -1].tolist()) == {8, 16, 32}
+    assert set(anchor_points(256, 256)[1][tiny[:, 0] == -1].tolist()) == {8, 16, 32}
     assert np.array_equal(
         assign(face(60, 60, 30), doubt, 256, 256)[:, 0] == 1, assign(face(60, 60, 30), NONE, 256, 256)[:, 0] == 1
     )
@@ -106,7 +106,7 @@ FACES = np.concatenate([face(40.3, 50.8, 20, 26), face(130, 90, 70, 80), face(20
 def test_perfect_cells_are_the_faces():
     cells = perfect(assign(FACES, NONE, 256, 288), 256, 288)
     cells[0] = 1 / (1 + np.exp(-cells[0]))
-    rows = read_cells(cells, 256, 288, 0.5)
+    rows = decode_faces(cells, 256, 288, 0.5)
     assert len(rows) >= 3
     for row in rows:
         assert np.abs(FACES[:, :14] - row[:14]).max(1).min() < 0.01

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from facegender.cli import app
 from facegender.errors import InputError
-from facegender.lab.evaluation.audit import Faces, audit_faces, is_child
+from facegender.lab.evaluation.audit import AuditedFaces, audit_faces, is_child
 from facegender.lab.evaluation.audit_report import write_audit_report
 from facegender.lab.evaluation.models import open_model
 from facegender.lab.evaluation.subgroups import FEW
@@ -25,7 +25,7 @@ def faces():
     p_male[:10], p_male[40:42] = 0.9, 0.6
     p_male[80:84] = 0.3
     age = ["0-2"] * 40 + ["30-39"] * 40 + ["30-39"] * 100 + ["0-2"] * 20
-    return Faces("made", labels, p_male, {"age": age, "region": ["north", "south"] * 100})
+    return AuditedFaces("made", labels, p_male, {"age": age, "region": ["north", "south"] * 100})
 
 
 def test_the_cells_are_what_a_hand_counts():
@@ -61,7 +61,7 @@ def test_the_worst_cell_is_not_the_one_with_bad_luck():
     p_male = np.full(len(groups), 0.9)
     p_male[:6] = 0.1  # 80 %
     p_male[600:900] = 0.1  # 85 %
-    audit = audit_faces("tiny", Faces("made", np.ones(len(groups), int), p_male, {"group": groups}), 0.5)
+    audit = audit_faces("tiny", AuditedFaces("made", np.ones(len(groups), int), p_male, {"group": groups}), 0.5)
     cells = {cell.values: cell for cell in audit.by("group")}
     assert cells["small 00"].accuracy < cells["large"].accuracy
     assert audit.worst.values in ("large", "large x male")
@@ -69,29 +69,29 @@ def test_the_worst_cell_is_not_the_one_with_bad_luck():
 
 def test_cells_are_bounded_by_people():
     labels, p_male = np.ones(200, int), np.where(np.arange(200) % 40 < 4, 0.1, 0.9)
-    apart = audit_faces("tiny", Faces("made", labels, p_male, {}), 0.5).cells[0]
-    few = Faces("made", labels, p_male, {}, people=[f"p{i // 4}" for i in range(200)])
+    apart = audit_faces("tiny", AuditedFaces("made", labels, p_male, {}), 0.5).cells[0]
+    few = AuditedFaces("made", labels, p_male, {}, people=[f"p{i // 4}" for i in range(200)])
     together = audit_faces("tiny", few, 0.5).cells[0]
     assert together.accuracy == apart.accuracy
     assert together.high - together.low > 1.5 * (apart.high - apart.low)
 
 
 def test_too_few_faces_make_no_gap():
-    few = Faces("few", np.array([0] * 40 + [1] * 40), np.full(80, 0.4), {"race": ["a"] * 75 + ["b"] * 5})
+    few = AuditedFaces("few", np.array([0] * 40 + [1] * 40), np.full(80, 0.4), {"race": ["a"] * 75 + ["b"] * 5})
     audit = audit_faces("tiny", few, 0.5)
     assert "race" not in audit.gaps
     assert audit.gaps["gender"]["difference"] == 1
     with pytest.raises(InputError, match="no faces"):
-        audit_faces("tiny", Faces("none", np.array([], int), np.array([]), {}), 0.5)
+        audit_faces("tiny", AuditedFaces("none", np.array([], int), np.array([]), {}), 0.5)
 
 
 def test_a_column_named_as_the_label_is_refused():
     with pytest.raises(InputError, match="column named 'gender'"):
-        audit_faces("tiny", Faces("own", np.array([0, 1]), np.array([0.1, 0.9]), {"gender": ["x", "y"]}), 0.5)
+        audit_faces("tiny", AuditedFaces("own", np.array([0, 1]), np.array([0.1, 0.9]), {"gender": ["x", "y"]}), 0.5)
 
 
 def test_a_report_does_not_call_a_small_cell_large(tmp_path):
-    small = Faces("small", np.array([0] * 8 + [1] * 8), np.full(16, 0.9), {})
+    small = AuditedFaces("small", np.array([0] * 8 + [1] * 8), np.full(16, 0.9), {})
     write_audit_report(tmp_path, audit_faces("tiny", small, 0.5), "facegender audit")
     text = (tmp_path / "audit.md").read_text()
     assert "No group has 30 faces; the worst cell is **female*" in text

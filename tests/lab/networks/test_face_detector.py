@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from facegender.faces.cells import cell_centres
+from facegender.faces.anchors import anchor_points
 from facegender.lab.networks.face_detector import Deployed, FaceDetectorNetwork, Separable, Widths
 
 
@@ -22,7 +22,7 @@ def test_a_cell_for_every_place(network, shape):
     count, height, width = shape
     with torch.inference_mode():
         cells = network(torch.zeros((*shape, 3), dtype=torch.uint8))
-    assert cells.shape == (count, 15, len(cell_centres(height, width)[0]))
+    assert cells.shape == (count, 15, len(anchor_points(height, width)[0]))
     assert cells.dtype == torch.float32
 
 
@@ -31,7 +31,7 @@ def test_a_pixel_is_seen_by_the_cells_around_it(network):
     # Cells in another order, or rows taken for columns, would see it elsewhere.
     height, width = 128, 512
     plain = torch.full((1, height, width, 3), 100, dtype=torch.uint8)
-    centres, strides = cell_centres(height, width)
+    centres, strides = anchor_points(height, width)
     for x, y in ((40, 100), (300, 20), (480, 64)):
         marked = plain.clone()
         marked[0, y - 6 : y + 6, x - 6 : x + 6] = 255

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from facegender.faces.align import LandmarkTemplate, crop_face
-from facegender.faces.cells import overlaps
+from facegender.faces.anchors import overlaps
 from facegender.faces.pose import MEAN_SHAPE
 from facegender.faces.types import Face, Image, Picture
 from facegender.inference.detector import OnnxDetector

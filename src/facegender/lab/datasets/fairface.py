@@ -33,7 +33,7 @@ _TRAIN_SHARES = (0.9, 0.1, 0.0)
 _LABELS = {"female": 0, "male": 1}
 
 #: Ages that a spreadsheet took for days.
-_MENDED_AGES = {"03-Sep": "3-9", "3-Sep": "3-9", "Oct-19": "10-19"}
+_CORRECTED_AGES = {"03-Sep": "3-9", "3-Sep": "3-9", "Oct-19": "10-19"}
 
 
 @dataset(
@@ -64,7 +64,7 @@ def list_fairface(
             remedy="give what holds the folders train/ and val/",
         )
     genders = [_LABELS[row["gender"].lower()] for row in rows.values()]
-    mended = sum(rows[name]["age"] in _MENDED_AGES for name in names)
+    corrected = sum(rows[name]["age"] in _CORRECTED_AGES for name in names)
     return Listing(
         name="fairface",
         sources=[Source(source) for source in sources],
@@ -75,7 +75,7 @@ def list_fairface(
                 _LABELS[rows[name]["gender"].lower()],
                 split,
                 attributes={
-                    "age": _MENDED_AGES.get(rows[name]["age"], rows[name]["age"]),
+                    "age": _CORRECTED_AGES.get(rows[name]["age"], rows[name]["age"]),
                     "race": rows[name]["race"],
                 },
                 source=source,
@@ -84,7 +84,7 @@ def list_fairface(
         ],
         counts=[("rows in the label files", genders.count(0), genders.count(1))],
         findings={
-            "ages that a spreadsheet took for days, mended": mended,
+            "ages that a spreadsheet took for days, mended": corrected,
             "rows without a photo": len(rows) - len(names),
             "photos without a row, left out": len(places) - len(names),
             "photos in several sources, taken from the first": copies,

@@ -41,25 +41,25 @@ class LabelLists:
         labels: file name to 0 (female) or 1 (male).
         lines: number of non-empty lines in the female and in the male list.
         in_both: names in both lists; the five of LFW are women, and so such a name counts as female.
-        mended: names that lacked their ``.jpg``.
+        completed: names that lacked their ``.jpg``.
         sha256: of both files together.
     """
 
     labels: dict[str, int]
     lines: tuple[int, int]
     in_both: tuple[str, ...]
-    mended: tuple[str, ...]
+    completed: tuple[str, ...]
     sha256: str
 
 
 def read_label_lists(folder: Path) -> LabelLists:
-    """Read ``female_names.txt`` and ``male_names.txt``: any line ends, a missing suffix mended.
+    """Read ``female_names.txt`` and ``male_names.txt``: any line ends, a missing suffix added.
 
     Raises:
         DatasetError: a list is absent or empty.
     """
     names: list[list[str]] = []
-    mended: list[str] = []
+    completed: list[str] = []
     digest = hashlib.sha256()
     for file in ("female_names.txt", "male_names.txt"):
         data = _read(folder / file)
@@ -67,14 +67,14 @@ def read_label_lists(folder: Path) -> LabelLists:
         lines = [line.strip() for line in data.decode("utf-8", "replace").splitlines() if line.strip()]
         if not lines:
             raise DatasetError(f"{folder / file} has no names", remedy="fetch the label list again")
-        mended += [line + ".jpg" for line in lines if not line.endswith(".jpg")]
+        completed += [line + ".jpg" for line in lines if not line.endswith(".jpg")]
         names.append([line if line.endswith(".jpg") else line + ".jpg" for line in lines])
     female, male = names
     return LabelLists(
         labels={**dict.fromkeys(male, 1), **dict.fromkeys(female, 0)},
         lines=(len(female), len(male)),
         in_both=tuple(sorted(set(female) & set(male))),
-        mended=tuple(sorted(mended)),
+        completed=tuple(sorted(completed)),
         sha256=digest.hexdigest(),
     )
 
@@ -149,7 +149,7 @@ def list_lfw(
         findings={
             "in both lists, counted once, as female": named.in_both,
             "in neither list, left out": sorted(set(paths) - set(named.labels)),
-            "listed without .jpg, mended": named.mended,
+            "listed without .jpg, mended": named.completed,
             "listed but absent": absent,
         },
         usual=USUAL_FACE,

@@ -14,7 +14,7 @@ import onnx
 import torch
 
 from facegender.errors import PhotoReadError, WeightsError
-from facegender.faces.cells import MULTIPLE, VALUES
+from facegender.faces.anchors import MULTIPLE, VALUES
 from facegender.faces.decode import decode
 from facegender.faces.types import Picture
 from facegender.files import atomic_file

@@ -15,7 +15,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from facegender.faces.cells import cell_centres
+from facegender.faces.anchors import anchor_points
 from facegender.lab.detection.photos import LabelledPhoto
 from facegender.lab.detection.recipe import DetectorRecipe
 from facegender.lab.detection.scenes import SceneMaker
@@ -106,7 +106,7 @@ class _DetectorTrainer(Trainer[FaceDetectorNetwork, RoundRecord]):
         network: FaceDetectorNetwork = FaceDetectorNetwork().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch leaves it out of the stub
         optimizer = torch.optim.AdamW(decay_groups(network, recipe.weight_decay), lr=recipe.learning_rate)
         super().__init__(fabric, recipe, network, optimizer, output, identity, {}, max_norm=10.0)
-        centres, strides = cell_centres(recipe.scenes.canvas, recipe.scenes.canvas)
+        centres, strides = anchor_points(recipe.scenes.canvas, recipe.scenes.canvas)
         self.cells = tuple(torch.from_numpy(a).to(fabric.device) for a in (centres, strides))
 
     @property

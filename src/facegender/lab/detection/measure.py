@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from facegender.faces.cells import FaceRows, overlaps
+from facegender.faces.anchors import FaceRows, overlaps
 from facegender.faces.types import Face
 
 #: Boxes that overlap this much (intersection over union) are the same face.

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facegender.errors import DatasetError, OutputError, PhotoReadError
-from facegender.faces.cells import VALUES, FaceRows
+from facegender.faces.anchors import VALUES, FaceRows
 from facegender.faces.decode import decode
 from facegender.faces.pyramid import resized
 from facegender.faces.types import Image

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facegender.errors import DatasetError
-from facegender.faces.cells import VALUES, FaceRows
+from facegender.faces.anchors import VALUES, FaceRows
 from facegender.faces.types import Image
 from facegender.lab.detection.graphics import draw_graphics
 from facegender.lab.detection.photos import LabelledPhoto

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from facegender.faces.cells import STRIDES, FaceRows, cell_centres
+from facegender.faces.anchors import STRIDES, FaceRows, anchor_points
 
 #: Sides in pixels of the faces that each stride answers for; where two overlap, both do.
 _SIDES = ((0.0, 44.0), (36.0, 110.0), (90.0, np.inf))
@@ -43,7 +43,7 @@ def assign(faces: FaceRows, unsure: FaceRows, height: int, width: int) -> Array:
         unsure: M x 15; cells within count as neither face nor background.
         height, width: of the image, multiples of 32.
     """
-    centres, strides = cell_centres(height, width)
+    centres, strides = anchor_points(height, width)
     targets = np.zeros((len(centres), COLUMNS), np.float32)
     for x, y, w, h in unsure[:, :4]:
         inside = (np.abs(centres - (x + w / 2, y + h / 2)) < np.maximum((w / 2, h / 2), strides[:, None])).all(1)
@@ -75,7 +75,7 @@ def detection_loss(cells: Tensor, targets: Tensor, centres: Tensor, strides: Ten
     Args:
         cells: float32, N x 15 x C, of the network.
         targets: float32, N x C x 16, of `assign`.
-        centres: float32, C x 2, of `facegender.faces.cells.cell_centres`.
+        centres: float32, C x 2, of `facegender.faces.anchors.anchor_points`.
         strides: float32, C, likewise.
     """
     cells = cells.transpose(1, 2)

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facegender.errors import DatasetError
-from facegender.faces.cells import VALUES, FaceRows, overlaps
+from facegender.faces.anchors import VALUES, FaceRows, overlaps
 from facegender.faces.pyramid import resized
 from facegender.faces.types import Image
 from facegender.lab.detection.yunet import YuNetDetector

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from facegender.errors import WeightsError
-from facegender.faces.cells import FaceRows
+from facegender.faces.anchors import FaceRows
 from facegender.faces.types import Image
 from facegender.inference.detector import SAME_FACE, PyramidDetector
 

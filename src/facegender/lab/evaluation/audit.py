@@ -41,7 +41,7 @@ _TIMES = " x "
 
 
 @dataclass(frozen=True)
-class Faces:
+class AuditedFaces:
     """Answered faces and their attributes.
 
     Attributes:
@@ -68,7 +68,7 @@ class Faces:
         p_male: FloatArray,
         columns: Sequence[str] = (),
         not_found: tuple[int, int] = (0, 0),
-    ) -> Faces:
+    ) -> AuditedFaces:
         """The answers to the crops `index` of a store.
 
         Args:
@@ -86,7 +86,7 @@ class Faces:
 
 
 @dataclass(frozen=True)
-class Cell:
+class AuditGroup:
     """The measures of one group of faces; rates in [0, 1].
 
     Attributes:
@@ -141,12 +141,12 @@ class Audit:
     model: str
     dataset: str
     confidence: float
-    cells: Sequence[Cell]
-    worst: Cell
+    cells: Sequence[AuditGroup]
+    worst: AuditGroup
     gaps: Mapping[str, Mapping[str, Any]]
     not_found: tuple[int, int]
 
-    def by(self, columns: str) -> list[Cell]:
+    def by(self, columns: str) -> list[AuditGroup]:
         """The cells of one grouping, in the order of its values."""
         return [cell for cell in self.cells if cell.columns == columns]
 
@@ -156,7 +156,7 @@ class Audit:
         return list(dict.fromkeys(cell.columns for cell in self.cells))
 
 
-def audit_faces(model: str, faces: Faces, confidence: float) -> Audit:
+def audit_faces(model: str, faces: AuditedFaces, confidence: float) -> Audit:
     """Measure every group.
 
     Args:
@@ -222,7 +222,7 @@ def write_audit(folder: Path, audit: Audit, extra: Mapping[str, str] | None = No
         path.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
 
 
-def badness(cell: Cell) -> tuple[float, int]:
+def badness(cell: AuditGroup) -> tuple[float, int]:
     """By which cells are put in order, the worst first: the upper end of the interval; of equals, the larger one."""
     return cell.high, -cell.count
 
@@ -236,7 +236,7 @@ def is_child(band: str) -> bool:
 class _Frame:
     """The measures of faces by any of their columns."""
 
-    def __init__(self, faces: Faces, table: pd.DataFrame, confidence: float) -> None:
+    def __init__(self, faces: AuditedFaces, table: pd.DataFrame, confidence: float) -> None:
         self._table, self._labels, self._p_male = table, faces.labels, faces.p_male
         right = (faces.p_male >= 0.5) == (faces.labels == 1)
         sure = is_answered(faces.p_male, confidence)
@@ -256,7 +256,7 @@ class _Frame:
             "error": lambda _, who: _mean(~right[who][sure[who]]),
         }
 
-    def cells(self, grouping: tuple[str, ...]) -> list[Cell]:
+    def cells(self, grouping: tuple[str, ...]) -> list[AuditGroup]:
         """One cell for each combination of values that has faces."""
         frame = self._frame(self._measures, grouping, np.ones(len(self._labels), bool))
         if not grouping:
@@ -292,10 +292,10 @@ class _Frame:
                 sensitive_features=columns[kept],
             )
 
-    def _cell(self, grouping: tuple[str, ...], values: tuple[str, ...], row: Mapping[str, Any]) -> Cell:
+    def _cell(self, grouping: tuple[str, ...], values: tuple[str, ...], row: Mapping[str, Any]) -> AuditGroup:
         count, right = int(row["count"]), int(row["right"])
         known = dict(zip(grouping, values, strict=True))
-        return Cell(
+        return AuditGroup(
             columns=_TIMES.join(grouping) or EVERYONE,
             values=_TIMES.join(map(str, values)) or EVERYONE,
             count=count,
@@ -328,6 +328,6 @@ def _number(value: Any) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def _plain(cell: Cell) -> dict[str, Any]:
+def _plain(cell: AuditGroup) -> dict[str, Any]:
     marks = {name: "yes" if getattr(cell, name) else "" for name in ("children", "few")}
     return rounded(vars(cell)) | marks

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from facegender.lab.evaluation.audit import GENDER, Audit, Cell, badness
+from facegender.lab.evaluation.audit import GENDER, Audit, AuditGroup, badness
 from facegender.lab.evaluation.subgroups import EVERYONE
 from facegender.plots import new_figure, plain, save_figure
 from facegender.report import Section, picture, table, write_report
@@ -57,12 +57,12 @@ def write_audit_report(folder: Path, audit: Audit, command: str) -> Path:
     return write_report(folder, "audit", f"Audit: {audit.model} on {audit.dataset}", introduction, sections)
 
 
-def cell_name(cell: Cell) -> str:
+def cell_name(cell: AuditGroup) -> str:
     """The values of a cell, marked where they are children's or few."""
     return f"{cell.values}{'†' if cell.children else ''}{'*' if cell.few else ''}"
 
 
-def draw_groups(path: Path, cells: Sequence[Cell], title: str) -> None:
+def draw_groups(path: Path, cells: Sequence[AuditGroup], title: str) -> None:
     """Accuracy of each value of a column for women and men: points with their 95 % intervals.
 
     Raises:
@@ -112,7 +112,7 @@ def _worst(audit: Audit) -> list[str]:
     return blocks
 
 
-def _table(cells: Sequence[Cell]) -> str:
+def _table(cells: Sequence[AuditGroup]) -> str:
     header = (
         "",
         "faces",

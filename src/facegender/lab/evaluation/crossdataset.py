@@ -31,7 +31,7 @@ from facegender.tables import rounded, write_csv
 
 
 @dataclass(frozen=True)
-class Cell:
+class MatrixCell:
     """One network on one test split.
 
     Attributes:
@@ -76,7 +76,7 @@ class CrossDataset:
         leaks: faces that stand in several splits or stores.
     """
 
-    cells: Sequence[Cell]
+    cells: Sequence[MatrixCell]
     leaks: Sequence[Leak]
 
 
@@ -87,7 +87,7 @@ def cross_dataset(
     *,
     only_train: Collection[str] = (),
     hardware: Hardware | None = None,
-    on_cell: Callable[[Cell], None] = lambda cell: None,
+    on_cell: Callable[[MatrixCell], None] = lambda cell: None,
 ) -> CrossDataset:
     """Train a network on the train split of each store and test it on the test split of every store.
 
@@ -121,7 +121,7 @@ def cross_test(
     stores: Mapping[str, Store],
     output: Path,
     *,
-    on_cell: Callable[[Cell], None] = lambda cell: None,
+    on_cell: Callable[[MatrixCell], None] = lambda cell: None,
 ) -> CrossDataset:
     """Test networks on the test split of every store.
 
@@ -152,7 +152,7 @@ def cross_test(
         store, model, index = stores[column], models[row], faces.index
         predictions = model.predict(store, index)
         write_predictions(output / "predictions" / _file_name(row) / f"{_file_name(column)}.csv", predictions)
-        cell = Cell(
+        cell = MatrixCell(
             row,
             column,
             predictions,
@@ -209,7 +209,7 @@ def _leaked(
     return np.array([image in names for image in images])
 
 
-def _matrix_row(cell: Cell) -> dict[str, Any]:
+def _matrix_row(cell: MatrixCell) -> dict[str, Any]:
     low, high = cell.interval
     women = int((cell.predictions.labels == 0).sum())
     kept = cell.without_leaks
@@ -238,7 +238,7 @@ def _matrix_row(cell: Cell) -> dict[str, Any]:
     }
 
 
-def _square(cell: Cell) -> Square:
+def _square(cell: MatrixCell) -> Square:
     metrics = cell.metrics
     return Square(
         cell.trained_on, cell.tested_on, metrics.count, metrics.accuracy, metrics.female_accuracy, metrics.tpr

@@ -90,9 +90,9 @@ def cross_validate(
     """
     folds = store.fold(assignment)
     numbers = sorted(set(folds.tolist()))
-    chosen = sorted(set(only or numbers))
+    tested = sorted(set(only or numbers))
     # All of them before the first is trained: a fold of one label is found now, not after an hour.
-    examples = {n: fold_examples(store, assignment, n) for n in chosen}
+    examples = {n: fold_examples(store, assignment, n) for n in tested}
     per_fold: dict[int, Metrics] = {}
     labels, p_male, people = [], [], []
     for number, fold in examples.items():
@@ -108,7 +108,7 @@ def cross_validate(
             on_fold(number, per_fold[number])
     every = np.concatenate(labels), np.concatenate(p_male)
     result = CrossValidation(recipe.name, assignment, mirror, per_fold, *every, people)
-    if chosen == numbers and is_main_process():
+    if tested == numbers and is_main_process():
         _write_results(output, recipe, result)
     return result
 

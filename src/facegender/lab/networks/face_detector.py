@@ -4,7 +4,7 @@ Separable convolutions (Howard et al., "MobileNets", 2017) in residual blocks, a
 (Lin et al., "Feature Pyramid Networks", CVPR 2017), and on each level one prediction a cell, as in FCOS
 (Tian et al., ICCV 2019).
 
-What it gives for each cell is documented in `facegender.faces.cells`, which reads it.
+What it gives for each cell is documented in `facegender.faces.anchors`, which reads it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from facegender.faces.cells import STRIDES, VALUES
+from facegender.faces.anchors import STRIDES, VALUES
 
 #: Share of cells that hold a face when training begins, so that the first steps are not all about the background.
 _PRIOR = 0.01

@@ -10,7 +10,7 @@ import numpy as np
 from facegender.lab.benchmark import Benchmark
 from facegender.lab.datasets.store import Store
 from facegender.lab.evaluation.bars import MEASURES, MeasuredNetwork, draw_folds, draw_measures
-from facegender.lab.evaluation.crossdataset import Cell
+from facegender.lab.evaluation.crossdataset import MatrixCell
 from facegender.lab.evaluation.gallery import mistakes, write_gallery
 from facegender.lab.evaluation.predictions import Predictions
 from facegender.lab.evaluation.roc import RocCurve, draw_roc
@@ -123,7 +123,7 @@ def folds(outcomes: Sequence[FoldOutcome], output: Path) -> Section:
     return Section("Figures 4 to 6: LFW, fold by fold", blocks)
 
 
-def roc(outcomes: Sequence[FoldOutcome], celeba: Sequence[tuple[str, Cell]], output: Path) -> Section:
+def roc(outcomes: Sequence[FoldOutcome], celeba: Sequence[tuple[str, MatrixCell]], output: Path) -> Section:
     """Figure 7: on LFW, and on CelebA's test images by network's registry name where such runs are at hand."""
     blocks = []
     lfw = [

@@ -22,7 +22,7 @@ from facegender.errors import InputError, StoreError
 from facegender.lab.benchmark import BATCHES, PRECISIONS, Benchmark, benchmark, read_benchmark, registered
 from facegender.lab.datasets.listing import prepare
 from facegender.lab.datasets.store import Store, open_store, read_manifest
-from facegender.lab.evaluation.crossdataset import Cell, CrossDataset, cross_dataset
+from facegender.lab.evaluation.crossdataset import CrossDataset, MatrixCell, cross_dataset
 from facegender.lab.evaluation.predictions import Predictions
 from facegender.lab.paper import figures, sections
 from facegender.lab.paper.data import find_datasets
@@ -145,7 +145,7 @@ def _benchmark(scale: Scale, store: Store | None, folder: Path) -> Benchmark:
     return read_benchmark(done)  # as rounded there: a report made again is the same
 
 
-def _celeba(scale: Scale, crossed: Mapping[str, CrossDataset]) -> list[tuple[str, Cell]]:
+def _celeba(scale: Scale, crossed: Mapping[str, CrossDataset]) -> list[tuple[str, MatrixCell]]:
     """The networks trained and tested on CelebA, by their registry names."""
     return [
         (recipe.network, cell)

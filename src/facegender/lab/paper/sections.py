@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from facegender.lab.evaluation.crossdataset import Cell, CrossDataset
+from facegender.lab.evaluation.crossdataset import CrossDataset, MatrixCell
 from facegender.lab.evaluation.subgroups import FEW
 from facegender.lab.paper import published
 from facegender.lab.paper.comparison import NOTES, compare_table3, compare_table4
@@ -50,7 +50,7 @@ def images(counts: Mapping[str, Sequence[tuple[str, int, int]]]) -> Section:
     )
 
 
-def table5(outcomes: Sequence[FoldOutcome], celeba: Sequence[tuple[str, Cell]]) -> Section:
+def table5(outcomes: Sequence[FoldOutcome], celeba: Sequence[tuple[str, MatrixCell]]) -> Section:
     """Table 5: the published rows, then ours."""
     rows: list[Sequence[object]] = [
         [row.method, row.lfwa or "", row.celeba or "", "published", ""] for row in published.table5()

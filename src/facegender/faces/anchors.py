@@ -1,15 +1,15 @@
-"""What the face detector's network says, cell by cell, and how faces are read from it.
+"""The output of the face detector's network, a column of values for each anchor point, and the faces in it.
 
 The network takes ``images``, uint8 N x H x W x 3 RGB with H and W multiples of 32, and gives ``cells``, float32
-N x 15 x C: the cells of stride 8, then 16, then 32, each level row by row. The values of a cell::
+N x 15 x C: the anchor points of stride 8, then 16, then 32, each level row by row. The values of an anchor point::
 
     0       score in [0, 1]
-    1, 2    from the cell's centre to the box's centre, x and y, in strides
+    1, 2    from the anchor point to the box's centre, x and y, in strides
     3, 4    width and height of the box, as the natural logarithm of strides
-    5 - 14  from the cell's centre to the five landmarks, x and y each, in strides
+    5 - 14  from the anchor point to the five landmarks, x and y each, in strides
 
-Coordinates are continuous: pixel (0, 0) covers [0, 1) x [0, 1), and the first cell of stride 8 has its centre
-at (4, 4).
+Coordinates are continuous: pixel (0, 0) covers [0, 1) x [0, 1), and the first anchor point of stride 8 lies at
+(4, 4).
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ _LOG_SIZE = 6.0
 
 
 @lru_cache(maxsize=64)
-def cell_centres(height: int, width: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Centres, C x 2 (x, y) in pixels, and strides, C, of all cells of an image, in the network's order."""
+def anchor_points(height: int, width: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Anchor points, C x 2 (x, y) in pixels, and their strides, C, of an image, in the network's order."""
     centres, strides = [], []
     for stride in STRIDES:
         y, x = np.mgrid[0 : height // stride, 0 : width // stride].reshape(2, -1)
@@ -42,25 +42,25 @@ def cell_centres(height: int, width: int) -> tuple[npt.NDArray[np.float32], npt.
     return np.concatenate(centres).astype(np.float32), np.concatenate(strides).astype(np.float32)
 
 
-def read_cells(cells: npt.NDArray[np.float32], height: int, width: int, min_score: float) -> FaceRows:
-    """The faces that the cells of one image speak of; several cells speak of the same one.
+def decode_faces(cells: npt.NDArray[np.float32], height: int, width: int, min_score: float) -> FaceRows:
+    """The faces that the network gives for one image, before duplicates are merged: N x 15.
 
     Args:
-        cells: float32, 15 x C.
+        cells: float32, 15 x C, the output of the network.
         height, width: of the image in pixels, multiples of `MULTIPLE`.
-        min_score: cells below it are passed over.
+        min_score: anchor points below it are dropped.
 
     Raises:
-        ValueError: not one column for every cell, or a face in it that has no finite place.
+        ValueError: not one column for every anchor point, or a face without a finite place.
     """
-    centres, strides = cell_centres(height, width)
+    centres, strides = anchor_points(height, width)
     if cells.shape != (VALUES, len(centres)):
         raise ValueError(f"{cells.shape} values for {len(centres)} cells of {VALUES}")
-    chosen = np.flatnonzero(cells[0] >= min_score)
-    if not len(chosen):
+    kept = np.flatnonzero(cells[0] >= min_score)
+    if not len(kept):
         return np.empty((0, VALUES), np.float32)
-    values, centre, stride = cells[:, chosen].T, centres[chosen], strides[chosen, None]
-    rows = np.empty((len(chosen), VALUES), np.float32)
+    values, centre, stride = cells[:, kept].T, centres[kept], strides[kept, None]
+    rows = np.empty((len(kept), VALUES), np.float32)
     rows[:, 2:4] = np.exp(np.clip(values[:, 3:5], -_LOG_SIZE, _LOG_SIZE)) * stride
     rows[:, :2] = centre + values[:, 1:3] * stride - rows[:, 2:4] / 2
     points = centre[:, None] + values[:, 5:].reshape(-1, 5, 2) * stride[:, None]
