@@ -11,7 +11,7 @@ from pathlib import Path
 
 from markdown_it import MarkdownIt
 
-from facegender.files import atomic_file
+from facegender.files import write_text
 
 _STYLE = """
 :root { color-scheme: light dark; }
@@ -75,8 +75,7 @@ def write_report(folder: Path, name: str, title: str, introduction: Sequence[str
     for section in sections:
         parts += [f"## {section.title}", *section.blocks]
     text = "\n\n".join(parts) + "\n"
-    with atomic_file(folder / f"{name}.md") as path:
-        path.write_text(text, encoding="utf-8")
+    write_text(folder / f"{name}.md", text)
     body = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
     body = _IMAGE.sub(lambda match: f'<img src="{_data_url(folder / html.unescape(match[1]))}"', body)
     page = (
@@ -84,8 +83,7 @@ def write_report(folder: Path, name: str, title: str, introduction: Sequence[str
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{html.escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n{body}</body>\n</html>\n"
     )
-    with atomic_file(folder / f"{name}.html") as path:
-        path.write_text(page, encoding="utf-8")
+    write_text(folder / f"{name}.html", page)
     return folder / f"{name}.html"
 
 

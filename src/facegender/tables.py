@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from facegender.errors import DatasetError
-from facegender.files import atomic_file
+from facegender.files import write_text
 
 _GZIP = b"\x1f\x8b"
 
@@ -83,8 +83,7 @@ def write_csv(path: Path, records: Sequence[Mapping[str, Any]], columns: Sequenc
     Raises:
         OutputError: the folder cannot be written.
     """
-    with atomic_file(path) as temporary:
-        temporary.write_text(csv_text(records, columns), encoding="utf-8", newline="")
+    write_text(path, csv_text(records, columns))
 
 
 def rounded(record: Mapping[str, Any], digits: int = 5) -> dict[str, Any]:

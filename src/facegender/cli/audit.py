@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +14,7 @@ from rich.table import Table
 
 from facegender.cli.evaluation import ModelArgument, unseen
 from facegender.cli.extras import require
-from facegender.cli.root import app, results_console
+from facegender.cli.root import app, command_line, results_console
 from facegender.weights.cards import DEFAULT_MAX_ERROR
 
 if TYPE_CHECKING:
@@ -77,7 +75,7 @@ def audit(
         done = audit_faces(network.name, faces, network.confidence(max_error))
     _print(console, done)
     if output is not None:
-        command = shlex.join(["facegender", *sys.argv[1:]])
+        command = command_line()
         write_audit(output, done, {"command": command})
         page = write_audit_report(output, done, command)
         for path in (output / "audit.csv", output / "audit.json", page):

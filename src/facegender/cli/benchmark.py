@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +12,7 @@ from rich.table import Table
 
 from facegender.cli.extras import require_training
 from facegender.cli.params import FormatOption, TableFormat
-from facegender.cli.root import app, results_console, say
+from facegender.cli.root import app, command_line, results_console, say
 
 if TYPE_CHECKING:
     from facegender.lab.benchmark import Benchmark, Timing
@@ -91,7 +89,7 @@ def benchmark(
             threads=threads,
             seconds=seconds,
             rounds=rounds,
-            command=shlex.join(["facegender", *sys.argv[1:]]),
+            command=command_line(),
         )
     except Interrupted as stop:
         _write_out(stop.partial, output, form)

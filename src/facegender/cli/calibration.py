@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +10,7 @@ from rich.table import Table
 
 from facegender.cli.evaluation import ModelArgument, StoresArgument, unseen
 from facegender.cli.extras import require_training
-from facegender.cli.root import app, results_console
+from facegender.cli.root import app, command_line, results_console
 
 if TYPE_CHECKING:
     from facegender.lab.evaluation.reliability import Reliability
@@ -76,9 +74,7 @@ def calibration(
     console.print(_table(network.name, rows))
     if output is not None:
         title = f"{network.name}: what its probabilities are worth"
-        write_reliability(
-            output / "calibration.csv", network.name, rows, {"command": shlex.join(["facegender", *sys.argv[1:]])}
-        )
+        write_reliability(output / "calibration.csv", network.name, rows, {"command": command_line()})
         draw_reliability(output / "reliability.png", panels, title)
         draw_risk_coverage(output / "risk_coverage.png", sets, f"{network.name}: error among the answered")
         for name in ("calibration.csv", "reliability.png", "risk_coverage.png"):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +10,7 @@ import typer
 from rich.table import Table
 
 from facegender.cli.extras import require_training
-from facegender.cli.root import app, results_console
+from facegender.cli.root import app, command_line, results_console
 
 if TYPE_CHECKING:
     from facegender.lab.export.run import Export
@@ -89,7 +87,7 @@ def export(
         output,
         name,
         licence=licence,
-        command=shlex.join(["facegender", *sys.argv[1:]]),
+        command=command_line(),
         form=form.value,
         precision=precision.value,
         max_loss=max_loss,

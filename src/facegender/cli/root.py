@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from contextlib import suppress
 from importlib import import_module
@@ -35,6 +36,11 @@ def complain(kind: str, message: str) -> None:
     with suppress(OSError):
         stderr.print(f"[bold red]error[/] ({kind}): ", end="")
         stderr.print("\n".join(map(visible, message.split("\n"))), markup=False, soft_wrap=True)
+
+
+def command_line() -> str:
+    """The command as it was given, to be noted beside results."""
+    return shlex.join(["facegender", *sys.argv[1:]])
 
 
 #: The verbs in the order in which people need them. The line is the first paragraph of the verb's help: a list of all

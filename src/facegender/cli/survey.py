@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +9,7 @@ import typer
 from rich.table import Table
 
 from facegender.cli.extras import require
-from facegender.cli.root import app, results_console, say
+from facegender.cli.root import app, command_line, results_console, say
 
 if TYPE_CHECKING:
     from facegender.survey.outcome import Survey
@@ -87,7 +85,7 @@ def survey(
 
     if labelled and rates is not None:
         raise InputError("--labelled and --rates cannot both be given", remedy="give one")
-    command = shlex.join(["facegender", *sys.argv[1:]])
+    command = command_line()
     collection = read_results(results)
     if metadata is not None:
         collection = join_metadata(collection, metadata)

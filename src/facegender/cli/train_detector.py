@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +10,7 @@ import typer
 from rich.console import Console
 
 from facegender.cli.extras import require_training
-from facegender.cli.root import app
+from facegender.cli.root import app, command_line
 from facegender.cli.training import AcceleratorOption, SetOption
 from facegender.machine import usable_cores
 
@@ -77,7 +75,7 @@ def train_detector(
         training_data=f"{len(train)} photos, labelled by YuNet{' and dlib' if landmarks else ''}: "
         + ", ".join(folder.name for folder in (*sources, *(train_only or []))),
         licence=licence,
-        command=shlex.join(["facegender", *sys.argv[1:]]),
+        command=command_line(),
     )
     console = Console(highlight=False)
     console.print(f"{output / NAME}.onnx, faces from score {card['min_score']}", soft_wrap=True)

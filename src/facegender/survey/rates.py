@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from facegender import weights
 from facegender.errors import InputError
-from facegender.files import atomic_file
+from facegender.files import write_text
 from facegender.survey.effects import SetCounts, effects, logits
 from facegender.survey.results import Results
 
@@ -248,8 +248,7 @@ class ErrorRates:
         """Write the JSON file; OutputError where that fails."""
         record = self.to_dict()
         lines = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in record.items()]
-        with atomic_file(path) as temporary:
-            temporary.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+        write_text(path, "{\n" + ",\n".join(lines) + "\n}\n")
 
 
 def load_rates(path: Path) -> ErrorRates:

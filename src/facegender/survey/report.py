@@ -11,7 +11,7 @@ from pathlib import Path
 from matplotlib.ticker import MaxNLocator
 
 from facegender._version import __version__
-from facegender.files import atomic_file
+from facegender.files import atomic_file, write_text
 from facegender.plots import new_figure, plain, save_figure
 from facegender.report import Section, picture, table, write_report
 from facegender.survey.method import REFERENCES, method_text
@@ -48,8 +48,7 @@ def write_survey(folder: Path, survey: Survey, command: str) -> list[Path]:
             values = [_rounded(getattr(row, name)) for name in names]
             writer.writerow([*values, *(columns if several else ()), survey.unit, survey.method, survey.level, command])
     record = {**asdict(survey), "rates": survey.rates.to_dict(), "command": command, "version": __version__}
-    with atomic_file(folder / "survey.json") as path:
-        path.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_text(folder / "survey.json", json.dumps(record, indent=2, ensure_ascii=False) + "\n")
     files = [folder / "survey.csv", folder / "survey.json"]
     trend = [row for row in survey.groups if row.women is not None and re.match(r"-?\d", row.group)]
     if survey.ordered and len(trend) > 1:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from facegender.faces.annotate import COLOURS
-from facegender.files import atomic_file
+from facegender.files import write_text
 from facegender.video.types import Sighting, Track, VideoResult
 
 #: Begin and end in seconds, the sighting, its track, and the next sighting where it follows at once.
@@ -65,8 +65,7 @@ def save_ass(result: VideoResult, path: Path) -> None:
         drop = -2 * line if y >= size + 2 * line else h + size + 2 * line
         text = f"{{{_moved((max(x, 0), y + drop), (max(to[0], 0), to[1] + drop))}}}{track.prediction}"
         lines.append(f"Dialogue: 1,{times},{label},,0,0,0,,{text}\n")
-    with atomic_file(path) as temporary:
-        temporary.write_text("".join(lines), encoding="utf-8")
+    write_text(path, "".join(lines))
 
 
 def save_webvtt(result: VideoResult, path: Path) -> None:
@@ -87,8 +86,7 @@ def save_webvtt(result: VideoResult, path: Path) -> None:
             f"\n{_vtt_time(begin)} --> {_vtt_time(end)} position:{across:.1f}%,center line:{down:.1f}% align:center "
             f"size:30%\n<c.{label}>{track.prediction}</c>\n"
         )
-    with atomic_file(path) as temporary:
-        temporary.write_text("".join(lines), encoding="utf-8")
+    write_text(path, "".join(lines))
 
 
 def _cues(result: VideoResult) -> Iterator[_Cue]:

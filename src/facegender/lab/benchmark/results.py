@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from facegender.errors import InputError
-from facegender.files import atomic_file
+from facegender.files import write_text
 from facegender.lab.benchmark.subjects import Subject
 from facegender.lab.benchmark.timing import Case
 from facegender.tables import csv_text
@@ -159,8 +159,7 @@ class Benchmark:
             OutputError: the folder cannot be written.
         """
         for name, text in (("benchmark.json", self.to_json()), ("benchmark.csv", self.to_csv())):
-            with atomic_file(folder / name) as path:
-                path.write_text(text, encoding="utf-8")
+            write_text(folder / name, text)
 
 
 def read_benchmark(path: Path) -> Benchmark:

@@ -7,9 +7,8 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import islice
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -20,11 +19,10 @@ from facegender.faces.align import DEFAULT_TEMPLATE, LandmarkTemplate
 from facegender.faces.decode import decode
 from facegender.faces.types import Face, Image
 from facegender.inference.detector import OnnxDetector
+from facegender.inference.workers import chunks_of
 from facegender.lab.datasets.cropping import Box, FaceCropper
 from facegender.lab.datasets.source import Place, fingerprint, read_images
 from facegender.lab.datasets.store import MARGIN, SPLITS, Split, Table, create_store, photo_digest, read_manifest
-
-T = TypeVar("T")
 
 #: The names of what was found; or, where there may be very many, only their number.
 Finding: TypeAlias = Sequence[str] | int
@@ -175,7 +173,7 @@ def prepare(
     photos = [""] * len(entries)
     unreadable: list[str] = []
     with create_store(output, len(entries), MARGIN) as writer:
-        for batch in _batched(_photos(listing), _BATCH):
+        for batch in chunks_of(_BATCH, _photos(listing)):
             readable = [(index, image) for index, image, _ in batch if image is not None]
             unreadable += [entries[index].name for index, image, _ in batch if image is None]
             for index, _, digest in batch:
@@ -226,12 +224,6 @@ def _photos(listing: Listing) -> Iterator[tuple[int, Image | None, str]]:
             if source.frame is not None and image.shape[1::-1] != source.frame:
                 image = np.asarray(cv2.resize(image, source.frame, interpolation=cv2.INTER_CUBIC), np.uint8)
             yield index[path], image, photo_digest(data)
-
-
-def _batched(items: Iterator[T], size: int) -> Iterator[list[T]]:
-    """Lists of `size` items, the last perhaps shorter (itertools.batched came with Python 3.12)."""
-    while batch := list(islice(items, size)):
-        yield batch
 
 
 def _table(

@@ -17,7 +17,7 @@ from facegender.errors import PhotoReadError, WeightsError
 from facegender.faces.anchors import MULTIPLE, VALUES
 from facegender.faces.decode import decode
 from facegender.faces.types import Picture
-from facegender.files import atomic_file
+from facegender.files import atomic_file, write_text
 from facegender.inference.detector import FaceDetector, OnnxDetector
 from facegender.inference.runtime import Session
 from facegender.lab.detection.measure import Comparison, as_rows
@@ -186,5 +186,4 @@ def _check_parity(network: FaceDetectorNetwork, data: bytes, photos: Sequence[La
 
 
 def _write_card(output: Path, card: dict[str, Any]) -> None:
-    with atomic_file(output / f"{NAME}.json") as path:
-        path.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+    write_text(output / f"{NAME}.json", json.dumps(card, indent=2) + "\n")

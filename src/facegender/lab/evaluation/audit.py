@@ -19,7 +19,7 @@ import pandas as pd
 from fairlearn.metrics import MetricFrame
 
 from facegender.errors import InputError
-from facegender.files import atomic_file
+from facegender.files import write_text
 from facegender.lab.datasets.store import LABELS, Store
 from facegender.lab.evaluation.calibration import is_answered
 from facegender.lab.evaluation.metrics import (
@@ -218,8 +218,7 @@ def write_audit(folder: Path, audit: Audit, extra: Mapping[str, str] | None = No
         "not_found": dict(zip(LABELS, audit.not_found, strict=True)),
         **extra,
     }
-    with atomic_file(folder / "audit.json") as path:
-        path.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    write_text(folder / "audit.json", json.dumps(summary, indent=2) + "\n")
 
 
 def badness(cell: AuditGroup) -> tuple[float, int]:

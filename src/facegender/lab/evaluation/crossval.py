@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from facegender.errors import InputError
-from facegender.files import atomic_file
+from facegender.files import write_text
 from facegender.lab.datasets.store import Store
 from facegender.lab.evaluation.metrics import (
     FloatArray,
@@ -155,5 +155,4 @@ def _write_results(output: Path, recipe: Recipe, result: CrossValidation) -> Non
         "std": {name: round(result.std(name), 5) for name in names},
         "accuracy_wilson_95": [round(low, 5), round(high, 5)],
     }
-    with atomic_file(output / "summary.json") as temporary:
-        temporary.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    write_text(output / "summary.json", json.dumps(summary, indent=2) + "\n")

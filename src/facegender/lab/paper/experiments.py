@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facegender.errors import DivergedError
-from facegender.files import atomic_file
+from facegender.files import write_text
 from facegender.lab.datasets.store import Store
 from facegender.lab.evaluation.crossval import CrossValidation, cross_validate
 from facegender.lab.paper.scale import FoldRun
@@ -52,8 +52,7 @@ def run_folds(
         try:
             result = cross_validate(run.recipe, store, "random", folder, only=run.folds, hardware=hardware)
         except DivergedError as error:
-            with atomic_file(marker) as path:
-                path.write_text(f"{error}\n", encoding="utf-8")
+            write_text(marker, f"{error}\n")
             outcomes.append(FoldOutcome(run, None, str(error)))
         else:
             outcomes.append(FoldOutcome(run, result))

@@ -15,7 +15,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from facegender.errors import DivergedError
-from facegender.files import atomic_file
+from facegender.files import write_text
 from facegender.lab.training.checkpoint import (
     CHECKPOINT,
     MODEL,
@@ -134,8 +134,7 @@ class Trainer(ABC, Generic[NetworkT, RecordT]):
         if (self.output / CHECKPOINT).exists():
             self._resume()
         elif self.fabric.is_global_zero:
-            with atomic_file(self.output / "recipe.toml") as path:
-                path.write_text(tomli_w.dumps(self.settings.to_dict()), encoding="utf-8")
+            write_text(self.output / "recipe.toml", tomli_w.dumps(self.settings.to_dict()))
         try:
             with Bar("training", self.total * self.steps_each) as bar:
                 bar.step(self.done * self.steps_each)
