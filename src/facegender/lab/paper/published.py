@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from typing import TypeVar, get_args, get_type_hints
 
@@ -18,7 +19,7 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True)
 class LayerRow:
-    """Table 1. `channels` is a dropout layer's probability; kernel, stride and padding where they apply."""
+    """Table 1, for one input channel. `channels` is a dropout layer's probability; the rest where it applies."""
 
     layer: int
     name: str
@@ -40,7 +41,7 @@ class ImageCount:
 
 @dataclass(frozen=True)
 class ParameterRow:
-    """Table 3. The row `Total` has parameters only."""
+    """Table 3, for three input channels. The last row, `Total`, has parameters only."""
 
     layer: str
     feature_size: str
@@ -51,7 +52,7 @@ class ParameterRow:
 
 @dataclass(frozen=True)
 class NetworkRow:
-    """Table 4."""
+    """Table 4: the three networks."""
 
     network: str
     input: str
@@ -88,41 +89,6 @@ class LfwaResult:
     tpr: float
 
 
-def table1() -> list[LayerRow]:
-    """The custom CNN's layers, as listed (one input channel)."""
-    return _read("table1_layers.csv", LayerRow)
-
-
-def table2() -> list[ImageCount]:
-    """Images by dataset and gender."""
-    return _read("table2_images.csv", ImageCount)
-
-
-def table3() -> list[ParameterRow]:
-    """The custom CNN's parameters by layer (three input channels), the total last."""
-    return _read("table3_parameters.csv", ParameterRow)
-
-
-def table4() -> list[NetworkRow]:
-    """The three networks compared."""
-    return _read("table4_networks.csv", NetworkRow)
-
-
-def table5() -> list[AccuracyRow]:
-    """Accuracy of published methods and of the three networks on LFWA and CelebA."""
-    return _read("table5_accuracy.csv", AccuracyRow)
-
-
-def figure3() -> list[InferenceTime]:
-    """Average inference time of the three networks."""
-    return _read("figure3_inference_ms.csv", InferenceTime)
-
-
-def figure5() -> list[LfwaResult]:
-    """Accuracy and true positive rate of the three networks on LFWA."""
-    return _read("figure5_lfwa_rgb.csv", LfwaResult)
-
-
 def _read(name: str, kind: type[Row]) -> list[Row]:
     text = files("facegender.lab.paper").joinpath(name).read_text(encoding="utf-8")
     (_, *lines) = csv.reader(text.splitlines())
@@ -131,3 +97,12 @@ def _read(name: str, kind: type[Row]) -> list[Row]:
         kind(*(given(cell) if cell or given is str else None for given, cell in zip(types, line, strict=True)))
         for line in lines
     ]
+
+
+table1 = partial(_read, "table1_layers.csv", LayerRow)
+table2 = partial(_read, "table2_images.csv", ImageCount)
+table3 = partial(_read, "table3_parameters.csv", ParameterRow)
+table4 = partial(_read, "table4_networks.csv", NetworkRow)
+table5 = partial(_read, "table5_accuracy.csv", AccuracyRow)
+figure3 = partial(_read, "figure3_inference_ms.csv", InferenceTime)
+figure5 = partial(_read, "figure5_lfwa_rgb.csv", LfwaResult)
