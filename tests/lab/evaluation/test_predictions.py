@@ -3,7 +3,7 @@ import pytest
 from scipy.special import expit
 
 from facegender.errors import CheckpointError, InputError, WeightsError
-from facegender.lab.datasets.provenance import chosen_split
+from facegender.lab.datasets.provenance import split_index
 from facegender.lab.evaluation.models import open_model, open_models
 from facegender.lab.evaluation.predictions import Predictions, read_predictions, write_predictions
 
@@ -54,7 +54,7 @@ def test_networks_that_are_not_there(tiny_model, tmp_path):
 
 
 def test_the_crops_of_a_split(store):
-    assert len(chosen_split(store, "all")) == len(store)
-    assert {store.splits[i] for i in chosen_split(store, "test")} == {"test"}
+    assert len(split_index(store, "all")) == len(store)
+    assert {store.splits[i] for i in split_index(store, "test")} == {"test"}
     with pytest.raises(InputError, match=r"no crops in the split 'tset'.*test, train, validation, all"):
-        chosen_split(store, "tset")
+        split_index(store, "tset")

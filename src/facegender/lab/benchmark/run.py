@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from itertools import product
 from typing import Any
@@ -143,38 +144,33 @@ def benchmark(
         torch.set_num_threads(before)
 
 
+@dataclass(frozen=True)
 class _Plan:
     """Starts the networks, and leaves out what cannot be timed."""
 
-    def __init__(
-        self,
-        crops: Crops,
-        places: Sequence[tuple[str, str]],
-        precisions: Sequence[str],
-        batches: Sequence[int],
-        streams: Sequence[int],
-        threads: int,
-        seconds: float,
-        skipped: list[Skipped],
-    ) -> None:
-        self._crops, self._places, self._precisions = crops, places, precisions
-        self._batches, self._streams, self._threads, self._seconds = batches, streams, threads, seconds
-        self._skipped = skipped
+    crops: Crops
+    places: Sequence[tuple[str, str]]
+    precisions: Sequence[str]
+    batches: Sequence[int]
+    streams: Sequence[int]
+    threads: int
+    seconds: float
+    skipped: list[Skipped]
 
     def cases(self, subject: Subject, bar: Bar) -> Iterator[Case]:
         """The cases of one network, warmed up."""
-        inputs = subject.inputs(self._crops)
+        inputs = subject.inputs(self.crops)
         every = max(1, len(inputs) // _CALIBRATION_CROPS)
         quantized = cache(lambda: quantize(subject.onnx, inputs[::every][:_CALIBRATION_CROPS]))
-        for (runtime, device), precision in product(self._places, self._precisions):
+        for (runtime, device), precision in product(self.places, self.precisions):
             way = (subject.name, runtime, device, precision)
-            for streams in self._streams:
+            for streams in self.streams:
                 if streams > 1 and (runtime == "torch" or device == "cuda"):
                     continue
                 try:
-                    engine = start(Setup(runtime, subject, device, precision, streams, self._threads, quantized))
+                    engine = start(Setup(runtime, subject, device, precision, streams, self.threads, quantized))
                 except Unavailable as reason:
-                    self._skipped.append(Skipped(*way, None, str(reason)))
+                    self.skipped.append(Skipped(*way, None, str(reason)))
                     break
                 yield from self._of_batches(engine, subject, way, streams, inputs)
             bar.step(note=" ".join(way))
@@ -183,12 +179,12 @@ class _Plan:
         self, engine: Engine, subject: Subject, way: tuple[str, str, str, str], streams: int, inputs: npt.NDArray[Any]
     ) -> Iterator[Case]:
         per_image = 0.0
-        too_long = f"{_LEAST_CALLS} calls do not fit {self._seconds:g} s"
-        for batch in self._batches:
+        too_long = f"{_LEAST_CALLS} calls do not fit {self.seconds:g} s"
+        for batch in self.batches:
             if subject.only_batch not in (None, batch):
                 self._skip(way, batch, f"the file takes batches of {subject.only_batch} only")
                 continue
-            if per_image * batch * _LEAST_CALLS > self._seconds:
+            if per_image * batch * _LEAST_CALLS > self.seconds:
                 self._skip(way, batch, too_long)
                 continue
             try:
@@ -197,9 +193,9 @@ class _Plan:
                 self._skip(way, batch, str(reason))
                 continue
             running = [(call, Batches(inputs, batch, i)) for i, call in enumerate(calls)]
-            typical = warm_up(running, min(_WARM_UP_SECONDS, self._seconds / 5))
+            typical = warm_up(running, min(_WARM_UP_SECONDS, self.seconds / 5))
             per_image = typical / batch
-            if typical * _LEAST_CALLS > self._seconds and batch > self._batches[0]:
+            if typical * _LEAST_CALLS > self.seconds and batch > self.batches[0]:
                 self._skip(way, batch, too_long)
                 continue
             _, runtime, _, precision = way
@@ -207,8 +203,8 @@ class _Plan:
 
     def _skip(self, way: tuple[str, str, str, str], batch: int, reason: str) -> None:
         skip = Skipped(*way, batch, reason)
-        if skip not in self._skipped:
-            self._skipped.append(skip)
+        if skip not in self.skipped:
+            self.skipped.append(skip)
 
 
 def _check(

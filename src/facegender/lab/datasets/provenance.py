@@ -13,7 +13,7 @@ import re
 import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import combinations
 from pathlib import Path
 from typing import IO, Any, TypeAlias
@@ -107,16 +107,7 @@ class Seen:
 
     def to_record(self) -> dict[str, Any]:
         """For a checkpoint or a card; the list of faces is stored elsewhere."""
-        stores = [
-            {
-                "name": use.name,
-                "sha256": use.sha256,
-                "splits": dict(use.splits),
-                "folds": {key: list(numbers) for key, numbers in use.folds.items()},
-            }
-            for use in self.uses
-        ]
-        return {"stores": stores, "faces_sha256": self.sha256}
+        return {"stores": [asdict(use) for use in self.uses], "faces_sha256": self.sha256}
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any], faces: Digests | None) -> Seen:
@@ -253,7 +244,7 @@ def unseen(
     records = [provenance.learned] if calibrating else [provenance.learned, provenance.calibrated]
     seen = _seen(store, records, by_name)
     if split is None:
-        known = seen.mean() > _CHANCE or _is_known(store, records, by_name)
+        known = seen.mean() > _CHANCE or any(True for _ in _matches(store, records, by_name))
         split = "test" if known else ALL
         if known and not len(store.split("test")):
             raise InputError(
@@ -263,9 +254,9 @@ def unseen(
     if split == UNSEEN:
         index, left_out = np.flatnonzero(~seen), 0
     else:
-        chosen = chosen_split(store, split)
-        index = chosen[~seen[chosen]]
-        left_out = len(chosen) - len(index)
+        every = split_index(store, split)
+        index = every[~seen[every]]
+        left_out = len(every) - len(index)
     if not len(index):
         what = split if split != UNSEEN else ALL
         raise InputError(
@@ -280,7 +271,7 @@ def validation_sets(card: Mapping[str, Any]) -> list[str]:
     return [name.removesuffix(" validation") for name in card.get("validation", ())]
 
 
-def chosen_split(store: Store, name: str) -> IntArray:
+def split_index(store: Store, name: str) -> IntArray:
     """The crops of one split of a store, or of ``all``.
 
     Raises:
@@ -328,10 +319,6 @@ def _matches(store: Store, records: Sequence[Seen], by_name: bool) -> Iterator[t
                     applies = by_name and use.name == name and (seen.faces is None or not any(store.photos))
                 if applies:
                     yield use, there
-
-
-def _is_known(store: Store, records: Sequence[Seen], by_name: bool) -> bool:
-    return next(_matches(store, records, by_name), None) is not None
 
 
 def _seen(store: Store, records: Sequence[Seen], by_name: bool) -> npt.NDArray[np.bool_]:

@@ -79,8 +79,7 @@ class AuditedFaces:
         Raises:
             InputError: the store has no such attribute.
         """
-        chosen = list(columns) or grouping_attributes(store)
-        groups = {name: grouped(store, index, name) for name in chosen}
+        groups = {name: grouped(store, index, name) for name in columns or grouping_attributes(store)}
         people = [store.identities[i] for i in index.tolist()]
         return cls(store.name, store.labels[index], np.asarray(p_male, np.float64), groups, not_found, people)
 
@@ -243,7 +242,7 @@ class _Frame:
         #: Each takes the numbers of the faces of one group, since that is what `MetricFrame` is given to split.
         self._measures = {
             "count": lambda _, who: len(who),
-            "right": lambda _, who: int(right[who].sum()),
+            "accuracy": lambda _, who: float(right[who].mean()),
             "low": lambda _, who: self._interval(who)[0],
             "high": lambda _, who: self._interval(who)[1],
             "tpr": lambda y, who: _mean(self._male(who)[np.asarray(y) == 1]),
@@ -270,8 +269,7 @@ class _Frame:
         kept = self._table[column].isin(counts[counts >= FEW].index).to_numpy()
         if self._table[column][kept].nunique() < 2:
             return {}
-        accuracy = {"accuracy": lambda _, who: float(self._right[who].mean())}
-        frame = self._frame(accuracy, (column,), kept)
+        frame = self._frame({"accuracy": self._measures["accuracy"]}, (column,), kept)
         by_group = frame.by_group["accuracy"]
         return {
             "difference": round(float(frame.difference()["accuracy"]), 5),
@@ -292,22 +290,15 @@ class _Frame:
             )
 
     def _cell(self, grouping: tuple[str, ...], values: tuple[str, ...], row: Mapping[str, Any]) -> AuditGroup:
-        count, right = int(row["count"]), int(row["right"])
+        measured: dict[str, Any] = {name: _number(row[name]) for name in self._measures}
+        if GENDER in grouping:
+            measured["ece"] = None
+        count = measured["count"] = int(row["count"])
         known = dict(zip(grouping, values, strict=True))
         return AuditGroup(
             columns=_TIMES.join(grouping) or EVERYONE,
             values=_TIMES.join(map(str, values)) or EVERYONE,
-            count=count,
-            accuracy=right / count,
-            low=float(row["low"]),
-            high=float(row["high"]),
-            tpr=_number(row["tpr"]),
-            fpr=_number(row["fpr"]),
-            ece=None if GENDER in grouping else float(row["ece"]),
-            brier=float(row["brier"]),
-            mean_p_male=float(row["mean_p_male"]),
-            coverage=float(row["coverage"]),
-            error=_number(row["error"]),
+            **measured,
             children=is_child(str(known.get("age", ""))),
             few=count < FEW,
         )
