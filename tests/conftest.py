@@ -243,6 +243,18 @@ def run(networks: list[str]) -> Callable[..., Result]:
 
 
 @pytest.fixture(scope="session")
+def invoke() -> Callable[..., Result]:
+    """``facegender`` with these arguments, which has to succeed: ``invoke("prepare", "lfw", source)``."""
+
+    def succeed(*args: object) -> Result:
+        result = CliRunner().invoke(app, [*map(str, args)])
+        assert result.exit_code == 0, result.output
+        return result
+
+    return succeed
+
+
+@pytest.fixture(scope="session")
 def block_face() -> Callable[..., Face]:
     """The face that the tiny detector sees in a red square: ``block_face(centre_x, centre_y, side)``."""
 

@@ -6,9 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from facegender.cli import app
 from facegender.errors import DatasetError
 from facegender.lab.datasets.all_age_faces import list_all_age_faces
 from facegender.lab.datasets.store import open_store
@@ -112,9 +110,8 @@ def test_other_lists_are_refused(source, text, complaint):
         list_all_age_faces(source)
 
 
-def test_the_command(source, tmp_path):
-    result = CliRunner().invoke(app, ["prepare", "all-age-faces", str(source), "-o", str(tmp_path / "store")])
-    assert result.exit_code == 0, result.output
+def test_the_command(invoke, source, tmp_path):
+    invoke("prepare", "all-age-faces", source, "-o", tmp_path / "store")
     store = open_store(tmp_path / "store")
     assert (store.name, len(store)) == ("all-age-faces", 5)
     assert Counter(store.labels.tolist()) == {0: 3, 1: 2}

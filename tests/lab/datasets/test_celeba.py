@@ -7,9 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from facegender.cli import app
 from facegender.errors import DatasetError, InputError
 from facegender.lab.datasets.celeba import FRAME, list_celeba, read_annotations
 from facegender.lab.datasets.listing import prepare
@@ -158,12 +156,11 @@ def test_files_of_another_layout(celeba, text, complaint):
         list_celeba([celeba / "whole"], celeba / "labels")
 
 
-def test_the_command(celeba):
+def test_the_command(invoke, celeba):
     arguments = ["prepare", "celeba", str(celeba / "whole"), "--attributes", str(celeba / "list_attr_celeba.txt")]
     arguments += ["--partition", str(celeba / "list_eval_partition.txt"), "--squeezed", str(celeba / "small.tar")]
     arguments += ["--identities", str(celeba / "identity_CelebA.txt"), "--output", str(celeba / "store")]
-    result = CliRunner().invoke(app, arguments)
-    assert result.exit_code == 0, result.output
+    result = invoke(*arguments)
     printed = " ".join(result.output.split())
     assert "Table 2, as printed │ 118,165 │ 84,434 │ 202,599" in printed
     assert "test │ 2 │ 1 │ 3" in printed

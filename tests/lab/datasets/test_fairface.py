@@ -7,9 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from facegender.cli import app
 from facegender.errors import DatasetError
 from facegender.lab.datasets.fairface import list_fairface
 from facegender.lab.datasets.listing import prepare
@@ -56,12 +54,8 @@ def test_archives_and_folders_meet_their_labels(made):
     assert not any(e.split == "test" for e in listing.entries if e.name.startswith("train/"))
 
 
-def test_half_of_the_photos_will_do(made):
-    result = CliRunner().invoke(
-        app,
-        ["prepare", "fairface", str(made / "val.tar"), "--labels", str(made / "val.csv"), "-o", str(made / "store")],
-    )
-    assert result.exit_code == 0, result.output
+def test_half_of_the_photos_will_do(invoke, made):
+    result = invoke("prepare", "fairface", made / "val.tar", "--labels", made / "val.csv", "-o", made / "store")
     printed = " ".join(result.output.split())
     assert "rows in the label files │ 2 │ 1 │ 3" in printed
     assert "1 ages that a spreadsheet took for days, mended" in printed

@@ -105,11 +105,10 @@ def test_a_folder_of_another_order(photos):
         list_folder(source, "mine")
 
 
-def test_the_command_names_the_store_after_the_folder(photos, tmp_path, monkeypatch):
+def test_the_command_names_the_store_after_the_folder(invoke, photos, tmp_path, monkeypatch):
     photos("female/a.jpg", "male/b.jpg", "neither.jpg")
     monkeypatch.chdir(tmp_path / "photos")
-    result = CliRunner().invoke(app, ["prepare", "folder", "."])
-    assert result.exit_code == 0, result.output
+    result = invoke("prepare", "folder", ".")
     assert "1 below neither female nor male, left out: neither.jpg" in " ".join(result.output.split())
     assert open_store(tmp_path / "photos" / "stores" / "photos").name == "photos"
     assert CliRunner().invoke(app, ["prepare", "folder", ".", "--name", "mine"]).exit_code == 0

@@ -6,9 +6,7 @@ from datetime import date
 import numpy as np
 import pytest
 from scipy.io import savemat
-from typer.testing import CliRunner
 
-from facegender.cli import app
 from facegender.errors import DatasetError
 from facegender.lab.datasets.imdb_wiki import list_imdb_wiki, read_mat
 from facegender.lab.datasets.listing import prepare
@@ -201,10 +199,9 @@ def test_files_that_are_something_else(wiki, spoil):
     assert reasons.get(spoil, "") in str(caught.value)
 
 
-def test_the_command_prints_the_papers_counts_above(wiki, tmp_path, monkeypatch):
+def test_the_command_prints_the_papers_counts_above(invoke, wiki, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    result = CliRunner().invoke(app, ["prepare", "imdb-wiki", "wiki", "--labels", "wiki.mat"])
-    assert result.exit_code == 0, result.output
+    result = invoke("prepare", "imdb-wiki", "wiki", "--labels", "wiki.mat")
     printed = " ".join(result.output.split())
     assert "Table 2, as printed │ 1,379 │ 1,831 │ 3,210" in printed
     assert "and a second one 0 or less, or none │ 2 │ 4 │ 6" in printed

@@ -46,10 +46,9 @@ def stores(tmp_path):
     return one, two, three
 
 
-def test_the_joined_store(stores, tmp_path):
+def test_the_joined_store(invoke, stores, tmp_path):
     one, two, three = map(str, stores)
-    result = CliRunner().invoke(app, ["join", one, two, "--test", three, "-o", str(tmp_path / "joined")])
-    assert result.exit_code == 0, result.output
+    result = invoke("join", one, two, "--test", three, "-o", tmp_path / "joined")
     assert "one: 7 train, 2 validation, 1 left out" in result.output
     assert "two: 4 train, 3 validation, 2 left out" in result.output
     joined = open_store(tmp_path / "joined")
@@ -64,14 +63,13 @@ def test_the_joined_store(stores, tmp_path):
     assert set(joined.splits) == {"train", "validation"}
 
 
-def test_the_joined_crops_have_the_margin_that_all_have(tmp_path):
+def test_the_joined_crops_have_the_margin_that_all_have(invoke, tmp_path):
     narrow, wide = photos(4, 1), np.random.default_rng(2).integers(0, 256, (4, 80, 80, 3), dtype=np.uint8)
     a = open_store(write(tmp_path / "a", wide, ["train"] * 4))
     assert (a.wide.shape, a.crops.shape) == ((4, 80, 80, 3), (4, 64, 64, 3))
     assert np.array_equal(a.crops, wide[:, 8:72, 8:72])
     write(tmp_path / "b", np.pad(narrow, ((0, 0), (4, 4), (4, 4), (0, 0))), ["train"] * 4)
-    result = CliRunner().invoke(app, ["join", str(tmp_path / "a"), str(tmp_path / "b"), "-o", str(tmp_path / "joined")])
-    assert result.exit_code == 0, result.output
+    invoke("join", tmp_path / "a", tmp_path / "b", "-o", tmp_path / "joined")
     joined = open_store(tmp_path / "joined")
     assert np.array_equal(joined.wide[:4], wide[:, 4:76, 4:76])
     assert np.array_equal(joined.crops[4:], narrow)

@@ -7,10 +7,8 @@ import tarfile
 import numpy as np
 import pytest
 from PIL import Image as PillowImage
-from typer.testing import CliRunner
 
 from facegender import weights
-from facegender.cli import app
 from facegender.errors import DatasetError, FacegenderError, OutputError, StoreError
 from facegender.faces.align import DEFAULT_TEMPLATE, LandmarkTemplate
 from facegender.inference.detector import OnnxDetector
@@ -323,9 +321,8 @@ def test_people_of_another_layout(tmp_path):
         read_people(tmp_path / "people.txt")
 
 
-def test_the_command_prints_both_counts(lfw, tmp_path):
-    result = CliRunner().invoke(app, ["prepare", "lfw", str(lfw), "--output", str(tmp_path / "store")])
-    assert result.exit_code == 0, result.output
+def test_the_command_prints_both_counts(invoke, lfw, tmp_path):
+    result = invoke("prepare", "lfw", lfw, "--output", tmp_path / "store")
     assert "10,268" in result.output
     assert "Both_Lists_0001.jpg" in result.output
     assert "2 (22.22%) whose face was not found" in " ".join(result.output.split())

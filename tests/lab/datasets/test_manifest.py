@@ -3,9 +3,7 @@
 import subprocess
 
 import pytest
-from typer.testing import CliRunner
 
-from facegender.cli import app
 from facegender.errors import DatasetError
 from facegender.lab.datasets.listing import prepare
 from facegender.lab.datasets.manifest import list_manifest
@@ -121,10 +119,9 @@ def test_no_manifest_and_no_rows(manifest, tmp_path):
         prepare(list_manifest(manifest, "mine"), tmp_path / "store")
 
 
-def test_the_command(manifest, tmp_path, monkeypatch):
+def test_the_command(invoke, manifest, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    result = CliRunner().invoke(app, ["prepare", "manifest", str(manifest)])
-    assert result.exit_code == 0, result.output
+    result = invoke("prepare", "manifest", manifest)
     printed = " ".join(result.output.split())
     assert "1 absent or no photo, left out: 2020/gone.jpg" in printed
     assert "2 people among the crops" in printed

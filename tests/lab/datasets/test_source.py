@@ -114,15 +114,14 @@ def test_what_is_no_source(photos, tmp_path):
 
 
 @pytest.mark.usefixtures("red_squares_are_faces")
-def test_shards_are_prepared_as_one_source(photos, tmp_path):
+def test_shards_are_prepared_as_one_source(invoke, photos, tmp_path):
     for number, part in enumerate(("female", "male")):
         parent = tmp_path / f"part{number}"
         (parent / part).parent.mkdir()
         (photos / part).rename(parent / part)
         packed(parent, tmp_path / f"shard-{number}.tar")
     arguments = ["prepare", "folder", f"{tmp_path}/shard-{{0..1}}.tar", "--name", "mine", "-o", str(tmp_path / "store")]
-    result = CliRunner().invoke(app, arguments)
-    assert result.exit_code == 0, result.output
+    invoke(*arguments)
     store = open_store(tmp_path / "store")
     assert (store.name, sorted(store.labels.tolist())) == ("mine", [0, 0, 1, 1])
     assert "already prepared" in CliRunner().invoke(app, arguments).output

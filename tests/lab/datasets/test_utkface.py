@@ -5,9 +5,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from facegender.cli import app
 from facegender.errors import DatasetError
 from facegender.lab.datasets.listing import prepare
 from facegender.lab.datasets.store import open_store
@@ -90,9 +88,8 @@ def test_a_folder_of_something_else(source, tmp_path):
         prepare(list_utkface(other), tmp_path / "store")
 
 
-def test_the_command(source, tmp_path):
-    result = CliRunner().invoke(app, ["prepare", "utkface", str(source), "--output", str(tmp_path / "store")])
-    assert result.exit_code == 0, result.output
+def test_the_command(invoke, source, tmp_path):
+    result = invoke("prepare", "utkface", source, "--output", tmp_path / "store")
     printed = " ".join(result.output.split())
     assert "1 copies of another file, left out: 32_1_3_20170116000000003.jpg.chip.jpg" in printed
     assert "2 copies that contradict each other in gender (groups: 1), left out: 4_0_4" in printed

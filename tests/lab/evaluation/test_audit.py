@@ -114,11 +114,8 @@ def test_children(band, child):
     assert is_child(band) is child
 
 
-def test_the_command_on_a_store(store_folder, tiny_model, tmp_path):
-    result = CliRunner().invoke(
-        app, ["audit", str(tiny_model), "--dataset", str(store_folder), "--split", "all", "-o", str(tmp_path)]
-    )
-    assert result.exit_code == 0, result.output
+def test_the_command_on_a_store(invoke, store_folder, tiny_model, tmp_path):
+    result = invoke("audit", tiny_model, "--dataset", store_folder, "--split", "all", "-o", tmp_path)
     assert "worst:" in result.output
     with (tmp_path / "audit.csv").open() as file:
         rows = list(csv.DictReader(file))

@@ -6,9 +6,7 @@ from dataclasses import replace
 import numpy as np
 import PIL.Image
 import pytest
-from typer.testing import CliRunner
 
-from facegender.cli import app
 from facegender.errors import CheckpointError, InputError
 from facegender.lab.evaluation.crossdataset import cross_dataset, cross_test, run_folder
 from facegender.lab.evaluation.heatmap import Square, draw_heatmap
@@ -157,16 +155,14 @@ def test_the_picture(tmp_path):
         assert picture.width > 400
 
 
-def test_the_command(store_folder, tiny_model, tmp_path):
+def test_the_command(invoke, store_folder, tiny_model, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(store_folder, copy)
     manifest = json.loads((copy / "store.json").read_text())
     (copy / "store.json").write_text(json.dumps({**manifest, "name": "copy"}))
     arguments = ["crossdataset", str(store_folder), str(copy), "-o", str(tmp_path / "out")]
-    result = CliRunner().invoke(app, [*arguments, "-r", "tuned", "--set", "epochs=1", "--only-train", "made"])
-    assert result.exit_code == 0, result.output
+    result = invoke(*arguments, "-r", "tuned", "--set", "epochs=1", "--only-train", "made")
     assert "made -> copy" in result.stderr
     assert (tmp_path / "out" / "matrix.png").exists()
-    result = CliRunner().invoke(app, [*arguments, "--model", str(tiny_model)])
-    assert result.exit_code == 0, result.output
+    result = invoke(*arguments, "--model", tiny_model)
     assert rows(tmp_path / "out" / "matrix.csv")[0]["trained_on"] == "tiny"

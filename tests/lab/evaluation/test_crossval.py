@@ -4,9 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from facegender.cli import app
 from facegender.errors import CheckpointError, InputError
 from facegender.lab.evaluation.crossval import cross_validate
 from facegender.lab.evaluation.metrics import accuracy_interval
@@ -91,9 +89,8 @@ def test_no_such_fold(store, tmp_path, quick):
         cross_validate(quick, store, "by_moon", tmp_path)
 
 
-def test_the_command(store_folder, tmp_path):
+def test_the_command(invoke, store_folder, tmp_path):
     arguments = ["crossval", str(store_folder), "-o", str(tmp_path / "out"), "-r", "tuned", "--set", "epochs=1"]
-    result = CliRunner().invoke(app, [*arguments, "--folds", "identity", "--only", "1"])
-    assert result.exit_code == 0, result.output
+    result = invoke(*arguments, "--folds", "identity", "--only", "1")
     assert "Wilson" in result.stdout
     assert (tmp_path / "out" / "fold-01" / "predictions.csv").exists()

@@ -4,9 +4,7 @@ from dataclasses import replace
 import numpy as np
 import PIL.Image
 import pytest
-from typer.testing import CliRunner
 
-from facegender.cli import app
 from facegender.lab.evaluation.gallery import mistakes, write_gallery
 
 
@@ -53,10 +51,9 @@ def test_no_mistakes_at_all(store, tmp_path):
     assert (tmp_path / "errors.png").exists()
 
 
-def test_the_command(store_folder, store, tiny_model, tmp_path):
+def test_the_command(invoke, store_folder, store, tiny_model, tmp_path):
     arguments = ["errors", str(store_folder), str(tiny_model), "-o", str(tmp_path)]
-    result = CliRunner().invoke(app, [*arguments, "--split", "all", "--limit", "9"])
-    assert result.exit_code == 0, result.output
+    result = invoke(*arguments, "--split", "all", "--limit", "9")
     rows = list(csv.DictReader((tmp_path / "errors.csv").read_text().splitlines()))
     red = store.crops[..., 0].mean((1, 2))
     assert {row["image"] for row in rows} == {

@@ -129,9 +129,8 @@ def test_the_files(originals, tmp_path):
     assert [(f["image"], f["other_image"], f["similarity"]) for f in faces[:1]] == [("one0.jpg", "two0.jpg", "1.0")]
 
 
-def test_the_command(store_folder, tmp_path):
-    result = CliRunner().invoke(app, ["leaks", str(store_folder), "-o", str(tmp_path)])
-    assert result.exit_code == 0, result.output
+def test_the_command(invoke, store_folder, tmp_path):
+    result = invoke("leaks", store_folder, "-o", tmp_path)
     assert "Nothing leaks." in result.stdout
     assert (tmp_path / "leaked_faces.csv").exists()
     twice = CliRunner().invoke(app, ["leaks", str(store_folder), str(store_folder), "-o", str(tmp_path)])

@@ -5,9 +5,7 @@ import csv
 import numpy as np
 import PIL.Image
 import pytest
-from typer.testing import CliRunner
 
-from facegender.cli import app
 from facegender.lab.evaluation.degrade import DEGRADATIONS, degrade, degrade_mixed
 from facegender.lab.evaluation.metrics import brier_score
 from facegender.lab.evaluation.reliability import measure_reliability, risk_coverage
@@ -59,9 +57,8 @@ def test_fewer_pixels_are_more_damage(crops):
     assert len({crop.tobytes() for crop in degrade_mixed(np.repeat(crops[:1], 12, axis=0))}) > 3
 
 
-def test_the_command(tiny_model, store_folder, tmp_path):
-    result = CliRunner().invoke(app, ["calibration", str(tiny_model), str(store_folder), "-o", str(tmp_path)])
-    assert result.exit_code == 0, result.output
+def test_the_command(invoke, tiny_model, store_folder, tmp_path):
+    invoke("calibration", tiny_model, store_folder, "-o", tmp_path)
     assert {p.name for p in tmp_path.iterdir()} == {"calibration.csv", "reliability.png", "risk_coverage.png"}
     with (tmp_path / "calibration.csv").open() as file:
         rows = list(csv.DictReader(file))

@@ -7,9 +7,7 @@ import numpy as np
 import onnx
 import pytest
 from scipy.special import expit
-from typer.testing import CliRunner
 
-from facegender.cli import app
 from facegender.errors import AccuracyLossError, CheckpointError, InputError
 from facegender.inference.classifier import GenderClassifier
 from facegender.inference.runtime import open_network
@@ -103,10 +101,9 @@ def test_a_file_that_is_not_whole(exported, tmp_path):
         GenderClassifier(tmp_path / "last.xml")
 
 
-def test_the_command(run, store, store_folder, tmp_path):
+def test_the_command(invoke, run, store, store_folder, tmp_path):
     options = ["--validate", str(store_folder), "--test", str(store_folder), "--name", "made", "--licence", "ours"]
-    result = CliRunner().invoke(app, ["export", str(run), *options, "-o", str(tmp_path / "out")])
-    assert result.exit_code == 0, result.output
+    result = invoke("export", run, *options, "-o", tmp_path / "out")
     assert "lost over all: 0.00 points" in result.output
 
     classifier = GenderClassifier(tmp_path / "out" / "made.onnx")

@@ -232,10 +232,9 @@ def test_class_weights_balance_and_average_one():
     assert class_weights(QUICK, labels).tolist() == [1.0, 1.0]
 
 
-def test_the_command(store_folder, tmp_path):
+def test_the_command(invoke, store_folder, tmp_path):
     arguments = ["train", str(store_folder), "-o", str(tmp_path / "run"), "-r", "tuned", "--set", "epochs=1"]
-    result = CliRunner().invoke(app, [*arguments, "--holdout", "random:2"])
-    assert result.exit_code == 0, result.output
+    result = invoke(*arguments, "--holdout", "random:2")
     assert "held out" in result.stdout
 
 
