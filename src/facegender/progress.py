@@ -20,7 +20,6 @@ class Bar:
     """Counts steps; appears once the work has lasted a while, and goes when it is done.
 
     Args:
-        description: what is counted.
         total: how many steps there will be, where that is known.
         wanted: False keeps it away, for instance where records are printed on the same terminal.
     """

@@ -65,7 +65,6 @@ def csv_text(records: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()) 
     """Records of the same keys as CSV with a header.
 
     Args:
-        records: one a row.
         columns: those of the header; none: the keys of the first record, so that no records give no text.
     """
     text = io.StringIO()

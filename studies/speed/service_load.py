@@ -30,11 +30,7 @@ BOX_PIXELS, PROBABILITY = 0.15, 0.01
 
 
 class Server:
-    """``facegender serve`` on a free port of loopback.
-
-    Args:
-        options: more of its options.
-    """
+    """``facegender serve`` on a free port of loopback."""
 
     def __init__(self, options: Sequence[str] = ()) -> None:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the server)

@@ -13,7 +13,6 @@ def require(extra: str, *packages: str) -> None:
     """Check that packages are there before a verb imports them.
 
     Args:
-        extra: that installs them.
         packages: by the names under which they are installed.
 
     Raises:

@@ -93,9 +93,6 @@ class Client:
     def analyze(self, photo: Photo) -> PhotoResult:
         """Analyse one photo. A photo that cannot be read, here or by the server, gives a result with an error.
 
-        Args:
-            photo: as for `FaceAnalyzer.analyze`.
-
         Raises:
             ServerError: the server refuses, cannot be reached, or is none of facegender's.
             InputError: it is no photo.

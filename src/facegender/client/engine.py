@@ -22,10 +22,6 @@ class ServerEngine:
 
     The server has a detector and limits of its own. Of the options it takes `model`, one of the server's, `max_error`
     and `min_confidence`.
-
-    Args:
-        concurrency: requests under way.
-        retries: as for `Client`.
     """
 
     def __init__(

@@ -48,7 +48,6 @@ def decode_faces(cells: npt.NDArray[np.float32], height: int, width: int, min_sc
     Args:
         cells: float32, 15 x C, the output of the network.
         height, width: of the image in pixels, multiples of `MULTIPLE`.
-        min_score: anchor points below it are dropped.
 
     Raises:
         ValueError: not one column for every anchor point, or a face without a finite place.

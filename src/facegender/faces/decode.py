@@ -67,7 +67,6 @@ def decode(source: str | Path | bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) 
     (`facegender.faces.depth`), and an embedded colour profile is converted to sRGB.
 
     Args:
-        source: a path, or the bytes of a file.
         max_pixels: the size is checked in the header, before the pixels are decoded.
 
     Raises:
@@ -91,7 +90,6 @@ def decode_reduced(
     """Read one photo as `decode` does, but a JPEG with no more pixels than are wanted.
 
     Args:
-        source: a path, or the bytes of a file.
         scale_for: given width and height of the full, oriented photo, the least scale that will do. A JPEG is
             decoded at 1/2, 1/4 or 1/8, whichever is the smallest that is not below it; other formats in full.
         max_pixels: of the full photo.
@@ -110,7 +108,6 @@ def decode_pillow(image: PIL.Image.Image, *, max_pixels: int = DEFAULT_MAX_PIXEL
     """The pixels of a Pillow image as `decode` gives them; the image may not be loaded yet, and stays as it is.
 
     Args:
-        image: of any mode.
         max_pixels: as for `decode`.
         name: what errors call the image.
 
@@ -136,7 +133,6 @@ def file_bytes(path: str | Path, *, max_bytes: int, name: str | None = None) -> 
     """The bytes of a photo's file, which is not looked into.
 
     Args:
-        max_bytes: of the file.
         name: what errors call the photo; None takes the path.
 
     Raises:

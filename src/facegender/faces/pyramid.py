@@ -81,7 +81,6 @@ def tiles(number: int, picture: Picture, scale: float) -> Iterator[Tile]:
     """All tiles of all levels of a photo.
 
     Args:
-        number: of the photo, to be noted in the tiles.
         scale: of its largest level, in pixels per pixel of the full photo.
     """
     pixels, whole = picture.pixels, None

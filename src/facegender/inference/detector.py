@@ -105,7 +105,6 @@ class PyramidDetector(ABC):
         """Find the faces of each photo, largest first, in pixels of the full photo.
 
         Args:
-            pictures: the photos.
             scale: how large they are looked at, in pixels per pixel of the full photo; None: as `scale` says.
         """
         if self.any_way_up:
@@ -167,7 +166,6 @@ class OnnxDetector(PyramidDetector):
         model: an ``.onnx`` file with its card beside it; None takes the package's.
         min_face, min_score, orientations: as for `PyramidDetector`; None takes the card's score.
         device: ``cpu``, ``cuda`` or ``auto``.
-        threads: CPU threads; None takes all cores.
 
     Raises:
         WeightsError: a file that is no such detector, or not what its card says.

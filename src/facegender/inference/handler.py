@@ -20,9 +20,6 @@ from facegender.sources import Source, content_digest, is_remote, read
 class PhotoHandler:
     """Analyses photos, a few at a time.
 
-    Args:
-        job: how.
-
     Raises:
         WeightsError, InputError: as for `FaceAnalyzer`.
     """

@@ -31,7 +31,6 @@ def open_photo(photo: object, max_pixels: int) -> tuple[str, OpenedPhoto | Photo
     """The name of a photo, empty where it has none, and the photo or what is wrong with it.
 
     Args:
-        photo: a `Photo`.
         max_pixels: of a Pillow image.
 
     Raises:

@@ -43,7 +43,6 @@ def save_annotated(image: Image, result: PhotoResult, path: Path) -> None:
 
     Args:
         image: uint8, H x W x 3, RGB.
-        result: belongs to the image.
         path: of the new file, in a folder that exists.
 
     Raises:
@@ -60,10 +59,6 @@ def save_crops(image: Image, result: PhotoResult, template: LandmarkTemplate, fo
 
     Args:
         image: uint8, H x W x 3, RGB.
-        result: belongs to the image.
-        template: how faces are aligned.
-        folder: that exists.
-        stem: of the names.
 
     Returns:
         The names, one a face.

@@ -40,7 +40,6 @@ class FaceAnalyzer:
     Args:
         model, detector: as for `Options`.
         options: all options as one object, in place of the others.
-        values: other fields of `Options`.
 
     Attributes:
         classifier: answers.

@@ -38,7 +38,6 @@ def open_network(path: Path, device: str = "cpu", threads: int | None = None) ->
 
     Args:
         device: ``cpu``, ``cuda``, or ``auto`` for CUDA where it works; OpenVINO's files run on the CPU.
-        threads: CPU threads; None takes all cores.
 
     Raises:
         InputError: no such device here.
@@ -97,7 +96,6 @@ class Session(_Reopened):
     """An ONNX Runtime session for networks with one input and one output.
 
     Args:
-        model: an ONNX file, or its bytes.
         device: ``cpu``, ``cuda``, or ``auto`` for CUDA where it works.
         threads: CPU threads of one operator; None lets ONNX Runtime take all cores.
 
@@ -149,7 +147,6 @@ class OpenVinoSession(_Reopened):
 
     Args:
         path: of the ``.xml`` file; the ``.bin`` lies beside it.
-        threads: CPU threads; None takes all cores.
 
     Raises:
         InputError: less than one thread.

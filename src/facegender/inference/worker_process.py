@@ -34,7 +34,6 @@ def start(make_handler: bytes, threads: int | None) -> tuple[BaseProcess, Connec
 
     Args:
         make_handler: a pickled `facegender.inference.workers.MakeHandler`.
-        threads: CPU threads; None takes all cores.
 
     Returns:
         The process and a pipe. The process sends None when it is ready, takes lists of tasks, and sends for each, in

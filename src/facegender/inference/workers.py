@@ -118,7 +118,6 @@ class WorkerPool(Generic[TaskT, ResultT]):
     """Worker processes.
 
     Args:
-        make_handler: sent to each process.
         time_limit: seconds that the tasks of a chunk may take together; then each may take as long by itself.
         make_error: the result of a task that crashed its process or took too long.
         threads: CPU threads of each process; None takes all cores.

@@ -47,7 +47,6 @@ def draw(collection: Results, seed: int = 0) -> Draw:
     two different aspects of the representative method", Journal of the Royal Statistical Society 97, 1934).
 
     Args:
-        collection: results of photos.
         seed: of the order; the same for everyone who labels the same draw.
 
     Raises:

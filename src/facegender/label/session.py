@@ -42,8 +42,6 @@ class Session:
     """What one labeller has answered so far; safe for several threads.
 
     Args:
-        collection: results of photos.
-        draw: their faces in order.
         path: the labels file; what it holds is taken up.
         labeller: who labels; goes into the file.
         count: faces to label; None: all.

@@ -65,8 +65,6 @@ class Batcher(Generic[TaskT, ResultT]):
 
     Args:
         open_worker: a context manager that gives a function for batches; entered and left in its thread.
-        max_batch: tasks of a batch.
-        size_of: bytes of a task.
         on_batch: called after each batch, in its thread, with the seconds that each task waited and those that the
             batch took.
         on_failure: called with the error when a worker cannot be opened for the first time.

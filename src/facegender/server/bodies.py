@@ -84,8 +84,6 @@ async def read_parts(
     """The files of a body.
 
     Args:
-        request: its body has not been read.
-        rules: its limits.
         admit: called before the body is read, with 1 task and the bytes that the body declares.
         reserve: called with the bytes of each chunk. Both may raise a `ProblemError`.
 

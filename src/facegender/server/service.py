@@ -43,9 +43,6 @@ class SelectedModel:
 class Service:
     """Models, queue and admission of requests.
 
-    Args:
-        settings: how it is run.
-
     Raises:
         WeightsError: a model or the detector is unknown, or not what its card says.
         InputError: two models have one name, or one knows no confidence for the usual error rate.

@@ -73,7 +73,6 @@ class ServiceHandler:
     Args:
         models: names of classifiers, each with how photos are analysed for it. Labels are not used: they are made
             where the request is known.
-        threads: CPU threads of the networks.
 
     Raises:
         WeightsError, InputError: as for `FaceAnalyzer`.
@@ -143,7 +142,6 @@ def open_worker(
     """A process that handles tasks; it has handled a photo for each model when this is entered.
 
     Args:
-        models: as for `ServiceHandler`.
         time_limit: seconds that tasks may take together; then each may take as long by itself.
 
     Raises:

@@ -151,7 +151,6 @@ def find_photos(
             line, CSV, TSV or Parquet with a column ``path``); tar and zip archives; URLs of all these but zip; ``-``
             for standard input: a photo, or arguments, a line each or separated by NUL. Whatever is none of these is
             taken for a photo.
-        recursive: also look in folders of folders.
         skip: told the path of a photo found in a folder or by a pattern, whether it is to be passed over.
 
     Raises:

@@ -20,8 +20,6 @@ def find_videos(
     """The videos that arguments name: files, folders that hold videos and no photos, and patterns.
 
     Args:
-        arguments: of a command.
-        recursive: also look in folders of folders.
         skip: told the path of a video found in a folder or by a pattern, whether it is to be passed over.
 
     Returns:

@@ -41,7 +41,6 @@ def groups_of(photos: pd.DataFrame, group_by: Sequence[str]) -> Groups:
     """Group photos by each combination of values that occurs.
 
     Args:
-        photos: one row a photo.
         group_by: columns; ``year:10`` puts numbers, or the years of ISO dates, in bins of 10 that begin at multiples.
 
     Raises:

@@ -20,7 +20,6 @@ def measure_rates(collection: Results, known: Labelled, *, source: str, command:
     Args:
         collection: results of the photos, and perhaps of more.
         source: the faces, in words.
-        command: what measures.
     """
     name, digest = collection.model or ("", "")
     faces = collection.faces.iloc[known.rows]

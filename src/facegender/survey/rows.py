@@ -194,7 +194,6 @@ class Rows:
         Args:
             shares: of women in each quality bin, ... x Q.
             histograms: of women's and men's faces, ... x Q x K each.
-            rng: draws the genders.
         """
         known, amount, shape = self.known[here], self.amount[here], self.rates.female.shape
         left = known < 0

@@ -58,7 +58,6 @@ class VideoAnalyzer:
         workers: threads that look for faces; None takes as many as there are cores.
         options: all options as one object, in place of the others. `max_error` and `min_confidence` hold for the
             answers to tracks.
-        values: other fields of `Options`.
 
     Raises:
         WeightsError, InputError: as for `facegender.inference.pipeline.FaceAnalyzer`; or `threads` is given, since

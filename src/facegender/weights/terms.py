@@ -18,9 +18,6 @@ def first_use(card: Card) -> str | None:
     """What to say of the default network to a user who has not been marker; None to one who has.
 
     It is noted in the user's folder of settings. Where that cannot be written, it is said each time.
-
-    Args:
-        card: of the default network.
     """
     try:
         marker = _folder() / f"terms-{card.sha256[:16]}"

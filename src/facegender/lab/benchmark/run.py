@@ -80,7 +80,6 @@ def benchmark(
         seconds: for each case, all rounds together. A batch of which this holds no three calls is skipped, unless it is
             the smallest of them all.
         rounds: in each, every case is timed once.
-        command: to be noted in the result.
 
     Raises:
         InputError: an unknown runtime, device or precision, a number out of range, or nothing that can be timed.

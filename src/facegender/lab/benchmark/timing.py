@@ -82,7 +82,6 @@ def time_round(number: int, cases: Sequence[Case], slot: float, seconds: float) 
     """Time every case once; yields after each.
 
     Args:
-        cases: warmed up.
         slot: seconds for one case in this round; one call is made in any case.
         seconds: for one case in all rounds together; a case that would go over is left alone after three rounds.
     """

@@ -42,7 +42,6 @@ def join_stores(
     prepared in, and the manifest has its digest; the test splits stay where they are.
 
     Args:
-        stores: by name.
         tests: names of those that are tests as a whole: none of their crops is taken.
         leaks: faces of these stores that are in two splits or stores.
         output: folder of the joined store, which is called ``NAME+NAME``.

@@ -147,7 +147,6 @@ def prepare(
 
     Args:
         output: folder of the store; an equal store that is already there is left as it is.
-        template: where the landmarks go in a crop.
         on_image: called after each image with their total number.
 
     Raises:

@@ -234,7 +234,6 @@ def unseen(
     Args:
         split: a split, ``all``, or ``unseen`` for all that it has not seen; None takes the test split of a store that
             the network knows, all of any other.
-        network: its name, for messages.
         calibrating: the faces are for a calibration: those of an earlier one count as unseen.
         by_name: a store of the same name may be the same; False where its name says nothing.
 

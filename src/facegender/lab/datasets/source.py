@@ -83,8 +83,6 @@ def read_images(
     """Yield (name, bytes) of each wanted image once, in the order of the archive or by path in a folder.
 
     Args:
-        source: as for `paths_by_name`.
-        wanted: the names to read.
         key: a path in the source to the name it goes by.
 
     Raises:

@@ -54,10 +54,6 @@ def random_folds(labels: npt.NDArray[np.int64], folds: int = 10, seed: int = 202
 def identity_folds(identities: Sequence[str], folds: Mapping[str, int]) -> npt.NDArray[np.int64]:
     """Folds by person, as a dataset's authors fixed them.
 
-    Args:
-        identities: the person of each image.
-        folds: the fold of each person.
-
     Raises:
         DatasetError: a person has no fold.
     """

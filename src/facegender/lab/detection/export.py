@@ -96,14 +96,8 @@ def export_detector(
     """Write ``face-detector.onnx`` and its card: threshold chosen on validation photos, figures from the test split.
 
     Args:
-        recipe: it was trained with.
         validation: photos that the threshold is chosen on.
-        teacher: to compare with.
         sources: folders of which the test split is measured.
-        output: folder of the two files.
-        training_data: for the card.
-        licence: of the training data, for the card.
-        command: that made the file, for the card.
 
     Returns:
         the card.

@@ -97,7 +97,6 @@ def label_photos(
         sources: folders whose photos are split; those of the test split are left alone.
         train_only: folders of which all photos serve for training.
         per_source: largest number of photos taken from one folder, evenly over its sorted files.
-        output: folder of the set.
 
     Raises:
         DatasetError: a source without photos.

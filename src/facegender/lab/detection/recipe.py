@@ -107,7 +107,6 @@ def load_detector_recipe(source: str | Path, /, **changes: Any) -> DetectorRecip
     """Read a recipe by its name in the package (``detector``) or from a TOML file.
 
     Args:
-        source: the name, or a path that ends in ``.toml``.
         changes: settings that replace those of the file; None leaves the file's.
 
     Raises:

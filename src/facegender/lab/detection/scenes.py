@@ -47,7 +47,6 @@ class SceneMaker:
     """Puts scenes together; each source of photos has the same share.
 
     Args:
-        photos: to draw from.
         settings: sizes and how often each change happens.
 
     Raises:

@@ -64,7 +64,6 @@ class Teacher:
     """YuNet through OpenCV and, if its file is given, dlib's landmarks.
 
     Args:
-        model: YuNet's ONNX file.
         shape: dlib's 68-point shape predictor; None leaves landmarks to YuNet.
 
     Raises:

@@ -24,7 +24,6 @@ class YuNetDetector(PyramidDetector):
     W. Wu, H. Peng, S. Yu, "YuNet: A Tiny Millisecond-level Face Detector", Machine Intelligence Research 20, 2023.
 
     Args:
-        model: the ONNX file.
         min_face, min_score: as for `PyramidDetector`; None takes `MIN_SCORE`.
 
     Raises:

@@ -159,7 +159,6 @@ def audit_faces(model: str, faces: AuditedFaces, confidence: float) -> Audit:
     """Measure every group.
 
     Args:
-        model: the network's name, for the record.
         confidence: in [0.5, 1]; below it a face is not answered.
 
     Raises:

@@ -130,7 +130,6 @@ def cross_test(
 
     Args:
         models: by what they were trained on.
-        output: folder for the results.
 
     Raises:
         InputError: no store has a test split, one has a test split of one label, or a network has seen all of one.

@@ -103,9 +103,6 @@ def find_leaks(stores: Mapping[str, Store]) -> list[Leak]:
     by its details, shifted against each other. Persons: equal names, whatever their case, accents and punctuation;
     names without letters are numbers that mean something in their own store only.
 
-    Args:
-        stores: by name.
-
     Returns:
         the leaks, by kind, group and place in the store.
     """

@@ -89,7 +89,6 @@ def accuracy_interval(
     Args:
         right: N, at least one; whether each face was answered right.
         people: N names, "" where unknown: such a face is a person of its own. None given: all are.
-        confidence: of the interval.
 
     Returns:
         lower and upper end; 0 and 1 where all faces are of one person.

@@ -100,7 +100,6 @@ def damaged(
     """One row for each way of damaging some faces, and one for the same faces undamaged.
 
     Args:
-        test: name of the set.
         crops: uint8, N x 64 x 64 x 3, RGB; at most `MOST_DEGRADED`, evenly spread, are used.
         labels: int64, N.
         answer: crops to p_male.

@@ -32,7 +32,6 @@ def convert(model: bytes, form: Format, precision: Precision, crops: Crops) -> M
 
     Args:
         model: the network in ONNX and float32.
-        form: of the files.
         precision: of the weights, and with int8 of the arithmetic.
         crops: uint8, N x 64 x 64 x 3; a few hundred faces, on which int8 takes the ranges of activations.
 

@@ -24,7 +24,6 @@ class Deployed(nn.Module):
       network then reads the bytes as they are.
 
     Args:
-        classifier: copied, not changed.
         size: side of the crops in pixels.
         calibration: from features (N x F) and logits (N x 2) to probabilities (N); None takes the softmax of the
             logits.

@@ -22,7 +22,6 @@ def to_onnx(classifier: CropClassifier, size: int = CROP_SIZE, calibration: nn.M
     """The classifier as an ONNX model: uint8 ``crops`` N x `size` x `size` x 3 in, float32 ``p_male`` N out.
 
     Args:
-        classifier: trained.
         size: side of the crops in pixels.
         calibration: from features and logits to ``p_male``; None takes the softmax
             (`facegender.lab.export.deploy.Deployed`).

@@ -70,7 +70,6 @@ def validation_faces(stores: Sequence[Store], provenance: Provenance, network: s
 
     Args:
         provenance: of the network; faces that it learned from are left out.
-        network: its name, for messages.
 
     Raises:
         InputError: a store has no validation split, the network learned from all of it, or what was drawn of it has
@@ -95,7 +94,6 @@ def faces_to_test(stores: Sequence[Store], provenance: Provenance, network: str)
 
     Args:
         provenance: of the network, with the faces that it was calibrated on.
-        network: its name, for messages.
 
     Raises:
         InputError: a known store without a test split, one of which all is seen, or only one label to test on.

@@ -86,9 +86,6 @@ def export_run(
         output: folder for ``NAME.onnx``, or ``NAME.xml`` and ``NAME.bin``, with ``NAME.seen.npz``, the digests of the
             faces that the network has seen, and ``NAME.json``.
         licence: of the training data, as the card states it.
-        command: that makes the files, for the card.
-        form: of the files.
-        precision: of the network in them.
         max_loss: points of validation accuracy, in percent, that the files may lose against float32.
 
     Raises:

@@ -21,7 +21,6 @@ class CropClassifier(nn.Module):
     Crops of the network's own size, where that is another, are taken as they are.
 
     Args:
-        body: the network.
         mean, std: per channel of the body's input, in units of the 0-255 scale.
         size: S; crops of another size are enlarged to it.
 

@@ -41,7 +41,6 @@ def describe(
     """A network on PyTorch's meta device: its layers and shapes, without values.
 
     Args:
-        name: of the network, one of `network_names`.
         dropout: of all dropout layers; None keeps the network's own.
         input_size: side of the input; None keeps the network's own.
 

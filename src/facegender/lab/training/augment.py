@@ -26,7 +26,6 @@ def augment(crops: Crops, settings: Augmentation, rng: np.random.Generator, size
     Args:
         crops: uint8, N x S x S x 3, RGB; left as they are. What S has beyond 64 is a margin that turns and shifts
             bring into view; without one the border is mirrored there.
-        settings: how far each change may go.
         size: side of the crops that come out.
 
     Returns:

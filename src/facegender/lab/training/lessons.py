@@ -42,7 +42,6 @@ def load_lessons(path: Path, store: Store, answer: str = "logit") -> Lessons:
     """The lessons of a file for a store's crops, in the store's order.
 
     Args:
-        store: whose images are looked up by name.
         answer: the array with the log-odds; the descriptions are in the one of the same name with ``embedding``.
 
     Raises:

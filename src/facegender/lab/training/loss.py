@@ -35,7 +35,6 @@ def classification_loss(outputs: Mapping[str, Tensor], batch: Batch, class_weigh
 
     Args:
         outputs: ``logits``, N x 2, and perhaps ``description``, N x E (`CropClassifier.outputs`).
-        batch: on the same device.
         class_weights: float32, 2.
         recipe: its `label_smoothing`, `teacher` and `description`.
     """

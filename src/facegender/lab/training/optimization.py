@@ -69,7 +69,6 @@ def cell_weights(store: Store, index: npt.NDArray[np.int64], balance: float) -> 
     """How much each crop counts so that rare cells of store, gender, age and race are heard: 1 on average.
 
     Args:
-        store: of the crops.
         index: int64, N; of the crops.
         balance: exponent of a cell's inverse frequency.
 

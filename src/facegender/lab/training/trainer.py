@@ -48,9 +48,7 @@ class Trainer(ABC, Generic[NetworkT, RecordT]):
     A run goes in rounds, with a checkpoint and a line of ``history.csv`` after each. A subclass says what a round is.
 
     Args:
-        fabric: launched.
         network: freshly initialised.
-        optimizer: of the network's parameters.
         output: folder for checkpoint, model, recipe and history.
         identity: what tells this run from others, beside its recipe: a checkpoint with another is refused.
         details: what else is noted in the checkpoint and in the model.
@@ -150,9 +148,6 @@ class Trainer(ABC, Generic[NetworkT, RecordT]):
 
     def step(self, loss: Tensor, rate: float, where: str) -> None:
         """One step of the optimizer, and of the averaged weights.
-
-        Args:
-            where: in the run, for the message.
 
         Raises:
             DivergedError: the loss is no finite number.
