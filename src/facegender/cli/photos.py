@@ -17,14 +17,14 @@ from rich.console import Console
 from facegender.cli.made import Made
 from facegender.cli.root import say
 from facegender.faces.types import PhotoResult
-from facegender.formats.records import FACES, Schema, visible
+from facegender.formats.records import FACES, PHOTOS, Schema, visible
 from facegender.formats.registry import Format, Writer
 from facegender.formats.summary import Summary
 from facegender.formats.table import TableWriter
 from facegender.inference.engines import Engine
 from facegender.inference.finished import Finished
 from facegender.inference.options import Options
-from facegender.inference.run import Collection, analyze
+from facegender.inference.run import Collection, Rows, analyze
 from facegender.progress import Bar
 from facegender.weights import Card
 from facegender.weights.terms import terms_line
@@ -43,6 +43,7 @@ class Destination:
         resume: go on with what is in the file.
         command: to be written beside it.
         prune: drop the records of photos that are gone.
+        rows: what a row is of, for photos.
     """
 
     format_: Format | None
@@ -50,6 +51,7 @@ class Destination:
     resume: bool
     command: str
     prune: bool = False
+    rows: Rows = "face"
 
     @property
     def bar_fits(self) -> bool:
@@ -140,14 +142,16 @@ def predict_photos(
     with Bar("photos", collection.total, wanted=destination.bar_fits) as bar:
         report = _Report(bar)
         if destination.output is None or destination.format_ is None:
-            schema = FACES.with_pictures() if annotate or crops else FACES
+            schema = PHOTOS if destination.rows == "photo" else FACES
+            schema = schema.with_pictures() if annotate or crops else schema
             results = analyze(
                 collection, options=options, engine=engine, annotate=annotate, crops=crops, progress=report
             )
             try:
                 with closing(results), destination.terminal(schema) as terminal:
                     for result in results:
-                        terminal.write(record := result.to_dict())
+                        record = result.to_dict()
+                        terminal.write(schema.prepared(record))
                         if made.needs_records:
                             finished.add(record)
             except BrokenPipeError:
@@ -162,6 +166,7 @@ def predict_photos(
                 format=destination.format_.name,
                 resume=destination.resume,
                 prune=destination.prune,
+                rows=destination.rows,
                 engine=engine,
                 annotate=annotate,
                 crops=crops,

@@ -33,7 +33,7 @@ from facegender.faces.decode import DEFAULT_MAX_PIXELS
 from facegender.formats.registry import formats
 from facegender.inference.detector import Orientations
 from facegender.inference.options import Options
-from facegender.inference.run import collect
+from facegender.inference.run import Rows, collect
 from facegender.inference.workers import TIME_LIMIT
 from facegender.weights import DEFAULT, load_card
 from facegender.weights.terms import first_use
@@ -75,6 +75,13 @@ def predict(
         bool,
         typer.Option("--prune", help="Drop from --output the records of photos that are gone since an earlier run."),
     ] = False,
+    rows: Annotated[
+        Rows,
+        typer.Option(
+            "--rows",
+            help="What a row is of: a face; or a photo, with how many faces have each answer. JSON Lines likewise.",
+        ),
+    ] = "face",
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -222,7 +229,7 @@ def predict(
     if prune and output is None:
         raise typer.BadParameter("it needs --output FILE", param_hint="--prune")
     command = shlex.join(["facegender", *sys.argv[1:]])
-    destination = Destination(file_format(format_, output), output, resume, command, prune)
+    destination = Destination(file_format(format_, output), output, resume, command, prune, rows)
     try:
         options = Options(
             model=None if is_default(ctx, "model") else model,

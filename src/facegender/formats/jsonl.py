@@ -89,7 +89,9 @@ def _flat(record: Mapping[str, Any]) -> Iterator[Record]:
     about = {key: value for key, value in record.items() if key not in ("faces", "tracks", "error")}
     about |= {"path": printable(str(record["path"])), "error_kind": error.get("kind")}
     nothing = dict.fromkeys(("quality", "p_male", "label"))
-    if "tracks" in record:
+    if "women" in record:
+        yield about | {"faces": record["faces"]}
+    elif "tracks" in record:
         keys = ("track", "seconds", "quality", "p_male", "label")
         found = [{key: track[key] for key in keys} for track in record["tracks"] or ()]
         yield from (about | row for row in found or [{"track": None, "seconds": None, **nothing}])

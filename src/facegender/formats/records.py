@@ -1,8 +1,9 @@
-"""The records of a run, as rows of a table: one a face of a photo, a track of a video, or a sighting in it."""
+"""The records of a run, as rows of a table: one a face of a photo, a photo, a track of a video, or a sighting in it."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
@@ -26,6 +27,7 @@ class Schema:
         row: the columns of one of the things listed, given its number.
         item: the inverse of `row`: one of the things listed, given its row.
         optional: further columns, of the pictures that a run made; only where it made some.
+        prepared: makes of a record what is written; by default the record itself.
     """
 
     files: str
@@ -35,6 +37,7 @@ class Schema:
     row: Callable[[int, Record], Record]
     item: Callable[[Record], Record]
     optional: dict[str, type] = field(default_factory=dict)
+    prepared: Callable[[Record], Record] = lambda record: record
 
     def with_pictures(self) -> Schema:
         """The same with the optional columns among the others."""
@@ -48,8 +51,9 @@ class Schema:
             "error_kind": error["kind"],
             "error_message": error["message"],
         }
-        rows = (common | self.row(number, each) for number, each in enumerate(record[self.table]))
-        for row in rows if record[self.table] else [common]:
+        items = record.get(self.table)
+        rows = (common | self.row(number, each) for number, each in enumerate(items or ()))
+        for row in rows if items else [common]:
             cells = ((name, row[name]) for name in self.columns)
             yield {name: printable(cell) if isinstance(cell, str) else cell for name, cell in cells}
 
@@ -151,6 +155,33 @@ FACES = Schema(
     optional={"annotated": str, "crop": str},
 )
 
+
+#: Columns that count answers.
+_ANSWERS = {"women": "female", "men": "male", "uncertain": "uncertain"}
+
+
+def per_photo(record: Record) -> Record:
+    """The record of a photo with counts of its faces and answers in their place; None where it has an error."""
+    counts = dict.fromkeys(("faces", *_ANSWERS))
+    if record["error"] is None:
+        labels = Counter(face["label"] for face in record["faces"])
+        counts = {"faces": len(record["faces"]), **{name: labels[label] for name, label in _ANSWERS.items()}}
+    about = {name: value for name, value in record.items() if name not in ("faces", "error")}
+    return {**about, **counts, "error": record["error"]}
+
+
+#: Of photos, one row each. No faces can be read back from it.
+PHOTOS = Schema(
+    files="photos",
+    table="photos",
+    number="faces",
+    columns={**_PHOTO, "weight": float, **dict.fromkeys(("faces", *_ANSWERS), int), **_ERROR},
+    row=lambda number, photo: photo,
+    item=lambda row: row,
+    optional={"annotated": str},
+    prepared=per_photo,
+)
+
 #: Of videos, one row a track; likewise.
 TRACKS = Schema(
     files="videos",
@@ -171,7 +202,7 @@ TIMELINE = Schema(
     item=lambda row: {**{name: row[name] for name in ("time", "span", "track")}, **_unboxed(row)},
 )
 
-SCHEMAS = (FACES, TRACKS, TIMELINE)
+SCHEMAS = (FACES, TRACKS, TIMELINE, PHOTOS)
 
 #: The types of all columns that a schema knows; no two schemas disagree on one.
 COLUMN_TYPES: dict[str, type] = {

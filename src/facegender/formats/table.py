@@ -18,7 +18,7 @@ PERCEPTION_NOTE = "The answer is how a face is likely to be perceived, not who t
 
 
 class TableWriter(AbstractContextManager["TableWriter"]):
-    """A table with one row a face or a track, printed when the run ends, also when it ends early."""
+    """A table with one row a face, a photo or a track, printed when the run ends, also when it ends early."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -28,6 +28,9 @@ class TableWriter(AbstractContextManager["TableWriter"]):
 
     def write(self, record: Record) -> None:
         """Add one photo or video."""
+        if "women" in record:
+            self._write_photo(record)
+            return
         noun, items = ("video", record["tracks"]) if "tracks" in record else ("photo", record["faces"])
         if not self._counts:
             self._add_columns(noun)
@@ -45,6 +48,26 @@ class TableWriter(AbstractContextManager["TableWriter"]):
             self._counts["items"] += 1
             self._counts[item["label"]] += 1
             self._table.add_row(path, *(_track_cells if noun == "video" else _face_cells)(item))
+
+    def _write_photo(self, record: Record) -> None:
+        """Add the one row of a photo that has counts in the place of faces."""
+        names = ("faces", "women", "men", "uncertain")
+        if not self._counts:
+            self._table.add_column("photo", overflow="fold")
+            for name in names:
+                self._table.add_column(name, justify="right", no_wrap=True)
+            self._table.add_column("", no_wrap=True)
+        self._noun = "photo"
+        self._counts["files"] += 1
+        self._notes.update(note["kind"] for note in record.get("notes", ()))
+        error, path = record["error"], Text(visible(record["path"]))
+        if error is not None:
+            self._counts["unreadable"] += 1
+            self._table.add_row(path, *[""] * len(names), Text(f"cannot be read: {error['kind']}", style="red"))
+            return
+        self._table.add_row(path, *(str(record[name]) for name in names), "")
+        counted = {"items": "faces", "female": "women", "male": "men", "uncertain": "uncertain"}
+        self._counts.update({name: record[column] for name, column in counted.items()})
 
     def _add_columns(self, noun: str) -> None:
         self._table.add_column(noun, overflow="fold")

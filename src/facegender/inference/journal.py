@@ -139,6 +139,8 @@ class Output:
         prune: when the run ends well, drop the records of photos that it did not list and that are gone.
         relabel: makes of the record of an earlier run the one that these settings give, where they differ from those
             of that run in the least confidence of the model only. None refuses to go on there too.
+        view: how the records are written, where not by `schema`. Another view than that of an earlier run only writes
+            the file again; from a file that was edited or lost its journal, no faces can be read.
 
     Attributes:
         pruned: records dropped, after the run has ended.
@@ -161,6 +163,7 @@ class Output:
         resume: bool = True,
         prune: bool = False,
         relabel: Callable[[Record], Record] | None = None,
+        view: Schema | None = None,
     ) -> None:
         if path.is_dir():
             raise OutputError(f"cannot write {path}: it is a folder")
@@ -168,6 +171,8 @@ class Output:
         self.path, self._format, self._schema = path, format_, schema
         self._resume, self._prune_wanted, self.pruned = resume, prune, 0
         self._relabel, self.relabelled = relabel, False
+        self._view = view or schema
+        self._rows = {} if view is None else {"rows": view.table}
         self._settings = json.loads(json.dumps(settings))
         self._command = command
         self._file = journal_file(path)
@@ -338,6 +343,9 @@ class Output:
             base.execute(f"DELETE FROM photos WHERE pending = {_EXPORTED}")
         elif now not in json.loads(known):
             former.append(read_provenance(run_file(self.path), self._settings, labels=labels))
+            if "rows" in former[-1]:
+                message = f"{self.path} has one row a photo, and its journal was deleted or does not belong to it"
+                raise InputError(f"{message}: faces cannot be read from it", remedy=_AFRESH)
             self._adopt()
         if settings is not None and base.execute("SELECT 1 FROM photos LIMIT 1").fetchone():
             former.append(json.loads(settings))
@@ -345,7 +353,8 @@ class Output:
         # Where both were as now, or nothing is there, there is nothing to relabel.
         if any(then[name] != value for then in former for name, value in self._settings.items()):
             self._relabel_all()
-        self._note([now], stale=bool(stale) or self.relabelled)
+        reshaped = any(then.get("rows") != self._rows.get("rows") for then in former)
+        self._note([now], stale=bool(stale) or self.relabelled or reshaped)
 
     def _relabel_all(self) -> None:
         """Relabel the records, some at a time; they are exported when the run ends."""
@@ -387,7 +396,7 @@ class Output:
     def _note(self, known: Sequence[object], *, stale: bool = False) -> None:
         """Note the settings, by its stamp the file whose records the journal holds, and whether that has too many."""
         self._base.execute("DELETE FROM run")
-        values = (json.dumps(self._settings), json.dumps(known), stale)
+        values = (json.dumps(self._settings | self._rows), json.dumps(known), stale)
         self._base.execute("INSERT INTO run VALUES (?, ?, ?)", values)
         self._commit()
 
@@ -440,11 +449,11 @@ class Output:
         totals = dict.fromkeys((files, items, "errors"), 0)
         with atomic_file(self.path) as writing:
             writing.unlink()
-            schema = self._schema.with_pictures() if self._has_pictures() else self._schema
+            schema = self._view.with_pictures() if self._has_pictures() else self._view
             with self._format.writer(writing, schema) as writer:
                 for (text,) in self._base.execute("SELECT record FROM photos ORDER BY id"):
                     record = json.loads(text)
-                    writer.write(record)
+                    writer.write(schema.prepared(record))
                     totals[files] += 1
                     totals[items] += len(record[items])
                     totals["errors"] += record["error"] is not None
@@ -452,7 +461,7 @@ class Output:
             # A kill from here on leaves one of two files, and the journal knows both.
             self._note([_stamp_of(self.path), _stamp_of(writing)], stale=True)
             with atomic_file(run_file(self.path)) as note:
-                provenance = {"command": self._command, **self._settings, **totals}
+                provenance = {"command": self._command, **self._settings, **self._rows, **totals}
                 note.write_text(json.dumps(provenance, indent=2), encoding="utf-8")
         self._base.execute(f"UPDATE photos SET pending = {_EXPORTED} WHERE pending > 0")
         self._note([_stamp_of(self.path)])

@@ -8,11 +8,11 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeAlias, TypeVar, overload
+from typing import Literal, Protocol, TypeAlias, TypeVar, overload
 
 from facegender.errors import InputError
 from facegender.faces.types import PhotoResult
-from facegender.formats.records import FACES, Record
+from facegender.formats.records import FACES, PHOTOS, Record
 from facegender.formats.registry import by_name, by_suffix
 from facegender.inference.engines import Engine, Workers
 from facegender.inference.journal import Output
@@ -23,6 +23,8 @@ from facegender.inference.tasks import Job, Task
 from facegender.sources import Photos, Sample, find_photos, first, sample
 
 AnyPath: TypeAlias = str | os.PathLike[str]
+#: What a row of the output is of.
+Rows: TypeAlias = Literal["face", "photo"]
 OutputT = TypeVar("OutputT", bound=Output)
 
 
@@ -144,6 +146,7 @@ def analyze(
     format: str | None = None,
     resume: bool = True,
     prune: bool = False,
+    rows: Rows = "face",
     engine: Engine | None = None,
     recursive: bool = False,
     annotate: AnyPath | None = None,
@@ -161,6 +164,7 @@ def analyze(
     format: str | None = None,
     resume: bool = True,
     prune: bool = False,
+    rows: Rows = "face",
     engine: Engine | None = None,
     recursive: bool = False,
     annotate: AnyPath | None = None,
@@ -187,6 +191,8 @@ def analyze(
         format: of the output, such as ``jsonl``, ``csv``, ``parquet``, ``sqlite``; None takes it from the suffix.
         resume: go on with the output; otherwise replace it.
         prune: drop from the output the records of photos that are gone.
+        rows: of the output, one a ``face``, or one a ``photo`` with how many faces have each answer. With another value
+            than before, the output is written again, and no photo is analysed again for that.
         engine: what does the work: `Workers` (None takes it with a process for each core), `InProcess`,
             `facegender.cluster.RayEngine`, `facegender.client.ServerEngine`.
         recursive: also look in folders of folders.
@@ -212,12 +218,21 @@ def analyze(
     for folder in filter(None, (job.annotate, job.crops)):
         check_folder(folder)
     if output is None:
-        if format is not None or prune:
-            raise InputError("a format, or to prune, needs an output")
+        if format is not None or prune or rows != "face":
+            raise InputError("a format, rows per photo, or to prune, needs an output")
         return _results(tasks_of(sources, job, None, progress), job, engine, progress)
     photos = faces = errors = 0
     with output_of(
-        Output, sources, Path(output), job.options, engine, format=format, resume=resume, prune=prune, command=command
+        Output,
+        sources,
+        Path(output),
+        job.options,
+        engine,
+        format=format,
+        resume=resume,
+        prune=prune,
+        command=command,
+        rows=rows,
     ) as file:
         skipped = file.done
         with closing(engine.run(tasks_of(sources, job, file, progress), job)) as chunks:
@@ -242,13 +257,21 @@ def output_of(
     resume: bool,
     prune: bool,
     command: str = "",
+    rows: Rows = "face",
 ) -> OutputT:
     """The output of a run, not opened yet; arguments and errors as for `analyze`."""
     settings = engine.provenance(options) | {"sample": sources.sample}
     confidence = settings.get("model", {}).get("min_confidence")
     relabel = None if confidence is None else partial(relabelled, min_confidence=confidence)
     format_ = by_suffix(path) if format is None else by_name(format)
-    return kind(path, format_, FACES, settings, command=command, resume=resume, prune=prune, relabel=relabel)
+    return kind(
+        *(path, format_, FACES, settings),
+        command=command,
+        resume=resume,
+        prune=prune,
+        relabel=relabel,
+        view=PHOTOS if rows == "photo" else None,
+    )
 
 
 def _results(

@@ -166,6 +166,11 @@ def _read(path: Path) -> pd.DataFrame:
     table = _table(_rows(path))
     if not len(table):
         raise InputError(f"{path} holds no results")
+    if "women" in table and "p_male" not in table:
+        raise InputError(
+            f"{path} has one row a photo, and this needs one a face",
+            remedy="the same predict command without --rows photo writes that file again, with the faces",
+        )
     if absent := [column for column in _NEEDED if column not in table]:
         raise InputError(f"{path} has no column named {absent[0]}", remedy="give what facegender predict wrote")
     number = "track" if "track" in table else "face"
