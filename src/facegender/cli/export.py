@@ -58,6 +58,10 @@ def export(
     precision: Annotated[
         WeightPrecision, typer.Option("--precision", help="Of the weights; int8 also computes in 8 bits.")
     ] = WeightPrecision.FP32,
+    mirror: Annotated[
+        bool,
+        typer.Option("--mirror", help="Answer from each crop and its mirror image: truer, in twice the time."),
+    ] = False,
     max_loss: Annotated[
         float,
         typer.Option(
@@ -90,6 +94,7 @@ def export(
         command=command_line(),
         form=form.value,
         precision=precision.value,
+        mirror=mirror,
         max_loss=max_loss,
     )
     _print(done, precision)

@@ -82,7 +82,7 @@ def cross_validate(
         assignment: which of the store's fold assignments.
         output: folder; gets one run a fold and, once all folds are in, ``folds.csv`` and ``summary.json``.
         only: fold numbers to run instead of all.
-        mirror: test on the mean of each crop's logits and its mirror image's.
+        mirror: test on each crop and its mirror image (`CropClassifier.mirror`).
 
     Raises:
         InputError: the store lacks the assignment or a fold, or a fold lacks a label.
@@ -101,7 +101,8 @@ def cross_validate(
         test = np.flatnonzero(folds == number)
         labels.append(store.labels[test])
         people += [store.identities[i] for i in test.tolist()]
-        p_male.append(p_male_from_logits(predict_logits(trained.classifier, store.crops, test, mirror=mirror)))
+        trained.classifier.mirror = mirror
+        p_male.append(p_male_from_logits(predict_logits(trained.classifier, store.crops, test)))
         per_fold[number] = measure(labels[-1], p_male[-1])
         if is_main_process():
             write_predictions(folder / "predictions.csv", Predictions.of(store, test, p_male[-1]))

@@ -9,7 +9,7 @@ from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from facegender.errors import WeightsError
-from facegender.lab.networks.classifier import CropClassifier
+from facegender.lab.networks.classifier import CropClassifier, mirrored
 from facegender.lab.networks.network import Network
 
 
@@ -52,6 +52,9 @@ class Deployed(nn.Module):
 
     def features(self, crops: Tensor) -> Tensor:
         """What the head takes: float32, N x F."""
+        return mirrored(self._features, crops) if self.classifier.mirror else self._features(crops)
+
+    def _features(self, crops: Tensor) -> Tensor:
         x = crops.permute(0, 3, 1, 2).float() if self.folded else self.classifier.normalise(crops)
         features: Tensor = self.classifier.body(x)
         return features

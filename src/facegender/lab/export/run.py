@@ -73,6 +73,7 @@ def export_run(
     command: str,
     form: Format = "onnx",
     precision: Precision = "fp32",
+    mirror: bool = False,
     max_loss: float = 0.1,
 ) -> Export:
     """Write a run's network, calibrated on validation splits, and its card with what was measured on test splits.
@@ -86,6 +87,7 @@ def export_run(
         output: folder for ``NAME.onnx``, or ``NAME.xml`` and ``NAME.bin``, with ``NAME.seen.npz``, the digests of the
             faces that the network has seen, and ``NAME.json``.
         licence: of the training data, as the card states it.
+        mirror: answer from each crop and its mirror image (`CropClassifier.mirror`).
         max_loss: points of validation accuracy, in percent, that the files may lose against float32.
 
     Raises:
@@ -97,6 +99,7 @@ def export_run(
         OutputError: `output` cannot be written.
     """
     trained = load_model(run / MODEL if run.is_dir() else run)
+    trained.classifier.mirror = mirror
     validation = validation_faces(validate, trained.provenance, name)
     calibrated = reduce(or_, (Seen.of(faces.store, faces.index) for faces in validation))
     provenance = Provenance(trained.provenance.learned, calibrated)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -26,6 +26,7 @@ class CropClassifier(nn.Module):
 
     Attributes:
         auxiliary: heads on the last features that only training uses, by name.
+        mirror: in evaluation, features are the mean of those of a crop and of its mirror image: twice the work.
     """
 
     mean: Tensor
@@ -38,13 +39,14 @@ class CropClassifier(nn.Module):
         self.size = size
         self.gray = len(mean) == 1
         self.auxiliary = nn.ModuleDict()
+        self.mirror = False
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("luma", torch.tensor(LUMA).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, crops: Tensor) -> Tensor:
         """Logits of a batch of crops."""
-        logits: Tensor = self.body(self.normalise(crops))
+        logits: Tensor = self.body.head(self.features(crops))
         return logits
 
     def outputs(self, crops: Tensor) -> dict[str, Tensor]:
@@ -54,6 +56,8 @@ class CropClassifier(nn.Module):
 
     def features(self, crops: Tensor) -> Tensor:
         """What the body's head takes: float32, N x F."""
+        if self.mirror and not self.training:
+            return mirrored(lambda both: self.body.features(self.normalise(both)), crops)
         return self.body.features(self.normalise(crops))
 
     def normalise(self, crops: Tensor) -> Tensor:
@@ -66,3 +70,9 @@ class CropClassifier(nn.Module):
         if x.shape[-1] != self.size:
             x = F.interpolate(x, size=(self.size, self.size), mode="bilinear")
         return x
+
+
+def mirrored(features: Callable[[Tensor], Tensor], crops: Tensor) -> Tensor:
+    """The mean of the features of crops, N x H x W x 3, and of their mirror images, in one batch."""
+    both = features(torch.cat([crops, crops.flip(2)]))
+    return both.reshape(2, -1, both.shape[1]).mean(0)

@@ -100,22 +100,16 @@ def load_model(path: Path) -> TrainedModel:
 
 @torch.inference_mode()
 def predict_logits(
-    classifier: nn.Module, crops: Crops, index: npt.NDArray[np.int64], *, mirror: bool = False
+    classifier: nn.Module, crops: Crops, index: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.float32]:
-    """float32 logits, len(index) x 2, in evaluation mode and full precision.
-
-    With `mirror`, the mean of the logits of each crop and of its mirror image: twice the work.
-    """
+    """float32 logits, len(index) x 2, in evaluation mode and full precision."""
     device = next(classifier.parameters()).device
     was_training = classifier.training
     classifier.eval()
     parts = []
     for chunk in _chunks(index, 250):
         batch = torch.from_numpy(np.ascontiguousarray(crops[chunk])).to(device)
-        logits = classifier(batch)
-        if mirror:
-            logits = (logits + classifier(batch.flip(2))) / 2  # N x height x width x 3
-        parts.append(logits.float().cpu())
+        parts.append(classifier(batch).float().cpu())
     classifier.train(was_training)
     joined: npt.NDArray[np.float32] = torch.cat(parts).numpy()
     return joined
