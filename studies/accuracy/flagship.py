@@ -1,10 +1,10 @@
 """What each shipped classifier scores on each test set, in one table.
 
-    python studies/accuracy/flagship.py STORES/lfw STORES/celeba STORES/utkface STORES/fairface
+    python studies/accuracy/flagship.py STORES/lfw STORES/celeba STORES/utkface STORES/fairface STORES/all-age-faces
 
 A set that a network learned from is tested on its test split, any other as a whole. Accuracy, women, men, calibration
 and coverage are of the file that ships, in the precision that it ships in; `flipped` is the accuracy when the answers
-to a crop and to its mirror image are averaged.
+to a crop and to its mirror image are averaged; `gray` and `gray_female` are accuracies on the crops without colours.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from facegender import weights
+from facegender.lab import effects
 from facegender.lab.datasets.store import open_stores
 from facegender.lab.evaluation.metrics import measure
 from facegender.lab.evaluation.models import open_model
@@ -41,6 +42,8 @@ def main() -> None:
         index = faces.index
         labels, p_male = store.labels[index], np.asarray(network.p_male(store.crops, index), np.float64)
         mirrored = network.p_male(np.ascontiguousarray(store.crops[index][:, :, ::-1]), np.arange(len(index)))
+        gray = np.stack([effects.gray(crop) for crop in store.crops[index]])
+        colourless = measure(labels, np.asarray(network.p_male(gray, np.arange(len(index))), np.float64))
         metrics, row = measure(labels, p_male), measure_reliability("", "", "", labels, p_male, network.confidence)
         low, high = network.predict(store, index).interval
         values = {
@@ -52,6 +55,8 @@ def main() -> None:
             "balanced_accuracy": metrics.balanced_accuracy,
             "auc": metrics.auc,
             "flipped": float((((p_male + mirrored) / 2 >= 0.5) == (labels == 1)).mean()),
+            "gray": colourless.accuracy,
+            "gray_female": colourless.female_accuracy,
             "ece": row.ece,
             "brier": row.brier,
             "coverage_at_1_percent": row.coverage_1,
