@@ -64,6 +64,22 @@ def test_it_learns_and_leaves_everything_beside_the_model(store, finished):
         assert torch.equal(loaded.classifier(crops), trained.classifier(crops))
 
 
+@pytest.mark.parametrize(("precision", "dtype"), [("32-true", torch.float32), ("bf16-mixed", torch.bfloat16)])
+def test_convolutions_compute_in_the_precision_that_is_asked_for(precision, dtype, store, tmp_path):
+    seen = set()
+
+    def note(module, _, output):
+        if module.training and isinstance(module, torch.nn.Conv2d):
+            seen.add(output.dtype)
+
+    hook = torch.nn.modules.module.register_module_forward_hook(note)
+    try:
+        run(store, tmp_path / "run", replace(QUICK, epochs=1, precision=precision, population_statistics=False))
+    finally:
+        hook.remove()
+    assert seen == {dtype}
+
+
 def test_a_finished_run_is_read_not_repeated(store, finished):
     folder, _ = finished
     before = (folder / MODEL).stat().st_mtime_ns

@@ -164,7 +164,10 @@ class _ClassifierTrainer(Trainer[CropClassifier, EpochRecord]):
         self._take(recipe.crop_size(number, self.full_size))
         for step, batch in enumerate(each.to(fabric.device) for each in batches):
             rate = learning_rate(recipe, number, step, steps)
-            loss = classification_loss(self.model.outputs(batch.crops), batch, self.class_weights, recipe)
+            # Of one device's model, Fabric leaves marked methods without the precision's context.
+            with fabric.autocast():
+                outputs = self.model.outputs(batch.crops)
+            loss = classification_loss(outputs, batch, self.class_weights, recipe)
             self.step(loss.total, rate, f"{recipe.name}, {recipe.network}: step {step + 1} of epoch {number + 1}")
             losses[np.searchsorted(self.examples.train, batch.index)] = loss.each.cpu().numpy()
             images = len(batch.labels)
