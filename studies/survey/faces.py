@@ -1,7 +1,7 @@
 """Labelled faces that the networks never learned from, from photo to record, for the error rates and the simulation.
 
     python studies/survey/faces.py FOLDER --fairface TRAIN.tar VAL.tar TRAIN.csv VAL.csv --utkface UTKFACE.tar
-        --celeba ATTRIBUTES.csv CELEBA64.tar CELEBA_TEST.tar --lfw LFW.tar
+        --celeba ATTRIBUTES.csv CELEBA64.tar CELEBA_TEST.tar --all-age-faces FOLDER --lfw LFW.tar
 
 Every photo goes through the detector and the shipped classifiers as `facegender predict` does it. Photos of the
 validation and test splits come in versions: `mixed` (half of the photos as they are, half shrunk so that the face is 10
@@ -32,6 +32,7 @@ from facegender.faces.decode import decode
 from facegender.faces.types import FaceResult, Image, PhotoResult, Picture
 from facegender.inference.classifier import GenderClassifier
 from facegender.inference.detector import OnnxDetector
+from facegender.lab.datasets.all_age_faces import list_all_age_faces
 from facegender.lab.datasets.celeba import list_celeba
 from facegender.lab.datasets.cropping import middle_face
 from facegender.lab.datasets.fairface import list_fairface
@@ -70,6 +71,7 @@ def main() -> None:
     parser.add_argument("--fairface", type=Path, nargs=4, required=True)
     parser.add_argument("--utkface", type=Path, required=True)
     parser.add_argument("--celeba", type=Path, nargs=3, required=True)
+    parser.add_argument("--all-age-faces", type=Path, required=True)
     parser.add_argument("--lfw", type=Path, required=True)
     arguments = parser.parse_args()
     train, val, train_labels, val_labels = arguments.fairface
@@ -78,6 +80,7 @@ def main() -> None:
         list_fairface([train, val], [train_labels, val_labels]),
         list_utkface(arguments.utkface),
         list_celeba([tested], attributes, squeezed=[squeezed]),
+        list_all_age_faces(arguments.all_age_faces),
         list_lfw(arguments.lfw),
     ]
     tasks = {listing.name: chosen(listing) for listing in listings}
