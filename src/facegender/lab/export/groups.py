@@ -16,7 +16,13 @@ from facegender.lab.evaluation.audit import GENDER
 from facegender.tables import read_table
 
 #: The test sets, as files are named and as people write them.
-SETS = {"lfw": "LFW", "celeba": "CelebA", "utkface": "UTKFace", "fairface": "FairFace", "all-age-faces": "All-Age-Faces"}
+SETS = {
+    "lfw": "LFW",
+    "celeba": "CelebA",
+    "utkface": "UTKFace",
+    "fairface": "FairFace",
+    "all-age-faces": "All-Age-Faces",
+}
 
 
 def main() -> None:

@@ -99,9 +99,7 @@ def load_model(path: Path) -> TrainedModel:
 
 
 @torch.inference_mode()
-def predict_logits(
-    classifier: nn.Module, crops: Crops, index: npt.NDArray[np.int64]
-) -> npt.NDArray[np.float32]:
+def predict_logits(classifier: nn.Module, crops: Crops, index: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
     """float32 logits, len(index) x 2, in evaluation mode and full precision."""
     device = next(classifier.parameters()).device
     was_training = classifier.training
