@@ -33,19 +33,19 @@ class About(NamedTuple):
 
 FILES = {
     "accuracy/flagship.csv": About(
-        "every shipped classifier on every test set: accuracy, women, men, calibration, coverage", "2026-11-24"
+        "every shipped classifier on every test set: accuracy, women, men, calibration, coverage", "2026-11-26"
     ),
     "accuracy/audit_*.csv": About(
-        "every group of faces of a test set: accuracy, rates, calibration, coverage (also as JSON)", "2026-11-24"
+        "every group of faces of a test set: accuracy, rates, calibration, coverage (also as JSON)", "2026-11-26"
     ),
     "accuracy/calibration_*.csv": About(
         "calibration by set, by group and on damaged faces (charts: `reliability_*.png`, `risk_coverage_*.png`)",
-        "2026-11-24",
+        "2026-11-26",
     ),
     "accuracy/fairface.csv": About(
         "the default weights, from photo to answer, by race and gender, on FairFace validation photos (the "
         "odd-numbered of the first 5,000)",
-        "2026-11-24",
+        "2026-11-26",
     ),
     "accuracy/detector.csv": About(
         "the face detector against its teacher: faces, landmarks, answers, time", "2026-11-24"
@@ -54,10 +54,13 @@ FILES = {
     "accuracy/template.csv": About(
         "how much of the head a crop shows: short trainings on three templates", "2026-11-24"
     ),
-    "accuracy/rounding.csv": About(
-        "LFW before and since the detector rounds landmarks to a 32nd of a pixel; every other figure on aligned faces "
-        "is from before",
-        "2026-11-24",
+    "accuracy/peers.csv": About(
+        "the tools that come by pip or npm with their weights inside, beside ours, on the same photos", "2026-11-26"
+    ),
+    "accuracy/teachers.csv": About(
+        "the committee that teaches, and each of its members: train faces out of fold, validation, LFW",
+        "2026-11-26",
+        "python studies/teachers/committee.py FEATURES OUT FACES.jsonl ...",
     ),
     "accuracy/track_correlation.csv": About(
         "how alike the errors of the frames of a track are, and the calibration of its answer", "2026-11-24"
@@ -67,11 +70,11 @@ FILES = {
     ),
     "robustness/mutations.csv": About("damaged images of every format: answers, errors, crashes", "2026-11-24"),
     "robustness/turned.csv": About(
-        "faces turned by 30 to 180 degrees: found, answered, answered against the upright photo", "2026-11-25"
+        "faces turned by 30 to 180 degrees: found, answered, answered against the upright photo", "2026-11-26"
     ),
     "robustness/prints.csv": About(
         "halftone screens, newsprint, grain, JPEG, printed pages: found with and without smoothing, right, uncertain",
-        "2026-11-25",
+        "2026-11-26",
     ),
     "speed/engine.csv": About("many photos: speed, memory, cost, kills; videos; Ray", "2026-11-24"),
     "speed/memory.csv": About("peak memory of whole commands", "2026-11-24", "python studies/speed/memory.py LFW.tar"),
