@@ -106,7 +106,9 @@ def test_a_photo_of_every_kind(engine, astronaut, kind):
     image.save(file, format=kind, **options)
     expected = FaceAnalyzer().analyze(file.getvalue())
     assert expected.faces
-    assert_same(analyze(page, file.getvalue()), expected)
+    # The network is not sure of this face, where p_male is steepest: decoders' roundings show, and the half size more.
+    tolerance = 0.06 if options.get("quality") else 0.02
+    assert_same(analyze(page, file.getvalue()), expected, p_male=tolerance)
 
 
 @pytest.mark.parametrize("turns", [1, 2, 3])

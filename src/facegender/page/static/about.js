@@ -3,7 +3,7 @@
 import { $, element } from "./dom.js";
 import { percent } from "./words.js";
 
-const NAMES = { lfw: "LFW", celeba: "CelebA", utkface: "UTKFace", fairface: "FairFace" };
+const NAMES = { lfw: "LFW", celeba: "CelebA", utkface: "UTKFace", fairface: "FairFace", "all-age-faces": "All-Age-Faces" };
 const PARTS = { all: "never trained on", test: "test part" };
 /** Smaller groups say too little. */
 const FEWEST = 30;
