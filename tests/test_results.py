@@ -111,7 +111,7 @@ def stands(text, numbers):
 
 
 def links(text):
-    found = re.findall(r"\(((?:\.\./)*results/[\w/.]+?)\)", text)
+    found = re.findall(r"\(((?:\.\./)*results/[\w/.-]+?)\)", text)
     return {path.lstrip("./").removeprefix("results/") for path in found if path.endswith(".csv")}
 
 
