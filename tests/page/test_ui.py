@@ -354,7 +354,7 @@ def test_the_terms_of_the_model_are_in_sight(page):
         terms = page.get_by_text(load_card(model).licence)
         for opened in (True, False):
             page.locator("#model").evaluate("(model, opened) => (model.open = opened)", opened)
-            assert any(each.is_visible() for each in terms.all())
+            expect(terms.filter(visible=True).first).to_be_visible()  # once the model is loaded
         page.locator("#model").evaluate("model => (model.open = true)")
 
 
