@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -26,7 +24,7 @@ from facegender.cli.predict_options import (
     with_detector,
     worker_count,
 )
-from facegender.cli.root import app, say
+from facegender.cli.root import app, command_line, say
 from facegender.cli.video import VideoFiles, predict_videos
 from facegender.errors import InputError
 from facegender.faces.decode import DEFAULT_MAX_PIXELS
@@ -228,7 +226,7 @@ def predict(
     engine = engine_on(on, worker_count(workers), time_limit)
     if prune and output is None:
         raise typer.BadParameter("it needs --output FILE", param_hint="--prune")
-    command = shlex.join(["facegender", *sys.argv[1:]])
+    command = command_line()
     destination = Destination(file_format(format_, output), output, resume, command, prune, rows)
     try:
         options = Options(
