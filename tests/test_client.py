@@ -19,8 +19,8 @@ from facegender.cli import app
 from facegender.client import Client
 from facegender.errors import InputError, ServerError
 from facegender.inference.classifier import GenderClassifier
-from facegender.inference.journal import run_file
 from facegender.inference.pipeline import FaceAnalyzer
+from facegender.inference.provenance import run_file
 
 TOKEN = "the-token-of-the-tests"
 MODEL = {"name": "tiny", "sha256": "00", "min_confidence": 0.6}

@@ -19,7 +19,8 @@ import pytest
 from facegender.errors import InputError
 from facegender.formats.records import FACES
 from facegender.formats.registry import by_suffix, read_rows
-from facegender.inference.journal import journal_file, run_file
+from facegender.inference.journal import journal_file
+from facegender.inference.provenance import run_file
 from facegender.survey.results import read_results
 
 pytestmark = pytest.mark.slow

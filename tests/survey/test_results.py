@@ -10,7 +10,7 @@ import pytest
 from facegender.errors import InputError
 from facegender.formats.records import FACES
 from facegender.formats.registry import by_suffix
-from facegender.inference.journal import Output
+from facegender.inference.output import Output
 from facegender.sources import Source, content_digest
 from facegender.survey.results import join_metadata, read_results
 

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 from facegender.formats.records import TIMELINE, TRACKS, Schema
 from facegender.formats.registry import Format, by_suffix
-from facegender.inference.journal import Output
 from facegender.inference.options import Options
+from facegender.inference.output import Output
 from facegender.inference.pictures import MARK, PictureNames
 from facegender.inference.relabel import relabelled
 from facegender.sources import Source
