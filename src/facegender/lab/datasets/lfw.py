@@ -101,7 +101,12 @@ def read_people(path: Path) -> dict[str, int]:
     return folds
 
 
-@dataset("lfw", "Labeled Faces in the Wild, with the gender labels of Afifi and Abdelhamed.", in_paper=True)
+@dataset(
+    "lfw",
+    "Labeled Faces in the Wild, with the gender labels of Afifi and Abdelhamed.",
+    display_names=("LFW",),
+    in_paper=True,
+)
 def list_lfw(
     source: Annotated[str, typer.Argument(help="Archive or folder: original, funneled or deep-funneled.")],
     lists: Annotated[

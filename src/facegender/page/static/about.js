@@ -3,7 +3,16 @@
 import { $, element } from "./dom.js";
 import { percent } from "./words.js";
 
-const NAMES = { lfw: "LFW", celeba: "CelebA", utkface: "UTKFace", fairface: "FairFace", "all-age-faces": "All-Age-Faces" };
+/** The display names of facegender.lab.datasets.registry; a test compares them. */
+const NAMES = {
+  "all-age-faces": "All-Age-Faces",
+  "celeba": "CelebA",
+  "fairface": "FairFace",
+  "imdb": "IMDB",
+  "wiki": "WIKI",
+  "lfw": "LFW",
+  "utkface": "UTKFace"
+};
 const PARTS = { all: "never trained on", test: "test part" };
 /** Smaller groups say too little. */
 const FEWEST = 30;
