@@ -24,8 +24,8 @@ def test_a_file_appears_when_the_run_ends(suffix, tmp_path):
         out.write([record("a"), record("b")])
         assert not path.exists()
     assert paths(path) == ["a", "b"]
-    account = json.loads(run_file(path).read_text())
-    assert account == {"command": "facegender predict", **SETTINGS, "photos": 2, "faces": 2, "errors": 0}
+    provenance = json.loads(run_file(path).read_text())
+    assert provenance == {"command": "facegender predict", **SETTINGS, "photos": 2, "faces": 2, "errors": 0}
     assert sorted(p.name for p in tmp_path.iterdir()) == [path.name, journal_file(path).name, run_file(path).name]
 
 

@@ -1,7 +1,7 @@
 """``FILE.journal``: a SQLite database with the record of every photo, which a kill at any moment leaves whole.
 
 Records are committed some hundred in a transaction. The journal stays when FILE is written: it knows the size, the time
-and the digest of each photo, so that a photo replaced under its name is analysed anew, and copies are recognized.
+and the digest of each photo, so that a photo replaced under its name is analysed again, and copies are recognized.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Self
 from facegender.formats.records import Record, printable, unprinted
 from facegender.sources import Stamp
 
-#: A transaction ends at so many records, or after so many seconds.
+#: A transaction ends after this number of records, or of seconds.
 COMMIT_RECORDS = 512
 COMMIT_SECONDS = 5.0
 

@@ -1,4 +1,4 @@
-"""Results on their way into a file: a run killed at any moment is taken up again, and no photo is lost or doubled.
+"""Results on their way into a file: a run killed at any moment can be resumed, and no photo is lost or doubled.
 
 While a run is under way, records go into the journal beside FILE. When it ends well, FILE is exported from the journal
 in one go, and ``FILE.run.json`` says how it came about. Without the journal (it was deleted, or FILE was edited since),
@@ -47,13 +47,13 @@ class Output:
         path: the file.
         format_: of the file.
         schema: of the records.
-        settings: what the records depend on; a run is taken up only with the same.
+        settings: what the records depend on; a run is resumed only with the same.
         command: to be noted beside the file.
-        resume: go on with what an earlier run with the same settings left, in its journal or in the file. Otherwise
+        resume: continue what an earlier run with the same settings left, in its journal or in the file. Otherwise
             both are replaced.
         prune: when the run ends well, drop the records of photos that it did not list and that are gone.
         relabel: makes of the record of an earlier run the one that these settings give, where they differ from those
-            of that run in the least confidence of the model only. None refuses to go on there too.
+            of that run in the least confidence of the model only. None refuses to resume there too.
         view: how the records are written, where not by `schema`. Another view than that of an earlier run only writes
             the file again; from a file that was edited or lost its journal, no faces can be read.
 
@@ -226,7 +226,7 @@ class Output:
                 raise
         finally:
             if error is not None and self._has_pending():
-                error.add_note(f"The finished results are in {self._file}; the same command goes on from there")
+                error.add_note(f"The finished results are in {self._file}; the same command continues from there")
             self._leave()
 
     def _has_pending(self) -> bool:

@@ -1,6 +1,6 @@
-"""Every experiment of the paper that the data at hand allow, and the report about them.
+"""Every experiment of the paper that the available data allow, and the report about them.
 
-Each part writes below the output folder and is read back where it is done, so an interrupted reproduction goes on::
+Each part writes below the output folder and is read back where it is done, so an interrupted reproduction is resumed::
 
     stores/NAME/           prepared datasets
     folds/KEY/             LFW's folds, one run each
@@ -59,7 +59,7 @@ def reproduce(
         the HTML report.
 
     Raises:
-        InputError: no dataset at hand.
+        InputError: no dataset is available.
         DatasetError: one that is not what it should be.
         OutputError: `output` cannot be written.
     """

@@ -82,7 +82,7 @@ def cross(results: Mapping[str, CrossDataset]) -> Section:
     for network, result in results.items():
         for cell in result.cells:
             low, high = cell.interval
-            kept = cell.without_leaks
+            unleaked = cell.without_leaks
             rows.append(
                 [
                     network,
@@ -93,7 +93,9 @@ def cross(results: Mapping[str, CrossDataset]) -> Section:
                     f"{100 * cell.metrics.female_accuracy:.1f}",
                     f"{100 * cell.metrics.tpr:.1f}",
                     f"{100 * cell.metrics.balanced_accuracy:.1f}",
-                    f"{100 * kept[1] / kept[0]:.1f} ({cell.metrics.count - kept[0]})" if kept and kept[0] else "-",
+                    f"{100 * unleaked[1] / unleaked[0]:.1f} ({cell.metrics.count - unleaked[0]})"
+                    if unleaked and unleaked[0]
+                    else "-",
                 ]
             )
     header = ["network", "trained on", "tested on", "faces", "accuracy (95 % interval)", "women", "men", "balanced"]

@@ -1,4 +1,4 @@
-// What is known of a model: its terms, how well it did on each test set, and the groups that it fails.
+// The facts about a model: its terms, how well it did on each test set, and the groups that it fails.
 
 import { $, element } from "./dom.js";
 import { percent } from "./words.js";
@@ -26,7 +26,7 @@ export function trainedOn({ training_data }) {
   return training_data.split("+").map(named).join(", ");
 }
 
-/** Fill the tables for this model and the accepted error at hand. */
+/** Fill the tables for this model and the accepted error. */
 export function describe(card, accepted) {
   const tests = Object.entries(card.accuracy ?? {});
   $("tests").replaceChildren(...tests.map(([test, scores]) => {
