@@ -9,7 +9,7 @@ to 48 pixels wide and high), and test photos also `small` (12 to 24 pixels), `da
 `plain`. A photo is in a version once, so that faces count as many times as there are people to look at.
 
 Writes MODEL/validation.jsonl and MODEL/test.jsonl with their .run.json, validation.csv and test.csv (path, label, face,
-and attributes of the photo). FOLDER belongs outside the repository. `python -m facegender.lab.export.rates FOLDER`
+and attributes of the photo). FOLDER belongs outside the repository. `python -m facegender.lab.export.rates`
 measures the error rates of the shipped networks from it.
 """
 

@@ -1,6 +1,6 @@
 """How differently a classifier errs on different collections, and whether intervals without labels allow for it.
 
-    python studies/survey/sets.py FOLDER [--rates src/facegender/weights]
+    python studies/survey/sets.py FOLDER
 
 FOLDER is what studies/survey/sets_faces.py wrote. For each of the five sets, and each of its versions in colour, gray
 and with grain, collections of 300 faces with 10 to 90 % women are drawn, with replacement, and `facegender survey`
@@ -16,8 +16,6 @@ points of a per cent; `warned` is how often the misfit warns. Rows with `all` ar
 from is never among those that its rates are from.
 
 One constant was chosen on these sets: `_POWER` in facegender.survey.effects, 0.1 among 0.1, 0.2, 0.3 and 1.
-
-With --rates, the counts of all five sets are written into NAME.errors.json beside the weights, as `sets`.
 """
 
 from __future__ import annotations
@@ -32,10 +30,10 @@ import numpy as np
 import pandas as pd
 
 from facegender import weights
+from facegender.lab.export.rates import counted, read_sets
 from facegender.label.draw import draw
 from facegender.machine import machine
 from facegender.progress import track
-from facegender.survey.effects import SetCounts
 from facegender.survey.estimate import survey
 from facegender.survey.labels import Labelled
 from facegender.survey.measuring import local_rates
@@ -56,13 +54,8 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=4, help="collections of each set, version and prevalence")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--output", type=Path, default=Path("results/survey/sets.csv"))
-    parser.add_argument("--rates", type=Path, help="folder of NAME.errors.json; nothing is simulated")
     arguments = parser.parse_args()
-    faces = known_faces(arguments.folder)
-    if arguments.rates is not None:
-        for name, rates in all_rates(faces).items():
-            rates.save(arguments.rates / f"{name}.errors.json")
-        return
+    faces = read_sets(arguments.folder)
     jobs = [
         (faces[faces["model"] == model], model, name, version, arguments.repetitions)
         for model in weights.list_models()
@@ -76,33 +69,6 @@ def main() -> None:
         "machine": machine(),
     }
     write_csv(arguments.output, [row | extra for row in summaries(found)])
-
-
-def known_faces(folder: Path) -> pd.DataFrame:
-    """The labelled faces of all sets that were found."""
-    tables = [pd.read_csv(path).assign(set=path.stem) for path in sorted(folder.glob("*.csv"))]
-    return pd.concat(tables, ignore_index=True).dropna(subset=["p_male"])
-
-
-def all_rates(faces: pd.DataFrame) -> dict[str, ErrorRates]:
-    """The shipped error rates of each network, with the counts of all sets."""
-    found = {}
-    for name in weights.list_models():
-        shipped = load_rates(weights.weight_path(name).with_suffix(".errors.json"))
-        found[name] = replace(shipped, sets=counted(faces[faces["model"] == name], shipped))
-    return found
-
-
-def counted(faces: pd.DataFrame, bins: ErrorRates) -> tuple[SetCounts, ...]:
-    """The faces of each set and version in the bins of some error rates."""
-    shape, counts = bins.female.shape, []
-    for (name, version), some in faces.groupby(["set", "version"]):
-        cells = bins.cells(some["quality"].to_numpy(), some["p_male"].to_numpy())
-        women, men = (
-            np.bincount(cells[some["truth"] == label], minlength=bins.female.size).reshape(shape) for label in (0, 1)
-        )
-        counts.append(SetCounts(name, version, women, men))
-    return tuple(counts)
 
 
 def simulate(job: tuple[pd.DataFrame, str, str, str, int]) -> pd.DataFrame:

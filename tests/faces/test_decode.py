@@ -49,7 +49,7 @@ def png_that_claims(width, height):
     return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", zlib.compress(bytes(100)))
 
 
-@pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "PPM"])
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "DIB", "TIFF", "PPM"])
 def test_lossless_formats_come_out_as_they_were(kind, noise):
     image = decode(encoded(PIL.Image.fromarray(noise), kind))
     assert image.dtype == np.uint8
@@ -466,6 +466,28 @@ def test_text_named_jpg(tmp_path):
     path.write_text("Dear reader, this is no photo.\n" * 40)
     with pytest.raises(NotAnImageError, match=r"letter\.jpg.*JPEG, PNG"):
         decode(path)
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b"BM" + struct.pack("<IIIIiiHHI", 200, 0, 54, 40, 8, 8, 1, 7, 0) + bytes(100), "BMP"),  # 7 bits a pixel
+        (b"II+\0" + struct.pack("<HHQ", 8, 0, 2**63), "TIFF"),
+        (b"P6\n-8 8\n255\n" + bytes(300), "PPM"),
+        (b"\xff\x4f\xff\x51" + bytes(60), "JPEG 2000"),
+    ],
+)
+def test_an_image_that_cannot_be_read_is_not_called_something_else(data, kind):
+    with pytest.raises(TruncatedImageError, match=f"starts like {kind} but is cut short, damaged or of an unsupported"):
+        decode(data)
+
+
+def test_a_compression_that_is_not_supported_is_not_called_damage_alone(noise):
+    data = bytearray(encoded(PIL.Image.fromarray(noise), "TIFF", compression="tiff_lzw"))
+    tag = data.index(struct.pack("<HHIH", 259, 3, 1, 5))  # compression, a short, one of it: LZW
+    data[tag + 8 : tag + 10] = struct.pack("<H", 50001)  # WebP, which Pillow's libtiff lacks
+    with pytest.raises(TruncatedImageError, match="damaged or of an unsupported kind"):
+        decode(bytes(data))
 
 
 def test_formats_that_run_other_programs_are_not_tried():

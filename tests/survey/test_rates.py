@@ -183,7 +183,17 @@ def test_two_labellers(results, tmp_path):
     assert read_labels([one], results).agreement is None
 
 
-def test_shipped_rates_are_of_the_validation_photos_of_the_sets_in_the_card(write, tmp_path):
+@pytest.fixture
+def five_sets(tmp_path):
+    """What studies/survey/sets_faces.py writes: two faces of one network and one of another."""
+    folder = tmp_path / "sets"
+    folder.mkdir()
+    answers = {"version": "gray", "truth": [0, 1, 1], "quality": 0.9, "p_male": [0.1, 0.9, 0.9], "label": "uncertain"}
+    pd.DataFrame(answers).assign(model=["open", "open", "research"]).to_csv(folder / "lfw.csv", index=False)
+    return folder
+
+
+def test_shipped_rates_are_of_the_validation_photos_of_the_sets_in_the_card(write, tmp_path, five_sets):
     rng = np.random.default_rng(0)
     card = json.loads(weights.weight_path("open").with_suffix(".json").read_text())
     sets = [words.split()[0] for words in card["validation"]]
@@ -196,14 +206,17 @@ def test_shipped_rates_are_of_the_validation_photos_of_the_sets_in_the_card(writ
         for path, truth in truths.items()
     ]
     write_csv(tmp_path / "validation.csv", known)
-    write_rates("open", tmp_path, tmp_path)
+    with pytest.raises(InputError, match="holds no CSV file"):
+        write_rates("open", tmp_path, tmp_path / "nothing", tmp_path)
+    write_rates("open", tmp_path, five_sets, tmp_path)
     rates = load_rates(tmp_path / "open.errors.json")
+    assert [(one.name, one.version, one.female.sum(), one.male.sum()) for one in rates.sets] == [("lfw", "gray", 1, 1)]
     assert rates.female.sum() == rates.male.sum() == 20 * len(sets)
     assert all(name in rates.source for name in sets)
     assert "elsewhere" not in rates.source
 
 
-def test_rates_leave_out_what_the_network_has_learned_from(write, tmp_path):
+def test_rates_leave_out_what_the_network_has_learned_from(write, tmp_path, five_sets):
     rng = np.random.default_rng(0)
     card = json.loads(weights.weight_path("open").with_suffix(".json").read_text())
     name = next(iter(card["validation"])).removesuffix(" validation")
@@ -216,9 +229,9 @@ def test_rates_leave_out_what_the_network_has_learned_from(write, tmp_path):
         for (path, truth), split in zip(truths.items(), ["train"] * 40 + ["validation"] * 40, strict=True)
     ]
     write_csv(tmp_path / "validation.csv", known)
-    write_rates("open", tmp_path, tmp_path)
+    write_rates("open", tmp_path, five_sets, tmp_path)
     rates = load_rates(tmp_path / "open.errors.json")
     assert rates.female.sum() + rates.male.sum() == 40
     write_csv(tmp_path / "validation.csv", known[:40])
     with pytest.raises(InputError, match="open has learned from every photo of fairface"):
-        write_rates("open", tmp_path, tmp_path)
+        write_rates("open", tmp_path, five_sets, tmp_path)

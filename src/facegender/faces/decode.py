@@ -40,7 +40,7 @@ _READABLE_PIXELS = 4_000_000_000
 UNNAMED = "the image given as bytes"
 
 #: Named one by one: Pillow would otherwise also try formats that run other programs (EPS). JPEG brings MPO.
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "JPEG2000", "AVIF")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "DIB", "PPM", "JPEG2000", "AVIF")
 
 #: Rows that are handed from Pillow to NumPy at a time.
 _STRIP = 256
@@ -73,7 +73,7 @@ def decode(source: str | Path | bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) 
         PhotoNotFoundError: no such file, or not a regular file.
         PhotoPermissionError: the file may not be read.
         NotAnImageError: the bytes are no image of a supported format, or there are none.
-        TruncatedImageError: the image is cut short or damaged.
+        TruncatedImageError: the image is cut short, damaged or of an unsupported kind of its format.
         PixelLimitError: width x height is above ``max_pixels``.
         PhotoReadError: the disk failed or memory ran out.
     """
@@ -125,7 +125,7 @@ def decode_pillow(image: PIL.Image.Image, *, max_pixels: int = DEFAULT_MAX_PIXEL
             raise
         except Exception as error:
             _raise_if_disk_failed(error)
-            raise TruncatedImageError(f"{name} is cut short or damaged: {error}") from error
+            raise TruncatedImageError(f"{name} is cut short, damaged or of an unsupported kind: {error}") from error
         return _as_array(_upright_rgb(name, image, _orientation(image)))
 
 
@@ -204,7 +204,7 @@ def _decode(file: IO[bytes], name: str, max_pixels: int, scale_for: Callable[[in
         raise
     except Exception as error:
         _raise_if_disk_failed(error)
-        raise TruncatedImageError(f"{name} is cut short or damaged: {error}") from error
+        raise TruncatedImageError(f"{name} is cut short, damaged or of an unsupported kind: {error}") from error
 
     if orientation in _SIDEWAYS:
         width, height = height, width

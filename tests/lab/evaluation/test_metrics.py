@@ -62,6 +62,24 @@ def test_confidence_keeps_the_error_rate():
     assert confidence_for_error(np.array([0, 0]), np.array([0.9, 0.8]), 0.01) == 1.0
 
 
+def test_confidence_of_weighted_faces():
+    """Few faces of a hard set that count as much as many of an easy one, and no surer than they are."""
+    rng = np.random.default_rng(5)
+    p_male = rng.random(4_000)
+    wrong = rng.random(p_male.size) < np.where(np.arange(4_000) < 400, 1, 0.1) * np.minimum(p_male, 1 - p_male)
+    labels = ((p_male >= 0.5) != wrong).astype(np.int64)
+    weights = np.where(np.arange(4_000) < 400, 5.0, 5 / 9)
+    confidence = confidence_for_error(labels, p_male, 0.05, weights)
+    given = np.maximum(p_male, 1 - p_male) >= confidence
+    assert np.average(wrong[given], weights=weights[given]) <= 0.05
+    assert confidence > confidence_for_error(labels, p_male, 0.05)
+    # Equal weights are none.
+    assert confidence_for_error(labels, p_male, 0.05, np.full(4_000, 3.0)) == confidence_for_error(labels, p_male, 0.05)
+    # Two faces that outweigh a thousand say as little as two faces.
+    heavy = np.where(np.arange(1_000) < 2, 1e6, 1.0)
+    assert confidence_for_error(np.ones(1_000, np.int64), np.full(1_000, 0.9), 0.05, heavy) == 1.0
+
+
 def test_an_interval_of_people():
     right = np.array([True] * 90 + [False] * 10)
     alone = accuracy_interval(right)

@@ -14,7 +14,7 @@ from facegender.inference.runtime import open_network
 from facegender.lab.datasets.provenance import Provenance, Seen
 from facegender.lab.evaluation.degrade import degrade_mixed
 from facegender.lab.export.convert import convert
-from facegender.lab.export.measure import ERRORS, MOST_CROPS, Faces, faces_to_test, validation_faces
+from facegender.lab.export.measure import ERRORS, MOST_CROPS, Faces, balanced, faces_to_test, validation_faces
 from facegender.lab.export.run import _calibrated, _people, export_run
 from facegender.lab.training.calibration import features_and_logits, out_of_fold
 from facegender.lab.training.checkpoint import MODEL
@@ -171,18 +171,18 @@ def test_a_store_that_the_run_did_not_learn_from_is_tested_whole(store):
     assert {faces.name: len(faces.index) for faces in both} == {"made test": len(store.split("test")), "other all": 120}
 
 
-def test_every_store_weighs_the_same(store):
+def test_every_store_counts_the_same(store):
     few = replace(store, name="few", splits=["train"] * 60 + list(store.splits[60:]))
     nothing = Provenance(Seen())
     both = validation_faces([store, few], nothing, "tiny")
-    count = len(few.split("validation"))
-    assert [len(faces.index) for faces in both] == [count, count]
-    assert set(both[0].index) < set(store.split("validation"))
-    assert (np.diff(both[0].index) > 0).all()
+    counts = [len(store.split("validation")), len(few.split("validation"))]
+    assert [len(faces.index) for faces in both] == counts
+    assert counts[1] < counts[0] < MOST_CROPS
+    assert all((np.diff(faces.index) > 0).all() for faces in both)
     assert both[0].index.tolist() == validation_faces([store, few], nothing, "tiny")[0].index.tolist()
-    assert (
-        count < len(validation_faces([store], nothing, "tiny")[0].index) == len(store.split("validation")) < MOST_CROPS
-    )
+    first, second = np.split(balanced(both), [counts[0]])
+    assert first.sum() == pytest.approx(second.sum()) == pytest.approx(sum(counts) / 2)
+    assert len(set(first)) == len(set(second)) == 1
 
 
 def test_lost_accuracy_is_refused(run, store, tmp_path, monkeypatch):

@@ -64,9 +64,7 @@ class Faces:
 
 
 def validation_faces(stores: Sequence[Store], provenance: Provenance, network: str) -> list[Faces]:
-    """Equally many crops of the validation split of each store, at most `MOST_CROPS`, drawn with a fixed seed.
-
-    Every store weighs the same in what is fitted on them, and none is counted twice to make up its number.
+    """Crops of the validation split of each store, at most `MOST_CROPS` of one, drawn with a fixed seed.
 
     Args:
         provenance: of the network; faces that it learned from are left out.
@@ -80,13 +78,18 @@ def validation_faces(stores: Sequence[Store], provenance: Provenance, network: s
         if not len(store.split("validation")):
             raise InputError(f"store {store.name} has no validation split", remedy="leave it out of --validate")
         splits[store.name] = unseen(store, provenance, "validation", network=network, calibrating=True).index
-    count = min(MOST_CROPS, *map(len, splits.values()))
     rng = np.random.default_rng(_SEED)
     faces = [
-        Faces(f"{store.name} validation", store, np.sort(rng.permutation(splits[store.name])[:count]))
+        Faces(f"{store.name} validation", store, np.sort(rng.permutation(splits[store.name])[:MOST_CROPS]))
         for store in stores
     ]
     return _of_both_labels(faces)
+
+
+def balanced(faces: Sequence[Faces]) -> FloatArray:
+    """The weight of each crop, float64, mean 1: every store counts the same in what is fitted, whatever its size."""
+    counts = [len(some.index) for some in faces]
+    return np.concatenate([np.full(count, sum(counts) / len(counts) / count) for count in counts])
 
 
 def faces_to_test(stores: Sequence[Store], provenance: Provenance, network: str) -> list[Faces]:
@@ -114,10 +117,14 @@ def answers(run: Callable[[Crops], FloatArray], faces: Faces, what: str) -> Floa
     return np.concatenate([run(batch) for batch in batches])
 
 
-def thresholds(labels: IntArray, p_male: FloatArray) -> dict[str, float]:
-    """For each of `ERRORS` the least confidence, of probabilities as records show them, and with as many decimals."""
+def thresholds(labels: IntArray, p_male: FloatArray, weights: FloatArray | None = None) -> dict[str, float]:
+    """For each of `ERRORS` the least confidence, of probabilities as records show them, and with as many decimals.
+
+    Args:
+        weights: N, as for `confidence_for_error`.
+    """
     shown = np.array([round(p, PLACES) for p in p_male.tolist()])
-    return {rate: round(confidence_for_error(labels, shown, float(rate)), PLACES) for rate in ERRORS}
+    return {rate: round(confidence_for_error(labels, shown, float(rate), weights), PLACES) for rate in ERRORS}
 
 
 def accuracy(labels: IntArray, p_male: FloatArray) -> float:

@@ -28,7 +28,16 @@ from facegender.lab.evaluation.degrade import degrade_mixed
 from facegender.lab.evaluation.metrics import FloatArray, IntArray
 from facegender.lab.export import to_onnx
 from facegender.lab.export.convert import Format, convert
-from facegender.lab.export.measure import Faces, accuracy, answers, faces_to_test, tested, thresholds, validation_faces
+from facegender.lab.export.measure import (
+    Faces,
+    accuracy,
+    answers,
+    balanced,
+    faces_to_test,
+    tested,
+    thresholds,
+    validation_faces,
+)
 from facegender.lab.training.calibration import CALIBRATION_FOLDS, features_and_logits, fit_calibration, out_of_fold
 from facegender.lab.training.checkpoint import MODEL
 from facegender.lab.training.model import TrainedModel, load_model
@@ -81,8 +90,8 @@ def export_run(
     Args:
         run: folder of a finished run, or its ``model.safetensors``.
         validate: the calibration, the thresholds, the ranges for int8 and all checks use their validation splits
-            (`facegender.lab.export.measure.validation_faces`). The thresholds are chosen from probabilities that each
-            face has by a calibration fitted on other people.
+            (`facegender.lab.export.measure.validation_faces`), and each store counts the same. The thresholds are
+            chosen from probabilities that each face has by a calibration fitted on other people.
         test: the card has the measures on each (`facegender.lab.export.measure.faces_to_test`).
         output: folder for ``NAME.onnx``, or ``NAME.xml`` and ``NAME.bin``, with ``NAME.seen.npz``, the digests of the
             faces that the network has seen, and ``NAME.json``.
@@ -128,7 +137,7 @@ def export_run(
         )
 
     shifted = logit(np.concatenate(given).clip(*_BOUNDS)) + held_out - logit(np.concatenate(exact).clip(*_BOUNDS))
-    confidences = thresholds(labels, expit(shifted))
+    confidences = thresholds(labels, expit(shifted), balanced(validation))
     measured = {
         faces.name: {
             **tested(faces, answers(network.run, faces, f"{form} {precision}"), confidences),
@@ -183,7 +192,8 @@ def _calibrated(trained: TrainedModel, validation: Sequence[Faces]) -> tuple[byt
     people = _people(validation)
     if len(set(people.tolist())) < CALIBRATION_FOLDS:
         raise InputError("there are too few people among the validation faces to calibrate on", remedy="add a store")
-    rows = (features, logits, np.tile(labels, 2), np.repeat([1.0, _POOR], len(labels)))
+    weights = balanced(validation)
+    rows = (features, logits, np.tile(labels, 2), np.concatenate([weights, _POOR * weights]))
     who = np.tile(np.arange(len(labels)), 2)
     calibration = fit_calibration(*rows, faces=who)
     held_out = out_of_fold(*rows, faces=who, people=np.tile(people, 2))[: len(labels)]
