@@ -69,7 +69,8 @@ FILES = {
         "photos of random names through every format, a run taken up and a survey", "2026-11-25"
     ),
     "robustness/peer_corpora.csv": About(
-        "test images of Pillow and sharp through predict: answers, refusals, and whether each refusal is true", "2026-11-26"
+        "test images of Pillow and sharp through predict: answers, refusals, and whether each refusal is true",
+        "2026-11-26",
     ),
     "robustness/mutations.csv": About("damaged images of every format: answers, errors, crashes", "2026-11-24"),
     "robustness/turned.csv": About(

@@ -14,7 +14,7 @@ from facegender.inference.runtime import open_network
 from facegender.lab.datasets.provenance import Provenance, Seen
 from facegender.lab.evaluation.degrade import degrade_mixed
 from facegender.lab.export.convert import convert
-from facegender.lab.export.measure import ERRORS, MOST_CROPS, Faces, balanced, faces_to_test, validation_faces
+from facegender.lab.export.measure import ERRORS, MOST_CROPS, EvaluationCrops, balanced, faces_to_test, validation_faces
 from facegender.lab.export.run import _calibrated, _people, export_run
 from facegender.lab.training.calibration import features_and_logits, out_of_fold
 from facegender.lab.training.checkpoint import MODEL
@@ -147,7 +147,7 @@ def test_people_of_two_stores(store):
     one = replace(store, identities=["Ann Lee", "", "", "ann-lee", "7"] * 24)
     two = replace(one, name="two")
     index = np.arange(5)
-    people = _people([Faces("one", one, index), Faces("two", two, index)]).tolist()
+    people = _people([EvaluationCrops("one", one, index), EvaluationCrops("two", two, index)]).tolist()
     assert people[0] == people[3] == people[5] == people[8]
     assert len(set(people)) == 7  # she, four unknown, and the seventh person of each
 

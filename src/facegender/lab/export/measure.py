@@ -37,7 +37,7 @@ _SEED = 2020
 
 
 @dataclass(frozen=True)
-class Faces:
+class EvaluationCrops:
     """Some crops of a store.
 
     Attributes:
@@ -63,7 +63,7 @@ class Faces:
         return self.store.labels[self.index]
 
 
-def validation_faces(stores: Sequence[Store], provenance: Provenance, network: str) -> list[Faces]:
+def validation_faces(stores: Sequence[Store], provenance: Provenance, network: str) -> list[EvaluationCrops]:
     """Crops of the validation split of each store, at most `MOST_CROPS` of one, drawn with a fixed seed.
 
     Args:
@@ -80,19 +80,19 @@ def validation_faces(stores: Sequence[Store], provenance: Provenance, network: s
         splits[store.name] = unseen(store, provenance, "validation", network=network, calibrating=True).index
     rng = np.random.default_rng(_SEED)
     faces = [
-        Faces(f"{store.name} validation", store, np.sort(rng.permutation(splits[store.name])[:MOST_CROPS]))
+        EvaluationCrops(f"{store.name} validation", store, np.sort(rng.permutation(splits[store.name])[:MOST_CROPS]))
         for store in stores
     ]
     return _of_both_labels(faces)
 
 
-def balanced(faces: Sequence[Faces]) -> FloatArray:
+def balanced(faces: Sequence[EvaluationCrops]) -> FloatArray:
     """The weight of each crop, float64, mean 1: every store counts the same in what is fitted, whatever its size."""
     counts = [len(some.index) for some in faces]
     return np.concatenate([np.full(count, sum(counts) / len(counts) / count) for count in counts])
 
 
-def faces_to_test(stores: Sequence[Store], provenance: Provenance, network: str) -> list[Faces]:
+def faces_to_test(stores: Sequence[Store], provenance: Provenance, network: str) -> list[EvaluationCrops]:
     """The test split of the stores that a network knows, all crops of the others; without faces that it has seen.
 
     Args:
@@ -101,16 +101,16 @@ def faces_to_test(stores: Sequence[Store], provenance: Provenance, network: str)
     Raises:
         InputError: a known store without a test split, one of which all is seen, or only one label to test on.
     """
-    chosen = [unseen(store, provenance, network=network) for store in stores]
+    unseen_faces = [unseen(store, provenance, network=network) for store in stores]
     return _of_both_labels(
         [
-            Faces(f"{store.name} {faces.split}", store, faces.index, faces.left_out)
-            for store, faces in zip(stores, chosen, strict=True)
+            EvaluationCrops(f"{store.name} {faces.split}", store, faces.index, faces.left_out)
+            for store, faces in zip(stores, unseen_faces, strict=True)
         ]
     )
 
 
-def answers(run: Callable[[Crops], FloatArray], faces: Faces, what: str) -> FloatArray:
+def answers(run: Callable[[Crops], FloatArray], faces: EvaluationCrops, what: str) -> FloatArray:
     """What a network says to the faces, one row each, while a progress bar counts batches of them."""
     count = math.ceil(len(faces.index) / BATCH)
     batches = track(_batches(faces), f"{what}, {faces.name}", count)
@@ -132,7 +132,7 @@ def accuracy(labels: IntArray, p_male: FloatArray) -> float:
     return float(((p_male >= 0.5) == (labels == 1)).mean())
 
 
-def tested(faces: Faces, p_male: FloatArray, confidences: Mapping[str, float]) -> dict[str, Any]:
+def tested(faces: EvaluationCrops, p_male: FloatArray, confidences: Mapping[str, float]) -> dict[str, Any]:
     """The measures of one test set, for the card: all in [0, 1] but the count."""
     labels = faces.labels
     metrics = measure(labels, p_male)
@@ -149,12 +149,12 @@ def tested(faces: Faces, p_male: FloatArray, confidences: Mapping[str, float]) -
     }
 
 
-def _batches(faces: Faces) -> Iterator[Crops]:
+def _batches(faces: EvaluationCrops) -> Iterator[Crops]:
     for start in range(0, len(faces.index), BATCH):
         yield np.ascontiguousarray(faces.store.crops[faces.index[start : start + BATCH]])
 
 
-def _of_both_labels(faces: list[Faces]) -> list[Faces]:
+def _of_both_labels(faces: list[EvaluationCrops]) -> list[EvaluationCrops]:
     for some in faces:
         if len(set(some.labels.tolist())) < 2:
             raise InputError(f"the crops of {some.name} are not of both labels", remedy="leave that store out")

@@ -29,7 +29,7 @@ from facegender.lab.evaluation.metrics import FloatArray, IntArray
 from facegender.lab.export import to_onnx
 from facegender.lab.export.convert import Format, convert
 from facegender.lab.export.measure import (
-    Faces,
+    EvaluationCrops,
     accuracy,
     answers,
     balanced,
@@ -174,7 +174,9 @@ def export_run(
     return Export(_write(files, provenance, card, output, name), card, pairs, lost)
 
 
-def _calibrated(trained: TrainedModel, validation: Sequence[Faces]) -> tuple[bytes, list[FloatArray], FloatArray]:
+def _calibrated(
+    trained: TrainedModel, validation: Sequence[EvaluationCrops]
+) -> tuple[bytes, list[FloatArray], FloatArray]:
     """The ONNX model in float32 with the calibration inside, and its probabilities for each set of faces.
 
     Calibrated on each face as it is, and made poor in one way that is drawn
@@ -207,7 +209,7 @@ def _calibrated(trained: TrainedModel, validation: Sequence[Faces]) -> tuple[byt
     return model, exact, logit(held_out.clip(*_BOUNDS))
 
 
-def _people(validation: Sequence[Faces]) -> IntArray:
+def _people(validation: Sequence[EvaluationCrops]) -> IntArray:
     """A number for each face, equal for faces of one person: of one name, also in two stores."""
     keys = [
         person(faces.store.name, name) or (number, place)
