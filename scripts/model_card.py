@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from facegender import weights
+from facegender.lab.datasets.registry import display_name
 from facegender.lab.evaluation.audit import GENDER
-from facegender.lab.export.groups import SETS
+from facegender.lab.export.groups import TEST_SETS
 from facegender.report import table
 
 ROOT = Path(__file__).parents[1]
@@ -89,7 +90,7 @@ def _classifier(name: str, scores: list[dict[str, str]]) -> list[str]:
                 ("test", "faces", "accuracy %", "women %", "men %", "ECE %", "answered at 1 %", "wrong of them %"),
                 [
                     (
-                        f"{SETS.get(row['test'], row['test'])}{', zero-shot' if 'zero' in row['seen'] else ''}",
+                        f"{display_name(row['test'])}{', zero-shot' if 'zero' in row['seen'] else ''}",
                         f"{int(row['count']):,}",
                         f"{_p(row['accuracy'])} ({_p(row['low'], 1)} to {_p(row['high'], 1)})",
                         *(_p(row[key]) for key in ("female_accuracy", "male_accuracy", "ece")),
@@ -99,13 +100,13 @@ def _classifier(name: str, scores: list[dict[str, str]]) -> list[str]:
                 ],
             ),
         ]
-    for test, printed in SETS.items():
-        parts += _groups(name, test, printed)
+    for test in TEST_SETS:
+        parts += _groups(name, test)
     parts += _damages(name)
     return parts
 
 
-def _groups(name: str, test: str, printed: str) -> list[str]:
+def _groups(name: str, test: str) -> list[str]:
     path = f"audit_{test}_{name}.csv"
     rows = [row for row in _rows(path) if row["columns"].endswith(f" x {GENDER}") and row["columns"].count(" x ") == 1]
     rows = [row for row in rows if not row["columns"].startswith(("found", "source"))]
@@ -113,8 +114,8 @@ def _groups(name: str, test: str, printed: str) -> list[str]:
         return []
     worst = sorted(rows, key=lambda row: float(row["accuracy"]))[:14]
     return [
-        f"Worst groups on {printed}, of {len(rows)} ([results/accuracy/{path}](results/accuracy/{path}) has all; "
-        "† children, * fewer than 30 faces):",
+        f"Worst groups on {display_name(test)}, of {len(rows)} "
+        f"([results/accuracy/{path}](results/accuracy/{path}) has all; † children, * fewer than 30 faces):",
         table(
             ("group", "faces", "accuracy %", "95 % interval", "answered at 1 %", "wrong of them %"),
             [

@@ -19,8 +19,8 @@ from facegender.cli import app
 from facegender.client import Client
 from facegender.errors import InputError, ServerError
 from facegender.inference.classifier import GenderClassifier
-from facegender.inference.journal import run_file
 from facegender.inference.pipeline import FaceAnalyzer
+from facegender.inference.provenance import run_file
 
 TOKEN = "the-token-of-the-tests"
 MODEL = {"name": "tiny", "sha256": "00", "min_confidence": 0.6}
@@ -365,9 +365,9 @@ def test_predict_writes_the_same_records(run, service, photos, networks, tmp_pat
     assert sent.exit_code == done.exit_code
     assert sent.exit_code == 3
     assert there.read_bytes() == here.read_bytes()
-    account = json.loads(run_file(there).read_text())
-    assert account["model"] == json.loads(run_file(here).read_text())["model"]
-    assert account["detector"]["name"] == "blocks"
+    provenance = json.loads(run_file(there).read_text())
+    assert provenance["model"] == json.loads(run_file(here).read_text())["model"]
+    assert provenance["detector"]["name"] == "blocks"
     assert TOKEN not in run_file(there).read_text()
     again = run(*paths, "--on", service, "-o", there, "--sample", 40, "--seed", 1)
     assert (again.exit_code, again.stderr) == (0, f"{there} holds all 40 photos already\n")

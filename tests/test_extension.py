@@ -17,8 +17,8 @@ from facegender.cli import app
 from facegender.formats import registry as formats
 from facegender.formats.registry import Format, of_file
 from facegender.lab.datasets import registry as datasets
-from facegender.lab.datasets.listing import Entry, Listing, Source
-from facegender.lab.datasets.source import image_paths
+from facegender.lab.datasets.images import image_paths
+from facegender.lab.datasets.listing import Entry, ImageRoot, Listing
 from facegender.lab.datasets.store import open_store
 from facegender.lab.networks import registry as networks
 from facegender.lab.networks.network import Network
@@ -35,7 +35,7 @@ def list_lamps(
     for path in image_paths(source):
         split, label, _ = path.split("_")
         entries.append(Entry(path, path, ("female", "male").index(label), split, box=(8, 8, side - 16, side - 16)))
-    return Listing("lamps", [Source(source)], entries)
+    return Listing("lamps", [ImageRoot(source)], entries)
 
 
 class RowMeans(Network):
@@ -140,10 +140,10 @@ def test_one_of_each_from_outside(lamps, tmp_path, tiny_detector, save):
     photo[30:80, 40:90] = (255, 0, 0)
     path, output = save("photo.png", photo), tmp_path / "faces.lines"
     [face] = FaceAnalyzer(model, tiny_detector).analyze(path).faces
-    chosen = ["--model", model, "--detector-model", tiny_detector]
-    run("predict", path, *chosen, "-o", output)
+    options = ["--model", model, "--detector-model", tiny_detector]
+    run("predict", path, *options, "-o", output)
     assert of_file(output).name == "lines"
     record = json.loads(output.read_text().removeprefix("#"))
     assert record["path"] == str(path)
     assert record["faces"][0]["p_male"] == pytest.approx(face.prediction.p_male, abs=1e-4)
-    assert "holds all 1 photos already" in run("predict", path, *chosen, "-o", output)
+    assert "holds all 1 photos already" in run("predict", path, *options, "-o", output)

@@ -11,9 +11,9 @@ import pytest
 from facegender import FaceAnalyzer, weights
 from facegender.faces.decode import decode
 from facegender.inference.classifier import GenderClassifier
+from facegender.lab.datasets.images import image_names, read_images
 from facegender.lab.datasets.lfw import list_lfw
 from facegender.lab.datasets.listing import prepare
-from facegender.lab.datasets.source import image_names, read_images
 from facegender.lab.datasets.store import open_store
 from facegender.lab.evaluation.metrics import measure
 

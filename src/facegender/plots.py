@@ -33,6 +33,6 @@ def save_figure(figure: Figure, path: Path) -> None:
         OutputError: the folder cannot be written.
     """
     kind = path.suffix.removeprefix(".")
-    # Without a salt of ours, an SVG's names are drawn anew every time.
+    # Without a salt of ours, an SVG's names are random every time.
     with atomic_file(path) as temporary, rc_context({"svg.hashsalt": "facegender"}):
         figure.savefig(temporary, dpi=150, format=kind, metadata={"Date": None} if kind == "svg" else None)

@@ -32,13 +32,13 @@ class Bar:
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[status]}"),
             console=console,
             transient=True,
             redirect_stdout=False,
             redirect_stderr=False,
         )
-        self._task = self._progress.add_task(description, total=total, note="")
+        self._task = self._progress.add_task(description, total=total, status="")
         self._wanted = wanted and console.is_terminal
         self._shown = False
         self._began = time.monotonic()
@@ -46,9 +46,9 @@ class Bar:
     def __enter__(self) -> Self:
         return self
 
-    def step(self, steps: int = 1, *, total: int | None = None, note: str = "") -> None:
-        """Count `steps` more; `total` mends the total, `note` stands at the end of the line."""
-        self._progress.update(self._task, advance=steps, total=total, note=note)
+    def step(self, steps: int = 1, *, total: int | None = None, status: str = "") -> None:
+        """Count `steps` more; `total` corrects the total, `status` stands at the end of the line."""
+        self._progress.update(self._task, advance=steps, total=total, status=status)
         if self._wanted and not self._shown and time.monotonic() - self._began > SHOW_AFTER_SECONDS:
             self._progress.start()
             self._shown = True

@@ -86,7 +86,7 @@ def write_csv(path: Path, records: Sequence[Mapping[str, Any]], columns: Sequenc
 
 
 def rounded(record: Mapping[str, Any], digits: int = 5) -> dict[str, Any]:
-    """A record whose floats have so many decimals."""
+    """A record whose floats have this number of decimals."""
     return {key: round(value, digits) if isinstance(value, float) else value for key, value in record.items()}
 
 
@@ -98,8 +98,8 @@ def update_csv(path: Path, records: Sequence[Mapping[str, Any]], *, by: str) -> 
         OutputError: the folder cannot be written.
     """
     replaced = {str(record[by]) for record in records}
-    kept = [row for row in read_table(path, [by]) if row[by] not in replaced] if path.exists() else []
-    write_csv(path, [*kept, *records])
+    others = [row for row in read_table(path, [by]) if row[by] not in replaced] if path.exists() else []
+    write_csv(path, [*others, *records])
 
 
 def digest(paths: Iterable[Path]) -> str:

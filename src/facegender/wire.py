@@ -160,7 +160,7 @@ class Classification(TypedDict):
 
 
 class ModelRecord(TypedDict):
-    """What is known of a classifier."""
+    """The card of a classifier."""
 
     name: str
     network: str

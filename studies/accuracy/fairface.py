@@ -19,7 +19,7 @@ from facegender import FaceAnalyzer
 from facegender.faces.decode import decode
 from facegender.faces.types import PhotoResult, Prediction
 from facegender.lab.datasets.cropping import middle_face
-from facegender.lab.datasets.source import image_names, read_images
+from facegender.lab.datasets.images import image_names, read_images
 from facegender.lab.evaluation.metrics import wilson_interval
 from facegender.machine import machine
 from facegender.progress import track

@@ -105,7 +105,7 @@ def main() -> None:
     arguments = parser.parse_args()
     cache = arguments.cache.resolve()
     tools = known_tools(cache)
-    chosen = tools if not arguments.only else [tool for tool in tools if _is_named(tool, arguments.only)]
+    wanted = tools if not arguments.only else [tool for tool in tools if _is_named(tool, arguments.only)]
     if unknown := [name for name in arguments.only or () if not any(_is_named(tool, [name]) for tool in tools)]:
         parser.error(f"--only: no tool is called {unknown[0]}; there are {', '.join(t.name for t in tools)}, ours")
     try:
@@ -114,11 +114,11 @@ def main() -> None:
             parser.error("give the folder of at least one set")
         if arguments.time and TIMED_SET not in sets:
             parser.error("--time needs --lfw")
-        install(cache, tools if arguments.time else chosen)
+        install(cache, tools if arguments.time else wanted)
         if arguments.time:
             write_json(cache / "times.json", timed(sets[TIMED_SET][: arguments.time], tools, cache))
         else:
-            for (name, photos), tool in itertools.product(sets.items(), chosen):
+            for (name, photos), tool in itertools.product(sets.items(), wanted):
                 part = photos[: arguments.limit]
                 answers = measure(part, tool, answer_file(cache, name, tool), cache)
                 figures = ", ".join(f"{key} {value}" for key, value in count(part, answers).items())

@@ -50,10 +50,10 @@ def main() -> None:
     arguments = parser.parse_args()
     with arguments.labels.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    chosen = [rows[i] for i in np.linspace(0, len(rows) - 1, TRAINING + JUDGING).round().astype(int)]
-    genders = np.array([int(row["gender"] == "Male") for row in chosen])
-    files = [arguments.fairface / Path(row["file"]).name for row in chosen]
-    judged = np.arange(len(chosen)) % ((TRAINING + JUDGING) // JUDGING) == 0
+    sample = [rows[i] for i in np.linspace(0, len(rows) - 1, TRAINING + JUDGING).round().astype(int)]
+    genders = np.array([int(row["gender"] == "Male") for row in sample])
+    files = [arguments.fairface / Path(row["file"]).name for row in sample]
+    judged = np.arange(len(sample)) % ((TRAINING + JUDGING) // JUDGING) == 0
 
     lines = []
     for side, drop in TEMPLATES:

@@ -101,8 +101,8 @@ def _photos(store: Store, classifier: GenderClassifier, rng: np.random.Generator
     for index, person in enumerate(store.identities):
         people.setdefault(person, []).append(index)
     several = [rng.permutation(photos)[:MOST_PHOTOS] for photos in people.values() if len(photos) > 1]
-    chosen = np.sort(np.concatenate(several))
-    p_male = dict(zip(chosen.tolist(), classifier.p_male(np.array(store.crops[chosen])).tolist(), strict=True))
+    rows = np.sort(np.concatenate(several))
+    p_male = dict(zip(rows.tolist(), classifier.p_male(np.array(store.crops[rows])).tolist(), strict=True))
     return [(int(store.labels[some[0]]), np.array([p_male[i] for i in some.tolist()])) for some in several]
 
 

@@ -17,7 +17,7 @@ from facegender.faces.decode import decode
 from facegender.faces.types import Picture
 from facegender.inference.detector import OnnxDetector
 from facegender.lab.datasets.cropping import middle_face
-from facegender.lab.datasets.source import image_paths, read_images
+from facegender.lab.datasets.images import image_paths, read_images
 from facegender.progress import track
 
 

@@ -375,9 +375,9 @@ def run(
     while alive := [one for one in watched if not one.pipe.closed]:
         ready = wait([one.pipe for one in alive], timeout=1.0)
         for one in alive:
-            told = one.receive() if one.pipe in ready else one.hung()
-            if told is not None:
-                yield told
+            result = one.receive() if one.pipe in ready else one.hung()
+            if result is not None:
+                yield result
 
 
 def main() -> None:

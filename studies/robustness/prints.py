@@ -21,8 +21,8 @@ from facegender import FaceAnalyzer
 from facegender.faces.decode import decode
 from facegender.faces.types import FaceResult, Image, Picture
 from facegender.inference.detector import OnnxDetector
+from facegender.lab.datasets.images import read_images
 from facegender.lab.datasets.lfw import TEST_FOLD, list_lfw
-from facegender.lab.datasets.source import read_images
 from facegender.progress import track
 from facegender.tables import write_csv
 from facegender.weights import load_detector_card

@@ -20,7 +20,7 @@ from facegender import FaceAnalyzer
 from facegender.faces.decode import decode
 from facegender.faces.types import FaceResult, Image
 from facegender.inference.detector import Orientations
-from facegender.lab.datasets.source import image_paths, read_images
+from facegender.lab.datasets.images import image_paths, read_images
 from facegender.progress import track
 from facegender.tables import write_csv
 from facegender.weights import load_detector_card

@@ -58,12 +58,12 @@ class Photos:
 
     def __init__(self, folder: Path, *, mixed: bool = True) -> None:
         paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in (".jpg", ".jpeg"))
-        chosen = paths[:: max(1, len(paths) // KINDS["small"])][: KINDS["small"]]
+        sample = paths[:: max(1, len(paths) // KINDS["small"])][: KINDS["small"]]
         analyzer = FaceAnalyzer(max_pixels=Limits().max_pixels)
-        kinds = {"small": [path.read_bytes() for path in chosen]}
+        kinds = {"small": [path.read_bytes() for path in sample]}
         if mixed:
-            kinds["medium"] = [_resized(path, 640, 480) for path in chosen[: KINDS["medium"]]]
-            kinds["large"] = [_resized(path, 4000, 3000) for path in chosen[: KINDS["large"]]]
+            kinds["medium"] = [_resized(path, 640, 480) for path in sample[: KINDS["medium"]]]
+            kinds["large"] = [_resized(path, 4000, 3000) for path in sample[: KINDS["large"]]]
             kinds["broken"] = [kinds["small"][0][:3000], b"Dear reader", b"", png_bomb(50_000, 50_000)]
         self.kinds = {
             kind: [Sample(data, analyzer.analyze(data).to_dict()) for data in photos] for kind, photos in kinds.items()

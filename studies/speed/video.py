@@ -23,7 +23,7 @@ import PIL.Image
 from engine import Row, write
 
 from facegender.faces.types import Image
-from facegender.lab.datasets.source import image_names, read_images
+from facegender.lab.datasets.images import image_names, read_images
 from facegender.progress import track
 from facegender.video.analyze import VideoAnalyzer
 

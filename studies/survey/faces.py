@@ -36,9 +36,9 @@ from facegender.lab.datasets.all_age_faces import list_all_age_faces
 from facegender.lab.datasets.celeba import list_celeba
 from facegender.lab.datasets.cropping import middle_face
 from facegender.lab.datasets.fairface import list_fairface
+from facegender.lab.datasets.images import read_images
 from facegender.lab.datasets.lfw import list_lfw
 from facegender.lab.datasets.listing import Entry, Listing
-from facegender.lab.datasets.source import read_images
 from facegender.lab.datasets.store import photo_digest
 from facegender.lab.datasets.utkface import list_utkface
 from facegender.progress import track
@@ -83,7 +83,7 @@ def main() -> None:
         list_all_age_faces(arguments.all_age_faces),
         list_lfw(arguments.lfw),
     ]
-    tasks = {listing.name: chosen(listing) for listing in listings}
+    tasks = {listing.name: sampled(listing) for listing in listings}
     detector = OnnxDetector(threads=1)
     classifiers = {name: GenderClassifier(name, threads=1) for name in weights.list_models()}
     for split in ("validation", "test"):
@@ -135,7 +135,7 @@ def main() -> None:
         write_csv(arguments.folder / f"{split}.csv", known)
 
 
-def chosen(listing: Listing) -> list[Task]:
+def sampled(listing: Listing) -> list[Task]:
     """Which photos, in which versions."""
     rng = np.random.default_rng(_SEED)
     tasks = []

@@ -36,9 +36,9 @@ from facegender.lab.datasets.all_age_faces import list_all_age_faces
 from facegender.lab.datasets.celeba import list_celeba
 from facegender.lab.datasets.cropping import middle_face
 from facegender.lab.datasets.fairface import list_fairface
+from facegender.lab.datasets.images import read_images
 from facegender.lab.datasets.lfw import list_lfw
 from facegender.lab.datasets.listing import Entry, Listing
-from facegender.lab.datasets.source import read_images
 from facegender.lab.datasets.utkface import list_utkface
 from facegender.progress import track
 from facegender.tables import write_csv
@@ -62,7 +62,7 @@ def main() -> None:
         output = arguments.folder / f"{listing.name}.csv"
         if output.exists():
             continue
-        entries = chosen(listing, arguments.most)
+        entries = sampled(listing, arguments.most)
         rows: list[dict[str, object]] = []
         for entry, image in track(photos(listing, entries), listing.name, total=len(entries)):
             rows += measured(entry, image, detector, classifiers)
@@ -85,7 +85,7 @@ def listings(arguments: argparse.Namespace) -> Iterator[Listing]:
         yield list_celeba([tested], Path(attributes), squeezed=[squeezed])
 
 
-def chosen(listing: Listing, most: int) -> list[Entry]:
+def sampled(listing: Listing, most: int) -> list[Entry]:
     """As many women as men, at random."""
     rng = np.random.default_rng(2020)
     entries: list[Entry] = []

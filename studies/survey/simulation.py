@@ -192,11 +192,11 @@ def simulate(
             source, rates = halved(pool, rng)
         collection = source.drawn(count, prevalence, rng)
         if kind.startswith("labelled"):
-            chosen = rng.choice(count, min(int(kind.split()[1]), count // 2), replace=False)
-            if collection["truth"].iloc[chosen].value_counts().reindex([0, 1], fill_value=0).min() < 5:
+            sample = rng.choice(count, min(int(kind.split()[1]), count // 2), replace=False)
+            if collection["truth"].iloc[sample].value_counts().reindex([0, 1], fill_value=0).min() < 5:
                 continue  # the tool would refuse
-            truth = collection["truth"].to_numpy(np.int64)[chosen]
-            known = Labelled(chosen, truth, np.ones(len(chosen)), (0, 0), 0)
+            truth = collection["truth"].to_numpy(np.int64)[sample]
+            known = Labelled(sample, truth, np.ones(len(sample)), (0, 0), 0)
             rates = local_rates(as_collection(collection), known, source="labels", command="")
         for method in METHODS:
             outcome = survey(
@@ -267,8 +267,8 @@ def simulate_photos(pool: Pool, prevalence: float, repetitions: int) -> list[dic
         for label, here in ((0, gender), (1, ~gender)):
             there = source.faces[source.faces["truth"] == label]
             chance = there["chance"].to_numpy()
-            chosen = rng.choice(len(there), here.sum(), replace=False, p=chance / chance.sum())
-            parts.append(there.iloc[chosen].assign(photo=photo[here]))
+            sample = rng.choice(len(there), here.sum(), replace=False, p=chance / chance.sum())
+            parts.append(there.iloc[sample].assign(photo=photo[here]))
         faces = pd.concat(parts)
         table = faces[["photo", "quality", "p_male", "label"]].assign(face=np.arange(len(faces)), seconds=1.0)
         photos = pd.DataFrame({"path": map(str, range(count)), "weight": 1.0, "error_kind": None})

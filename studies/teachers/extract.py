@@ -29,7 +29,7 @@ from chips import FRAMING, Framing, cut, read_framings
 from facegender.errors import FacegenderError
 from facegender.faces.decode import decode
 from facegender.files import atomic_file
-from facegender.lab.datasets.source import read_images
+from facegender.lab.datasets.images import read_images
 from facegender.prefetch import ahead
 
 T = TypeVar("T")

@@ -36,9 +36,9 @@ from facegender.lab.datasets.all_age_faces import list_all_age_faces
 from facegender.lab.datasets.celeba import FRAME, list_celeba
 from facegender.lab.datasets.cropping import middle_face
 from facegender.lab.datasets.fairface import list_fairface
+from facegender.lab.datasets.images import image_paths, read_images
 from facegender.lab.datasets.lfw import list_lfw
-from facegender.lab.datasets.listing import Entry, Listing, Source
-from facegender.lab.datasets.source import image_paths, read_images
+from facegender.lab.datasets.listing import Entry, ImageRoot, Listing
 from facegender.lab.datasets.splits import hashed_splits
 from facegender.lab.datasets.utkface import list_utkface
 from facegender.progress import track
@@ -91,7 +91,7 @@ def listings(a: argparse.Namespace) -> Iterator[Listing]:
         entries = [
             Entry(path, path, -1, split) for path, split in zip(paths, hashed_splits(paths, _SHARES), strict=True)
         ]
-        yield Listing("stills", [Source(a.stills)], entries)
+        yield Listing("stills", [ImageRoot(a.stills)], entries)
     if a.lfw:
         lfw = list_lfw(a.lfw, a.lfw_lists)
         yield replace(lfw, entries=[replace(entry, split="test") for entry in lfw.entries])

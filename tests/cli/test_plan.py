@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from facegender.errors import InputError, OutputError
-from facegender.inference.journal import journal_file, run_file
+from facegender.inference.journal import journal_file
+from facegender.inference.provenance import run_file
 
 ESTIMATE = r"estimated time: about .+, from \d+ photos? analysed just now"
 

@@ -19,7 +19,8 @@ import pytest
 from facegender.errors import InputError
 from facegender.formats.records import FACES
 from facegender.formats.registry import by_suffix, read_rows
-from facegender.inference.journal import journal_file, run_file
+from facegender.inference.journal import journal_file
+from facegender.inference.provenance import run_file
 from facegender.survey.results import read_results
 
 pytestmark = pytest.mark.slow
@@ -128,9 +129,9 @@ def test_a_sample_is_drawn_and_weighted(run, photos, tmp_path):
     assert len(drawn) == 8
     assert {r["weight"] for r in drawn} == {41 / 8}
     assert [r["path"] for r in drawn] == sorted(r["path"] for r in drawn)
-    account = json.loads(run_file(out).read_text())
-    assert account["sample"] == {"drawn": 8, "population": 41, "seed": 3}
-    assert (account["photos"], account["faces"] + account["errors"]) == (8, 8)
+    provenance = json.loads(run_file(out).read_text())
+    assert provenance["sample"] == {"drawn": 8, "population": 41, "seed": 3}
+    assert (provenance["photos"], provenance["faces"] + provenance["errors"]) == (8, 8)
     run(photos, "-o", tmp_path / "other.jsonl", "--sample", "8", "--seed", "4")
     assert [r["path"] for r in records(tmp_path / "other.jsonl")] != [r["path"] for r in drawn]
     assert isinstance(run(photos, "-o", out, "--sample", "8", "--seed", "4").exception, InputError)

@@ -10,7 +10,8 @@ from facegender.cli import app
 from facegender.errors import InputError
 from facegender.formats.records import per_photo
 from facegender.formats.registry import read_rows
-from facegender.inference.journal import journal_file, run_file
+from facegender.inference.journal import journal_file
+from facegender.inference.provenance import run_file
 from facegender.inference.run import analyze
 from facegender.survey.results import read_results
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from facegender.formats.records import FACES, printable, unprinted, visible
 from facegender.formats.registry import by_name
-from facegender.inference.journal import Output, journal_file
+from facegender.inference.journal import journal_file
+from facegender.inference.output import Output
 from facegender.sources import LocalFile
 from facegender.survey.results import read_results
 

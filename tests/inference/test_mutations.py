@@ -95,7 +95,7 @@ def test_a_process_that_does_not_survive_is_seen(end, word, study, monkeypatch):
     monkeypatch.syspath_prepend(Path(study.__file__).parent)
     monkeypatch.setattr(study, "PATIENCE", 1.5)
     files = {"PPM": [b"P5 1 1 255 x" * 3]}
-    told = study.run(files, 5, seed=1, workers=1, make=functools.partial(_Mortal, end))
-    assert [(number, said) for number, said, _, _ in told] == [
+    results = study.run(files, 5, seed=1, workers=1, make=functools.partial(_Mortal, end))
+    assert [(number, said) for number, said, _, _ in results] == [
         (number, word if number == 2 else "answers") for number in range(5)
     ]

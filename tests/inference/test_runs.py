@@ -78,8 +78,8 @@ def test_a_run_goes_on(suffix, photos, options, save, tmp_path):
     assert (second.photos, second.faces, second.errors, second.skipped) == (1, 0, 0, 6)
     assert [task.source.name for task in recorder.tasks] == [str(added)]
     assert recorder.passed == 6
-    account = json.loads((tmp_path / f"out.{suffix}.run.json").read_text())
-    assert (account["engine"], account["model"]["name"], account["sample"]) == ("recorder", "tiny", None)
+    provenance = json.loads((tmp_path / f"out.{suffix}.run.json").read_text())
+    assert (provenance["engine"], provenance["model"]["name"], provenance["sample"]) == ("recorder", "tiny", None)
     with pytest.raises(InputError, match="options"):
         analyze(photos, options=Options(model=options.model, detector=options.detector, min_face=30), output=out)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from facegender.errors import FacegenderError
-from facegender.lab.datasets.listing import Entry, Listing, Source
+from facegender.lab.datasets.listing import Entry, ImageRoot, Listing
 
 SCRIPTS = Path(__file__).parents[2] / "studies" / "accuracy"
 
@@ -54,7 +54,7 @@ def listing(tmp_path, name="utkface", each=40):
         )
         for n, number in enumerate(range(4 * each))
     ]
-    return Listing(name=name, sources=[Source(str(tmp_path))], entries=entries)
+    return Listing(name=name, sources=[ImageRoot(str(tmp_path))], entries=entries)
 
 
 def photos(peers, *names):

@@ -15,7 +15,7 @@ import PIL.Image
 import pytest
 
 from facegender import FaceAnalyzer, weights
-from facegender.lab.datasets.source import image_names, read_images
+from facegender.lab.datasets.images import image_names, read_images
 from facegender.page import assets, write_page
 
 DATA = Path(os.environ.get("FACEGENDER_DATA", Path(__file__).parents[3] / "shared" / "datasets"))
@@ -77,8 +77,8 @@ def test_real_photos_have_the_answers_of_python(engine):
     faces = 0
     for archive, wanted in ARCHIVES.items():
         names = [name for name in image_names(archive) if name.endswith(".jpg")]
-        chosen = set(names[:: len(names) // wanted][:wanted])
-        for _, content in read_images(archive, chosen):
+        sample = set(names[:: len(names) // wanted][:wanted])
+        for _, content in read_images(archive, sample):
             expected = analyzer.analyze(content)
             assert_same(analyze(page, content), expected)
             faces += len(expected.faces)

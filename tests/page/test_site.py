@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 from facegender import page, weights
 from facegender.cli import app
 from facegender.errors import OutputError
+from facegender.lab.datasets.registry import display_names
 from facegender.page import assets, write_page
 
 ROOT = Path(__file__).parents[2]
@@ -41,6 +43,11 @@ def test_it_holds_the_networks_and_what_their_cards_say():
         assert each["confidence_for_error"] == weights.load_card(each["name"]).confidence_for_error
         assert each["rates"]["sha256"] == each["sha256"]
         assert each["groups"]
+
+
+def test_the_page_knows_the_datasets_by_their_display_names():
+    script = assets()["about.js"].read().decode()
+    assert json.loads(re.search(r"const NAMES = (\{.*?\})", script, re.DOTALL)[1]) == display_names()
 
 
 def test_the_page_says_the_policy_that_its_server_sends():

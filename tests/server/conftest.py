@@ -35,12 +35,12 @@ class Answer:
     def problem(self) -> tuple[int, str]:
         """Status and kind, of an answer that is a problem in every way."""
         assert self.headers["content-type"] == "application/problem+json"
-        told = self.json
-        assert set(told) == {"type", "title", "status", "detail", "kind"}
-        assert told["status"] == self.status
-        assert told["type"] == f"urn:facegender:problem:{told['kind']}"
-        assert told["detail"]
-        return self.status, told["kind"]
+        problem = self.json
+        assert set(problem) == {"type", "title", "status", "detail", "kind"}
+        assert problem["status"] == self.status
+        assert problem["type"] == f"urn:facegender:problem:{problem['kind']}"
+        assert problem["detail"]
+        return self.status, problem["kind"]
 
 
 class Running:
@@ -60,8 +60,8 @@ class Running:
             given = {name.replace("_", "-"): value for name, value in headers.items()}
             connection.request(method, path, body, given, encode_chunked=False)
             response = connection.getresponse()
-            told = {name.lower(): value for name, value in response.getheaders()}
-            return Answer(response.status, told, response.read())
+            headers = {name.lower(): value for name, value in response.getheaders()}
+            return Answer(response.status, headers, response.read())
         finally:
             connection.close()
 

@@ -30,11 +30,11 @@ def test_answers_are_those_of_the_analyzer(service, analyzer, photos):
     assert answer.status == 200
     check(service, "Analysis", answer.json)
     expected = [result.to_dict() for result in analyzer.analyze_named(files)]
-    told = answer.json["photos"]
-    assert told[1]["error"]["kind"] == "not_an_image"
-    assert "notes.txt" in told[1]["error"]["message"]
-    assert told == expected
-    assert [len(photo["faces"]) for photo in told] == [1, 0, 2, 0]
+    body = answer.json["photos"]
+    assert body[1]["error"]["kind"] == "not_an_image"
+    assert "notes.txt" in body[1]["error"]["message"]
+    assert body == expected
+    assert [len(photo["faces"]) for photo in body] == [1, 0, 2, 0]
     assert answer.json["model"] == {
         "name": "tiny",
         "sha256": analyzer.classifier.card.sha256,
@@ -80,10 +80,10 @@ def test_crops_are_classified_in_order(service, models):
     crops[:, :, :, 0] = np.linspace(0, 255, 600).astype(np.uint8)[:, None, None]
     answer = service.post("/v1/classify", crops.tobytes(), "application/octet-stream")
     check(service, "Classification", answer.json)
-    told = answer.json["predictions"]
+    body = answer.json["predictions"]
     expected = GenderClassifier(models["models"][0]).predict(crops)
-    assert [each["label"] for each in told] == [each.label for each in expected]
-    assert [each["p_male"] for each in told] == [each.p_male for each in expected]
+    assert [each["label"] for each in body] == [each.label for each in expected]
+    assert [each["p_male"] for each in body] == [each.p_male for each in expected]
 
 
 def png(pixels):
@@ -103,14 +103,14 @@ def test_crops_may_be_image_files(service):
 
 
 def test_models_tell_what_the_cards_say(service, analyzer):
-    told = service.get("/v1/models").json
-    check(service, "Models", told)
+    body = service.get("/v1/models").json
+    check(service, "Models", body)
     card = analyzer.classifier.card.to_dict()
-    assert told["default"] == "tiny"
-    assert [each["name"] for each in told["models"]] == ["tiny", "other"]
-    assert told["models"][0] == {name: card[name] for name in told["models"][0]}
-    assert told["detector"]["sha256"] == analyzer.detector.card.sha256
-    assert told["limits"]["max_photos"] == service.service.limits.max_photos
+    assert body["default"] == "tiny"
+    assert [each["name"] for each in body["models"]] == ["tiny", "other"]
+    assert body["models"][0] == {name: card[name] for name in body["models"][0]}
+    assert body["detector"]["sha256"] == analyzer.detector.card.sha256
+    assert body["limits"]["max_photos"] == service.service.limits.max_photos
 
 
 def test_examples_of_the_document_are_answers(service):

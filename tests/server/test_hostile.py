@@ -16,7 +16,7 @@ TOKEN = {"authorization": "Bearer open-sesame"}
 def talk(service, *pieces):
     """Send pieces on a raw connection, as far as the service takes them, and read until it closes."""
     with socket.create_connection(("127.0.0.1", service.port), timeout=20) as connection:
-        told = bytearray()
+        reply = bytearray()
         try:
             for piece in pieces:
                 connection.sendall(piece)
@@ -24,10 +24,10 @@ def talk(service, *pieces):
             pass
         try:
             while more := connection.recv(65_536):
-                told += more
+                reply += more
         except ConnectionError:
             pass
-    return bytes(told)
+    return bytes(reply)
 
 
 def head(*lines, path="/v1/analyze"):
@@ -35,33 +35,33 @@ def head(*lines, path="/v1/analyze"):
     return "\r\n".join((*own, *lines, "", "")).encode()
 
 
-def status(told):
-    assert told.startswith(b"HTTP/1.1 "), told[:100]
-    assert b"content-type: application/problem+json" in told
-    return int(told.split()[1])
+def status(reply):
+    assert reply.startswith(b"HTTP/1.1 "), reply[:100]
+    assert b"content-type: application/problem+json" in reply
+    return int(reply.split()[1])
 
 
 def test_a_gigabyte_is_refused_before_it_comes(narrow, photos):
-    told = talk(narrow, head("Content-Length: 1073741824"), *[bytes(2**20)] * 1024)
-    assert status(told) == 413
+    reply = talk(narrow, head("Content-Length: 1073741824"), *[bytes(2**20)] * 1024)
+    assert status(reply) == 413
     assert narrow.post("/v1/analyze", photos[0], **TOKEN).status == 200
 
 
 def test_a_body_without_end_is_refused_at_the_limit(narrow, photos):
     chunk = b"10000\r\n" + bytes(65_536) + b"\r\n"
-    told = talk(narrow, head("Transfer-Encoding: chunked"), *[chunk] * 10_000)
-    assert status(told) == 413
+    reply = talk(narrow, head("Transfer-Encoding: chunked"), *[chunk] * 10_000)
+    assert status(reply) == 413
     assert narrow.post("/v1/analyze", photos[0], **TOKEN).status == 200
 
 
 def test_a_body_of_two_lengths_is_refused(narrow):
-    told = talk(narrow, head("Content-Length: 5", "Transfer-Encoding: chunked"), b"0\r\n\r\n")
-    assert status(told) == 400
+    reply = talk(narrow, head("Content-Length: 5", "Transfer-Encoding: chunked"), b"0\r\n\r\n")
+    assert status(reply) == 400
 
 
 def test_a_slow_body_is_given_up(narrow):
-    told = talk(narrow, head("Content-Length: 1000"), b"a")
-    assert status(told) == 408
+    reply = talk(narrow, head("Content-Length: 1000"), b"a")
+    assert status(reply) == 408
     assert narrow.count("held_bytes") == 0
 
 
@@ -75,9 +75,9 @@ def test_a_second_request_whose_headers_never_end(narrow, monkeypatch):
     monkeypatch.setattr("facegender.server.protocol._HEADER_TIMEOUT", 0.1)
     with socket.create_connection(("127.0.0.1", narrow.port), timeout=20) as connection:
         connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        told = b""
-        while b'"ok"}' not in told:
-            told += connection.recv(65_536)
+        reply = b""
+        while b'"ok"}' not in reply:
+            reply += connection.recv(65_536)
         connection.sendall(b"GET /hea")
         assert connection.recv(65_536) == b""
 
@@ -129,10 +129,10 @@ NAMES = {
 
 
 def test_names_are_text(narrow):
-    for given, told in NAMES.items():
+    for given, expected in NAMES.items():
         answer = narrow.form("/v1/analyze", (given, b"no photo"), **TOKEN)
         [photo] = answer.json["photos"]
-        assert photo["path"] == told
+        assert photo["path"] == expected
         assert photo["error"]["kind"] == "not_an_image"
         assert not any(ord(character) < 32 for character in photo["error"]["message"])
 

@@ -148,13 +148,13 @@ def test_a_request_has_one_line_in_the_log_and_no_name(service, photos, caplog):
         service.get("/secret?secret=1")
         service.until("queue_tasks", 0)
     lines = [json.loads(JsonFormatter().format(record)) for record in caplog.records]
-    [told] = [line for line in lines if line["method"] == "POST"]
-    assert told["path"] == "/v1/analyze"
-    assert (told["status"], told["photos"]) == (200, 2)
-    assert told["bytes"] > len(photos[1])
-    assert told["ms"] > 0
-    assert re.fullmatch("[0-9a-f]{16}", told["request"])
-    assert "secret" not in json.dumps(told)
+    [entry] = [line for line in lines if line["method"] == "POST"]
+    assert entry["path"] == "/v1/analyze"
+    assert (entry["status"], entry["photos"]) == (200, 2)
+    assert entry["bytes"] > len(photos[1])
+    assert entry["ms"] > 0
+    assert re.fullmatch("[0-9a-f]{16}", entry["request"])
+    assert "secret" not in json.dumps(entry)
 
 
 def alive(process):
@@ -190,8 +190,8 @@ class Command:
             return response.status, response.read().decode()
 
     def post(self, body):
-        status, told = self.ask("POST", "/v1/analyze", body)
-        return status, json.loads(told)
+        status, reply = self.ask("POST", "/v1/analyze", body)
+        return status, json.loads(reply)
 
     def metric(self, name):
         return float(re.search(rf"^facegender_{name} (\S+)$", self.ask("GET", "/metrics")[1], re.M)[1])
@@ -219,7 +219,7 @@ def test_a_signal_under_load_loses_nothing_that_was_accepted(models, photos, tmp
             worker.resume()
         answers = [each.result() for each in asked]
     assert [status for status, _ in answers] == [200] * 40
-    assert [len(told["photos"][0]["faces"]) for _, told in answers] == [(1, 2, 0)[number % 3] for number in range(40)]
+    assert [len(reply["photos"][0]["faces"]) for _, reply in answers] == [(1, 2, 0)[number % 3] for number in range(40)]
     status, lines = command.end()
     assert status == 0
     assert [line["status"] for line in lines if line["path"] == "/v1/analyze"] == [200] * 41
@@ -239,11 +239,11 @@ def test_a_body_that_was_on_its_way_is_still_taken(models, photos, tmp_path):
             while command.ask("GET", "/healthz"):
                 pass
         connection.sendall(photos[1][100:])
-        told = b""
+        reply = b""
         while more := connection.recv(65_536):
-            told += more
-    assert told.startswith(b"HTTP/1.1 200")
-    assert len(json.loads(told.partition(b"\r\n\r\n")[2])["photos"][0]["faces"]) == 2
+            reply += more
+    assert reply.startswith(b"HTTP/1.1 200")
+    assert len(json.loads(reply.partition(b"\r\n\r\n")[2])["photos"][0]["faces"]) == 2
     assert command.end()[0] == 0
 
 
@@ -256,8 +256,8 @@ def test_what_cannot_be_finished_within_the_grace_is_told_so(models, photos, tmp
         while command.metric("working_tasks") < 1:
             pass
         command.process.send_signal(signal.SIGINT)
-        status, told = asked.result()
-    assert (status, told["kind"]) == (503, "not_ready")
+        status, problem = asked.result()
+    assert (status, problem["kind"]) == (503, "not_ready")
     assert command.end()[0] == 1
     assert not alive(worker)
 

@@ -162,8 +162,8 @@ def test_a_token_is_asked_for(narrow, photos):
 def test_bodies_above_the_limits(narrow, photos):
     assert narrow.post("/v1/analyze", bytes(200_001), **TOKEN).problem == (413, "too_large")
     assert narrow.form("/v1/analyze", *[("a", b"x")] * 4, **TOKEN).problem == (413, "too_large")
-    told = narrow.form("/v1/analyze", *[("a", photos[0])] * 3, **TOKEN)
-    assert [len(photo["faces"]) for photo in told.json["photos"]] == [1, 1, 1]
+    answer = narrow.form("/v1/analyze", *[("a", photos[0])] * 3, **TOKEN)
+    assert [len(photo["faces"]) for photo in answer.json["photos"]] == [1, 1, 1]
 
 
 def test_a_web_page_of_another_name_is_not_let_in(service, photos):

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facegender.errors import InputError
-from facegender.lab.datasets.source import image_paths
+from facegender.lab.datasets.images import image_paths
 from facegender.sources import find_photos, find_videos, read, sample
 from facegender.sources.kinds import HEAD_BYTES, Kind, is_photo_data, kind_of
 from facegender.sources.text import is_text, lines

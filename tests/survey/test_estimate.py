@@ -348,9 +348,9 @@ def test_intervals_from_labels_hold_what_they_promise():
         rows, weights = [], []
         for stratum, most in ((unsure, 100), (~unsure, 50)):
             there = np.flatnonzero(stratum)
-            chosen = rng.permutation(there)[:most].tolist()
-            rows += chosen
-            weights += [len(there) / len(chosen)] * len(chosen)
+            sample = rng.permutation(there)[:most].tolist()
+            rows += sample
+            weights += [len(there) / len(sample)] * len(sample)
         known = Labelled(np.array(rows), truth[rows], np.array(weights), (0, 0), 0)
         local = local_rates(some, known, source="labels", command="pytest")
         found = survey(some, local, labelled=known, replicates=200).everyone

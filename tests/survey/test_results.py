@@ -10,7 +10,7 @@ import pytest
 from facegender.errors import InputError
 from facegender.formats.records import FACES
 from facegender.formats.registry import by_suffix
-from facegender.inference.journal import Output
+from facegender.inference.output import Output
 from facegender.sources import Source, content_digest
 from facegender.survey.results import join_metadata, read_results
 
@@ -150,12 +150,12 @@ def test_three_nights(tmp_path):
         (folder / f"{number:04d}.jpg").write_bytes(rng.bytes(20))
     for night in range(3):
         names = sorted(path.name for path in folder.iterdir())
-        chosen = rng.permutation(names)
-        for name in chosen[:50]:
+        shuffled = rng.permutation(names)
+        for name in shuffled[:50]:
             (folder / name).write_bytes(b"changed " + rng.bytes(12))
-        for name in chosen[50:80]:
+        for name in shuffled[50:80]:
             (folder / name).unlink()
-        for number, name in enumerate(chosen[80:100]):
+        for number, name in enumerate(shuffled[80:100]):
             (folder / name).rename(folder / f"moved-{night}-{number}.jpg")
         there = {path.name: path.read_bytes()[0] / 255 for path in folder.iterdir()}
         for prune in (False, True):

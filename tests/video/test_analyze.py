@@ -16,7 +16,7 @@ import pytest
 from facegender.errors import InputError
 from facegender.faces.types import PhotoError
 from facegender.formats.records import TIMELINE, TRACKS
-from facegender.lab.datasets.source import image_names, read_images
+from facegender.lab.datasets.images import image_names, read_images
 from facegender.video.analyze import VideoAnalyzer
 from facegender.video.annotate import annotate_video
 from facegender.video.subtitles import save_ass, save_webvtt

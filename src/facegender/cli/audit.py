@@ -84,7 +84,7 @@ def audit(
 
 @contextmanager
 def _prepared(console: Console, manifest: Path | None, root: Path | None) -> Iterator[tuple[Path, tuple[int, int]]]:
-    """A store of the manifest's faces, for as long as it is looked at; women and men whose face was not found.
+    """A store of the manifest's faces, while it is measured; women and men whose face was not found.
 
     Says which other photos were left out.
     """

@@ -56,7 +56,7 @@ def calibration(
         for column in grouping_attributes(store):
             values = np.array(grouped(store, index, column))
             groups = {value: values == value for value in dict.fromkeys(values.tolist())}
-            groups = {value: chosen for value, chosen in groups.items() if chosen.sum() >= 100}
+            groups = {value: mask for value, mask in groups.items() if mask.sum() >= 100}
             if len(groups) > 1:
                 panels[f"{name}, by {column}"] = {g: (labels[c], p_male[c]) for g, c in sorted(groups.items())}
                 rows += [

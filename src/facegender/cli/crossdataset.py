@@ -97,9 +97,9 @@ def _print(result: CrossDataset, output: Path) -> None:
                 f"{cell.trained_on} -> {cell.tested_on}: {cell.left_out:,} test faces that it has seen are left out",
                 soft_wrap=True,
             )
-        if kept := cell.without_leaks:
-            leaked = cell.metrics.count - kept[0]
-            without = f"; without them {100 * kept[1] / kept[0]:.2f} %" if kept[0] else ""
+        if unleaked := cell.without_leaks:
+            leaked = cell.metrics.count - unleaked[0]
+            without = f"; without them {100 * unleaked[1] / unleaked[0]:.2f} %" if unleaked[0] else ""
             console.print(
                 f"{cell.trained_on} -> {cell.tested_on}: {leaked:,} test faces were trained on as photo or person"
                 f"{without}",

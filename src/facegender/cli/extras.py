@@ -24,7 +24,7 @@ def require(extra: str, *packages: str) -> None:
 
 
 def require_training() -> None:
-    """Check that the extra ``train`` is there; log the epochs to standard error where nobody watches a progress bar.
+    """Check that the extra ``train`` is there; log the epochs to standard error where no progress bar is shown.
 
     Raises:
         MissingExtraError: a package of it is not there.

@@ -34,7 +34,7 @@ def label(
             "--output",
             "-o",
             metavar="FILE",
-            help="The labels; what the file holds is taken up.  [default: labels.csv, or labels.NAME.csv with "
+            help="The labels; what the file holds is kept.  [default: labels.csv, or labels.NAME.csv with "
             "--labeller, beside the results]",
         ),
     ] = None,
@@ -54,7 +54,7 @@ def label(
 ) -> None:
     """Label faces by eye on a local page, without seeing the answers, so that a survey knows how the classifier errs.
 
-    Nothing leaves this machine. Every key is saved at once; end with Ctrl-C and start again to go on. Then:
+    Nothing leaves this machine. Every key is saved at once; end with Ctrl-C and start again to continue. Then:
     facegender survey RESULTS --labelled labels.csv
     """
     from facegender.errors import InputError

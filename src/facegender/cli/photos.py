@@ -29,7 +29,7 @@ from facegender.progress import Bar
 from facegender.weights import Card
 from facegender.weights.terms import terms_line
 
-#: So many photos that cannot be read are named on the terminal.
+#: At most this number of unreadable photos is named on the terminal.
 _REMARKS = 100
 
 
@@ -40,7 +40,7 @@ class Destination:
     Attributes:
         format_: None for a table.
         output: a file; None for standard output.
-        resume: go on with what is in the file.
+        resume: continue what is in the file.
         command: to be written beside it.
         prune: drop the records of photos that are gone.
         rows: what a row is of, for photos.
@@ -116,8 +116,8 @@ class _Report:
                 elif counts["errors"] == _REMARKS + 1:
                     say("more photos are skipped; each has its error in the output")
         rate = counts["photos"] / max(self.seconds, 1e-3)
-        note = f"{rate:.0f} photos/s, {counts['faces']} faces, {counts['errors']} errors"
-        self._bar.step(len(results), note=note)
+        text = f"{rate:.0f} photos/s, {counts['faces']} faces, {counts['errors']} errors"
+        self._bar.step(len(results), status=text)
 
 
 def predict_photos(
@@ -191,7 +191,7 @@ def predict_photos(
 
 
 def say_summary(summary: Summary, seconds: float, card: Card | None) -> None:
-    """Say what a run has come to, and the terms of its network where its card is known."""
+    """Print the outcome of a run, and the terms of its network where its card is known."""
     lines = summary.lines(seconds)
     for line in lines:
         say(line)

@@ -101,7 +101,9 @@ def predict(
     ] = None,
     fps: Annotated[
         float,
-        typer.Option("--fps", min=0.0, metavar="RATE", help="Of videos: frames looked at a second; 0 for every frame."),
+        typer.Option(
+            "--fps", min=0.0, metavar="RATE", help="Frames to analyse per second of video; 0 for every frame."
+        ),
     ] = 2.0,
     timeline: Annotated[
         Path | None,

@@ -1,4 +1,4 @@
-"""``facegender reproduce``: the paper's experiments, as far as the data at hand allow, and a report."""
+"""``facegender reproduce``: the paper's experiments, as far as the available data allow, and a report."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def reproduce(
     """Run the paper's experiments and write report.html and report.md, published beside measured.
 
     Without --quick or --full: one fold, the custom CNN with all its epochs, the baselines at half their input for
-    two. An interrupted run goes on where it was.
+    two. An interrupted run is resumed.
     """
     if quick and full:
         raise typer.BadParameter("--quick and --full exclude each other.")

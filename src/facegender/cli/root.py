@@ -55,7 +55,7 @@ VERBS = {
     "params": "Count parameters, layer by layer.",
     "prepare": "Crop a dataset's faces to 64x64 and write a prepared store.",
     "join": "Join the train and validation crops of several stores, without copies and people that a test asks for.",
-    "train": "Train one network. A run that was interrupted goes on after its last whole epoch.",
+    "train": "Train one network. An interrupted run is resumed after its last whole epoch.",
     "crossval": "Train on all folds but one and test on that one, for each; mean and standard deviation over the "
     "folds.",
     "crossdataset": "Train on the train split of each store, test on the test split of every store.",

@@ -23,7 +23,7 @@ from facegender.cli.training import (
 @app.command()
 def train(
     store: StoreArgument,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run; an interrupted one goes on.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run; an interrupted one is resumed.")],
     recipe: RecipeOption = "paper",
     holdout: Annotated[
         str | None,
@@ -48,7 +48,7 @@ def train(
     accelerator: AcceleratorOption = "auto",
     devices: DevicesOption = 1,
 ) -> None:
-    """Train one network. A run that was interrupted goes on after its last whole epoch."""
+    """Train one network. An interrupted run is resumed after its last whole epoch."""
     import numpy as np
 
     from facegender.errors import InputError

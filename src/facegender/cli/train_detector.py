@@ -22,7 +22,7 @@ def train_detector(
         typer.Argument(help="Folders of photos, split into training, validation and test by the first word of a name."),
     ],
     teacher: Annotated[Path, typer.Option(help="YuNet's ONNX file, which labels the photos.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run; an interrupted one goes on.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run; an interrupted one is resumed.")],
     train_only: Annotated[
         list[Path] | None,
         typer.Option("--train-only", help="A folder whose photos are all for training; repeatable."),

@@ -230,7 +230,7 @@ def _bytes_of(name: str, photo: OpenedPhoto) -> bytes:
 
 
 def _concurrently(call: Callable[[T], R], items: Iterable[T], concurrency: int, ended: threading.Event) -> Iterator[R]:
-    """What `call` gives for each item, in order; `ended` is set when nobody takes results any more."""
+    """What `call` gives for each item, in order; `ended` is set when no more results are taken."""
     if concurrency < 1:
         raise InputError(f"at least 1 request at a time is needed, not {concurrency}")
     return ahead(call, items, threads=concurrency, waiting=2 * concurrency - 1, eager=True, ended=ended)

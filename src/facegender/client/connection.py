@@ -68,7 +68,7 @@ class Connection:
         """The JSON object that the server answers with.
 
         Args:
-            ended: set when nobody waits for the answer any more; then the request is not repeated.
+            ended: set when the answer is not awaited any more; then the request is not repeated.
 
         Raises:
             ServerError: the server refuses, cannot be reached, or is none of facegender's.

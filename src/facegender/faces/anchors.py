@@ -55,11 +55,11 @@ def decode_faces(cells: npt.NDArray[np.float32], height: int, width: int, min_sc
     centres, strides = anchor_points(height, width)
     if cells.shape != (VALUES, len(centres)):
         raise ValueError(f"{cells.shape} values for {len(centres)} cells of {VALUES}")
-    kept = np.flatnonzero(cells[0] >= min_score)
-    if not len(kept):
+    likely = np.flatnonzero(cells[0] >= min_score)
+    if not len(likely):
         return np.empty((0, VALUES), np.float32)
-    values, centre, stride = cells[:, kept].T, centres[kept], strides[kept, None]
-    rows = np.empty((len(kept), VALUES), np.float32)
+    values, centre, stride = cells[:, likely].T, centres[likely], strides[likely, None]
+    rows = np.empty((len(likely), VALUES), np.float32)
     rows[:, 2:4] = np.exp(np.clip(values[:, 3:5], -_LOG_SIZE, _LOG_SIZE)) * stride
     rows[:, :2] = centre + values[:, 1:3] * stride - rows[:, 2:4] / 2
     points = centre[:, None] + values[:, 5:].reshape(-1, 5, 2) * stride[:, None]

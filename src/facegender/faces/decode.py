@@ -33,7 +33,7 @@ from facegender.faces.types import Image, Note, Picture
 
 DEFAULT_MAX_PIXELS = 120_000_000
 
-#: A higher limit is proposed for photos of up to so many pixels, which take some 12 GB.
+#: A higher limit is proposed for photos of up to this number of pixels, which take some 12 GB.
 _READABLE_PIXELS = 4_000_000_000
 
 #: What errors call a photo without a name.
@@ -175,7 +175,7 @@ def _opened(source: str | Path | bytes) -> IO[bytes]:
         raise PhotoNotFoundError(f"no such file: {source}") from error
     if stat.S_ISDIR(mode):
         os.scandir(path).close()  # a folder that may not be listed is a matter of permission
-    if not stat.S_ISREG(mode):  # opening a named pipe would wait for ever
+    if not stat.S_ISREG(mode):  # opening a named pipe would block
         what = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
         raise PhotoNotFoundError(f"{source} is {what}, not a photo")
     return path.open("rb")

@@ -41,7 +41,7 @@ def scale_samples(image: ImageFile, layout: str, again: Callable[[], ImageFile])
     Args:
         image: loaded; other images come back as they are.
         layout: of its samples in the file, as `sample_layout` gave it before it was loaded.
-        again: opens the same image anew, not yet loaded.
+        again: opens the same image again, not yet loaded.
 
     Returns:
         Mode ``L`` for gray without alpha, or the image's own mode.

@@ -26,9 +26,9 @@ class Rules:
     """The numbers that decide.
 
     Attributes:
-        sides: of the square patches that are looked at, in pixels; pictures smaller than the last one are not.
-        grid: so many patches lie along each side of a picture where it is looked at closely.
-        pixels_per_patch: one patch for so many pixels, and one more, are looked at in each picture.
+        sides: of the square patches that are examined, in pixels; pictures smaller than the last one are not.
+        grid: patches along each side of a picture that is examined closely.
+        pixels_per_patch: one patch for this number of pixels, and one more, are examined in each picture.
         longest_period: of screens, in pixels; dots further apart are seen as dots, and no face is found in them.
         amplitude: least of a screen in gray levels. Photos have up to 8, screens from 35.
         above: least height of its peak over the median at its distance from zero. Photos have up to 5, screens from 18.
@@ -130,14 +130,14 @@ class _Measured:
 
 def _agreed(patches: list[_Measured | None]) -> Texture | None:
     """What several patches have in common; flat ones are None."""
-    told = [patch for patch in patches if patch is not None]
-    periods = sorted(patch.period for patch in told if patch.period)
-    if len(periods) >= max(2, len(told) / 3):
+    measured = [patch for patch in patches if patch is not None]
+    periods = sorted(patch.period for patch in measured if patch.period)
+    if len(periods) >= max(2, len(measured) / 3):
         period = periods[len(periods) // 2]
         alike = sum(abs(other / period - 1) < RULES.alike for other in periods)
-        if alike >= max(2, len(told) / 3):
+        if alike >= max(2, len(measured) / 3):
             return Texture("screen", period)
-    grain = sorted(patch.grain for patch in told)
+    grain = sorted(patch.grain for patch in measured)
     if len(grain) >= 2 and grain[len(grain) // 4] >= RULES.grain:
         return Texture("grain", grain[len(grain) // 2])
     return None

@@ -47,7 +47,7 @@ class Tile:
     turns: int = 0
 
     def turned(self, turns: int) -> Tile:
-        """The same tile with its image turned by so many quarter turns more, against the clock."""
+        """The same tile with its image turned by this number of further quarter turns, counterclockwise."""
         image = np.ascontiguousarray(np.rot90(self.image, turns))
         return replace(self, image=image, turns=(self.turns + turns) % 4)
 
@@ -66,7 +66,7 @@ class Tile:
 
 
 def _turned_back(rows: FaceRows, turns: int, height: int, width: int) -> FaceRows:
-    """Faces found in an image of this size, where they were before it was given so many quarter turns."""
+    """Faces found in an image of this size, where they were before these quarter turns."""
     faces = rows.copy()
     for _ in range(turns):
         before = faces.copy()
@@ -122,7 +122,7 @@ class _Span:
 
 
 def _spans(side: int, level: int) -> list[_Span]:
-    """The tiles along a side of so many decoded pixels that are to become the pixels of a level."""
+    """The tiles along a side of this length, in decoded pixels, scaled to the pixels of a level."""
     if level <= TILE:
         return [_Span(0, side, level, 0.0, side)]
     # Cut before it is resized: an enlarged photo is never there as a whole.

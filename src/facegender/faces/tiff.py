@@ -22,7 +22,7 @@ _LETTERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 
 #: An image that is this much smaller than another and of its shape is a copy of it, whether it says so or not.
 _COPY = 2
-#: One of at most so many pixels a side is a thumbnail beside one so many times as large, whatever its shape.
+#: Longest side in pixels of a thumbnail, and by what factor the picture is larger; its shape does not matter.
 _THUMBNAIL, _THUMBNAIL_OF = 320, 4
 
 

@@ -23,7 +23,7 @@ CROP_SIZE = 64
 #: Decimal places of a probability, and of a quality, in a record.
 PLACES = 4
 
-#: So many faces are named in the text of a result.
+#: At most this number of faces is named in the text of a result.
 _SHOWN_FACES = 5
 
 #: Below this quality a face is in the gray zone: under 24 pixels, or turned more than about 45 degrees.

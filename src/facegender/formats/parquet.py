@@ -16,7 +16,7 @@ class ParquetWriter(AbstractContextManager["ParquetWriter"]):
     """Rows of the schema in row groups of `ROW_GROUP`.
 
     Args:
-        path: written anew.
+        path: of the file, which is replaced.
         schema: of the records.
 
     Raises:

@@ -22,9 +22,9 @@ from facegender.weights import detector_path, load_detector_card
 #: Unless a smallest face is asked for, larger photos are shrunk to this many pixels on their longest side.
 LONGEST_SIDE = 1280
 #: Of a photo that is longer than this many times its shorter side, a part of that shape is taken for the photo: it is
-#: looked at as closely as the part would be by itself, in tiles.
+#: searched at the scale of the part by itself, in tiles.
 LONG = 4
-#: Its longest side is then shrunk to so many pixels at most.
+#: Its longest side is then shrunk to this number of pixels at most.
 LONGEST_STRIP = 16 * LONGEST_SIDE
 #: Unless a smallest face is asked for, smaller photos are enlarged this much: small faces are found better so, and a
 #: small photo still takes milliseconds (results/accuracy/detector.csv).
@@ -38,7 +38,7 @@ LARGEST_SCALE = 2.0
 SAME_FACE = 0.4
 #: The places of boxes that overlap at least this much are averaged.
 BLENDED = 0.5
-#: Landmarks are rounded to so many parts of a pixel. The last bits of the network's arithmetic differ from one
+#: Landmarks are rounded to this fraction of a pixel. The last bits of the network's arithmetic differ from one
 #: processor and runtime to the next; unrounded, they would change pixels of the crop, and so the classifier's answer.
 PARTS_OF_PIXEL = 32
 #: Which ways up faces are looked for: the photo's own; the other three too where a photo has no face of `CONFIDENT`; or
@@ -63,12 +63,12 @@ class FaceDetector(Protocol):
         ...
 
     def scale(self, width: int, height: int) -> float:
-        """How large a photo of this size is looked at, in pixels per pixel; so many are worth decoding."""
+        """The scale at which a photo of this size is searched, in pixels per pixel; more need not be decoded."""
         ...
 
 
 class PyramidDetector(ABC):
-    """The way around any network that finds faces of a limited range of sizes: scale, pyramid, tiles, merging.
+    """What any network needs that finds faces of a limited range of sizes: scale, pyramid, tiles, merging.
 
     Args:
         reliable: side in pixels from which the network finds faces reliably.
@@ -105,7 +105,7 @@ class PyramidDetector(ABC):
         """Find the faces of each photo, largest first, in pixels of the full photo.
 
         Args:
-            scale: how large they are looked at, in pixels per pixel of the full photo; None: as `scale` says.
+            scale: at which they are searched, in pixels per pixel of the full photo; None: as `scale` says.
         """
         if self.any_way_up:
             found = self._search(pictures, scale, (0,))
@@ -138,7 +138,7 @@ class PyramidDetector(ABC):
         ]
 
     def scale(self, width: int, height: int) -> float:
-        """How large a photo of this size is looked at, in pixels per pixel of the full photo.
+        """The scale at which a photo of this size is searched, in pixels per pixel of the full photo.
 
         The smallest face that is found reliably has `reliable` pixels a side after it.
         """
@@ -239,10 +239,10 @@ def _faces(rows: FaceRows, turned: int) -> list[Face]:
     sound = np.isfinite(rows).all(1) & (rows[:, 2:4] > 0).all(1) & (np.ptp(points, axis=1) > 0).any(1)
     rows = rows[sound]
     # The least score has been passed already.
-    kept = cv2.dnn.NMSBoxes(rows[:, :4].tolist(), rows[:, 14].tolist(), 0.0, SAME_FACE)
+    indices = cv2.dnn.NMSBoxes(rows[:, :4].tolist(), rows[:, 14].tolist(), 0.0, SAME_FACE)
     return [
         Face((x, y, width, height), _points(places), min(max(score, 0.0), 1.0), turned)
-        for x, y, width, height, *places, score in (_blended(rows[index], rows).tolist() for index in kept)
+        for x, y, width, height, *places, score in (_blended(rows[index], rows).tolist() for index in indices)
     ]
 
 
@@ -258,16 +258,16 @@ def _with_turned(upright: Sequence[Face], turned: Sequence[Face]) -> list[Face]:
 
 def _each_once(faces: Sequence[Face]) -> list[Face]:
     """Of faces found in several ways up, each in the one where its score is highest; largest first."""
-    kept: list[Face] = []
+    unique: list[Face] = []
     for face in sorted(faces, key=lambda face: face.score, reverse=True):
-        boxes = np.array([other.box for other in kept if other.turned != face.turned], np.float32).reshape(-1, 4)
+        boxes = np.array([other.box for other in unique if other.turned != face.turned], np.float32).reshape(-1, 4)
         if not (overlaps(np.array(face.box, np.float32), boxes) > SAME_FACE).any():
-            kept.append(face)
-    return sorted(kept, key=lambda face: (face.box[2] * face.box[3], face.score), reverse=True)
+            unique.append(face)
+    return sorted(unique, key=lambda face: (face.box[2] * face.box[3], face.score), reverse=True)
 
 
 def _blended(row: FaceRows, rows: FaceRows) -> FaceRows:
-    """A row with place and landmarks averaged over all that speak of the same face; steadier than any one of them.
+    """A row with place and landmarks averaged over all detections of the same face; steadier than any one of them.
 
     V. Bazarevsky et al., "BlazeFace", arXiv:1907.05047, 2019, section 3.4.
     """

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 
+from facegender.errors import InputError
 from facegender.formats.records import Record
-from facegender.inference.journal import read_records
+from facegender.inference.journal import connect_read_only, journal_file
 from facegender.sources import Source
 
 
@@ -22,8 +25,18 @@ class Finished:
 
     @classmethod
     def of(cls, output: Path) -> Finished:
-        """All that an output holds, from its journal."""
-        return cls(read_records(output))
+        """All that an output holds, from its journal.
+
+        Raises:
+            InputError: there is no journal, it is damaged, or a run writes there.
+        """
+        journal = journal_file(output)
+        try:
+            with closing(connect_read_only(journal)) as base:
+                texts = base.execute("SELECT record FROM photos ORDER BY id")
+                return cls(json.loads(text) for (text,) in texts)
+        except sqlite3.Error as error:
+            raise InputError(f"cannot read {journal}: {error}") from error
 
     def add(self, record: Record) -> None:
         """Add one."""

@@ -36,7 +36,7 @@ class PhotoHandler:
     def __call__(self, tasks: Sequence[Task]) -> list[PhotoResult]:
         """One result a photo, in order.
 
-        What nobody foresaw becomes the error of the photo that led to it.
+        An unexpected exception becomes the error of the photo that led to it.
 
         Raises:
             FacegenderError: what no other photo will be spared, such as a full disk.

@@ -14,8 +14,9 @@ from pathlib import Path
 from types import TracebackType
 
 from facegender.inference.engines import Engine, Workers
-from facegender.inference.journal import Output
+from facegender.inference.journal import Journal, connect_read_only
 from facegender.inference.options import Options
+from facegender.inference.output import Output
 from facegender.inference.run import Collection, output_of, tasks_of
 from facegender.inference.tasks import Job, Task, error_result
 from facegender.inference.workers import WorkerPool
@@ -54,7 +55,7 @@ class Plan:
 class _Unwritten(Output):
     """An output that is looked at only: what would be noted in its journal is noted in a copy."""
 
-    def _opened(self) -> sqlite3.Connection:
+    def _opened(self) -> Journal:
         base = sqlite3.connect("", check_same_thread=False)  # in memory, or in a file without a name
         if self._resume and self._file.exists():
             self._require_idle()
@@ -65,20 +66,19 @@ class _Unwritten(Output):
                         shutil.copyfile(f"{self._file}{suffix}", f"{copy}{suffix}")
                 with closing(sqlite3.connect(copy)) as copied:
                     copied.backup(base)
-        return self._prepared(base)
+        return Journal(base)
 
     def _require_idle(self) -> None:
         """Raise what a locked journal raises. Other errors, as after a kill, are those of the copy."""
-        uri = f"{self._file.absolute().as_uri()}?mode=ro"
         try:
-            with closing(sqlite3.connect(uri, uri=True, timeout=0)) as base:
+            with closing(connect_read_only(self._file)) as base:
                 base.execute("SELECT 1 FROM sqlite_master")
         except sqlite3.Error as error:
             if error.sqlite_errorname in ("SQLITE_BUSY", "SQLITE_LOCKED"):
                 raise
 
     def _leave(self) -> None:
-        self._base.close()
+        self._journal.close()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

@@ -1,4 +1,4 @@
-"""A run: photos from wherever they are, through an engine, into a file or to the caller."""
+"""A run: photos from any source, through an engine, into a file or to the caller."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from facegender.faces.types import PhotoResult
 from facegender.formats.records import FACES, PHOTOS, Record
 from facegender.formats.registry import by_name, by_suffix
 from facegender.inference.engines import Engine, Workers
-from facegender.inference.journal import Output
 from facegender.inference.options import Options
+from facegender.inference.output import Output
 from facegender.inference.pictures import PictureNames, check_folder, has_pictures, is_made, stem_of
 from facegender.inference.relabel import relabelled
 from facegender.inference.tasks import Job, Task
@@ -29,7 +29,7 @@ OutputT = TypeVar("OutputT", bound=Output)
 
 
 class Progress(Protocol):
-    """Hears of the photos of a run, in order."""
+    """Receives the photos of a run, in order."""
 
     def skipped(self) -> None:
         """The output holds a photo already."""
@@ -61,7 +61,7 @@ class Collection:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What a run has come to.
+    """The outcome of a run.
 
     Attributes:
         output: the file.
@@ -172,9 +172,9 @@ def analyze(
     command: str = "facegender.analyze",
     progress: Progress | None = None,
 ) -> Generator[PhotoResult, None, None] | RunSummary:
-    """Analyse photos, however many and wherever they are.
+    """Analyse any number of photos from any sources.
 
-    A photo that cannot be read, crashes its process or takes too long has a result with an error, and the run goes on.
+    A photo that cannot be read, crashes its process or takes too long has a result with an error; the run continues.
 
         for result in facegender.analyze("photos/"):
             print(result.path, len(result.faces))
@@ -184,12 +184,12 @@ def analyze(
     Args:
         sources: as for `collect`, or what it gives.
         options: how photos are analysed.
-        output: a file for the records. A run that was stopped, even killed, goes on when it is called again; a file
+        output: a file for the records. A run that was stopped, even killed, is resumed when it is called again; a file
             that is whole gets the photos that it does not hold yet. With another `max_error` or `min_confidence` the
             answers that it holds are relabelled, and no photo is analysed again for that. None gives the results to the
             caller.
         format: of the output, such as ``jsonl``, ``csv``, ``parquet``, ``sqlite``; None takes it from the suffix.
-        resume: go on with the output; otherwise replace it.
+        resume: continue the output; otherwise replace it.
         prune: drop from the output the records of photos that are gone.
         rows: of the output, one a ``face``, or one a ``photo`` with how many faces have each answer. With another value
             than before, the output is written again, and no photo is analysed again for that.
@@ -198,8 +198,8 @@ def analyze(
         recursive: also look in folders of folders.
         annotate: a folder for copies of the photos with their faces and answers drawn in.
         crops: a folder for the faces as they are classified, 64 x 64 pixels.
-        command: what to write beside the output as the reason of its being.
-        progress: hears of photos as they are done.
+        command: the command that made the output, written beside it.
+        progress: receives photos as they are done.
 
     Returns:
         The results in order, as they are iterated over; with an output, a summary.

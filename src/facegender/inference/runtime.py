@@ -121,7 +121,7 @@ class Session(_Reopened):
         except Exception as error:  # the runtime's exception classes share no public base
             name = "the network given as bytes" if isinstance(model, bytes) else str(model)
             raise WeightsError(f"{name} cannot be loaded as an ONNX network: {error}") from error
-        # A listed provider may still fail to start, and then ONNX Runtime goes on without it.
+        # A listed provider may still fail to start, and then ONNX Runtime continues without it.
         if device == "cuda" and "CUDAExecutionProvider" not in session.get_providers():
             raise InputError("the CUDA device could not be started", remedy="use --device cpu")
         self._input = session.get_inputs()[0].name

@@ -48,7 +48,7 @@ class Job:
     crops: Path | None = None
 
     def __call__(self, *, threads: int | None) -> PhotoHandler:
-        """Open the networks, with so many CPU threads where the options do not say; None takes all cores."""
+        """Open the networks, with this number of CPU threads where the options do not say; None takes all cores."""
         from facegender.inference.handler import PhotoHandler
 
         return PhotoHandler(replace(self, options=replace(self.options, threads=self.options.threads or threads)))

@@ -1,7 +1,7 @@
 """A pool of worker processes with results in order and bounded memory.
 
-Tasks are sent in chunks, and only so many chunks are under way. A task that crashes its process, or takes too long, has
-a result with an error, and the run continues.
+Tasks are sent in chunks, and the number of chunks under way is limited. A task that crashes its process, or takes too
+long, has a result with an error, and the run continues.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ FloatArray: TypeAlias = npt.NDArray[np.float64]
 _QUALITY = 0.5
 #: However sure the network is of the faces of a stratum, at least this share of them may be of the other gender.
 _DOUBT = 0.05
-#: Faces of so many places in the order are shuffled, so that nobody can guess an answer from the place.
+#: Length of the blocks of the order that are shuffled, so that the place of a face gives no hint of its answer.
 _SHUFFLED = 24
 
 

@@ -42,7 +42,7 @@ class Session:
     """What one labeller has answered so far; safe for several threads.
 
     Args:
-        path: the labels file; what it holds is taken up.
+        path: the labels file; what it holds is kept.
         labeller: who labels; goes into the file.
         count: faces to label; None: all.
         review: only faces whose answer is uncertain.

@@ -94,7 +94,7 @@ class Desk:
 
 @contextmanager
 def serving(desk: Desk, port: int = 0) -> Iterator[str]:
-    """Serve the page to this machine meanwhile; yields its address, whose path nobody can guess.
+    """Serve the page to this machine meanwhile; yields its address, whose path cannot be guessed.
 
     Args:
         port: 0 takes a free one.

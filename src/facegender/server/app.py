@@ -80,5 +80,5 @@ def create_app(service: Service) -> FastAPI:
 
 
 async def _on_client_closed(_: Request, __: Exception) -> Response:
-    """Nobody receives this response: the client has closed its connection."""
+    """Not received by anyone: the client has closed its connection."""
     return Response(status_code=CLIENT_CLOSED)

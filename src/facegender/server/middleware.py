@@ -26,7 +26,7 @@ CLIENT_CLOSED = 499
 
 
 class RequestMiddleware:
-    """Counts, logs and checks requests, and answers to errors that nobody foresaw.
+    """Counts, logs and checks requests, and answers to unexpected errors.
 
     Args:
         hosts: names that requests may be addressed to; None for any.

@@ -23,7 +23,7 @@ _SEND_TIMEOUT = 30.0
 
 
 class Protocol(H11Protocol):
-    """uvicorn's, which has no time limit for headers and for the end of a body that nobody reads."""
+    """uvicorn's, which has no time limit for headers and for the end of a body that is not read."""
 
     _watchdog: asyncio.TimerHandle | None = None
     _stalled: asyncio.TimerHandle | None = None

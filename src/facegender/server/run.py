@@ -32,7 +32,7 @@ _MMAP_THRESHOLD = -3
 _KEEP_ALIVE = 15
 #: Seconds between two checks whether the workers are ready.
 _POLL_INTERVAL = 0.05
-#: Seconds after the grace in which requests are told that they were not finished.
+#: Seconds after the grace period for answering unfinished requests with an error.
 _SHUTDOWN_MARGIN = 2
 
 

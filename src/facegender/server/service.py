@@ -25,7 +25,7 @@ from facegender.wire import UsedModel
 
 
 class ClientClosedError(Exception):
-    """The client has closed its connection, and nobody waits for the answer."""
+    """The client has closed its connection, and does not wait for the answer."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Service:
             raise ProblemError("invalid", str(error)) from None
 
     def admit(self, tasks: int, size: int) -> None:
-        """Refuse a new request with so many tasks and bytes, as far as they are known, if there is no room for it.
+        """Refuse a new request of this number of tasks and bytes, as far as they are known, if there is no room.
 
         Raises:
             ProblemError: 429 or 503, with Retry-After.

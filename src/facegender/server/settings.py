@@ -26,7 +26,7 @@ class ServerSettings:
         allowed_hosts: names it is reached by, beside its own; behind a proxy, that of the proxy.
 
     Raises:
-        InputError: what it is told cannot be, or would open it to a network without a token.
+        InputError: a setting is impossible, or would open the service to a network without a token.
     """
 
     models: tuple[str, ...] = (DEFAULT,)

@@ -25,7 +25,7 @@ MANIFEST_SUFFIXES = (*_TEXT, *_DELIMITED, _PARQUET)
 
 _DELIMITERS = ",;\t|"
 
-#: A text is a list if the photos among so many of its first lines, in so many bytes, are the most of them.
+#: A text is a list if most of its first lines are photos; how many lines, and bytes, are read for that.
 _FIRST_LINES, _HEAD_BYTES = 20, 8192
 
 _COLUMN = "path"

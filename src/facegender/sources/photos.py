@@ -31,7 +31,7 @@ class _UncountedError(Exception):
 
 @dataclass(frozen=True)
 class Photos:
-    """The photos that arguments name: listed afresh each time, one by one, in the same order.
+    """The photos that arguments name: listed again each time, one by one, in the same order.
 
     Attributes:
         arguments: as `find_photos` takes them, with what a list on standard input named, or the photo that was there.
@@ -151,7 +151,7 @@ def find_photos(
             line, CSV, TSV or Parquet with a column ``path``); tar and zip archives; URLs of all these but zip; ``-``
             for standard input: a photo, or arguments, a line each or separated by NUL. Whatever is none of these is
             taken for a photo.
-        skip: told the path of a photo found in a folder or by a pattern, whether it is to be passed over.
+        skip: whether a photo found in a folder or by a pattern is left out; takes its path.
 
     Raises:
         InputError: there are no photos, a table has no column ``path``, or a URL cannot be served.
@@ -174,7 +174,7 @@ def find_photos(
 
 @dataclass(frozen=True)
 class Sample:
-    """Some of the photos, in their order; listed afresh each time.
+    """Some of the photos, in their order; listed again each time.
 
     Attributes:
         photos: all of them.

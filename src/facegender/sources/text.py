@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from typing import IO, cast
 
-#: Bytes by which an encoding is told.
+#: Bytes from which an encoding is detected.
 _HEAD_BYTES = 4096
 _CHUNK_BYTES = 65_536
 

@@ -20,7 +20,7 @@ def find_videos(
     """The videos that arguments name: files, folders that hold videos and no photos, and patterns.
 
     Args:
-        skip: told the path of a video found in a folder or by a pattern, whether it is to be passed over.
+        skip: whether a video found in a folder or by a pattern is left out; takes its path.
 
     Returns:
         Paths, in order; empty where the arguments name photos. Videos beside photos in a folder are none of them.

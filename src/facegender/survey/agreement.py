@@ -9,10 +9,10 @@ from itertools import combinations
 
 @dataclass(frozen=True)
 class Agreement:
-    """Of faces that two people looked at.
+    """Of faces that two people labelled.
 
     Attributes:
-        faces: looked at by both; of more than two people, summed over the pairs.
+        faces: labelled by both; of more than two people, summed over the pairs.
         share: with the same answer (female, male or unclear), in [0, 1].
         kappa: agreement beyond chance (J. Cohen, "A coefficient of agreement for nominal scales", Educational and
             Psychological Measurement 20, 1960); of more than two people, the mean over the pairs (R. J. Light, 1971).
@@ -25,7 +25,7 @@ class Agreement:
 
 
 def agreement(answers: Sequence[Mapping[Hashable, int | None]]) -> Agreement | None:
-    """Of the answers that people give to faces; None where no two people looked at the same face."""
+    """Of the answers that people give to faces; None where no two people labelled the same face."""
     faces, same, kappas = 0, 0.0, []
     for one, other in combinations(answers, 2):
         both = [(one[face], other[face]) for face in one.keys() & other.keys()]

@@ -9,7 +9,7 @@ Controlled Clinical Trials 7, 1986). The tilts of a new collection are drawn fro
 sets (J. P. T. Higgins, S. G. Thompson, D. J. Spiegelhalter, "A re-evaluation of random-effects meta-analysis", Journal
 of the Royal Statistical Society A 172, 2009).
 
-Each draw is weighted by its fit to the scores of the collection at hand. The scores count as those of few faces,
+Each draw is weighted by its fit to the scores of the collection. The scores count as those of few faces,
 because real histograms differ in more than a tilt (power likelihood: P. G. Bissiri, C. C. Holmes, S. G. Walker, "A
 general framework for updating belief distributions", Journal of the Royal Statistical Society B 78, 2016).
 studies/survey/sets.py measures the coverage that results, leaving one set out.
@@ -27,7 +27,7 @@ import numpy.typing as npt
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 IntArray: TypeAlias = npt.NDArray[np.int64]
 
-#: The scores of a collection count as this share of its faces, and as no more than so many faces.
+#: The scores of a collection count as this share of its faces, and as no more than this number of faces.
 _POWER, _MOST_FACES = 0.1, 30.0
 _STEPS, _RIDGE = 50, 1.0
 

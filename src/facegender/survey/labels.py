@@ -18,7 +18,7 @@ from facegender.tables import read_table
 IntArray: TypeAlias = npt.NDArray[np.int64]
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
-#: The words of a label file; None where nobody can tell, or where the row says nothing.
+#: The words of a label file; None where it cannot be told, or where the row says nothing.
 LABELS: Mapping[str, int | None] = {"female": 0, "f": 0, "male": 1, "m": 1, "unclear": None, "u": None, "": None}
 
 #: Fewer labelled faces of a gender say nothing about it, unless most faces are labelled.
@@ -36,7 +36,7 @@ class Labelled:
         labels: int64, N; 0 female, 1 male.
         weights: float64, N; how many faces of the collection each stands for, up to a factor.
         not_found: women's and men's photos without the face that was labelled.
-        unclear: faces that were looked at and got no label, or contradicting ones.
+        unclear: faces that were shown and got no label, or contradicting ones.
         agreement: of the labellers, where there are two or more.
     """
 
@@ -83,7 +83,7 @@ def read_labels(paths: Sequence[Path], collection: Results) -> Labelled:
             that the results give it. The first face of a photo is the largest; a row with a label but an empty number
             says that the face was not found. ``weight`` is how many faces each stands for, 1 without that column.
             Files of `facegender label` have ``stratum`` and ``stratum_faces``; the weight is then the faces of the
-            stratum by those of them that were looked at. A face that people label differently is unclear.
+            stratum by those of them that were shown. A face that people label differently is unclear.
 
     Raises:
         InputError: a file cannot be read, a row makes no sense or stands there twice, or fewer than 5 women's or
@@ -150,12 +150,12 @@ def _read(path: Path, collection: Results) -> tuple[dict[int, _Answer], list[int
         photo, label, number = photos[row["path"]], LABELS[word], row.get(column)
         if number and not number.isdecimal():
             raise InputError(f"{path} gives {row['path']} the {column} {number!r}, not a number")
-        chosen = first.get(photo) if number is None else (int(number) if number else None)
-        if chosen is None or (photo, chosen) not in faces:
+        face = first.get(photo) if number is None else (int(number) if number else None)
+        if face is None or (photo, face) not in faces:
             if label is not None:
                 missed[label] += 1
             continue
-        place = faces[photo, chosen]
+        place = faces[photo, face]
         if place in found:
             raise InputError(f"{path} labels {row['path']} twice", remedy="keep one row a face")
         weight = _number(path, row, "weight", 1.0)

@@ -1,4 +1,4 @@
-"""How the numbers of a survey came about, in paragraphs that can be cited."""
+"""How the numbers of a survey were computed, in paragraphs that can be cited."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ FloatArray: TypeAlias = npt.NDArray[np.float64]
 IntArray: TypeAlias = npt.NDArray[np.int64]
 Method: TypeAlias = Literal["mixture", "adjusted"]
 
-#: In each quality bin, so many faces' worth of belief that its share of women is that of all bins together.
+#: Weight, in faces, of the prior in each quality bin: that its share of women is that of all bins together.
 _BELIEF = 2.0
 _HALVINGS = 24
 _TINY = 1e-12

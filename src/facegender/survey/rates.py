@@ -155,8 +155,8 @@ class ErrorRates:
 
     def coarse(self) -> ErrorRates:
         """The same with the bins of `COARSE_SCORES`, as far as they are finer."""
-        kept = [i for i, bound in enumerate(self.scores) if bound in COARSE_SCORES or bound in (0.0, 1.0)]
-        return self._merged(kept[:-1], 1, tuple(self.scores[i] for i in kept), self.qualities)
+        coarse = [i for i, bound in enumerate(self.scores) if bound in COARSE_SCORES or bound in (0.0, 1.0)]
+        return self._merged(coarse[:-1], 1, tuple(self.scores[i] for i in coarse), self.qualities)
 
     def joined(self) -> ErrorRates:
         """The same with neighbouring quality bins joined until each has enough faces of both genders."""

@@ -155,9 +155,9 @@ def join_metadata(collection: Results, metadata: Path) -> Results:
             f"they with {collection.photos['path'].iloc[0]}: write the paths alike",
         )
     table = table.drop(columns=[column for column in _OURS if column in table]).rename(columns={"path": _ROW})
-    kept = collection.photos.drop(columns=[c for c in table.columns if c in collection.photos])
-    kept[_ROW] = pd.Series(matched, kept.index, dtype=object)
-    joined = kept.merge(table, on=_ROW, how="left").drop(columns=_ROW)
+    photos = collection.photos.drop(columns=[c for c in table.columns if c in collection.photos])
+    photos[_ROW] = pd.Series(matched, photos.index, dtype=object)
+    joined = photos.merge(table, on=_ROW, how="left").drop(columns=_ROW)
     return Results(collection.kind, joined, collection.faces, collection.runs, collection.copies)
 
 

@@ -88,14 +88,14 @@ class Rows:
         labelled = self.known >= 0
         self.coarse_cell[labelled] = coarse.female.size + self.known[labelled]
 
-    def estimate(self, name: str, chosen: npt.NDArray[np.bool_], number: int) -> Estimate:
-        """The row of the photos that are chosen.
+    def estimate(self, name: str, mask: npt.NDArray[np.bool_], number: int) -> Estimate:
+        """The row of some photos.
 
         Args:
-            chosen: bool, one a photo.
+            mask: bool, one a photo; which they are.
             number: of the row, for its random numbers.
         """
-        read = chosen & ~(self.error & ~self.with_face)
+        read = mask & ~(self.error & ~self.with_face)
         here = np.flatnonzero(read[self.photo])
         counted = np.bincount(self.photo[here], minlength=len(self.weight)) > 0
         if self.unit == "photos":
@@ -106,10 +106,10 @@ class Rows:
         row = Estimate(
             group=name,
             photos=int(read.sum()),
-            not_read=int((chosen & ~read).sum()),
+            not_read=int((mask & ~read).sum()),
             faceless=int((read & ~counted).sum()),
             faces=len(here),
-            left_out=int(chosen[self.all_faces].sum()) - len(here),
+            left_out=int(mask[self.all_faces].sum()) - len(here),
             labelled=int((self.known[here] >= 0).sum()),
             clusters=clusters,
             represented=float(represented),
@@ -276,7 +276,7 @@ class Rows:
 
 
 def resample(table: csr_matrix, replicates: int, rng: np.random.Generator) -> FloatArray:
-    """Column sums of a table whose rows are drawn anew, as many as it has, with replacement: replicates x columns."""
+    """Column sums of a table whose rows are drawn again, as many as it has, with replacement: replicates x columns."""
     rows = table.shape[0]
     sums = np.empty((replicates, table.shape[1]))
     turned = table.T.tocsr()

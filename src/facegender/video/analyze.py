@@ -29,11 +29,11 @@ from facegender.video.types import Track, VideoResult
 #: looked for: less than photos are, since a face that is missed in one frame is found in another.
 LONGEST_SIDE = 720
 
-#: Frames that are looked at together.
+#: Frames that are analysed together.
 CHUNK = 2
 #: Chunks under way for each worker: enough that none waits, few enough that memory stays flat.
 _AHEAD = 2
-#: Crops are cut from frames so many times as large as those in which faces are looked for.
+#: Crops are cut from frames larger by this factor than those in which faces are detected.
 _FOR_CROPS = 2.0
 #: Frames keep their size unless half of it or less is enough: shrinking takes longer than what it saves.
 _WORTH_SHRINKING = 0.5
@@ -41,7 +41,7 @@ _WORTH_SHRINKING = 0.5
 
 @dataclass(frozen=True)
 class _Looked:
-    """A frame that was looked at."""
+    """A frame that was analysed."""
 
     time: float
     span: float
@@ -54,7 +54,7 @@ class VideoAnalyzer:
 
     Args:
         model, detector: as for `Options`.
-        fps: sampled frames a second; None looks at every frame.
+        fps: sampled frames a second; None analyses every frame.
         workers: threads that look for faces; None takes as many as there are cores.
         options: all options as one object, in place of the others. `max_error` and `min_confidence` hold for the
             answers to tracks.
@@ -85,7 +85,7 @@ class VideoAnalyzer:
         self.classifier = GenderClassifier.of(options)
         self.fps, self._max_pixels = fps, options.max_pixels
         self._detector = options.open_detector()
-        # The package's own looks at frames in a size of their own, where nobody has chosen a smallest face.
+        # The package's own detector has a frame size of its own, where no smallest face is given.
         usual = options.detector is None and options.min_face is None
         self._usual = self._detector if usual and isinstance(self._detector, OnnxDetector) else None
         # Of OpenCV's and others' it is not known whether two threads may use them at once.
@@ -96,7 +96,7 @@ class VideoAnalyzer:
         """Analyse one video. One that cannot be read gives a result with an error.
 
         Args:
-            progress: is told the share that is done, as far as the length is known.
+            progress: called with the share that is done, as far as the length is known.
 
         Raises:
             MissingExtraError: PyAV is not installed.
@@ -114,8 +114,8 @@ class VideoAnalyzer:
             return VideoResult(video.path, error=PhotoError("pixel_limit", message))
         scale = self._scale_for(video)
         small = min(1.0, scale or self._detector.scale(video.width, video.height))
-        kept = _FOR_CROPS * small
-        frames = video.frames(kept if kept <= _WORTH_SHRINKING else 1.0, small)
+        crop_scale = _FOR_CROPS * small
+        frames = video.frames(crop_scale if crop_scale <= _WORTH_SHRINKING else 1.0, small)
         tracker, count = Tracker(), 0
         for looked in self._looked(frames, scale):
             tracker.add(looked.time, looked.span, looked.faces, looked.colours)
@@ -139,14 +139,14 @@ class VideoAnalyzer:
         )
 
     def _scale_for(self, video: Video) -> float | None:
-        """How large its frames are looked at, in pixels per pixel as displayed; None leaves it to the detector."""
+        """The scale at which its frames are searched, in pixels per pixel as displayed; None: as the detector says."""
         if self._usual is None:
             return None
         face = round(self._usual.reliable * max(video.width, video.height) / LONGEST_SIDE)
         return min(self._usual.reliable / max(face, 1), LARGEST_SCALE)
 
     def _looked(self, frames: Iterator[Frame], scale: float | None) -> Iterator[_Looked]:
-        """The frames in order, looked at by all workers; this thread decodes."""
+        """The frames in order, analysed by all workers; this thread decodes."""
         chunks = iter(lambda: list(islice(frames, CHUNK)), [])
         waiting = _AHEAD * self.workers
         with closing(

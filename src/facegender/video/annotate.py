@@ -41,7 +41,7 @@ def annotate_video(result: VideoResult, path: Path, progress: Progress | None = 
     Args:
         result: of the video at `result.path`, which is read again.
         path: of the new file; it is whole or not there.
-        progress: is told the share that is done, in [0, 1].
+        progress: called with the share that is done, in [0, 1].
 
     Returns:
         Remarks for people, such as that the sound was left out.

@@ -1,4 +1,4 @@
-"""The frames of a video that are looked at, with the times at which they are shown."""
+"""The frames of a video that are analysed, with the times at which they are shown."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ Progress: TypeAlias = Callable[[float], None]
 
 DEFAULT_FPS = 2.0
 
-#: Frames that no other frame needs are not decoded where samples are at least so many frames apart.
+#: Frames that no other frame needs are not decoded where samples are at least this number of frames apart.
 _SPARSE = 4
-#: Decoding and showing differ in order by at most so many frames (H.264's and HEVC's limit).
+#: Decoding and showing differ in order by at most this number of frames (H.264's and HEVC's limit).
 _REORDERED = 16
-#: A file is given up after so many errors without a frame between them.
+#: A file is given up after this number of errors without a frame between them.
 _ERRORS_IN_A_ROW = 200
 #: Frames a second where the file says nothing.
 _USUAL_RATE = 25
 #: Times are compared to a tenth of a millisecond.
 _SAME_TIME = 1e-4
-#: A clock that jumps back further than this, in seconds, was set anew (joined recordings); one that jumps so far beyond
-#: the end is broken. Time goes on where it was.
+#: A clock that jumps back further than this, in seconds, was reset (joined recordings); one that jumps so far beyond
+#: the end is broken. Time continues where it was.
 _NEW_CLOCK = 1.0
 #: FFmpeg's words for "not said" and for the colours of high definition, and from which height those are meant.
 _NO_COLOURSPACE, _ITU709, _HIGH_DEFINITION = 2, 1, 720
@@ -73,7 +73,7 @@ class Video:
     """A video opened for reading once from beginning to end; a context manager.
 
     Args:
-        fps: sampled frames a second; None looks at every frame. What is sampled is the frame that is on screen at
+        fps: sampled frames a second; None analyses every frame. What is sampled is the frame that is on screen at
             0, 1/fps, 2/fps ... seconds, whatever the frame rate does; each frame once, however long it stays.
 
     Attributes:

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 from facegender.formats.records import TIMELINE, TRACKS, Schema
 from facegender.formats.registry import Format, by_suffix
-from facegender.inference.journal import Output
 from facegender.inference.options import Options
+from facegender.inference.output import Output
 from facegender.inference.pictures import MARK, PictureNames
 from facegender.inference.relabel import relabelled
 from facegender.sources import Source
@@ -25,7 +25,7 @@ _END_BYTES = 65_536
 
 
 class VideoProgress(Protocol):
-    """Hears of the videos of a run, in order."""
+    """Receives the videos of a run, in order."""
 
     def reached(self, description: str, share: float) -> None:
         """Of the step that is described, this share in [0, 1] is done."""
@@ -69,11 +69,11 @@ def analyze_videos(
     Args:
         output: a file for the records; None gives them to `progress` only.
         format_: of the output; None takes it from the suffix.
-        resume: go on with the output and the timeline; otherwise replace them.
+        resume: continue the output and the timeline; otherwise replace them.
         files: what is wanted beside the records.
         fps: sampled frames a second; None for every frame.
         workers: threads; None for one a core.
-        command: what to write beside the output as the reason of its being.
+        command: the command that made the output, written beside it.
 
     Returns:
         How many videos the output and the timeline held before.

@@ -13,7 +13,7 @@ from facegender.faces.types import Image
 #: float32, 512: shares of the pixels, adding up to 1.
 Histogram: TypeAlias = npt.NDArray[np.float32]
 
-#: Frames are looked at in this width and height: enough for a histogram, and noise averages out.
+#: Frames are compared in this width and height: enough for a histogram, and noise averages out.
 _WIDTH, _HEIGHT = 64, 36
 #: Bins of hue, saturation and value.
 _BINS = (8, 8, 8)

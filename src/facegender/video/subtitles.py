@@ -13,7 +13,7 @@ from facegender.video.types import Sighting, Track, VideoResult
 #: Begin and end in seconds, the sighting, its track, and the next sighting where it follows at once.
 _Cue: TypeAlias = tuple[float, float, Sighting, Track, Sighting | None]
 
-#: Sightings are joined where no more than so many seconds lie between them.
+#: Sightings are joined where no more than this number of seconds lies between them.
 _AT_ONCE = 0.01
 
 _ASS_HEAD = """\

@@ -20,7 +20,7 @@ from facegender.video.types import Sighting
 #: float32, 192: how an aligned face looks; of two, the root mean square difference is compared.
 Appearance: TypeAlias = npt.NDArray[np.float32]
 
-#: A face that is lost for so many seconds between two sampled frames is still the same track.
+#: A face that is lost for up to this number of seconds between two sampled frames is still the same track.
 BRIDGED = 1.0
 
 #: How far two appearances of a face may differ. Among crops of LFW 99 % of the pairs of one photo, the second a bit
@@ -70,11 +70,11 @@ def appearances(crops: Crops) -> list[Appearance]:
 
 def suppress_overlaps(faces: Sequence[Face]) -> list[Face]:
     """The faces without those that lie within another, or about another, that is surer: one would hide the other."""
-    kept: list[Face] = []
+    unique: list[Face] = []
     for face in sorted(faces, key=lambda face: face.score, reverse=True):
-        if all(_shared(face, other) < _WITHIN for other in kept):
-            kept.append(face)
-    return sorted(kept, key=_side, reverse=True)
+        if all(_shared(face, other) < _WITHIN for other in unique):
+            unique.append(face)
+    return sorted(unique, key=_side, reverse=True)
 
 
 def _shared(one: Face, other: Face) -> float:
@@ -104,7 +104,7 @@ class _Followed:
         return x + self.velocity[0] * ahead, y + self.velocity[1] * ahead
 
     def likeness(self, seen: Seen, time: float) -> float | None:
-        """How well a face goes on with this track, in [0, 2]; None where it can't."""
+        """How well a face continues this track, in [0, 2]; None where it can't."""
         face, last = seen.face, self.last.face
         sides = _side(last), _side(face)
         if max(sides) > _GROWTH * min(sides):
@@ -160,7 +160,7 @@ class Tracker:
                 likeness = track.likeness(seen, time)
                 if likeness is not None:
                     pairs.append((likeness, i, j))
-        # The surest pair first; a face belongs to one track and a track goes on with one face.
+        # The surest pair first; a face belongs to one track and a track continues with one face.
         tracks_taken: set[int] = set()
         faces_taken: set[int] = set()
         for _, i, j in sorted(pairs, reverse=True):

@@ -88,7 +88,7 @@ class VideoResult:
         width, height: in pixels as displayed, rotation and pixel aspect applied; None where it could not be read.
         duration: seconds of what could be read.
         tracks: in the order in which they begin.
-        frames: how many were looked at.
+        frames: how many were analysed.
         dropped: single doubtful sightings that were taken for mistakes of the detector and left out.
         remarks: for people: broken packets, an early end.
         error: None where the video was read.

@@ -1,4 +1,4 @@
-"""What is known of each weight file; it travels beside the file as JSON."""
+"""The card of each weight file, JSON beside the file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DEFAULT_MAX_ERROR = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What is known of one classifier.
+    """The card of a classifier.
 
     Attributes:
         name: the word for ``--model``.
@@ -115,7 +115,7 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class DetectorCard:
-    """What is known of one face detector.
+    """The card of a face detector.
 
     Attributes:
         name: of the network.

@@ -31,7 +31,7 @@ def first_use(card: Card) -> str | None:
 
 
 def _folder() -> Path:
-    """Where this user's settings lie; OSError where nobody knows."""
+    """Where this user's settings lie; OSError where it is not known."""
     base = Path(os.environ.get("APPDATA" if sys.platform == "win32" else "XDG_CONFIG_HOME", ""))
     if not base.is_absolute():
         try:

@@ -86,13 +86,13 @@ def listed(wiki, **options):
 
 @pytest.mark.parametrize("kind", ["wiki", "imdb"])
 def test_the_published_layout_is_read(tmp_path, kind):
-    told = read_mat(write_mat(tmp_path / "some.mat", kind=kind))
-    assert told.name == kind
-    assert told.paths[0] == "01/a_1.jpg"
-    assert told.people[:6] == ["Ann One", "Ann One", "Bob Two", "Bob Two", "Bob Two", ""]
-    assert told.locations.shape == (11, 4)
-    assert math.isnan(told.gender[6])
-    assert told.face_score[7] == -INF
+    annotations = read_mat(write_mat(tmp_path / "some.mat", kind=kind))
+    assert annotations.name == kind
+    assert annotations.paths[0] == "01/a_1.jpg"
+    assert annotations.people[:6] == ["Ann One", "Ann One", "Bob Two", "Bob Two", "Bob Two", ""]
+    assert annotations.locations.shape == (11, 4)
+    assert math.isnan(annotations.gender[6])
+    assert annotations.face_score[7] == -INF
 
 
 def test_the_filter_keeps_one_sure_face(wiki):

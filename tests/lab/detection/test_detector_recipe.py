@@ -32,7 +32,7 @@ def test_options_replace_settings():
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "message"),
     [
         ({"epochs": 3}, "unknown setting 'epochs'.*steps"),
         ({"steps": 0}, "recipe: steps must lie between 1 and"),
@@ -48,8 +48,8 @@ def test_options_replace_settings():
         ({"scenes": 3}, "scenes = 3"),
     ],
 )
-def test_a_wrong_setting_is_named(values, told):
-    with pytest.raises(RecipeError, match=told):
+def test_a_wrong_setting_is_named(values, message):
+    with pytest.raises(RecipeError, match=message):
         build_settings(DetectorRecipe, values, "recipe")
 
 

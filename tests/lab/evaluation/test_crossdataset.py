@@ -83,9 +83,9 @@ def test_whom_the_network_knows_is_told(done, stores, quick):
     half = {**stores, "turned": replace(stores["turned"], identities=stores["turned"].identities[:10] + [""] * 110)}
     result = cross_dataset(quick, half, output, only_train=["made"])
     cell = next(c for c in result.cells if c.tested_on == "turned")
-    kept = cell.predictions.right[~cell.leaked]
+    right = cell.predictions.right[~cell.leaked]
     assert 0 < cell.leaked.sum() < cell.metrics.count
-    assert cell.without_leaks == (len(kept), kept.sum())
+    assert cell.without_leaks == (len(right), right.sum())
     assert leaked["made", "made"]["leaked"] == "0"
 
 

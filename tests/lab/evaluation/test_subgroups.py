@@ -17,11 +17,11 @@ def test_each_value_and_gender_is_counted(store):
     right = np.arange(len(index)) % 4 > 0
     groups = {(g.value, g.gender): g for g in subgroups(store, index, right, "race")}
     assert set(groups) == {(value, gender) for value in ("East", "West") for gender in ("female", "male", "both")}
-    chosen = [place for place, i in enumerate(index) if store.attributes["race"][i] == "East" and store.labels[i] == 1]
+    places = [place for place, i in enumerate(index) if store.attributes["race"][i] == "East" and store.labels[i] == 1]
     east_men = groups["East", "male"]
-    assert (east_men.count, east_men.right) == (len(chosen), right[chosen].sum())
-    people = [store.identities[index[place]] for place in chosen]
-    assert east_men.interval == accuracy_interval(right[chosen], people)
+    assert (east_men.count, east_men.right) == (len(places), right[places].sum())
+    people = [store.identities[index[place]] for place in places]
+    assert east_men.interval == accuracy_interval(right[places], people)
     low, high = wilson_interval(east_men.right, east_men.count)
     assert east_men.interval[0] < low < high < east_men.interval[1]
     for value in ("East", "West"):

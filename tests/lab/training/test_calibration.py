@@ -81,24 +81,24 @@ def test_each_row_is_answered_by_a_calibration_without_its_people():
     people = rng.integers(0, 60, 400)
     # Of each person the label alone: a calibration that has seen the person knows it from the features.
     labels = rng.permutation(np.arange(60) % 2)[people]
-    told = np.eye(60)[people]
-    seen = fit_calibration(told, logits, labels).p_male(told, logits)
-    unseen = out_of_fold(told, logits, labels, people=people)
+    features = np.eye(60)[people]
+    seen = fit_calibration(features, logits, labels).p_male(features, logits)
+    unseen = out_of_fold(features, logits, labels, people=people)
     loss = [-np.log(np.where(labels == 1, p, 1 - p).clip(1e-9)).mean() for p in (seen, unseen)]
     assert loss[0] <= loss[1]
     # One person's rows never help another row of the same person.
     changed = labels.copy()
     changed[people == 7] = 1 - changed[people == 7]
-    again = out_of_fold(told, logits, changed, people=people)
+    again = out_of_fold(features, logits, changed, people=people)
     assert np.array_equal(unseen[people == 7], again[people == 7])
     assert not np.array_equal(unseen, again)
     with pytest.raises(ValueError, match="at least 5 faces"):
-        out_of_fold(told, logits, labels, people=people % 4)
+        out_of_fold(features, logits, labels, people=people % 4)
 
 
 def test_thresholds_of_held_out_faces_keep_what_they_promise():
     """200 faces, 40 features that mean nothing but a little: the same faces promise too much, others do not."""
-    promised, kept = [], []
+    optimism, bias = [], []
     for seed in range(4):
         rng = np.random.default_rng(seed)
 
@@ -115,9 +115,9 @@ def test_thresholds_of_held_out_faces_keep_what_they_promise():
         others = faces(5000)
         p_others = calibration.p_male(*others[:2])
         loss["others"] = -np.log(np.where(others[2] == 1, p_others, 1 - p_others)).mean()
-        promised.append(loss["others"] - loss["same"])
-        kept.append(loss["others"] - loss["held out"])
-    assert np.mean(promised) > 2 * abs(np.mean(kept))
+        optimism.append(loss["others"] - loss["same"])
+        bias.append(loss["others"] - loss["held out"])
+    assert np.mean(optimism) > 2 * abs(np.mean(bias))
 
 
 def test_what_cannot_be_fitted():

@@ -52,7 +52,7 @@ def test_a_change_within_a_table_keeps_the_rest(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("word", "told"),
+    ("word", "message"),
     [
         ("epochs", "'epochs' is not NAME=VALUE"),
         ("=3", "'=3' is not NAME=VALUE"),
@@ -67,13 +67,13 @@ def test_a_change_within_a_table_keeps_the_rest(tmp_path):
         ("dropout=nan", "dropout must lie between"),
     ],
 )
-def test_a_wrong_change_is_named(word, told):
-    with pytest.raises(RecipeError, match=told):
+def test_a_wrong_change_is_named(word, message):
+    with pytest.raises(RecipeError, match=message):
         load_recipe("paper", **read_changes([word]))
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "message"),
     [
         ({"epoch": 3}, "unknown setting 'epoch'"),
         ({"epochs": 2.5}, "epochs = 2.5 is not int"),
@@ -91,8 +91,8 @@ def test_a_wrong_change_is_named(word, told):
         ({"augmentation": True}, "augmentation"),
     ],
 )
-def test_a_wrong_setting_is_named(values, told):
-    with pytest.raises(RecipeError, match=told):
+def test_a_wrong_setting_is_named(values, message):
+    with pytest.raises(RecipeError, match=message):
         recipe_from_dict(values)
 
 

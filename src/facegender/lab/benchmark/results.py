@@ -35,7 +35,7 @@ _PLACES = {
 
 @dataclass(frozen=True)
 class Timing:
-    """One case: a network in a runtime on a device at a precision, in batches, so many at a time.
+    """One case: a network in a runtime on a device at a precision, in batches of this size.
 
     Attributes:
         network: its name; `architecture` is the registry's name for it, "" for an unknown ONNX file.

@@ -35,7 +35,7 @@ from facegender.progress import Bar
 BATCHES = (1, 8, 32, 64, 128, 256)
 #: Crops that the paper averages over.
 CROPS = 1200
-#: A case is timed if at least so many calls fit its time.
+#: A case is timed if at least this number of calls fits its time.
 _LEAST_CALLS = 3
 _WARM_UP_SECONDS = 0.1
 #: Crops whose activations say what range int8 has to cover.
@@ -172,7 +172,7 @@ class _Plan:
                     self.skipped.append(Skipped(*way, None, str(reason)))
                     break
                 yield from self._of_batches(engine, subject, way, streams, inputs)
-            bar.step(note=" ".join(way))
+            bar.step(status=" ".join(way))
 
     def _of_batches(
         self, engine: Engine, subject: Subject, way: tuple[str, str, str, str], streams: int, inputs: npt.NDArray[Any]

@@ -17,9 +17,9 @@ import typer
 
 from facegender.errors import DatasetError
 from facegender.faces.types import Face
-from facegender.lab.datasets.listing import Entry, Listing, Source
+from facegender.lab.datasets.images import base_name, image_paths, read_images
+from facegender.lab.datasets.listing import Entry, ImageRoot, Listing
 from facegender.lab.datasets.registry import dataset
-from facegender.lab.datasets.source import base_name, image_paths, read_images
 from facegender.lab.datasets.splits import hashed_splits
 from facegender.lab.datasets.store import Split
 from facegender.tables import digest, read_text
@@ -50,6 +50,7 @@ _LAST_WOMAN = 7380
     "all-age-faces",
     "All-Age-Faces: ages 2 to 80, mostly Asian; the official validation set without copies of the train set is the "
     "test split.",
+    display_names=("All-Age-Faces",),
 )
 def list_all_age_faces(
     source: Annotated[str, typer.Argument(help="Folder or archive with original images/00000A02.jpg ...")],
@@ -82,19 +83,19 @@ def list_all_age_faces(
         copies[digests[name]].append(name)
     contradicting = [names for names in copies.values() if len({labels[name] for name in names}) > 1]
     groups = [names for names in copies.values() if len({labels[name] for name in names}) == 1]
-    kept = sorted(names[0] for names in groups)
+    unique = sorted(names[0] for names in groups)
     across = [names for names in groups if len({name in official["train"] for name in names}) > 1]
-    hashed = hashed_splits((digests[name] for name in kept), _TRAIN_SHARES)
+    hashed = hashed_splits((digests[name] for name in unique), _TRAIN_SHARES)
     splits: list[Split] = [
-        split if name in official["train"] else "test" for name, split in zip(kept, hashed, strict=True)
+        split if name in official["train"] else "test" for name, split in zip(unique, hashed, strict=True)
     ]
     answers = list(labels.values())
     return Listing(
         name="all-age-faces",
-        sources=[Source(source)],
+        sources=[ImageRoot(source)],
         entries=[
             Entry(name, paths[name], labels[name], split, attributes={"age": _age(name), "race": RACE})
-            for name, split in zip(kept, splits, strict=True)
+            for name, split in zip(unique, splits, strict=True)
         ],
         counts=[("names in the lists", answers.count(0), answers.count(1))],
         findings={

@@ -14,9 +14,9 @@ import typer
 
 from facegender.errors import DatasetError, InputError
 from facegender.faces.types import Face
-from facegender.lab.datasets.listing import Entry, Finding, Listing, Source
+from facegender.lab.datasets.images import base_name, places_by_name
+from facegender.lab.datasets.listing import Entry, Finding, ImageRoot, Listing
 from facegender.lab.datasets.registry import dataset
-from facegender.lab.datasets.source import base_name, places_by_name
 from facegender.lab.datasets.store import SPLITS, Split
 from facegender.tables import digest, read_text
 
@@ -96,6 +96,7 @@ def read_annotations(path: Path, column: str | None = None) -> Annotations:
 @dataset(
     "celeba",
     "CelebA's aligned images in the official splits; an image in several sources is taken from the first.",
+    display_names=("CelebA",),
     in_paper=True,
 )
 def list_celeba(
@@ -128,7 +129,7 @@ def list_celeba(
         InputError: no source at all.
         DatasetError: a source or a file is not what it should be, or the partition of the images is not known.
     """
-    everywhere = [Source(path) for path in sources] + [Source(path, FRAME) for path in squeezed or []]
+    everywhere = [ImageRoot(path) for path in sources] + [ImageRoot(path, FRAME) for path in squeezed or []]
     if not everywhere:
         raise InputError("no source of images is given", remedy="give the archive or the unpacked folder")
     attributed = read_annotations(attributes)
@@ -143,7 +144,7 @@ def list_celeba(
     splits = {
         name: _value(row, "partition", _PARTITIONS, partition or attributes, name) for name, row in divided.rows.items()
     }
-    kept = [name for name in _KEPT if name in attributed.columns]
+    columns = [name for name in _KEPT if name in attributed.columns]
     places, copies = places_by_name([source.path for source in everywhere], _as_jpg)
     entries = [
         Entry(
@@ -153,7 +154,7 @@ def list_celeba(
             splits[name],
             "" if named is None or name not in named.rows else named.rows[name]["identity"],
             {
-                **{key: _value(attributed.rows[name], key, _YES_NO, attributes, name) for key in kept},
+                **{key: _value(attributed.rows[name], key, _YES_NO, attributes, name) for key in columns},
                 "source": base_name(str(everywhere[number].path)),
             },
             source=number,

@@ -13,9 +13,9 @@ import typer
 
 from facegender.errors import DatasetError
 from facegender.faces.types import Face
-from facegender.lab.datasets.listing import Entry, Listing, Source
+from facegender.lab.datasets.images import last_two, places_by_name
+from facegender.lab.datasets.listing import Entry, ImageRoot, Listing
 from facegender.lab.datasets.registry import dataset
-from facegender.lab.datasets.source import last_two, places_by_name
 from facegender.lab.datasets.splits import hashed_splits
 from facegender.lab.datasets.store import Split
 from facegender.tables import digest, read_table
@@ -39,6 +39,7 @@ _CORRECTED_AGES = {"03-Sep": "3-9", "3-Sep": "3-9", "Oct-19": "10-19"}
 @dataset(
     "fairface",
     "FairFace (padding 0.25), with age group and race; the authors' validation photos are the test split.",
+    display_names=("FairFace",),
 )
 def list_fairface(
     sources: Annotated[
@@ -67,7 +68,7 @@ def list_fairface(
     corrected = sum(rows[name]["age"] in _CORRECTED_AGES for name in names)
     return Listing(
         name="fairface",
-        sources=[Source(source) for source in sources],
+        sources=[ImageRoot(source) for source in sources],
         entries=[
             Entry(
                 name,

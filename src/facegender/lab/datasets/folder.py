@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from facegender.errors import DatasetError
-from facegender.lab.datasets.listing import Entry, Listing, Source
+from facegender.lab.datasets.images import Place, base_name, image_paths
+from facegender.lab.datasets.listing import Entry, ImageRoot, Listing
 from facegender.lab.datasets.registry import dataset
-from facegender.lab.datasets.source import Place, base_name, image_paths
 from facegender.lab.datasets.splits import hashed_splits
 from facegender.lab.datasets.store import LABELS, Split
 from facegender.sources.remote import is_url
@@ -56,7 +56,7 @@ def list_folder(
         )
     return Listing(
         name=name or called(source),
-        sources=[Source(source)],
+        sources=[ImageRoot(source)],
         entries=entries,
         findings={
             "below neither female nor male, left out": neither,

@@ -19,9 +19,9 @@ import typer
 
 from facegender.errors import DatasetError, MissingExtraError
 from facegender.lab.datasets.cropping import Box, face_in_box
-from facegender.lab.datasets.listing import Entry, Listing, Source
+from facegender.lab.datasets.images import Place, base_name, last_two, places_by_name
+from facegender.lab.datasets.listing import Entry, ImageRoot, Listing
 from facegender.lab.datasets.registry import dataset
-from facegender.lab.datasets.source import Place, base_name, last_two, places_by_name
 from facegender.lab.datasets.splits import hashed_splits
 from facegender.tables import digest
 
@@ -120,6 +120,7 @@ def read_mat(path: Path) -> Annotations:
 
     Neither the set's authors nor the paper tell their thresholds; the defaults are those of most who use the set.
     """,
+    display_names=("IMDB", "WIKI"),
     in_paper=True,
 )
 def list_imdb_wiki(
@@ -155,28 +156,28 @@ def list_imdb_wiki(
     sure = there & (annotations.face_score >= min_face_score)
     second = ~np.isnan(annotations.second_score)
     alone = ~second | (annotations.second_score <= max_second_score)
-    kept: dict[str, int] = {}
+    row_of: dict[str, int] = {}
     for i in np.flatnonzero(known & sure & alone).tolist():
-        kept.setdefault(last_two(annotations.paths[i]), i)
-    names = sorted(name for name in kept if name in places)
-    if kept and not names:
+        row_of.setdefault(last_two(annotations.paths[i]), i)
+    names = sorted(name for name in row_of if name in places)
+    if row_of and not names:
         raise DatasetError(
-            f"{', '.join(map(str, sources))}: none of the {len(kept)} photos wanted of {labels}",
+            f"{', '.join(map(str, sources))}: none of the {len(row_of)} photos wanted of {labels}",
             remedy="give the archives or the folder with 00/, 01/ and so on",
         )
-    splits = hashed_splits(annotations.people[kept[name]] or name for name in names)
+    splits = hashed_splits(annotations.people[row_of[name]] or name for name in names)
     return Listing(
         name=annotations.name,
-        sources=[Source(source) for source in sources],
+        sources=[ImageRoot(source) for source in sources],
         entries=[
             Entry(
                 name,
                 places[name][1],
-                int(annotations.gender[kept[name]]),
+                int(annotations.gender[row_of[name]]),
                 split,
-                annotations.people[kept[name]],
-                {"age": _age(annotations.born[kept[name]], annotations.taken[kept[name]])},
-                None if crops else _box(annotations.locations[kept[name]]),
+                annotations.people[row_of[name]],
+                {"age": _age(annotations.born[row_of[name]], annotations.taken[row_of[name]])},
+                None if crops else _box(annotations.locations[row_of[name]]),
                 places[name][0],
             )
             for name, split in zip(names, splits, strict=True)
@@ -190,7 +191,7 @@ def list_imdb_wiki(
         findings={
             "photos of unknown gender, left out": int((~known).sum()),
             "photos without a face, left out": int((known & ~there).sum()),
-            "rows without a photo": len(kept) - len(names),
+            "rows without a photo": len(row_of) - len(names),
             "photos without a row that is wanted, left out": len(places) - len(names),
             "photos in several sources, taken from the first": copies,
         },
@@ -216,8 +217,8 @@ def _check_kind(sources: Iterable[Place], paths: Iterable[str], crops: bool) -> 
             )
 
 
-def _genders(annotations: Annotations, chosen: npt.NDArray[np.bool_]) -> tuple[int, int]:
-    return int((annotations.gender[chosen] == 0).sum()), int((annotations.gender[chosen] == 1).sum())
+def _genders(annotations: Annotations, mask: npt.NDArray[np.bool_]) -> tuple[int, int]:
+    return int((annotations.gender[mask] == 0).sum()), int((annotations.gender[mask] == 1).sum())
 
 
 def _box(location: npt.NDArray[np.float64]) -> Box:

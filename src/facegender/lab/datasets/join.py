@@ -63,7 +63,7 @@ def join_stores(
     for store in others:
         if dict(store.alignment) != dict(first.alignment):
             raise InputError(
-                f"{store.name} and {first.name} were cropped differently", remedy="prepare both anew, in the same way"
+                f"{store.name} and {first.name} were cropped differently", remedy="prepare both again, in the same way"
             )
     unwanted: set[tuple[str, str]] = set()
     for leak in leaks:

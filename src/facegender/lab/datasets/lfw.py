@@ -16,9 +16,9 @@ import typer
 
 from facegender.errors import DatasetError
 from facegender.faces.types import Face
-from facegender.lab.datasets.listing import Entry, Listing, Source
+from facegender.lab.datasets.images import paths_by_name
+from facegender.lab.datasets.listing import Entry, ImageRoot, Listing
 from facegender.lab.datasets.registry import dataset
-from facegender.lab.datasets.source import paths_by_name
 from facegender.lab.datasets.splits import identity_folds, random_folds
 from facegender.lab.datasets.store import Split
 
@@ -101,7 +101,12 @@ def read_people(path: Path) -> dict[str, int]:
     return folds
 
 
-@dataset("lfw", "Labeled Faces in the Wild, with the gender labels of Afifi and Abdelhamed.", in_paper=True)
+@dataset(
+    "lfw",
+    "Labeled Faces in the Wild, with the gender labels of Afifi and Abdelhamed.",
+    display_names=("LFW",),
+    in_paper=True,
+)
 def list_lfw(
     source: Annotated[str, typer.Argument(help="Archive or folder: original, funneled or deep-funneled.")],
     lists: Annotated[
@@ -110,7 +115,7 @@ def list_lfw(
     ] = None,
     *,
     allow_missing: Annotated[
-        bool, typer.Option("--allow-missing", help="Go on where the lists name images that SOURCE lacks.")
+        bool, typer.Option("--allow-missing", help="Continue where the lists name images that SOURCE lacks.")
     ] = False,
 ) -> Listing:
     """Every labelled photo of LFW, with the paper's random folds and the official ones by identity.
@@ -139,7 +144,7 @@ def list_lfw(
     splits: dict[int, Split] = {VALIDATION_FOLD: "validation", TEST_FOLD: "test"}
     return Listing(
         name="lfw",
-        sources=[Source(source)],
+        sources=[ImageRoot(source)],
         entries=[
             Entry(name, paths[name], named.labels[name], splits.get(fold, "train"), person)
             for name, person, fold in zip(images, identities, identity.tolist(), strict=True)

@@ -21,7 +21,7 @@ from facegender.faces.types import Face, Image
 from facegender.inference.detector import OnnxDetector
 from facegender.inference.workers import chunks_of
 from facegender.lab.datasets.cropping import Box, FaceCropper
-from facegender.lab.datasets.source import Place, fingerprint, read_images
+from facegender.lab.datasets.images import Place, fingerprint, read_images
 from facegender.lab.datasets.store import MARGIN, SPLITS, Split, Table, create_store, photo_digest, read_manifest
 
 #: The names of what was found; or, where there may be very many, only their number.
@@ -32,7 +32,7 @@ _BATCH = 16
 
 
 @dataclass(frozen=True)
-class Source:
+class ImageRoot:
     """An archive or a folder of photos.
 
     Attributes:
@@ -50,11 +50,11 @@ class Entry:
 
     Attributes:
         name: unique in the dataset; goes into the store's table.
-        path: in its source, as `facegender.lab.datasets.source.image_paths` gives it.
+        path: in its source, as `facegender.lab.datasets.images.image_paths` gives it.
         label: 0 female, 1 male.
         split: what it may be used for.
         identity: the person, "" where unknown.
-        attributes: what else is known; the same keys for every entry.
+        attributes: other annotations; the same keys for every entry.
         box: where the face lies in pixels of the photo, where the dataset tells it.
         source: which of the sources, from 0.
     """
@@ -79,14 +79,14 @@ class Listing:
         entries: one a photo, in the order of the store.
         folds: fold number of each entry for each named assignment, int64, N, counted from 1.
         counts: (text, female, male) for the report: what the labels say before anything was left out.
-        findings: what was mended or left out: text to the names concerned, or to their number.
+        findings: what was corrected or left out: text to the names concerned, or to their number.
         usual: where faces usually are (`FaceCropper.usual`).
         complete: a photo that cannot be read is an error; else it is left out and counted.
         labels_sha256: of the files that the labels came from.
     """
 
     name: str
-    sources: Sequence[Source]
+    sources: Sequence[ImageRoot]
     entries: Sequence[Entry]
     folds: Mapping[str, npt.NDArray[np.int64]] = field(default_factory=dict)
     counts: Sequence[tuple[str, int, int]] = ()
@@ -105,7 +105,7 @@ class Preparation:
         counts: (text, female, male): those of the listing, then what is in the store, then each of its splits.
         people: among the crops, 0 where the dataset does not tell them apart.
         findings: those of the listing, and photos left out because they could not be read or show no face.
-        fallbacks: crops whose face was not found and that were cut out where it usually or allegedly is.
+        fallbacks: crops whose face was not found and that were cut out where it usually is, or where the dataset says.
         reused: the store was already there, whole, and made from the same inputs.
     """
 
@@ -168,7 +168,7 @@ def prepare(
 
     entries = listing.entries
     height = np.full(len(entries), np.nan)  # of the faces that are found
-    kept = np.zeros(len(entries), bool)
+    cropped = np.zeros(len(entries), bool)
     photos = [""] * len(entries)
     unreadable: list[str] = []
     with create_store(output, len(entries), MARGIN) as writer:
@@ -183,12 +183,12 @@ def prepare(
             for (index, _), crop, tall in zip(readable, crops, heights, strict=True):
                 if crop is not None:
                     writer.put(index, crop)
-                    kept[index], height[index] = True, np.nan if tall is None else tall
+                    cropped[index], height[index] = True, np.nan if tall is None else tall
             for _ in batch:
                 on_image(len(entries))
-        if not kept.any():
+        if not cropped.any():
             raise DatasetError(f"no photo of {listing.name} in {listing.sources[0].path} shows a face")
-        rows = np.flatnonzero(kept)
+        rows = np.flatnonzero(cropped)
         faceless = sorted({e.name for e in entries} - {entries[i].name for i in rows.tolist()} - set(unreadable))
         findings = {
             **_settled(listing.findings),

@@ -10,9 +10,9 @@ import typer
 
 from facegender.errors import DatasetError
 from facegender.lab.datasets.folder import SPLIT_WORDS, NameOption, called
-from facegender.lab.datasets.listing import FACE_SIZE, Entry, Listing, Source
+from facegender.lab.datasets.images import Place, image_paths
+from facegender.lab.datasets.listing import FACE_SIZE, Entry, ImageRoot, Listing
 from facegender.lab.datasets.registry import dataset
-from facegender.lab.datasets.source import Place, image_paths
 from facegender.lab.datasets.splits import hashed_splits
 from facegender.lab.datasets.store import COLUMNS, Split
 from facegender.tables import digest, read_table
@@ -56,8 +56,8 @@ def list_manifest(
 
     labels = {path: _label(row, manifest) for path, row in rows.items() if row["label"]}
     there = {PurePosixPath(path).as_posix(): path for path in image_paths(place)}  # archives may begin them with "./"
-    kept = [path for path in labels if path in there]
-    if labels and not kept:
+    present = [path for path in labels if path in there]
+    if labels and not present:
         raise DatasetError(
             f"{place} holds none of the {len(labels)} photos that {manifest} names, the first is {next(iter(labels))}",
             remedy="pass --root FOLDER",
@@ -65,7 +65,7 @@ def list_manifest(
     genders = list(labels.values())
     return Listing(
         name=name or called(manifest),
-        sources=[Source(place)],
+        sources=[ImageRoot(place)],
         entries=[
             Entry(
                 path,
@@ -75,7 +75,7 @@ def list_manifest(
                 rows[path].get("identity", ""),
                 {column: rows[path][column] for column in columns},
             )
-            for path, split in zip(kept, _splits({path: rows[path] for path in kept}, manifest), strict=True)
+            for path, split in zip(present, _splits({path: rows[path] for path in present}, manifest), strict=True)
         ],
         counts=[("labelled rows", genders.count(0), genders.count(1))],
         findings={

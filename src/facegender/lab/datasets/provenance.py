@@ -59,7 +59,7 @@ class Seen:
 
     Attributes:
         uses: by store; of a joined store, the stores in it follow it.
-        faces: uint64, ascending, digests of the photos and the crops; None where no such list is at hand.
+        faces: uint64, ascending, digests of the photos and the crops; None where there is no such list.
     """
 
     uses: tuple[Use, ...] = ()
@@ -111,7 +111,7 @@ class Seen:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any], faces: Digests | None) -> Seen:
-        """What `to_record` gave, with its list of faces where that is at hand.
+        """What `to_record` gave, with its list of faces where that is available.
 
         Raises:
             KeyError, TypeError: another record.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import TypeVar
@@ -26,29 +27,34 @@ class Dataset:
         name: of the subcommand.
         help: what the subcommand says of it.
         list: lists its photos; its parameters, annotated as Typer wants them, are the subcommand's.
-        in_paper: Table 2 of the paper has a dataset called as the listing is.
+        display_names: what tables and plots call its listings; in lower case they are the names of the listings.
+        in_paper: Table 2 of the paper has it under a display name.
     """
 
     name: str
     help: str
     list: Callable[..., Listing]
+    display_names: tuple[str, ...]
     in_paper: bool
 
 
 _datasets: dict[str, Dataset] = {}
 
 
-def dataset(name: str, text: str, *, in_paper: bool = False) -> Callable[[Lister], Lister]:
+def dataset(
+    name: str, text: str, *, display_names: tuple[str, ...] = (), in_paper: bool = False
+) -> Callable[[Lister], Lister]:
     """Register a function that lists a dataset: ``@dataset("lamps", "Lamps, by their light.")``.
 
     Args:
         name: of the subcommand of ``facegender prepare``.
         text: its help.
+        display_names: what tables and plots call its listings: ``LFW`` is the listing ``lfw``.
         in_paper: Table 2 of the paper has it.
     """
 
     def register(list_photos: Lister) -> Lister:
-        _datasets[name] = Dataset(name, text, list_photos, in_paper)
+        _datasets[name] = Dataset(name, text, list_photos, display_names, in_paper)
         return list_photos
 
     return register
@@ -56,8 +62,23 @@ def dataset(name: str, text: str, *, in_paper: bool = False) -> Callable[[Lister
 
 def datasets() -> Mapping[str, Dataset]:
     """All datasets by name: of the modules beside this one, of other packages' entry points, and registered by hand."""
+    _load()
+    return dict(sorted(_datasets.items()))
+
+
+@cache
+def _load() -> None:
     for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
         import_module(module.name)
     for point in entry_points(group=ENTRY_POINTS):
         point.load()
-    return dict(sorted(_datasets.items()))
+
+
+def display_names() -> dict[str, str]:
+    """What tables and plots call a dataset, by the name of its listing and store."""
+    return {name.casefold(): name for known in datasets().values() for name in known.display_names}
+
+
+def display_name(name: str) -> str:
+    """What tables and plots call the dataset of a listing or store; without a display name, as it is."""
+    return display_names().get(name, name)

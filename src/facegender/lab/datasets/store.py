@@ -1,4 +1,4 @@
-"""The prepared store: every face of a dataset as a 64x64 crop, beside a table of what is known of it.
+"""The prepared store: every face of a dataset as a 64x64 crop, beside a table of its annotations.
 
 A store is a folder::
 
@@ -31,7 +31,7 @@ from facegender.files import atomic_folder
 FORMAT_VERSION = 3
 LABELS = ("female", "male")
 
-#: What a crop may be used for. Nobody, as far as a dataset tells people apart, is in two of them.
+#: What a crop may be used for. No person, as far as a dataset tells people apart, is in two of them.
 Split: TypeAlias = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 
@@ -205,7 +205,7 @@ def _again(folder: Path) -> str:
 
 @dataclass(frozen=True)
 class Table:
-    """What is known of each crop; the columns of `Store`, and which of the crops written so far they belong to.
+    """The annotations of each crop; the columns of `Store`, and which of the crops written so far they belong to.
 
     Attributes:
         images, identities, labels, splits, folds, attributes: as in `Store`; none is named like another column.

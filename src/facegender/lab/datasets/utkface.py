@@ -13,9 +13,9 @@ from typing import Annotated
 import typer
 
 from facegender.faces.types import Face
-from facegender.lab.datasets.listing import Entry, Listing, Source
+from facegender.lab.datasets.images import base_name, paths_by_name, read_images
+from facegender.lab.datasets.listing import Entry, ImageRoot, Listing
 from facegender.lab.datasets.registry import dataset
-from facegender.lab.datasets.source import base_name, paths_by_name, read_images
 from facegender.lab.datasets.splits import hashed_splits
 
 RACES = ("White", "Black", "Asian", "Indian", "Others")
@@ -33,7 +33,9 @@ _NAME = re.compile(r"(?P<age>\d{1,3})_(?P<gender>[01])_(?P<race>[0-4])_\d+")
 
 
 @dataset(
-    "utkface", "UTKFace: age, gender and race from the file names; copies left out, contradicting ones altogether."
+    "utkface",
+    "UTKFace: age, gender and race from the file names; copies left out, contradicting ones altogether.",
+    display_names=("UTKFace",),
 )
 def list_utkface(
     source: Annotated[str, typer.Argument(help="Archive or folder of the aligned and cropped faces.")],
@@ -54,12 +56,12 @@ def list_utkface(
     for name in named:
         copies[digests[name]].append(name)
     contradicting = [names for names in copies.values() if len({labels[name] for name in names}) > 1]
-    kept = sorted(names[0] for names in copies.values() if len({labels[name] for name in names}) == 1)
-    superfluous = sorted(set(named) - set(kept) - {name for names in contradicting for name in names})
-    splits = hashed_splits(digests[name] for name in kept)
+    unique = sorted(names[0] for names in copies.values() if len({labels[name] for name in names}) == 1)
+    superfluous = sorted(set(named) - set(unique) - {name for names in contradicting for name in names})
+    splits = hashed_splits(digests[name] for name in unique)
     return Listing(
         name="utkface",
-        sources=[Source(source)],
+        sources=[ImageRoot(source)],
         entries=[
             Entry(
                 name,
@@ -68,7 +70,7 @@ def list_utkface(
                 split,
                 attributes={"age": named[name]["age"], "race": RACES[int(named[name]["race"])]},
             )
-            for name, split in zip(kept, splits, strict=True)
+            for name, split in zip(unique, splits, strict=True)
         ],
         counts=[("file names", list(labels.values()).count(0), list(labels.values()).count(1))],
         findings={

@@ -66,13 +66,13 @@ def _with_plain_shapes(data: bytes) -> bytes:
             node.input[1] = "cells_shape"
             del node.attribute[:]  # with `allowzero` the first 0 would not mean the number of photos
     wanted = {output.name for output in graph.output}
-    kept = []
+    nodes = []
     for node in reversed(graph.node):
         if wanted & set(node.output):
             wanted |= set(node.input)
-            kept.append(node)
+            nodes.append(node)
     del graph.node[:]
-    graph.node.extend(reversed(kept))
+    graph.node.extend(reversed(nodes))
     initializers = [tensor for tensor in graph.initializer if tensor.name in wanted]
     del graph.initializer[:]
     graph.initializer.extend(initializers)

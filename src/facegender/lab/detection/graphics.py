@@ -99,12 +99,12 @@ def _grid(random: np.random.Generator, image: Image) -> None:
     across = (y * np.cos(angle) - x * np.sin(angle)) / step
     kind = random.integers(3)
     if kind == 0:
-        chosen = along % 1 < random.uniform(0.2, 0.8)
+        mask = along % 1 < random.uniform(0.2, 0.8)
     elif kind == 1:
-        chosen = (np.floor(along) + np.floor(across)) % 2 == 0
+        mask = (np.floor(along) + np.floor(across)) % 2 == 0
     else:
-        chosen = (along % 1 - 0.5) ** 2 + (across % 1 - 0.5) ** 2 < random.uniform(0.02, 0.2)
-    image[chosen] = _colour(random)
+        mask = (along % 1 - 0.5) ** 2 + (across % 1 - 0.5) ** 2 < random.uniform(0.02, 0.2)
+    image[mask] = _colour(random)
 
 
 def _rings(random: np.random.Generator, image: Image) -> None:

@@ -30,7 +30,7 @@ from facegender.progress import Bar
 
 #: Optimizer steps between two checkpoints.
 ROUND = 500
-#: Batches of validation scenes that are looked at after each round; nothing is chosen by them.
+#: Batches of validation scenes that are evaluated after each round; nothing is selected by them.
 _WATCHED = 4
 #: Batches that are prepared ahead of the training step.
 _AHEAD = 3
@@ -59,7 +59,7 @@ def train_detector(
     output: Path,
     hardware: Hardware | None = None,
 ) -> FaceDetectorNetwork:
-    """Train one detector; a run that was interrupted goes on after its last whole round.
+    """Train one detector; an interrupted run is resumed after its last whole round.
 
     Args:
         photos: what the scenes to learn from are made of.
@@ -127,7 +127,7 @@ class _DetectorTrainer(Trainer[FaceDetectorNetwork, RoundRecord]):
             loss = self._loss(self.model, *batch).total
             self.step(loss, rate, f"{recipe.name}: step {step + 1}")
             total += float(loss.detach())
-            bar.step(note=f"loss {total / (step + 1 - first):.3f}")
+            bar.step(status=f"loss {total / (step + 1 - first):.3f}")
         speed = (last - first) * recipe.batch_size / (time.perf_counter() - started)
         watched = self._watch()
         record = RoundRecord(last, rate, total / (last - first), *watched, speed)

@@ -80,8 +80,8 @@ class Comparison:
 
     def precision(self, min_score: float = 0.0) -> float:
         """Share of the faces of at least this score where the teacher suspects one too; NaN where there are none."""
-        chosen = [right for score, right in zip(self.answers, self.right, strict=True) if score >= min_score]
-        return sum(chosen) / len(chosen) if chosen else float("nan")
+        matches = [right for score, right in zip(self.answers, self.right, strict=True) if score >= min_score]
+        return sum(matches) / len(matches) if matches else float("nan")
 
     def false_per_100(self, min_score: float = 0.0) -> float:
         """Faces found per 100 photos in which the teacher suspects none; NaN where there is no such photo."""

@@ -5,7 +5,7 @@ A set is a folder::
     pixels.bin     uint8, the photos one after another, H x W x 3 RGB each
     photos.jsonl   one line a photo: file, source, offset, height, width, split, faces, unsure
 
-It grows photo by photo, so that labelling which was interrupted goes on where it stopped.
+It grows photo by photo, so that interrupted labelling is resumed where it stopped.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def split_of(file: str) -> Split:
     """Test 20 %, validation 10 %, by the first word of the file name.
 
     The first word is the person's (first) name or number in the sources that have several photos of one person,
-    so nobody is in two splits.
+    so no person is in two splits.
     """
     group = Path(file).stem.partition("_")[0]
     number = hashlib.sha256(group.encode()).digest()[0] / 256
@@ -90,10 +90,10 @@ def label_photos(
     output: Path,
     workers: int = 1,
 ) -> None:
-    """Let the teacher look at every training photo; goes on where an earlier call stopped.
+    """Let the teacher label every training photo; resumes where an earlier call stopped.
 
     Args:
-        teacher: makes the one who looks; called once in each thread.
+        teacher: returns a teacher; called once in each thread.
         sources: folders whose photos are split; those of the test split are left alone.
         train_only: folders of which all photos serve for training.
         per_source: largest number of photos taken from one folder, evenly over its sorted files.

@@ -58,11 +58,11 @@ def assign(faces: FaceRows, unsure: FaceRows, height: int, width: int) -> Array:
                 level = strides == stride
                 reach = min(_REACH_STRIDES * stride, _REACH_SIDES * side)
                 nearest = away[level].min() + 1e-3
-                chosen = level & (away <= max(reach, nearest))
-                targets[chosen, 0] = 1
-                targets[chosen, 1] = side
-                targets[chosen, 2:6] = x + w / 2, y + h / 2, w, h
-                targets[chosen, 6:] = face[4:14]
+                positive = level & (away <= max(reach, nearest))
+                targets[positive, 0] = 1
+                targets[positive, 1] = side
+                targets[positive, 2:6] = x + w / 2, y + h / 2, w, h
+                targets[positive, 6:] = face[4:14]
     return targets
 
 

@@ -26,7 +26,7 @@ Points = npt.NDArray[np.float64]
 #: The same five landmarks seen in a mirror.
 MIRRORED = (1, 0, 2, 4, 3)
 
-#: Sizes of the photo that are looked at, and whether mirrored. Photos whose faces are all large need no enlarging.
+#: Sizes of the photo that are searched, and whether mirrored. Photos whose faces are all large need no enlarging.
 _VIEWS = ((1.0, False), (1.0, True), (0.5, False), (2.0, False))
 _LARGE_FACE = 80.0
 #: Below it the teacher's answers are noise.
@@ -34,7 +34,7 @@ _FAINT = 0.3
 #: A face is sure if one view gives it this score and another sees it too; else it is neither face nor background.
 _SURE = 0.7
 
-#: Sides in pixels at which an enlarged face is looked at again for its landmarks, each also mirrored.
+#: Sides in pixels at which an enlarged face is searched again for its landmarks, each also mirrored.
 _ENLARGED = (200.0, 260.0)
 #: The crop around an enlarged face, in sides of the face.
 _AROUND = 2.2
@@ -123,7 +123,7 @@ class Teacher:
     def _looks(self, image: Image, face: FaceRows, points: Points) -> Points:
         """YuNet's landmarks on the enlarged face."""
         side = float(np.sqrt(face[2] * face[3]))
-        looks = []
+        detections = []
         for target in _ENLARGED:
             enlarged, matrix = _enlarged(image, face, target / side)
             for mirrored in (False, True):
@@ -134,10 +134,10 @@ class Teacher:
                     found = (rows[:, 4:14].reshape(-1, 5, 2) - matrix[:, 2]) / matrix[0, 0]
                     away = np.linalg.norm(found - points, axis=2).mean(1)
                     if away.min() < 2 * _CONSISTENT * side:
-                        looks.append(found[away.argmin()])
-        if looks:
-            middle = np.median(looks, axis=0)
-            near = [look for look in looks if np.linalg.norm(look - middle, axis=1).mean() < _CONSISTENT * side]
+                        detections.append(found[away.argmin()])
+        if detections:
+            middle = np.median(detections, axis=0)
+            near = [each for each in detections if np.linalg.norm(each - middle, axis=1).mean() < _CONSISTENT * side]
             if len(near) > 1:
                 points = np.mean(near, axis=0)
         return points

@@ -68,7 +68,7 @@ class YuNetDetector(PyramidDetector):
 
 @contextmanager
 def _opencv_silent() -> Iterator[None]:
-    """Keep OpenCV from writing to standard error: its exceptions say all, and it remarks on a backend nobody chose."""
+    """Keep OpenCV from writing to standard error: its exceptions say all, and it warns of an unused backend."""
     logging = cv2.utils.logging
     before = logging.getLogLevel()
     logging.setLogLevel(logging.LOG_LEVEL_SILENT)

@@ -50,7 +50,7 @@ class AuditedFaces:
         p_male: float, N.
         groups: N words by column, such as race or age; ages in years gathered into bands.
         not_found: faces that the detector did not find and that were therefore not answered: female, male.
-        people: N names, "" where unknown; none where nobody is named.
+        people: N names, "" where unknown; none where no person is named.
     """
 
     name: str
@@ -131,7 +131,7 @@ class Audit:
         confidence: the least confidence at which faces count as answered.
         cells: everyone first, then by column, then with gender, then all columns at once.
         worst: the cell whose interval ends lowest, so that no small cell is the worst by chance, among those of at
-            least 30 faces, or among all where none has so many; of equals, the larger one.
+            least 30 faces, or among all where none has 30; of equals, the larger one.
         gaps: largest difference of accuracy between two values of a column (of at least 30 faces each), and the
             ratio of the lower to the higher; by column.
         not_found: faces that the detector did not find: female, male.
@@ -265,10 +265,10 @@ class _Frame:
     def gap(self, column: str) -> dict[str, Any]:
         """Difference and ratio of accuracy between the best and the worst value of a column; empty for one value."""
         counts = self._table[column].value_counts()
-        kept = self._table[column].isin(counts[counts >= FEW].index).to_numpy()
-        if self._table[column][kept].nunique() < 2:
+        mask = self._table[column].isin(counts[counts >= FEW].index).to_numpy()
+        if self._table[column][mask].nunique() < 2:
             return {}
-        frame = self._frame({"accuracy": self._measures["accuracy"]}, (column,), kept)
+        frame = self._frame({"accuracy": self._measures["accuracy"]}, (column,), mask)
         by_group = frame.by_group["accuracy"]
         return {
             "difference": round(float(frame.difference()["accuracy"]), 5),
@@ -277,15 +277,15 @@ class _Frame:
             "best": str(by_group.idxmax()),
         }
 
-    def _frame(self, measures: Mapping[str, Any], grouping: tuple[str, ...], kept: np.ndarray[Any, Any]) -> MetricFrame:
+    def _frame(self, measures: Mapping[str, Any], grouping: tuple[str, ...], mask: np.ndarray[Any, Any]) -> MetricFrame:
         columns = self._table[list(grouping)] if grouping else pd.Series(EVERYONE, self._table.index, name=EVERYONE)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pandas' own deprecations within fairlearn
             return MetricFrame(
                 metrics=dict(measures),
-                y_true=self._labels[kept],
-                y_pred=np.flatnonzero(kept),
-                sensitive_features=columns[kept],
+                y_true=self._labels[mask],
+                y_pred=np.flatnonzero(mask),
+                sensitive_features=columns[mask],
             )
 
     def _cell(self, grouping: tuple[str, ...], values: tuple[str, ...], row: Mapping[str, Any]) -> AuditGroup:

@@ -1,7 +1,7 @@
 """Train on each dataset, test on every other (paper, section 3.4).
 
 Nothing is chosen by a test split: the number of epochs is the recipe's, the last epoch's weights are tested, and the
-validation split is only looked at.
+validation split is only measured.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ class MatrixCell:
         """Faces that did not leak, and those among them answered right; None where none leaked or it is not known."""
         if self.leaked is None or not self.leaked.any():
             return None
-        kept = self.predictions.right[~self.leaked]
-        return len(kept), int(kept.sum())
+        right = self.predictions.right[~self.leaked]
+        return len(right), int(right.sum())
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def cross_dataset(
     """Train a network on the train split of each store and test it on the test split of every store.
 
     A store without a train split is only tested on, one without a test split only trained on. Networks that are done
-    are read, one that was interrupted goes on.
+    are read, an interrupted one is resumed.
 
     Args:
         output: folder; gets a run ``train-NAME`` a store, and what `cross_test` writes.
@@ -211,9 +211,9 @@ def _leaked(
 def _matrix_row(cell: MatrixCell) -> dict[str, Any]:
     low, high = cell.interval
     women = int((cell.predictions.labels == 0).sum())
-    kept = cell.without_leaks
+    unleaked = cell.without_leaks
     kept_low, kept_high = (None, None)
-    if cell.leaked is not None and kept and kept[0]:
+    if cell.leaked is not None and unleaked and unleaked[0]:
         people = [name for name, leaked in zip(cell.predictions.people, cell.leaked, strict=True) if not leaked]
         kept_low, kept_high = accuracy_interval(cell.predictions.right[~cell.leaked], people)
     measured = cell.metrics.to_dict()
@@ -231,7 +231,7 @@ def _matrix_row(cell: MatrixCell) -> dict[str, Any]:
         **measured,
         "left_out": cell.left_out,
         "leaked": None if cell.leaked is None else int(cell.leaked.sum()),
-        "accuracy_without_leaks": kept[1] / kept[0] if kept and kept[0] else None,
+        "accuracy_without_leaks": unleaked[1] / unleaked[0] if unleaked and unleaked[0] else None,
         "accuracy_without_leaks_low": kept_low,
         "accuracy_without_leaks_high": kept_high,
     }

@@ -76,7 +76,7 @@ def cross_validate(
     hardware: Hardware | None = None,
     on_fold: Callable[[int, Metrics], None] = lambda fold, metrics: None,
 ) -> CrossValidation:
-    """Train and test every fold; folds that are done are read, one that was interrupted goes on.
+    """Train and test every fold; folds that are done are read, an interrupted one is resumed.
 
     Args:
         assignment: which of the store's fold assignments.

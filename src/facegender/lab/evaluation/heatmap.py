@@ -61,8 +61,8 @@ def draw_heatmap(path: Path, squares: Sequence[Square], title: str = "") -> None
             frame = Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor="white", edgecolor="0.8", hatch="//", linewidth=0)
             axes.add_patch(frame)
         below = f"women {100 * square.female_accuracy:.1f}\nmen {100 * square.male_accuracy:.1f}"
-        note = f"only {square.count} faces" if few else below
-        for text, drop, size in ((f"{100 * square.accuracy:.1f}", -0.14, 13.0), (note, 0.23, 7.5)):
+        caption = f"only {square.count} faces" if few else below
+        for text, drop, size in ((f"{100 * square.accuracy:.1f}", -0.14, 13.0), (caption, 0.23, 7.5)):
             box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5} if few else None
             axes.text(x, y + drop, text, fontsize=size, ha="center", va="center", bbox=box)
     axes.set_xticks(range(len(columns)), columns)

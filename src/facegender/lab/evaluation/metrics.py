@@ -105,7 +105,7 @@ def accuracy_interval(
     # The variance of a ratio, linearised: people differ in how many faces they have and in how many are right.
     deviations = np.bincount(member, right) - share * faces
     variance = len(faces) / (len(faces) - 1) * float(np.square(deviations).sum()) / count**2
-    weighty = count**2 / float(np.square(faces).sum())  # so many people of equally many faces would weigh as these do
+    weighty = count**2 / float(np.square(faces).sum())  # effective number of people, if all had equally many faces
     # Without variance nothing tells how alike the faces of a person are answered: as if each person were one answer.
     effective = min(count, share * (1 - share) / variance) if variance > 0 else weighty
     # Few people tell their variance badly.

@@ -26,7 +26,7 @@ class Predictions:
         images: N names.
         labels: int64, N; 0 female, 1 male.
         p_male: float, N; probabilities.
-        people: N names, "" where unknown; none where nobody is named.
+        people: N names, "" where unknown; none where no person is named.
     """
 
     images: Sequence[str]

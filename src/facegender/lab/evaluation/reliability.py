@@ -82,11 +82,11 @@ def measure_reliability(
     sure = np.maximum(p_male, 1 - p_male)
     (one, error_one), (two, error_two) = (answered(labels, p_male, confidence(rate)) for rate in ERRORS)
     coverage, risk = risk_coverage(labels, p_male)
-    kept = np.flatnonzero(risk <= ERRORS[1])
+    within = np.flatnonzero(risk <= ERRORS[1])
     return Reliability(
         *(test, damage, group, len(labels), float(1 - wrong.mean())),
         *(expected_calibration_error(labels, p_male), brier_score(labels, p_male), float(sure.mean())),
-        *(one, error_one, two, error_two, float(coverage[kept[-1]]) if len(kept) else 0.0),
+        *(one, error_one, two, error_two, float(coverage[within[-1]]) if len(within) else 0.0),
     )
 
 
@@ -106,10 +106,10 @@ def damaged(
         confidence: as for `measure_reliability`.
     """
     some = np.linspace(0, len(labels) - 1, min(MOST_DEGRADED, len(labels))).astype(np.int64)
-    chosen, truth = np.ascontiguousarray(crops[some]), labels[some]
-    rows = [measure_reliability(test, WHOLE, "of those damaged", truth, answer(chosen), confidence)]
+    sample, truth = np.ascontiguousarray(crops[some]), labels[some]
+    rows = [measure_reliability(test, WHOLE, "of those damaged", truth, answer(sample), confidence)]
     for name in track(list(DEGRADATIONS), f"damaging {test}"):
-        rows.append(measure_reliability(test, name, "all", truth, answer(degrade(chosen, name)), confidence))
+        rows.append(measure_reliability(test, name, "all", truth, answer(degrade(sample, name)), confidence))
     return rows
 
 

@@ -82,13 +82,13 @@ def subgroups(store: Store, index: IntArray, right: npt.NDArray[np.bool_], attri
     rows = []
     for value in sorted(set(values.tolist()), key=rank):
         for gender in GENDERS:
-            chosen = values == value
+            mask = values == value
             if gender != "both":
-                chosen &= labels == LABELS.index(gender)
-            if chosen.any():
-                people = [store.identities[i] for i in index[chosen].tolist()]
-                interval = accuracy_interval(right[chosen], people)
-                rows.append(Subgroup(attribute, value, gender, int(chosen.sum()), int(right[chosen].sum()), interval))
+                mask &= labels == LABELS.index(gender)
+            if mask.any():
+                people = [store.identities[i] for i in index[mask].tolist()]
+                interval = accuracy_interval(right[mask], people)
+                rows.append(Subgroup(attribute, value, gender, int(mask.sum()), int(right[mask].sum()), interval))
     return rows
 
 

@@ -15,14 +15,8 @@ from facegender import weights
 from facegender.lab.evaluation.audit import GENDER
 from facegender.tables import read_table
 
-#: The test sets, as files are named and as people write them.
-SETS = {
-    "lfw": "LFW",
-    "celeba": "CelebA",
-    "utkface": "UTKFace",
-    "fairface": "FairFace",
-    "all-age-faces": "All-Age-Faces",
-}
+#: In the order of reports.
+TEST_SETS = ("lfw", "celeba", "utkface", "fairface", "all-age-faces")
 
 
 def main() -> None:
@@ -57,7 +51,7 @@ def groups(name: str, results: Path) -> str:
             "high": float(row["high"]),
             "children": bool(row["children"]),
         }
-        for test in SETS
+        for test in TEST_SETS
         if (path := results / f"audit_{test}_{name}.csv").exists()
         for row in read_table(path, needed)
         if row["columns"] in kinds

@@ -219,7 +219,7 @@ def _people(validation: Sequence[Faces]) -> IntArray:
 
 
 def _spread(index: IntArray, count: int) -> IntArray:
-    """So many of them, evenly spread."""
+    """This number of them, evenly spread."""
     return index[np.linspace(0, len(index) - 1, min(count, len(index))).astype(np.int64)]
 
 

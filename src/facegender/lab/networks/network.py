@@ -42,7 +42,7 @@ class Network(nn.Module):
 
 
 def initialize_he(module: nn.Module) -> None:
-    """Draw all weights anew: normal with variance 2 / fan in, biases zero (K. He et al., ICCV 2015)."""
+    """Draw all weights: normal with variance 2 / fan in, biases zero (K. He et al., ICCV 2015)."""
     for layer in module.modules():
         if isinstance(layer, (nn.Conv2d, nn.Linear)):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")

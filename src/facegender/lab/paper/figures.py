@@ -124,7 +124,7 @@ def folds(outcomes: Sequence[FoldOutcome], output: Path) -> Section:
 
 
 def roc(outcomes: Sequence[FoldOutcome], celeba: Sequence[tuple[str, MatrixCell]], output: Path) -> Section:
-    """Figure 7: on LFW, and on CelebA's test images by network's registry name where such runs are at hand."""
+    """Figure 7: on LFW, and on CelebA's test images by network's registry name where such runs are available."""
     blocks = []
     lfw = [
         RocCurve(o.run.recipe.network, f"{o.run.network}, {o.run.recipe.name}", _answers(o))
@@ -132,9 +132,9 @@ def roc(outcomes: Sequence[FoldOutcome], celeba: Sequence[tuple[str, MatrixCell]
         if o.result is not None and o.run.recipe.colour == "rgb"
     ]
     # One line a network: the first of its runs that was trained with our recipe, else with the paper's.
-    chosen = {curve.network: curve for curve in sorted(lfw, key=lambda curve: "tuned" in curve.label)}
-    if chosen:
-        _both(output, "figure7-lfw", lambda path: draw_roc(path, list(chosen.values()), "LFW, random folds"))
+    by_network = {curve.network: curve for curve in sorted(lfw, key=lambda curve: "tuned" in curve.label)}
+    if by_network:
+        _both(output, "figure7-lfw", lambda path: draw_roc(path, list(by_network.values()), "LFW, random folds"))
         blocks.append(picture(f"{FIGURES}/figure7-lfw.png", "Figure 7: ROC on LFW"))
     curves = [RocCurve(network, network, cell.predictions) for network, cell in celeba]
     if curves:

@@ -1,6 +1,6 @@
-"""Every experiment of the paper that the data at hand allow, and the report about them.
+"""Every experiment of the paper that the available data allow, and the report about them.
 
-Each part writes below the output folder and is read back where it is done, so an interrupted reproduction goes on::
+Each part writes below the output folder and is read back where it is done, so an interrupted reproduction is resumed::
 
     stores/NAME/           prepared datasets
     folds/KEY/             LFW's folds, one run each
@@ -21,6 +21,7 @@ import numpy as np
 from facegender.errors import InputError, StoreError
 from facegender.lab.benchmark import BATCHES, PRECISIONS, Benchmark, benchmark, read_benchmark, registered
 from facegender.lab.datasets.listing import prepare
+from facegender.lab.datasets.registry import display_name
 from facegender.lab.datasets.store import Store, open_store, read_manifest
 from facegender.lab.evaluation.crossdataset import CrossDataset, MatrixCell, cross_dataset
 from facegender.lab.evaluation.predictions import Predictions
@@ -31,6 +32,9 @@ from facegender.lab.paper.scale import Scale
 from facegender.lab.training.hardware import Hardware
 from facegender.machine import machine
 from facegender.report import Section, write_report
+
+#: Names of stores that the report knows, in its order.
+DATASETS = ("lfw", "celeba", "utkface", "fairface", "imdb", "wiki")
 
 
 def reproduce(
@@ -55,7 +59,7 @@ def reproduce(
         the HTML report.
 
     Raises:
-        InputError: no dataset at hand.
+        InputError: no dataset is available.
         DatasetError: one that is not what it should be.
         OutputError: `output` cannot be written.
     """
@@ -112,7 +116,7 @@ def _stores(
         if name not in ready:
             on_part(f"preparing {name}")
             prepare(listed(), folder / name, on_image=on_image)
-    names = [name for name in sections.NAMES if name in ready | set(listings)]
+    names = [name for name in DATASETS if name in ready | set(listings)]
     if not names:
         raise InputError(f"no prepared dataset in {folder}", remedy="give --data FOLDER, or --stores FOLDER")
     counts: dict[str, Sequence[tuple[str, int, int]]] = {}
@@ -167,4 +171,4 @@ def _errors(store: Store | None, outcomes: Sequence[FoldOutcome], output: Path) 
 
 
 def _at_hand(stores: Mapping[str, Store]) -> str:
-    return ", ".join(f"{sections.NAMES[name]} ({len(store):,} faces)" for name, store in stores.items())
+    return ", ".join(f"{display_name(name)} ({len(store):,} faces)" for name, store in stores.items())

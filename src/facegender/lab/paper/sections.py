@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from facegender.lab.datasets.registry import display_name
 from facegender.lab.evaluation.crossdataset import CrossDataset, MatrixCell
 from facegender.lab.evaluation.subgroups import FEW
 from facegender.lab.paper import published
 from facegender.lab.paper.comparison import NOTES, compare_table3, compare_table4
 from facegender.lab.paper.experiments import FoldOutcome
 from facegender.report import Section, command, picture, table
-
-#: What the datasets are called in tables.
-NAMES = {"lfw": "LFW", "celeba": "CelebA", "utkface": "UTKFace", "fairface": "FairFace", "imdb": "IMDB", "wiki": "WIKI"}
 
 
 def parameters() -> Section:
@@ -38,8 +36,8 @@ def images(counts: Mapping[str, Sequence[tuple[str, int, int]]]) -> Section:
     for name in dict.fromkeys([*printed, *counts]):
         if name in printed:
             row = printed[name]
-            rows.append([NAMES[name], "Table 2, as printed", f"{row.female:,}", f"{row.male:,}"])
-        rows += [[NAMES.get(name, name), text, f"{women:,}", f"{men:,}"] for text, women, men in counts.get(name, ())]
+            rows.append([display_name(name), "Table 2, as printed", f"{row.female:,}", f"{row.male:,}"])
+        rows += [[display_name(name), text, f"{women:,}", f"{men:,}"] for text, women, men in counts.get(name, ())]
     return Section(
         "Table 2: the images",
         [
@@ -84,18 +82,20 @@ def cross(results: Mapping[str, CrossDataset]) -> Section:
     for network, result in results.items():
         for cell in result.cells:
             low, high = cell.interval
-            kept = cell.without_leaks
+            unleaked = cell.without_leaks
             rows.append(
                 [
                     network,
-                    NAMES.get(cell.trained_on, cell.trained_on),
-                    NAMES.get(cell.tested_on, cell.tested_on),
+                    display_name(cell.trained_on),
+                    display_name(cell.tested_on),
                     f"{cell.metrics.count:,}",
                     f"{100 * cell.metrics.accuracy:.1f} ({100 * low:.1f} to {100 * high:.1f})",
                     f"{100 * cell.metrics.female_accuracy:.1f}",
                     f"{100 * cell.metrics.tpr:.1f}",
                     f"{100 * cell.metrics.balanced_accuracy:.1f}",
-                    f"{100 * kept[1] / kept[0]:.1f} ({cell.metrics.count - kept[0]})" if kept and kept[0] else "-",
+                    f"{100 * unleaked[1] / unleaked[0]:.1f} ({cell.metrics.count - unleaked[0]})"
+                    if unleaked and unleaked[0]
+                    else "-",
                 ]
             )
     header = ["network", "trained on", "tested on", "faces", "accuracy (95 % interval)", "women", "men", "balanced"]
@@ -170,7 +170,7 @@ def _worst(results: Mapping[str, CrossDataset]) -> str:
             rows.append(
                 [
                     network,
-                    f"{NAMES.get(cell.trained_on, cell.trained_on)} → {NAMES.get(cell.tested_on, cell.tested_on)}",
+                    f"{display_name(cell.trained_on)} → {display_name(cell.tested_on)}",
                     f"{group.attribute} {group.value}, {group.gender}",
                     f"{group.count:,}",
                     f"{100 * group.accuracy:.1f} ({100 * low:.1f} to {100 * high:.1f})",

@@ -50,9 +50,9 @@ def select(
     if not recipe.pruning or not seen.any() or epoch >= recipe.epochs * 7 / 8:
         return Selection(index, weights)
     easy = losses < losses[seen].mean()
-    kept = ~easy | (np.random.default_rng((recipe.seed, epoch, 1)).random(len(index)) >= recipe.pruning)
+    mask = ~easy | (np.random.default_rng((recipe.seed, epoch, 1)).random(len(index)) >= recipe.pruning)
     weights[easy] *= 1 / (1 - recipe.pruning)
-    return Selection(index[kept], weights[kept])
+    return Selection(index[mask], weights[mask])
 
 
 @dataclass(frozen=True)
@@ -104,21 +104,21 @@ def epoch_batches(
     def prepare(step: int) -> Batch:
         # Sorted, so that a memory-mapped store is read forwards.
         places = np.sort(order[step * size + rank : (step + 1) * size : world_size])
-        chosen = selection.index[places]
-        batch = np.ascontiguousarray(crops[chosen])
+        rows = selection.index[places]
+        batch = np.ascontiguousarray(crops[rows])
         if side != crops.shape[1] or recipe.augmentation != type(recipe.augmentation)():
             random = np.random.default_rng((recipe.seed, epoch, step, rank))
             batch = augment(batch, recipe.augmentation, random, side)
         weights = torch.from_numpy(selection.weights[places])
         answers, descriptions = None, None
         if lessons is not None:
-            answers = torch.from_numpy(lessons.logits[chosen])
-            descriptions = torch.from_numpy(lessons.descriptions[chosen])
-        return Batch(torch.from_numpy(batch), torch.from_numpy(labels[chosen]), weights, chosen, answers, descriptions)
+            answers = torch.from_numpy(lessons.logits[rows])
+            descriptions = torch.from_numpy(lessons.descriptions[rows])
+        return Batch(torch.from_numpy(batch), torch.from_numpy(labels[rows]), weights, rows, answers, descriptions)
 
     return ahead(prepare, range(steps))
 
 
 def steps_per_epoch(recipe: Recipe, examples: int) -> int:
-    """Optimizer steps in one epoch over so many crops."""
+    """Optimizer steps in one epoch over this number of crops."""
     return examples // min(recipe.batch_size, examples)

@@ -16,7 +16,7 @@ from torch import Tensor
 from facegender.errors import CheckpointError
 from facegender.files import atomic_file
 
-#: Name of a finished run's weights in its folder, and of what an unfinished one goes on from.
+#: Name of a finished run's weights in its folder, and of the checkpoint of an unfinished one.
 MODEL = "model.safetensors"
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -66,7 +66,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise CheckpointError(f"there is no checkpoint at {path}") from error
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise CheckpointError(
-            f"{path} is cut short or no facegender checkpoint", remedy="delete it to start anew"
+            f"{path} is cut short or no facegender checkpoint", remedy="delete it to start again"
         ) from error
 
 

@@ -56,7 +56,7 @@ class Examples:
     Attributes:
         store: the prepared data.
         train: int64 indices of the crops to learn from, ascending.
-        heldout: indices of crops that are looked at after each epoch, for the curve; nothing is chosen by them.
+        heldout: indices of crops that are evaluated after each epoch, for the curve; nothing is selected by them.
         lessons: what a teacher says of the store's crops; None without one.
     """
 
@@ -81,7 +81,7 @@ class Examples:
 
 
 def train(recipe: Recipe, examples: Examples, output: Path, hardware: Hardware | None = None) -> TrainedModel:
-    """Train one network; a run that was interrupted goes on after its last whole epoch.
+    """Train one network; an interrupted run is resumed after its last whole epoch.
 
     Args:
         output: folder for checkpoint, model, recipe, history and curve.
@@ -172,8 +172,8 @@ class _ClassifierTrainer(Trainer[CropClassifier, EpochRecord]):
             losses[np.searchsorted(self.examples.train, batch.index)] = loss.each.cpu().numpy()
             images = len(batch.labels)
             sums += torch.tensor([float(loss.total.detach()) * images, float(loss.right), images], dtype=torch.float64)
-            bar.step(note=f"epoch {number + 1} loss {sums[0] / sums[2]:.3f} accuracy {sums[1] / sums[2]:.3f}")
-        bar.step(self.steps_each - steps, note=f"epoch {number + 1}")
+            bar.step(status=f"epoch {number + 1} loss {sums[0] / sums[2]:.3f} accuracy {sums[1] / sums[2]:.3f}")
+        bar.step(self.steps_each - steps, status=f"epoch {number + 1}")
         seconds = time.perf_counter() - started
         losses = (
             torch.as_tensor(fabric.all_reduce(torch.from_numpy(losses).to(fabric.device), reduce_op="max"))

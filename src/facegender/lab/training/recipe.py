@@ -52,7 +52,7 @@ class Augmentation:
         tilt: probability of a rotation of up to 45 degrees instead.
         scale: largest change of size, as a natural logarithm (0.1 is about 10 %).
         shift: largest shift, share of the crop's width.
-        jitter: standard deviation of the error of each landmark, in inter-eye distances; the crop is aligned anew
+        jitter: standard deviation of the error of each landmark, in inter-eye distances; the crop is aligned again
             to the wrong landmarks.
         colour: largest relative change of brightness and contrast; saturation changes 1.5 times as much.
         erase: probability of covering a random rectangle, or the top or the bottom of the face.

@@ -141,7 +141,7 @@ class Trainer(ABC, Generic[NetworkT, RecordT]):
                     self._save()
         except KeyboardInterrupt as stop:
             stop.add_note(
-                f"{self.done} of {self.total} {self.unit} are in {self.output}; the same command goes on from there"
+                f"{self.done} of {self.total} {self.unit} are in {self.output}; the same command continues from there"
             )
             raise
         self._finish()
@@ -174,7 +174,7 @@ class Trainer(ABC, Generic[NetworkT, RecordT]):
         self.restore(saved.part("state."))
 
     def _save(self) -> None:
-        """Write the checkpoint that a later start goes on from."""
+        """Write the checkpoint that a later start resumes from."""
         if self.fabric.is_global_zero:
             tensors = {f"model.{k}": v for k, v in self.network.state_dict().items()}
             tensors |= optimizer_tensors(self.optimizer) | {f"state.{k}": v for k, v in self.state().items()}

@@ -17,7 +17,7 @@ async function ask(path, body) {
   try {
     answer = await fetch(path, options);
   } catch {
-    throw new Error("facegender label has ended. What you answered before is saved; start it again to go on.");
+    throw new Error("facegender label has ended. What you answered before is saved; start it again to continue.");
   }
   const said = await answer.json();
   if (!answer.ok) throw new Error(said.error);
@@ -56,7 +56,7 @@ async function show(where, said = "") {
       ? "All of these faces have an answer." : `${state.count - state.done} faces have no answer yet.`;
     $("end-file").textContent = `The answers are in ${state.file}.`;
     $("end-next").textContent = state.review || state.enough
-      ? "You can close this page." : "You can close this page, or start again with a larger --number to go on.";
+      ? "You can close this page." : "You can close this page, or start again with a larger --number to continue.";
     $("end").focus();
     $("status").textContent = `${said} ${$("end-heading").textContent}`.trim();
     return;
@@ -117,7 +117,7 @@ const togglePhoto = () => then(() => {
 $("face").addEventListener("error", async () => {
   $("face").hidden = true;
   $("missing").hidden = false;
-  $("missing").textContent = "This photo cannot be shown. Press → to go on.";
+  $("missing").textContent = "This photo cannot be shown. Press → to continue.";
 });
 
 for (const button of document.querySelectorAll("[data-answer]")) {

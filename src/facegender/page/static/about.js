@@ -1,9 +1,18 @@
-// What is known of a model: its terms, how well it did on each test set, and the groups that it fails.
+// The facts about a model: its terms, how well it did on each test set, and the groups that it fails.
 
 import { $, element } from "./dom.js";
 import { percent } from "./words.js";
 
-const NAMES = { lfw: "LFW", celeba: "CelebA", utkface: "UTKFace", fairface: "FairFace", "all-age-faces": "All-Age-Faces" };
+/** The display names of facegender.lab.datasets.registry; a test compares them. */
+const NAMES = {
+  "all-age-faces": "All-Age-Faces",
+  "celeba": "CelebA",
+  "fairface": "FairFace",
+  "imdb": "IMDB",
+  "wiki": "WIKI",
+  "lfw": "LFW",
+  "utkface": "UTKFace"
+};
 const PARTS = { all: "never trained on", test: "test part" };
 /** Smaller groups say too little. */
 const FEWEST = 30;
@@ -17,7 +26,7 @@ export function trainedOn({ training_data }) {
   return training_data.split("+").map(named).join(", ");
 }
 
-/** Fill the tables for this model and the accepted error at hand. */
+/** Fill the tables for this model and the accepted error. */
 export function describe(card, accepted) {
   const tests = Object.entries(card.accuracy ?? {});
   $("tests").replaceChildren(...tests.map(([test, scores]) => {

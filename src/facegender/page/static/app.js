@@ -196,7 +196,7 @@ async function take(name) {
   work();
 }
 
-/** The steps of the slider are the errors that the model's card knows; the one at hand stays. */
+/** The steps of the slider are the errors that the model's card knows; the current one stays. */
 function settle(error) {
   const errors = Object.keys(card.confidence_for_error).sort((a, b) => a - b);
   $("error").max = errors.length - 1;

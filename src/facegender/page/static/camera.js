@@ -1,4 +1,4 @@
-// The webcam: boxes over the live picture. A frame is looked at only after the one before is answered.
+// The webcam: boxes over the live picture. A frame is analysed only after the result of the one before.
 
 import { box } from "./boxes.js";
 import { $ } from "./dom.js";
@@ -94,7 +94,7 @@ export class Camera {
     $("camera-found").textContent = found;
   }
 
-  /** The frame at hand becomes one of the photos. */
+  /** The current frame becomes one of the photos. */
   #keep() {
     const canvas = document.createElement("canvas");
     [canvas.width, canvas.height] = [this.#video.videoWidth, this.#video.videoHeight];

@@ -1,9 +1,9 @@
-// Where the faces are: the way around the detector's network, as facegender.inference.detector and facegender.faces have it.
+// Where the faces are: all steps before and after the detector's network, as facegender.inference.detector and facegender.faces have it.
 // All numbers come from models.json, where Python writes its own.
 
 import { resized, rgb, round, shrunk } from "./pixels.js";
 
-/** How large a photo of this size is looked at, in pixels per pixel of the photo. */
+/** The scale at which a photo of this size is searched, in pixels per pixel of the photo. */
 export function scaleFor(width, height, settings) {
   const longest = Math.max(width, height);
   const part = Math.min(longest, settings.long * Math.min(width, height));
@@ -43,7 +43,7 @@ export function* tiles(bitmap, settings) {
   }
 }
 
-/** The tiles along a side of so many pixels that are to become the pixels of a level. */
+/** The tiles along a side of this length, in pixels, scaled to the pixels of a level. */
 function spans(side, level, { tile, tile_margin: margin, tile_shared: shared }) {
   if (level <= tile) return [{ begin: 0, end: side, length: level, core: [0, side] }];
   const zoom = side / level;
@@ -65,7 +65,7 @@ export function input(picture, multiple) {
   return { bytes: rgb(picture, width, height), width, height };
 }
 
-/** The faces that the cells of one image speak of: { box, points, score }, in its pixels. */
+/** The faces that the cells of one image encode: { box, points, score }, in its pixels. */
 export function readCells(cells, height, width, settings) {
   const found = [];
   const count = settings.strides.reduce((sum, stride) => sum + (height / stride) * (width / stride), 0);
@@ -106,7 +106,7 @@ function turnedBack(found, turns, { width, height }) {
   return found;
 }
 
-/** The tile's own faces, found after so many quarter turns of its picture, in pixels of the photo. */
+/** The tile's own faces, found after this number of quarter turns of its picture, in pixels of the photo. */
 export function toPhoto(found, turns, { picture, corner, zoom, core }) {
   const place = (value, axis) => value * zoom[axis] + corner[axis];
   return turnedBack(found, turns, picture)
@@ -129,7 +129,7 @@ function overlap([x, y, w, h], [x2, y2, w2, h2]) {
   return common / Math.max(w * h + w2 * h2 - common, 1e-6);
 }
 
-/** Each face once, of those found after so many quarter turns. */
+/** Each face once, of those found after each number of quarter turns. */
 export function merged(found, turns, settings) {
   const sound = found.filter(
     ({ box, points, score }) =>
@@ -161,7 +161,7 @@ export function eachOnce(faces, settings) {
   return kept.sort((a, b) => b.box[2] * b.box[3] - a.box[2] * a.box[3] || b.score - a.score);
 }
 
-/** Place and landmarks averaged over all that speak of the same face; steadier than any one of them. */
+/** Place and landmarks averaged over all detections of the same face; steadier than any one of them. */
 function blended(face, all, settings) {
   const same = all.filter((other) => overlap(face.box, other.box) >= settings.blended);
   const total = same.reduce((sum, { score }) => sum + score ** 2, 0);

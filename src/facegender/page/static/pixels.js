@@ -153,7 +153,7 @@ function linearColumns(row, { first, second, weights: [upper, lower] }, data, ou
   }
 }
 
-/** The picture after so many quarter turns against the clock. */
+/** The picture after this number of quarter turns counterclockwise. */
 export function turned(picture, turns) {
   if (turns === 0) return picture;
   const { width, height } = picture;

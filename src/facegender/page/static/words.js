@@ -1,4 +1,4 @@
-// What the page says of numbers: answers, probabilities, counts, and what is known of faces like these.
+// What the page says of numbers: answers, probabilities, counts, and the error rates of similar faces.
 
 /** With a space at which no line ends. */
 const PERCENT = "\u00a0%";

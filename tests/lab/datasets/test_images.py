@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from facegender.cli import app
 from facegender.errors import DatasetError, InputError
-from facegender.lab.datasets.source import fingerprint, image_names, image_paths, places_by_name, read_images
+from facegender.lab.datasets.images import fingerprint, image_names, image_paths, places_by_name, read_images
 from facegender.lab.datasets.store import open_store
 
 NAMES = ("female/a.jpg", "female/b.jpg", "male/c.jpg", "male/deep/d.JPG")

@@ -1,0 +1,44 @@
+"""Whether a photo is the one that a record was made of, by its size and time, then by its content."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from facegender.errors import PhotoReadError
+from facegender.inference.journal import Row
+from facegender.sources import Source, Stamp, content_digest, read
+from facegender.sources.source import InMemory
+
+
+def is_unchanged(photo: Source | str, stamp: Stamp | None, row: Row, *, failed: bool) -> bool:
+    """Whether a photo is as it was when its record was made.
+
+    Args:
+        photo: the photo; or its name alone, where it cannot have changed.
+        stamp: of the photo now.
+        row: its record.
+        failed: the record is of an error.
+    """
+    if isinstance(photo, InMemory) and row.digest is not None:
+        return content_digest(photo.data) == row.digest
+    if isinstance(photo, str) or stamp is None or row.has_stamp(stamp):
+        return True
+    if row.size is None:  # it was not there, or came from a file without its journal
+        return not failed
+    return row.size == stamp.size and row.digest is not None and _digest(photo) == row.digest
+
+
+def is_gone(place: str) -> bool:
+    """Whether a local file, or the archive that holds a member of that name, is not there any more."""
+    if "://" in place:
+        return False
+    path = Path(place)
+    return not os.path.lexists(path) and not any(parent.is_file() for parent in path.parents)
+
+
+def _digest(photo: Source) -> str | None:
+    try:
+        return content_digest(read(photo))
+    except PhotoReadError:
+        return None

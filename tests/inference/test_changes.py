@@ -1,0 +1,131 @@
+import json
+import os
+import tarfile
+import tempfile
+import zipfile
+from pathlib import Path
+
+import pytest
+from outputs import FORMATS, asked, fill, output, paths, photos_in, record, widths
+
+from facegender.formats.records import FACES
+from facegender.formats.registry import by_suffix
+from facegender.inference.provenance import run_file
+from facegender.sources import Source, content_digest, find_photos, read
+
+
+@pytest.fixture
+def tmp_path(memory_folder):
+    return memory_folder()
+
+
+@FORMATS
+def test_a_photo_replaced_under_its_name_is_asked_for_again(suffix, tmp_path):
+    path = tmp_path / f"out.{suffix}"
+    fill(tmp_path, a="old", b="old", c="old")
+    assert asked(path) == ["a", "b", "c"]
+    fill(tmp_path, b="newer")
+    assert asked(path) == ["b"]
+    stems = [Path(name).stem for name in paths(path)]
+    assert stems == ["a", "b", "c"]  # in its old place
+    assert [r["width"] for r in by_suffix(path).records(path, FACES)] == [3, 5, 3]
+    assert asked(path) == []
+
+
+def test_content_counts_not_time(tmp_path):
+    path = tmp_path / "out.csv"
+    fill(tmp_path, a="same", b="same")
+    asked(path)
+    for name, text in (("a", "same"), ("b", "diff")):  # as long as before
+        fill(tmp_path, **{name: text})
+        os.utime(tmp_path / f"{name}.png", ns=(5, 5))
+    assert asked(path) == ["b"]
+    assert asked(path) == []
+
+
+def test_a_photo_that_was_not_there_is_tried_again(tmp_path):
+    path = tmp_path / "out.jsonl"
+    late = Source.file(str(tmp_path / "late.png"))
+    with output(path) as out:
+        assert not out.is_done(late)
+        out.write([{**record(late.name, 0), "error": {"kind": "not_found", "message": "no such file"}}])
+    with output(path) as out:
+        assert out.is_done(late)
+    fill(tmp_path, late="1")
+    assert asked(path) == ["late"]
+    assert widths(path) == [("late", 1)]
+
+
+def test_a_photo_that_is_gone_keeps_its_record_until_pruned(tmp_path):
+    path = tmp_path / "out.jsonl"
+    fill(tmp_path, a="1", b="1", c="1")
+    asked(path)
+    (tmp_path / "b.png").unlink()
+    assert asked(path) == []
+    assert len(widths(path)) == 3
+    with output(path, prune=True) as out:
+        for photo in photos_in(tmp_path)[:1]:  # c is there, but not listed this time
+            assert out.is_done(photo)
+    assert out.pruned == 1
+    assert [stem for stem, _ in widths(path)] == ["a", "c"]
+    assert json.loads(run_file(path).read_text())["photos"] == 2
+
+
+@pytest.mark.parametrize("kind", ["tar", "tar.gz", "zip"])
+def test_members_of_archives_change_and_go(kind, tmp_path):
+    archive, path = tmp_path / f"photos.{kind}", tmp_path / "out.jsonl"
+
+    def pack(**texts):
+        with tempfile.TemporaryDirectory() as folder:
+            fill(Path(folder), **texts)
+            if kind == "zip":
+                with zipfile.ZipFile(archive, "w") as packed:
+                    for name in texts:
+                        packed.write(Path(folder, f"{name}.png"), f"{name}.png")
+            else:
+                with tarfile.open(archive, "w:gz" if kind.endswith("gz") else "w") as packed:
+                    for name in texts:
+                        packed.add(Path(folder, f"{name}.png"), f"{name}.png")
+
+    def night(**options):
+        with output(path, **options) as out:
+            wanted = [photo for photo in find_photos([str(archive)]) if not out.is_done(photo)]
+            for photo in wanted:
+                out.write([record(photo.name)], [content_digest(read(photo))])
+        return [Path(photo.name).stem for photo in wanted], out.pruned
+
+    pack(a="1", b="1")
+    assert night() == (["a", "b"], 0)
+    assert night(prune=True) == ([], 0)
+    pack(b="2", c="1")
+    assert night(prune=True) == (["b", "c"], 0 if kind == "tar.gz" else 1)
+    archive.unlink()
+    with output(path, prune=True) as out:
+        pass
+    assert out.pruned == (3 if kind == "tar.gz" else 2)
+
+
+@pytest.mark.parametrize("name", [b"\xff.png", b"\\udcff.png", b"\n.png", "é".encode() * 120])
+def test_photos_of_odd_names_change_and_go(name, tmp_path):
+    path, photo = tmp_path / "out.csv", os.path.join(os.fsencode(tmp_path), name)  # noqa: PTH118 (bytes)
+    source = Source.file(os.fsdecode(photo))
+
+    def night(**options):
+        with output(path, **options) as out:
+            done = out.is_done(source) if os.path.exists(photo) else None  # noqa: PTH110
+            if done is False:
+                out.write([record(source.name)], [content_digest(source.name)])
+        return done, out.pruned
+
+    def put(content):
+        with open(photo, "wb") as file:  # noqa: PTH123
+            file.write(content)
+
+    put(b"1")
+    assert [night(), night(prune=True)] == [(False, 0), (True, 0)]
+    put(b"22")
+    assert [night(), night()] == [(False, 0), (True, 0)]
+    os.utime(photo, ns=(5, 5))
+    assert night() == (True, 0)
+    os.unlink(photo)  # noqa: PTH108
+    assert night(prune=True) == (None, 1)
