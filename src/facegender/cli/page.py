@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -21,4 +22,5 @@ def page(
     from facegender.page import write_page
 
     count = write_page(output)
-    say(f"{count} files in {output}; serve them, for example with: python -m http.server -d {output}")
+    serve = shlex.join(["python", "-m", "http.server", "-d", str(output)])
+    say(f"{count} files in {output}; serve them, for example with: {serve}")
