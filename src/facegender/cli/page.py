@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from facegender.cli.root import app, say
+from facegender.wording import counted
 
 
 @app.command()
@@ -23,4 +24,4 @@ def page(
 
     count = write_page(output)
     serve = shlex.join(["python", "-m", "http.server", "-d", str(output)])
-    say(f"{count} files in {output}; serve them, for example with: {serve}")
+    say(f"{counted(count, 'file')} in {output}; serve them, for example with: {serve}")

@@ -30,6 +30,7 @@ from facegender.faces.kinds import HAS_HEIF, is_heic, raw_error, raw_kind, unide
 from facegender.faces.quiet import pillow_limit_off, quiet
 from facegender.faces.tiff import contents
 from facegender.faces.types import Image, Note, Picture
+from facegender.wording import counted
 
 DEFAULT_MAX_PIXELS = 120_000_000
 
@@ -270,8 +271,7 @@ def _page(file: IO[bytes], name: str) -> tuple[int, tuple[Note, ...]]:
         raise raw_error(name, found.raw)
     if not found.further:
         return found.photo, ()
-    more = "1 more page" if found.further == 1 else f"{found.further} more pages"
-    return found.photo, (Note("pages", f"{more} of the file not analysed"),)
+    return found.photo, (Note("pages", f"{counted(found.further, 'more page')} of the file not analysed"),)
 
 
 def _reduce(image: PIL.Image.Image, scale_for: Callable[[int, int], float]) -> None:
