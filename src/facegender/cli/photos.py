@@ -177,6 +177,9 @@ def predict_photos(
             skipped, pruned = done.skipped, done.pruned
             if made.needs_records:
                 finished = Finished.of(destination.output)
+            if done.former_rows is not None:
+                now = f"one row a {destination.rows}, before one a {done.former_rows}"
+                say(f"rewrote {destination.output}: {now}")
             if done.relabelled:
                 held = counted(skipped, "photo")
                 say(f"relabelled {held}, answered before with another accepted error or least confidence")
