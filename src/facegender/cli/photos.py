@@ -191,7 +191,7 @@ def predict_photos(
     elif skipped and not counts:
         say(held_already(destination.output, skipped, "photo"))
     say_summary(report.summary, report.seconds, card)
-    made.finish(finished, collection, options, card)
+    made.finish(finished, collection, options, card, lambda: engine.provenance(options)["model"]["name"])
     return status(report.summary, nothing_before=not skipped)
 
 
