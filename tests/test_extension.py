@@ -146,4 +146,4 @@ def test_one_of_each_from_outside(lamps, tmp_path, tiny_detector, save):
     record = json.loads(output.read_text().removeprefix("#"))
     assert record["path"] == str(path)
     assert record["faces"][0]["p_male"] == pytest.approx(face.prediction.p_male, abs=1e-4)
-    assert "holds all 1 photos already" in run("predict", path, *options, "-o", output)
+    assert "holds the 1 photo already" in run("predict", path, *options, "-o", output)

@@ -78,13 +78,18 @@ def test_json_lines_and_the_table(run, photos):
 def test_other_rows_on_resume_are_written_from_the_journal(suffix, run, photos, tmp_path):
     out, other = tmp_path / f"out.{suffix}", tmp_path / f"other.{suffix}"
     run(photos, "-o", other)
-    run(photos, "-o", out, "--rows", "photo")
+    first = run(photos, "-o", out, "--rows", "photo")
     again = run(photos, "-o", out)
     assert "holds all 3 photos already" in again.stderr
+    assert f"rewrote {out}: one row a face, before one a photo" in again.stderr.splitlines()
+    unchanged = run(photos, "-o", out)
+    assert "rewrote" not in first.stderr + unchanged.stderr
     assert list(read_rows(out)) == list(read_rows(other))
     assert "rows" not in json.loads(run_file(out).read_text())
     (photos / "two.png").rename(photos / "new.png")
-    assert run(photos, "-o", out, "--rows", "photo", "--prune").exit_code == 0
+    pruned = run(photos, "-o", out, "--rows", "photo", "--prune")
+    assert pruned.exit_code == 0
+    assert f"rewrote {out}: one row a photo, before one a face" in pruned.stderr.splitlines()
     assert sorted(rows(out)) == ["new.png", "nobody.png", "z.jpg"]
 
 

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,13 @@ def test_a_folder_with_something_else_is_left_alone(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
     with pytest.raises(OutputError):
         write_page(tmp_path / "thesis.tex")
+
+
+def test_the_command_that_serves_the_page_can_be_pasted(tmp_path):
+    folder = tmp_path / "the editor's page"
+    result = CliRunner().invoke(app, ["page", "--output", str(folder)])
+    command = result.stderr.partition("for example with: ")[2]
+    assert shlex.split(command)[-2:] == ["-d", str(folder)]
 
 
 def test_a_folder_of_ones_own(tmp_path):

@@ -163,7 +163,7 @@ def test_a_run_a_finished_run_and_an_archive(run, photo, tmp_path):
     pages.append(run(photo, "-o", out, "--report", tmp_path / "b"))
     assert f"report: {tmp_path / 'b' / 'index.html'}" in pages[1].stderr
     done = run(photo, "-o", out, "--report", tmp_path / "c")
-    assert "holds all 1 photos already" in done.stderr
+    assert "holds the 1 photo already" in done.stderr
     assert [each.exit_code for each in [*pages, done]] == [0, 0, 0]
     texts = {(tmp_path / name / "index.html").read_text("utf-8") for name in "abc"}
     assert len(texts) == 1

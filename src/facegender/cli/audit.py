@@ -16,6 +16,7 @@ from facegender.cli.evaluation import ModelArgument, unseen
 from facegender.cli.extras import require
 from facegender.cli.root import app, command_line, results_console
 from facegender.weights.cards import DEFAULT_MAX_ERROR
+from facegender.wording import counted
 
 if TYPE_CHECKING:
     from facegender.lab.evaluation.audit import Audit
@@ -114,7 +115,7 @@ def _print(console: Console, audit: Audit) -> None:
 
     everyone, worst = audit.cells[0], audit.worst
     console.print(
-        f"{audit.model} on {audit.dataset}: {everyone.count:,} faces, {100 * everyone.accuracy:.2f} % right "
+        f"{audit.model} on {audit.dataset}: {counted(everyone.count, 'face')}, {100 * everyone.accuracy:.2f} % right "
         f"({100 * everyone.low:.2f} to {100 * everyone.high:.2f}), "
         f"ECE {100 * (everyone.ece or 0):.2f} %, "
         f"{100 * everyone.coverage:.1f} % answered at {100 * audit.confidence:.1f} % confidence",

@@ -17,6 +17,7 @@ from facegender.cli.training import (
     RecipeOption,
     SetOption,
 )
+from facegender.wording import counted
 
 if TYPE_CHECKING:
     from facegender.lab.evaluation.crossdataset import CrossDataset, MatrixCell
@@ -70,8 +71,9 @@ def crossdataset(
 
 def _say(cell: MatrixCell) -> None:
     low, high = cell.interval
+    faces = counted(cell.metrics.count, "face")
     stderr.print(
-        f"{cell.trained_on} -> {cell.tested_on}: {100 * cell.metrics.accuracy:.2f} % of {cell.metrics.count:,} faces "
+        f"{cell.trained_on} -> {cell.tested_on}: {100 * cell.metrics.accuracy:.2f} % of {faces} "
         f"({100 * low:.2f} to {100 * high:.2f})"
     )
 

@@ -12,6 +12,7 @@ import typer
 
 from facegender.cli.extras import require
 from facegender.cli.root import app, say
+from facegender.wording import counted
 
 if TYPE_CHECKING:
     from facegender.label.session import Session
@@ -82,7 +83,7 @@ def label(
     desk = Desk(session, Pictures.find(names, results, photos or ()), review=review)
     try:
         with serving(desk, port) as url:
-            say(f"label {len(session):,} faces at {url} (on this machine only); end with Ctrl-C")
+            say(f"label {counted(len(session), 'face')} at {url} (on this machine only); end with Ctrl-C")
             if open_:
                 webbrowser.open(url)
             threading.Event().wait()
@@ -97,8 +98,9 @@ def _tell(session: Session) -> None:
     """What has been done, and what to do next."""
     from facegender.label.session import all_labels
 
-    say(f"{session.done:,} of {len(session):,} faces have an answer, in {session.path}")
+    have = "has" if len(session) == 1 else "have"
+    say(f"{session.done:,} of {counted(len(session), 'face')} {have} an answer, in {session.path}")
     labels = all_labels(session)
     if labels is not None and (agreed := labels.agreement) is not None:
         kappa = "" if agreed.kappa is None else f", Cohen's kappa {agreed.kappa:.2f}"
-        say(f"the labellers agree on {100 * agreed.share:.1f} % of {agreed.faces:,} faces{kappa}")
+        say(f"the labellers agree on {100 * agreed.share:.1f} % of {counted(agreed.faces, 'face')}{kappa}")

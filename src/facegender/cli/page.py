@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from facegender.cli.root import app, say
+from facegender.wording import counted
 
 
 @app.command()
@@ -21,4 +23,5 @@ def page(
     from facegender.page import write_page
 
     count = write_page(output)
-    say(f"{count} files in {output}; serve them, for example with: python -m http.server -d {output}")
+    serve = shlex.join(["python", "-m", "http.server", "-d", str(output)])
+    say(f"{counted(count, 'file')} in {output}; serve them, for example with: {serve}")

@@ -28,6 +28,7 @@ from facegender.inference.run import Collection, Rows, analyze
 from facegender.progress import Bar
 from facegender.weights import Card
 from facegender.weights.terms import terms_line
+from facegender.wording import counted
 
 #: At most this number of unreadable photos is named on the terminal.
 _REMARKS = 100
@@ -116,7 +117,7 @@ class _Report:
                 elif counts["errors"] == _REMARKS + 1:
                     say("more photos are skipped; each has its error in the output")
         rate = counts["photos"] / max(self.seconds, 1e-3)
-        text = f"{rate:.0f} photos/s, {counts['faces']} faces, {counts['errors']} errors"
+        text = f"{rate:.0f} photos/s, {counted(counts['faces'], 'face')}, {counted(counts['errors'], 'error')}"
         self._bar.step(len(results), status=text)
 
 
@@ -176,18 +177,27 @@ def predict_photos(
             skipped, pruned = done.skipped, done.pruned
             if made.needs_records:
                 finished = Finished.of(destination.output)
+            if done.former_rows is not None:
+                now = f"one row a {destination.rows}, before one a {done.former_rows}"
+                say(f"rewrote {destination.output}: {now}")
             if done.relabelled:
-                say(f"relabelled {skipped} photos, which were answered with another accepted error or least confidence")
+                held = counted(skipped, "photo")
+                say(f"relabelled {held}, answered before with another accepted error or least confidence")
     if passed := collection.photos.passed_over:
         say(str(passed))
     counts = report.summary.counts
     if pruned:
-        say(f"dropped the records of {pruned} photos that are gone")
+        say(f"dropped the records of {counted(pruned, 'photo')} that are gone")
     elif skipped and not counts:
-        say(f"{destination.output} holds all {skipped} photos already")
+        say(held_already(destination.output, skipped, "photo"))
     say_summary(report.summary, report.seconds, card)
-    made.finish(finished, collection, options, card)
+    made.finish(finished, collection, options, card, lambda: engine.provenance(options)["model"]["name"])
     return status(report.summary, nothing_before=not skipped)
+
+
+def held_already(output: Path | None, count: int, noun: str) -> str:
+    """Says that there was nothing to do."""
+    return f"{output} holds {'the' if count == 1 else 'all'} {counted(count, noun)} already"
 
 
 def say_summary(summary: Summary, seconds: float, card: Card | None) -> None:

@@ -8,11 +8,11 @@ import typer
 
 from facegender.cli.photos import Destination
 from facegender.formats.records import visible
-from facegender.formats.summary import counted, duration
 from facegender.inference.engines import Engine
 from facegender.inference.options import Options
 from facegender.inference.plan import plan
 from facegender.inference.run import Collection
+from facegender.wording import counted, duration
 
 
 def plan_photos(

@@ -99,6 +99,15 @@ def predict(
         Path | None,
         typer.Option("--report", metavar="DIR", help="Of photos: write a page with all faces, to look through them."),
     ] = None,
+    xmp: Annotated[
+        str | None,
+        typer.Option(
+            "--xmp",
+            metavar="beside|DIR",
+            help="Of photos: write the answers as XMP sidecars for picture software, PHOTO.xmp, beside each photo or "
+            "in a folder. Sidecars of others are left alone.",
+        ),
+    ] = None,
     fps: Annotated[
         float,
         typer.Option(
@@ -259,6 +268,6 @@ def predict(
     if dry_run:
         plan_photos(photos, options, engine, destination, annotate=annotate, crops=crops)
         return
-    status = predict_photos(photos, options, engine, destination, card=card, made=Made(annotate, crops, report))
+    status = predict_photos(photos, options, engine, destination, card=card, made=Made(annotate, crops, report, xmp))
     if status:
         raise typer.Exit(status)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from facegender.cli.photos import Destination, say_summary, status
+from facegender.cli.photos import Destination, held_already, say_summary, status
 from facegender.cli.root import say
 from facegender.formats.records import TRACKS
 from facegender.formats.registry import Writer
@@ -84,6 +84,6 @@ def predict_videos(
             progress=report,
         )
     if held and not report.summary.counts:
-        say(f"{destination.output} holds all {held} videos already")
+        say(held_already(destination.output, held, "video"))
     say_summary(report.summary, time.monotonic() - began, card)
     return status(report.summary, nothing_before=not held)

@@ -30,6 +30,7 @@ from facegender.faces.kinds import HAS_HEIF, is_heic, raw_error, raw_kind, unide
 from facegender.faces.quiet import pillow_limit_off, quiet
 from facegender.faces.tiff import contents
 from facegender.faces.types import Image, Note, Picture
+from facegender.wording import counted
 
 DEFAULT_MAX_PIXELS = 120_000_000
 
@@ -56,7 +57,7 @@ _UPRIGHT = {
     8: PIL.Image.Transpose.ROTATE_90,
 }
 #: Orientations in which the stored rows are columns of the photo.
-_SIDEWAYS = (5, 6, 7, 8)
+SIDEWAYS = (5, 6, 7, 8)
 
 
 def decode(source: str | Path | bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Image:
@@ -127,6 +128,19 @@ def decode_pillow(image: PIL.Image.Image, *, max_pixels: int = DEFAULT_MAX_PIXEL
             _raise_if_disk_failed(error)
             raise TruncatedImageError(f"{name} is cut short, damaged or of an unsupported kind: {error}") from error
         return _as_array(_upright_rgb(name, image, _orientation(image)))
+
+
+def read_orientation(source: str | Path | bytes) -> int:
+    """The EXIF orientation of a photo, 1 to 8, from its header; 1 where it has none.
+
+    Raises:
+        PhotoReadError: its subclasses as for `decode`.
+    """
+    name = UNNAMED if isinstance(source, bytes) else str(source)
+    with _errors_of(name), _opened(source) as file, quiet():
+        image, _, _ = _identified(file, file.read(16), name)
+        orientation = _orientation(image)
+        return orientation if orientation in _UPRIGHT else 1
 
 
 def file_bytes(path: str | Path, *, max_bytes: int, name: str | None = None) -> bytes:
@@ -206,7 +220,7 @@ def _decode(file: IO[bytes], name: str, max_pixels: int, scale_for: Callable[[in
         _raise_if_disk_failed(error)
         raise TruncatedImageError(f"{name} is cut short, damaged or of an unsupported kind: {error}") from error
 
-    if orientation in _SIDEWAYS:
+    if orientation in SIDEWAYS:
         width, height = height, width
     return Picture(_as_array(_upright_rgb(name, scaled, orientation)), width, height, notes)
 
@@ -270,8 +284,7 @@ def _page(file: IO[bytes], name: str) -> tuple[int, tuple[Note, ...]]:
         raise raw_error(name, found.raw)
     if not found.further:
         return found.photo, ()
-    more = "1 more page" if found.further == 1 else f"{found.further} more pages"
-    return found.photo, (Note("pages", f"{more} of the file not analysed"),)
+    return found.photo, (Note("pages", f"{counted(found.further, 'more page')} of the file not analysed"),)
 
 
 def _reduce(image: PIL.Image.Image, scale_for: Callable[[int, int], float]) -> None:
@@ -279,7 +292,7 @@ def _reduce(image: PIL.Image.Image, scale_for: Callable[[int, int], float]) -> N
     if not isinstance(image, JpegImageFile):
         return
     width, height = image.size
-    wanted = scale_for(height, width) if _orientation(image) in _SIDEWAYS else scale_for(width, height)
+    wanted = scale_for(height, width) if _orientation(image) in SIDEWAYS else scale_for(width, height)
     for part in (8, 4, 2):
         if 1 / part >= wanted:
             image.draft(None, (max(1, width // part), max(1, height // part)))

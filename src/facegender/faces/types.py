@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facegender.faces.pose import Landmarks, misfit, roll, yaw
+from facegender.wording import counted
 
 #: ``uint8`` array, H x W x 3, RGB, EXIF orientation applied.
 Image: TypeAlias = npt.NDArray[np.uint8]
@@ -212,7 +213,7 @@ class PhotoResult:
     def __repr__(self) -> str:
         if self.error is not None:
             return f"PhotoResult({self.path!r}, {self.error.kind}: {self.error.message})"
-        count = "1 face" if len(self.faces) == 1 else f"{len(self.faces)} faces"
+        count = counted(len(self.faces), "face")
         answers = ", ".join(str(found.prediction) for found in self.faces[:_SHOWN_FACES])
         more = ", ..." if len(self.faces) > _SHOWN_FACES else ""
         return f"PhotoResult({self.path!r}, {self.width}x{self.height}, {count}{': ' * bool(answers)}{answers}{more})"

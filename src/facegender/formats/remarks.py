@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from facegender.wording import counted
+
 #: For one photo and for several, of each kind of `facegender.faces.types.Note`.
 _SENTENCES = {
     "pages": ("has further pages that were not analysed", "have further pages that were not analysed"),
@@ -22,7 +24,7 @@ _SENTENCES = {
 def remarks(counts: Mapping[str, int]) -> list[str]:
     """One sentence without its end for each kind of note, given how many photos have it: "2 photos have ..."."""
     return [
-        f"1 photo {one}" if counts[kind] == 1 else f"{counts[kind]} photos {several}"
+        f"{counted(counts[kind], 'photo')} {one if counts[kind] == 1 else several}"
         for kind, (one, several) in _SENTENCES.items()
         if counts.get(kind)
     ]

@@ -13,6 +13,7 @@ from rich.text import Text
 from facegender.faces.types import LOW_QUALITY
 from facegender.formats.records import Record, visible
 from facegender.formats.remarks import remarks
+from facegender.wording import counted
 
 PERCEPTION_NOTE = "The answer is how a face is likely to be perceived, not who the person is."
 
@@ -89,12 +90,12 @@ class TableWriter(AbstractContextManager["TableWriter"]):
         if not counts["files"]:
             return
         footer = (
-            f"{_plural(counts['files'], self._noun)}, "
-            f"{_plural(counts['items'], 'track' if self._noun == 'video' else 'face')}: "
+            f"{counted(counts['files'], self._noun)}, "
+            f"{counted(counts['items'], 'track' if self._noun == 'video' else 'face')}: "
             f"{counts['female']} female, {counts['male']} male, {counts['uncertain']} uncertain"
         )
         if counts["unreadable"]:
-            footer += f"; {_plural(counts['unreadable'], self._noun)} could not be read"
+            footer += f"; {counted(counts['unreadable'], self._noun)} could not be read"
         self._console.print(self._table)
         self._console.print()
         self._console.print(footer)
@@ -125,7 +126,3 @@ def _answer(item: Record) -> tuple[str | Text, str, str]:
 def _clock(seconds: float) -> str:
     minutes, rest = divmod(seconds, 60)
     return f"{int(minutes // 60)}:{int(minutes % 60):02d}:{rest:04.1f}"
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

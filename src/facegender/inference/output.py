@@ -60,6 +60,7 @@ class Output:
     Attributes:
         pruned: records dropped, after the run has ended.
         relabelled: whether the records of earlier runs were made with another least confidence.
+        former_view: the table that the rows of the file were of, where `view` has it written again; else None.
 
     Raises:
         OutputError: the folder cannot be written, or another run writes there.
@@ -86,6 +87,7 @@ class Output:
         self.path, self._format, self._schema = path, format_, schema
         self._resume, self._prune_wanted, self.pruned = resume, prune, 0
         self._relabel, self.relabelled = relabel, False
+        self.former_view: str | None = None
         self._view = view or schema
         self._rows = {} if view is None else {"rows": view.table}
         self._settings = json.loads(json.dumps(settings))
@@ -200,8 +202,10 @@ class Output:
             assert self._relabel is not None
             journal.relabel(self._relabel)  # exported when the run ends
             self.relabelled = True
-        reshaped = any(then.get("rows") != self._rows.get("rows") for then in former)
-        self._note_run([now], stale=run.stale or self.relabelled or reshaped)
+        others = [then for then in former if then.get("rows") != self._rows.get("rows")]
+        if others and now is not None:
+            self.former_view = others[0].get("rows", self._schema.table)
+        self._note_run([now], stale=run.stale or self.relabelled or bool(others))
 
     def _note_run(self, known: Sequence[object], *, stale: bool = False) -> None:
         """Note the settings, and by its states the file whose records the journal holds."""

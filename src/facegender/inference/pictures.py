@@ -131,7 +131,7 @@ class PictureNames:
 
     def stem(self, photo: str) -> str:
         """A stem of its own for a photo."""
-        stem = _shortened(Path(photo).stem.replace("\0", "_") or "photo")
+        stem = shortened(Path(photo).stem.replace("\0", "_") or "photo")
         unique, number = stem, 1
         while (key := hash(unique.casefold())) in self._taken or self._is_of_the_user(unique):
             number += 1
@@ -147,7 +147,7 @@ class PictureNames:
         return any(path.exists() and not is_made(str(path)) for path in paths)
 
 
-def _shortened(stem: str) -> str:
+def shortened(stem: str) -> str:
     """A stem short enough for names of at most 255 bytes, with all that is added to it."""
     data = os.fsencode(stem)
     if len(data) <= _STEM_BYTES:

@@ -69,6 +69,7 @@ class RunSummary:
         skipped: photos that the file held before.
         pruned: records that were dropped, of photos that are gone.
         relabelled: whether the file was made with another least confidence, and its labels are those of this one now.
+        former_rows: what a row of the file was of before, where this run has written it again with other rows.
     """
 
     output: Path
@@ -78,6 +79,7 @@ class RunSummary:
     skipped: int
     pruned: int = 0
     relabelled: bool = False
+    former_rows: Rows | None = None
 
 
 def collect(
@@ -243,7 +245,8 @@ def analyze(
                 errors += sum(result.error is not None for result in results)
                 if progress is not None:
                     progress.analyzed(results)
-    return RunSummary(file.path, photos, faces, errors, skipped, file.pruned, file.relabelled)
+    former: Rows | None = None if file.former_view is None else "photo" if file.former_view == PHOTOS.table else "face"
+    return RunSummary(file.path, photos, faces, errors, skipped, file.pruned, file.relabelled, former)
 
 
 def output_of(

@@ -22,6 +22,7 @@ from facegender.server.settings import ServerSettings
 from facegender.server.worker import Answer, ServiceTask, open_worker
 from facegender.weights.cards import Card
 from facegender.wire import UsedModel
+from facegender.wording import counted
 
 
 class ClientClosedError(Exception):
@@ -115,7 +116,8 @@ class Service:
             raise ProblemError("not_ready", "no worker is ready", {"Retry-After": "1"})
         wait, queued = self.batcher.expected_wait, self.batcher.queued
         if queued + tasks > self.limits.max_queue:
-            why = f"{queued} photos wait, and there is room for {self.limits.max_queue}"
+            verb = "waits" if queued == 1 else "wait"
+            why = f"{counted(queued, 'photo')} {verb}, and there is room for {self.limits.max_queue}"
         elif wait > self.limits.max_wait:
             why = f"it would take {wait:.2g} seconds to come to this, above {self.limits.max_wait:g}"
         elif self._reserved + size > self.limits.max_memory:

@@ -19,13 +19,14 @@ from facegender.faces.decode import DEFAULT_MAX_PIXELS
 from facegender.faces.types import Image, Prediction
 from facegender.files import atomic_file
 from facegender.formats.records import Record, visible
-from facegender.formats.summary import Summary, counted
+from facegender.formats.summary import Summary
 from facegender.inference.pictures import MARK, check_folder
 from facegender.machine import usable_cores
 from facegender.page import assets
 from facegender.prefetch import ahead
 from facegender.sheet.thumbnails import ACROSS, SIDE, Thumbnails, remove_sheets, thumbnails
 from facegender.sources import LocalFile, Source
+from facegender.wording import counted
 
 _STATIC = Path(__file__).parent / "static"
 #: Bytes at the start of a page in which its mark stands.

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from facegender.sources.kinds import SUFFIXES, is_hidden, is_video, suffix_of
+from facegender.wording import counted
 
 _OF_RUNS = (".journal", ".journal-journal", ".run.json")
 #: Suffixes that are named in a summary.
@@ -46,4 +47,4 @@ class PassedOver:
             named.append(f"others {rest}")
         parts = [f"suffixes: {', '.join(named)}"] if named else []
         parts += [f"{kind} {count}" for kind, count in sorted(self.kinds.items())]
-        return f"{len(self)} file{'' if len(self) == 1 else 's'} passed over ({'; '.join(parts)})"
+        return f"{counted(len(self), 'file')} passed over ({'; '.join(parts)})"

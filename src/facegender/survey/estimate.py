@@ -16,6 +16,7 @@ from facegender.survey.prevalence import METHODS, Method
 from facegender.survey.rates import ErrorRates
 from facegender.survey.results import Results
 from facegender.survey.rows import Rows
+from facegender.wording import counted
 
 
 def survey(
@@ -54,7 +55,8 @@ def survey(
     faces = collection.faces[counts]
     if not len(faces):
         raise InputError(
-            f"there is nothing to count: {len(collection.photos)} {collection.kind}, {len(collection.faces)} faces, "
+            f"there is nothing to count: {counted(len(collection.photos), collection.kind.removesuffix('s'))}, "
+            f"{counted(len(collection.faces), 'face')}, "
             f"none of a quality of {min_quality:g}",
             remedy="lower --min-quality" if len(collection.faces) else "look at the errors in the results",
         )

@@ -9,6 +9,7 @@ from facegender.survey.outcome import FEW, FEWEST_VIDEOS, Estimate, Target
 from facegender.survey.prevalence import FloatArray
 from facegender.survey.rates import ErrorRates
 from facegender.survey.results import Results
+from facegender.wording import counted
 
 #: Error rates of a quality bin from fewer faces of a gender than this are called few, where this share of faces are.
 _FEW_RATES, _MUCH = 100, 0.1
@@ -47,7 +48,9 @@ def warnings(
 def _about_copies(collection: Results) -> list[str]:
     if not collection.copies:
         return []
-    return [f"{collection.copies:,} photos have the content of another under another name; each content counts once."]
+    have = "has" if collection.copies == 1 else "have"
+    copies = counted(collection.copies, "photo")
+    return [f"{copies} {have} the content of another under another name; each content counts once."]
 
 
 def _about_fit(rows: Sequence[Estimate]) -> list[str]:

@@ -16,6 +16,7 @@ from facegender.plots import new_figure, plain, save_figure
 from facegender.report import Section, picture, table, write_report
 from facegender.survey.method import REFERENCES, method_text
 from facegender.survey.outcome import Estimate, Survey, Unit
+from facegender.wording import counted
 
 #: Colour-blind safe (Okabe and Ito), as elsewhere.
 _COLOURS = {"women": "#d55e00", "men": "#0072b2"}
@@ -168,9 +169,8 @@ def _report(folder: Path, survey: Survey, command: str, figures: list[Path]) -> 
             "The classifier's errors",
             [
                 table(("quality", "women", "called male %", "men", "called female %"), rates),
-                f"In {missed[0]:,} photos of women and {missed[1]:,} of men ({survey.rates.source}) the labelled face "
-                "was "
-                "not found; no count can correct for that.",
+                f"In {counted(missed[0], 'photo')} of women and {missed[1]:,} of men ({survey.rates.source}) the "
+                "labelled face was not found; no count can correct for that.",
             ],
         )
     )

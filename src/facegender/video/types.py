@@ -9,6 +9,7 @@ from typing import Any
 from facegender.faces.display import require_pandas
 from facegender.faces.types import Face, Label, PhotoError, Prediction
 from facegender.formats.records import TRACKS
+from facegender.wording import counted
 
 #: Columns of the table in notebooks.
 _SHOWN = ("track", "begin", "end", "seconds", "faces", "quality", "p_male", "label")
@@ -107,7 +108,7 @@ class VideoResult:
     def __repr__(self) -> str:
         if self.error is not None:
             return f"VideoResult({self.path!r}, {self.error.kind}: {self.error.message})"
-        count = "1 track" if len(self.tracks) == 1 else f"{len(self.tracks)} tracks"
+        count = counted(len(self.tracks), "track")
         seconds = ", ".join(f"{label} {time:.1f} s" for label, time in self.seconds().items() if time)
         size = f"{self.width}x{self.height}, {self.duration or 0:.1f} s"
         return f"VideoResult({self.path!r}, {size}, {count}{': ' * bool(seconds)}{seconds})"

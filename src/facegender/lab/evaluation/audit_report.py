@@ -9,6 +9,7 @@ from facegender.lab.evaluation.audit import GENDER, Audit, AuditGroup, badness
 from facegender.lab.evaluation.subgroups import EVERYONE
 from facegender.plots import new_figure, plain, save_figure
 from facegender.report import Section, picture, table, write_report
+from facegender.wording import counted
 
 #: Colour-blind safe (Okabe and Ito), as elsewhere.
 _COLOURS = {"female": "#d55e00", "male": "#0072b2"}
@@ -41,8 +42,9 @@ def write_audit_report(folder: Path, audit: Audit, command: str) -> Path:
     if audit.groupings[-1].count(" x ") > 1:
         listed = sorted((cell for cell in crossed if not cell.few), key=badness)[:_MOST_ROWS]
         few = [cell for cell in crossed if cell.few]
+        in_few = counted(sum(cell.count for cell in few), "face")
         text = (
-            f"{len(crossed)} cells have faces; {len(few)} of them, with {sum(cell.count for cell in few):,} faces, "
+            f"{len(crossed)} cells have faces; {len(few)} of them, with {in_few}, "
             f"have fewer than 30 and say little one by one. Here are the {len(listed)} worst of the others; all are in "
             "audit.csv."
         )

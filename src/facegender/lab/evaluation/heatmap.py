@@ -13,6 +13,7 @@ from matplotlib.patches import Rectangle
 
 from facegender.lab.evaluation.subgroups import FEW
 from facegender.plots import new_figure, save_figure
+from facegender.wording import counted
 
 #: Accuracies from chance to perfect share the shades, so that two matrices can be compared.
 _LOWEST, _HIGHEST = 50.0, 100.0
@@ -61,7 +62,7 @@ def draw_heatmap(path: Path, squares: Sequence[Square], title: str = "") -> None
             frame = Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor="white", edgecolor="0.8", hatch="//", linewidth=0)
             axes.add_patch(frame)
         below = f"women {100 * square.female_accuracy:.1f}\nmen {100 * square.male_accuracy:.1f}"
-        caption = f"only {square.count} faces" if few else below
+        caption = f"only {counted(square.count, 'face')}" if few else below
         for text, drop, size in ((f"{100 * square.accuracy:.1f}", -0.14, 13.0), (caption, 0.23, 7.5)):
             box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5} if few else None
             axes.text(x, y + drop, text, fontsize=size, ha="center", va="center", bbox=box)

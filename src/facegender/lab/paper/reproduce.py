@@ -32,6 +32,7 @@ from facegender.lab.paper.scale import Scale
 from facegender.lab.training.hardware import Hardware
 from facegender.machine import machine
 from facegender.report import Section, write_report
+from facegender.wording import counted
 
 #: Names of stores that the report knows, in its order.
 DATASETS = ("lfw", "celeba", "utkface", "fairface", "imdb", "wiki")
@@ -171,4 +172,4 @@ def _errors(store: Store | None, outcomes: Sequence[FoldOutcome], output: Path) 
 
 
 def _at_hand(stores: Mapping[str, Store]) -> str:
-    return ", ".join(f"{display_name(name)} ({len(store):,} faces)" for name, store in stores.items())
+    return ", ".join(f"{display_name(name)} ({counted(len(store), 'face')})" for name, store in stores.items())

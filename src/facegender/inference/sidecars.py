@@ -1,0 +1,256 @@
+"""XMP sidecars: the answers of a run as keywords and face regions that picture software can search.
+
+A sidecar of ours holds the digest of its own content. One that other software has changed since no longer matches it
+and is left alone, as is every sidecar that was not written here: they hold work of the user.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.sax.saxutils import quoteattr
+
+from facegender._version import __version__
+from facegender.errors import PhotoReadError
+from facegender.faces.decode import SIDEWAYS, read_orientation
+from facegender.faces.types import Prediction
+from facegender.files import atomic_file
+from facegender.formats.records import Record, printable
+from facegender.inference.pictures import shortened
+from facegender.machine import usable_cores
+from facegender.prefetch import ahead
+from facegender.sources import LocalFile, Source, read
+
+#: What the name of a sidecar ends in, after the whole name of the photo.
+SUFFIX = ".xmp"
+#: Of the properties of our own.
+NAMESPACE = "urn:facegender:xmp:"
+#: Of face regions.
+MWG_REGIONS = "http://www.metadataworkinggroup.com/schemas/regions/"
+
+_KEYWORDS = {
+    "female": "facegender: perceived female",
+    "male": "facegender: perceived male",
+    "uncertain": "facegender: uncertain",
+}
+_NO_DIGEST = 'facegender:digest=""'
+_DIGEST = re.compile(rb'facegender:digest="([0-9a-f]{64})"')
+#: A larger file is none of ours.
+_LARGEST = 1 << 24
+#: Bytes that a name may have, and what it has more while it is written.
+_NAME_BYTES = 255
+_WRITING = len("..writing")
+#: XML has no way to write these.
+_NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+@dataclass
+class SidecarCounts:
+    """The outcome of writing sidecars.
+
+    Attributes:
+        written: new ones, and those of earlier runs that have been replaced.
+        current: those of earlier runs that say the same.
+        kept: files that are there and were not written by a run, or were changed since.
+        placeless: photos that have no place beside them: in archives, at URLs, or with too long a name.
+        unread: photos that can no longer be read.
+    """
+
+    written: int = 0
+    current: int = 0
+    kept: list[Path] = field(default_factory=list)
+    placeless: int = 0
+    unread: int = 0
+
+
+def write_sidecars(photos: Iterable[tuple[Source, Record]], folder: Path | None, model: str) -> SidecarCounts:
+    """Write the sidecar of each photo that has been analysed, ``NAME.xmp`` of the photo ``NAME``.
+
+    Args:
+        photos: with their records. The header of a photo with faces is read for its orientation.
+        folder: of the sidecars, where a photo with the name of another gets ``STEM-2``; None: each beside its photo.
+        model: the name of the network.
+
+    Raises:
+        OutputError: a folder cannot be written.
+    """
+
+    def prepare(pair: tuple[Source, Record]) -> tuple[Source, str | None]:
+        source, record = pair
+        try:
+            orientation = read_orientation(read(source)) if record["faces"] else 1
+        except PhotoReadError:
+            return source, None
+        return source, sidecar_text(record, _identity(source), model, orientation)
+
+    counts, names = SidecarCounts(), _Names(folder)
+    threads = usable_cores()
+    analysed = (pair for pair in photos if pair[1]["error"] is None)
+    for source, text in ahead(prepare, analysed, threads=threads, waiting=2 * threads):
+        if text is None:
+            counts.unread += 1
+        elif (path := names.path(source)) is None:
+            counts.placeless += 1
+        elif not os.path.lexists(path):
+            _write(path, text)
+            counts.written += 1
+        elif (before := _ours(path)) is None:
+            counts.kept.append(path)
+        elif before == text.encode():
+            counts.current += 1
+        else:
+            _write(path, text)
+            counts.written += 1
+    return counts
+
+
+def sidecar_text(record: Record, identity: str, model: str, orientation: int) -> str:
+    """The sidecar of a photo.
+
+    Args:
+        record: of a photo that was read.
+        identity: tells the photo from others.
+        orientation: the photo's, 1 to 8 as in EXIF. Regions are those of the image as it is stored.
+    """
+    width, height, faces = record["width"], record["height"], record["faces"]
+    lines = [
+        f'<x:xmpmeta xmlns:x="adobe:ns:meta/" x:xmptk="facegender {__version__}">',
+        ' <rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">',
+        '  <rdf:Description rdf:about=""',
+        '    xmlns:dc="http://purl.org/dc/elements/1.1/"',
+        f'    xmlns:mwg-rs="{MWG_REGIONS}"',
+        '    xmlns:stArea="http://ns.adobe.com/xmp/sType/Area#"',
+        '    xmlns:stDim="http://ns.adobe.com/xap/1.0/sType/Dimensions#"',
+        f'    xmlns:facegender="{NAMESPACE}"',
+        f'    facegender:version="{__version__}"',
+        f"    facegender:model={_quoted(model)}",
+        f'    facegender:photo="{identity}"',
+        f"    {_NO_DIGEST}>",
+    ]
+    if faces:
+        labels = {face["label"] for face in faces}
+        keywords = [f"     <rdf:li>{word}</rdf:li>" for label, word in _KEYWORDS.items() if label in labels]
+        stored = (height, width) if orientation in SIDEWAYS else (width, height)
+        lines += [
+            *("   <dc:subject>", "    <rdf:Bag>", *keywords, "    </rdf:Bag>", "   </dc:subject>"),
+            '   <mwg-rs:Regions rdf:parseType="Resource">',
+            f'    <mwg-rs:AppliedToDimensions stDim:w="{stored[0]}" stDim:h="{stored[1]}" stDim:unit="pixel"/>',
+            "    <mwg-rs:RegionList>",
+            "     <rdf:Bag>",
+            *(line for face in faces for line in _region(face, width, height, orientation)),
+            "     </rdf:Bag>",
+            "    </mwg-rs:RegionList>",
+            "   </mwg-rs:Regions>",
+            "   <facegender:faces>",
+            "    <rdf:Seq>",
+            *(
+                f'     <rdf:li><rdf:Description facegender:p_male="{face["p_male"]}" '
+                f'facegender:label="{face["label"]}"/></rdf:li>'
+                for face in faces
+            ),
+            "    </rdf:Seq>",
+            "   </facegender:faces>",
+        ]
+    lines += ["  </rdf:Description>", " </rdf:RDF>", "</x:xmpmeta>", ""]
+    text = "\n".join(lines)
+    return text.replace(_NO_DIGEST, f'facegender:digest="{hashlib.sha256(text.encode()).hexdigest()}"', 1)
+
+
+def _region(face: Record, width: int, height: int, orientation: int) -> list[str]:
+    answer = str(Prediction(face["p_male"], face["label"]))
+    described = answer if face["label"] == "uncertain" else f"perceived {answer}"
+    x, y, w, h = (f"{value:.6f}" for value in _stored_area(face["box"], width, height, orientation))
+    return [
+        "      <rdf:li>",
+        f'       <rdf:Description mwg-rs:Type="Face" mwg-rs:Description="{described}">',
+        f'        <mwg-rs:Area stArea:x="{x}" stArea:y="{y}" stArea:w="{w}" stArea:h="{h}" stArea:unit="normalized"/>',
+        "       </rdf:Description>",
+        "      </rdf:li>",
+    ]
+
+
+def _stored_area(box: list[float], width: int, height: int, orientation: int) -> tuple[float, float, float, float]:
+    """Centre and size, in shares of the stored image, of a box in pixels of the upright one; cut off at its edges."""
+    left, right = (min(max(value / width, 0.0), 1.0) for value in (box[0], box[0] + box[2]))
+    top, bottom = (min(max(value / height, 0.0), 1.0) for value in (box[1], box[1] + box[3]))
+    x, y, w, h = (left + right) / 2, (top + bottom) / 2, right - left, bottom - top
+    if orientation in SIDEWAYS:
+        w, h = h, w
+    x, y = {
+        2: (1 - x, y),
+        3: (1 - x, 1 - y),
+        4: (x, 1 - y),
+        5: (y, x),
+        6: (y, 1 - x),
+        7: (1 - y, 1 - x),
+        8: (1 - y, x),
+    }.get(orientation, (x, y))
+    return x, y, w, h
+
+
+def _quoted(text: str) -> str:
+    return quoteattr(_NOT_XML.sub("\ufffd", printable(text)))
+
+
+def _identity(source: Source) -> str:
+    """Tells a photo from others, without its path, which a sidecar would give away."""
+    name = str(Path(source.path).absolute()) if isinstance(source, LocalFile) else source.name
+    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+class _Names:
+    """Where sidecars lie."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        #: Whose a name is. Hashes take less room than names.
+        self._taken: dict[int, str] = {}
+
+    def path(self, source: Source) -> Path | None:
+        """Where that of a photo lies; None where there is no place for it."""
+        if self._folder is not None:
+            return self._in_folder(source, self._folder)
+        if not isinstance(source, LocalFile):
+            return None
+        path = Path(f"{source.path}{SUFFIX}")
+        return path if len(os.fsencode(path.name)) + _WRITING <= _NAME_BYTES else None
+
+    def _in_folder(self, source: Source, folder: Path) -> Path:
+        named, identity, number = Path(source.name), _identity(source), 1
+        stem = shortened(named.stem.replace("\0", "_") or "photo")
+        of_photo = re.match(r"\.\w{1,8}", named.suffix)  # a URL may have a query behind it
+        suffix = of_photo[0] if of_photo else ""
+        while True:
+            path = folder / f"{stem}{'' if number == 1 else f'-{number}'}{suffix}{SUFFIX}"
+            key = hash(path.name)
+            if key not in self._taken:
+                before = _ours(path)
+                of = re.search(rb'facegender:photo="([0-9a-f]+)"', before) if before else None
+                self._taken[key] = of[1].decode() if of else identity
+            if self._taken[key] == identity:
+                return path
+            number += 1
+
+
+def _ours(path: Path) -> bytes | None:
+    """The content of a sidecar as a run wrote it; None where it is not, or is not there."""
+    try:
+        if not path.is_file():
+            return None
+        with path.open("rb") as file:
+            data = file.read(_LARGEST + 1)
+    except OSError:
+        return None
+    if len(data) > _LARGEST or not (found := _DIGEST.search(data)):
+        return None
+    blank = data.replace(found[0], _NO_DIGEST.encode(), 1)
+    return data if hashlib.sha256(blank).hexdigest().encode() == found[1] else None
+
+
+def _write(path: Path, text: str) -> None:
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(text.encode())
