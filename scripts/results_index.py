@@ -94,6 +94,13 @@ FILES = {
         "coverage, width and bias on collections of known composition, shifted or not", "2026-11-24"
     ),
     "survey/videos.csv": About("coverage and width for 5 to 30 videos", "2026-11-25"),
+    "survey/nightly.csv": About(
+        "three nights of one command over a folder that changes: records that are stale, doubled, missing, different",
+        "2026-11-26",
+    ),
+    "survey/first_share.csv": About(
+        "from a machine with Python and pip to a share with its interval: seconds of each step", "2026-11-26"
+    ),
     "survey/sets.csv": About(
         "coverage and width on a set that the error rates are not from, without labels and with 100 to 500",
         "2026-11-25",

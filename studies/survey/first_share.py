@@ -1,0 +1,141 @@
+"""From a machine with Python and pip alone to a share that can be published, step by step, with the time of each.
+
+    python studies/survey/first_share.py LFW.tar LISTS
+
+The commands of docs/archives.md, in a new environment, on 300 press photos, half of them of women. A person would need
+some ten minutes to label 200 faces; here the answers that are known are given to the page of `facegender label` over
+HTTP, one after another, so that step has the time of the machine alone. A row a step; the last ones also have the share
+of women among the faces, its interval, and the share that is true.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pandas as pd
+
+from facegender.lab.datasets.lfw import list_lfw
+from facegender.machine import machine
+from facegender.tables import write_csv
+
+_ROOT = Path(__file__).parents[2]
+_PHOTOS, _LABELS = 300, 200
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("photos", type=Path, help="LFW as a tar archive")
+    parser.add_argument("lists", type=Path, help="folder of male_names.txt and female_names.txt")
+    parser.add_argument("--output", type=Path, default=Path("results/survey/first_share.csv"))
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        here = Path(temporary)
+        truth = unpack(arguments.photos, arguments.lists, here / "photos")
+        rows = walk(here, truth)
+    extra = {"command": "python studies/survey/first_share.py LFW.tar LISTS", "machine": machine()}
+    write_csv(arguments.output, [row | extra for row in rows])
+
+
+def unpack(archive: Path, lists: Path, folder: Path) -> dict[str, int]:
+    """Photos drawn at random, half of them of women; the label of each file name."""
+    folder.mkdir()
+    entries = list_lfw(archive, lists).entries
+    generator = random.Random(2020)
+    chosen = {
+        str(entry.path): label
+        for label in (0, 1)
+        for entry in generator.sample([entry for entry in entries if entry.label == label], _PHOTOS // 2)
+    }
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            name = next((path for path in (member.name, member.name.partition("/")[2]) if path in chosen), None)
+            if name is not None:
+                file = tar.extractfile(member)
+                assert file is not None
+                (folder / Path(name).name).write_bytes(file.read())
+    return {Path(path).name: label for path, label in chosen.items()}
+
+
+def walk(here: Path, truth: dict[str, int]) -> list[dict[str, object]]:
+    """The steps, each with its seconds."""
+    environment, command = here / "environment", str(here / "environment" / "bin" / "facegender")
+    steps: list[tuple[str, Sequence[str]]] = [
+        ("make an environment", [sys.executable, "-m", "venv", str(environment)]),
+        (
+            "pip install '.[survey]'",
+            [
+                str(environment / "bin" / "pip"),
+                "install",
+                "-q",
+                f"{_ROOT}[survey]",
+                "-c",
+                str(_ROOT / "constraints.txt"),
+            ],
+        ),
+        ("facegender predict", [command, "predict", "photos", "--recursive", "--output", "faces.jsonl"]),
+        ("facegender survey", [command, "survey", "faces.jsonl", "--output", "first"]),
+        ("facegender label", [command, "label", "faces.jsonl", "--number", str(_LABELS)]),
+        (
+            "facegender survey --labelled",
+            [command, "survey", "faces.jsonl", "--labelled", "labels.csv", "--output", "survey"],
+        ),
+    ]
+    women = sum(label == 0 for label in truth.values()) / len(truth)
+    rows = []
+    for name, words in steps:
+        started = time.perf_counter()
+        if name == "facegender label":
+            label(words, here, truth)
+        else:
+            subprocess.run(words, cwd=here, check=True, stdout=subprocess.DEVNULL)
+        row: dict[str, object] = {"step": name, "seconds": round(time.perf_counter() - started, 1)}
+        print(f"{name}: {row['seconds']} s", flush=True)
+        output = {"facegender survey": "first", "facegender survey --labelled": "survey"}.get(name)
+        if output:
+            everyone = pd.read_csv(here / output / "survey.csv").iloc[0]
+            shares = {"women": "women", "low": "women_low", "high": "women_high"}
+            row |= {key: round(float(everyone[column]), 3) for key, column in shares.items()} | {
+                "true": round(women, 3)
+            }
+        rows.append(row)
+    return rows
+
+
+def label(words: Sequence[str], here: Path, truth: dict[str, int]) -> None:
+    """Answer on the page of `facegender label` what is known of each face."""
+    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        words, cwd=here, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+    ) as process:
+        assert process.stdout is not None
+        found = next(filter(None, (re.search(r"http://127\.0\.0\.1:\d+/\S+/", line) for line in process.stdout)))
+        url = urlsplit(found[0])
+        connection = http.client.HTTPConnection("127.0.0.1", url.port or 80)
+
+        def ask(path: str, said: dict[str, str] | None = None) -> dict[str, object]:
+            connection.request("POST" if said else "GET", url.path + path, json.dumps(said) if said else None)
+            answer: dict[str, object] = json.loads(connection.getresponse().read())
+            return answer
+
+        for place in range(int(str(ask("state")["count"]))):
+            photo = Path(str(ask(f"item/{place}")["photo"])).name
+            ask(f"item/{place}", {"answer": ("female", "male")[truth[photo]]})
+        process.send_signal(signal.SIGINT)
+
+
+if __name__ == "__main__":
+    main()
