@@ -19,6 +19,7 @@ from facegender.sources import LocalFile
 NAMES = {
     "rdf": "http://www.w3.org/1999/02/22-rdf-syntax-ns#",
     "dc": "http://purl.org/dc/elements/1.1/",
+    "lr": "http://ns.adobe.com/lightroom/1.0/",
     "mwg-rs": "http://www.metadataworkinggroup.com/schemas/regions/",
     "stArea": "http://ns.adobe.com/xmp/sType/Area#",
     "stDim": "http://ns.adobe.com/xap/1.0/sType/Dimensions#",
@@ -68,6 +69,7 @@ class Sidecar:
         root = ElementTree.parse(path).getroot()
         self.about = root.find("rdf:RDF/rdf:Description", NAMES)
         self.keywords = [each.text for each in self.about.findall("dc:subject/rdf:Bag/rdf:li", NAMES)]
+        self.hierarchy = [each.text for each in self.about.findall("lr:hierarchicalSubject/rdf:Bag/rdf:li", NAMES)]
         self.regions = self.about.findall("mwg-rs:Regions/mwg-rs:RegionList/rdf:Bag/rdf:li/rdf:Description", NAMES)
         self.size = self.about.find("mwg-rs:Regions/mwg-rs:AppliedToDimensions", NAMES)
         self.faces = self.about.findall("facegender:faces/rdf:Seq/rdf:li/rdf:Description", NAMES)
@@ -136,6 +138,7 @@ def test_each_answer_has_its_keyword_once():
     someone = ([190, 60, 40, 50], 0.5, "uncertain")
     found = Sidecar(io.StringIO(sidecar_text(record(*women, someone), "0", "m", 1)))
     assert found.keywords == ["facegender: perceived female", "facegender: uncertain"]
+    assert found.hierarchy == ["facegender|perceived female", "facegender|uncertain"]  # where darktable looks
     described = [value(region, "mwg-rs:Description") for region in found.regions]
     assert described == ["perceived female 94 %", "perceived female 96 %", "uncertain"]
     assert area(found.regions[0]) == [0.125, 0.25, 0.25, 0.5]
@@ -180,6 +183,13 @@ def test_a_finished_run_gets_its_sidecars_without_a_new_analysis(run, tmp_path):
     relabelled = run(photo, "-o", out, "--xmp", folder, "--min-confidence", "1")
     assert "1 sidecar written" in relabelled.stderr
     assert Sidecar(folder / "a.jpg.xmp").keywords == ["facegender: uncertain"]
+
+
+def test_sidecars_are_no_photos_that_were_passed_over(run, tmp_path):
+    put(tmp_path / "photos" / "a.jpg")
+    for _ in range(2):
+        done = run(tmp_path / "photos", "--xmp", "beside", "--format", "jsonl")
+        assert "passed over" not in done.stderr
 
 
 def test_names_in_a_folder_are_told_apart_and_stay(run, tmp_path):

@@ -32,11 +32,9 @@ NAMESPACE = "urn:facegender:xmp:"
 #: Of face regions.
 MWG_REGIONS = "http://www.metadataworkinggroup.com/schemas/regions/"
 
-_KEYWORDS = {
-    "female": "facegender: perceived female",
-    "male": "facegender: perceived male",
-    "uncertain": "facegender: uncertain",
-}
+#: All keywords are below this one.
+_ROOT = "facegender"
+_KEYWORDS = {"female": "perceived female", "male": "perceived male", "uncertain": "uncertain"}
 _NO_DIGEST = 'facegender:digest=""'
 _DIGEST = re.compile(rb'facegender:digest="([0-9a-f]{64})"')
 #: A larger file is none of ours.
@@ -122,6 +120,7 @@ def sidecar_text(record: Record, identity: str, model: str, orientation: int) ->
         ' <rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">',
         '  <rdf:Description rdf:about=""',
         '    xmlns:dc="http://purl.org/dc/elements/1.1/"',
+        '    xmlns:lr="http://ns.adobe.com/lightroom/1.0/"',
         f'    xmlns:mwg-rs="{MWG_REGIONS}"',
         '    xmlns:stArea="http://ns.adobe.com/xmp/sType/Area#"',
         '    xmlns:stDim="http://ns.adobe.com/xap/1.0/sType/Dimensions#"',
@@ -133,10 +132,11 @@ def sidecar_text(record: Record, identity: str, model: str, orientation: int) ->
     ]
     if faces:
         labels = {face["label"] for face in faces}
-        keywords = [f"     <rdf:li>{word}</rdf:li>" for label, word in _KEYWORDS.items() if label in labels]
+        keywords = [word for label, word in _KEYWORDS.items() if label in labels]
         stored = (height, width) if orientation in SIDEWAYS else (width, height)
         lines += [
-            *("   <dc:subject>", "    <rdf:Bag>", *keywords, "    </rdf:Bag>", "   </dc:subject>"),
+            *_bag("dc:subject", [f"{_ROOT}: {word}" for word in keywords]),
+            *_bag("lr:hierarchicalSubject", [f"{_ROOT}|{word}" for word in keywords]),
             '   <mwg-rs:Regions rdf:parseType="Resource">',
             f'    <mwg-rs:AppliedToDimensions stDim:w="{stored[0]}" stDim:h="{stored[1]}" stDim:unit="pixel"/>',
             "    <mwg-rs:RegionList>",
@@ -158,6 +158,11 @@ def sidecar_text(record: Record, identity: str, model: str, orientation: int) ->
     lines += ["  </rdf:Description>", " </rdf:RDF>", "</x:xmpmeta>", ""]
     text = "\n".join(lines)
     return text.replace(_NO_DIGEST, f'facegender:digest="{hashlib.sha256(text.encode()).hexdigest()}"', 1)
+
+
+def _bag(name: str, words: Iterable[str]) -> list[str]:
+    items = (f"     <rdf:li>{word}</rdf:li>" for word in words)
+    return [f"   <{name}>", "    <rdf:Bag>", *items, "    </rdf:Bag>", f"   </{name}>"]
 
 
 def _region(face: Record, width: int, height: int, orientation: int) -> list[str]:

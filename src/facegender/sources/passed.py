@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from facegender.sources.kinds import SUFFIXES, is_hidden, is_video, suffix_of
 from facegender.wording import counted
 
-_OF_RUNS = (".journal", ".journal-journal", ".run.json")
+#: What runs keep beside their results, and what lies beside photos.
+_BESIDE = (".journal", ".journal-journal", ".run.json", ".xmp")
 #: Suffixes that are named in a summary.
 _NAMED = 6
 
@@ -26,8 +27,8 @@ class PassedOver:
     kinds: Counter[str] = field(default_factory=Counter)
 
     def add(self, name: str) -> None:
-        """Count a file by its name; not what runs keep beside their results."""
-        if name.endswith(_OF_RUNS):
+        """Count a file by its name; not what lies beside results or photos."""
+        if name.endswith(_BESIDE):
             return
         if is_video(name):
             self.kinds["videos"] += 1
