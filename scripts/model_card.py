@@ -21,8 +21,8 @@ RESULTS = ROOT / "results" / "accuracy"
 
 #: What each file is for; the rest of the card is measured.
 PURPOSES = {
-    "open": "trained on FairFace alone (CC BY 4.0), with a committee of networks under CC0 as teacher, so that its terms "
-    "are those of the data: attribution",
+    "open": "trained on FairFace alone (CC BY 4.0), with a committee of networks under CC0 as teacher, so that its "
+    "terms are those of the data: attribution",
     "research": "trained on FairFace, UTKFace, CelebA and All-Age-Faces, with a committee of other networks as "
     "teacher: better on press photos and old prints, for research and other non-commercial use",
 }
