@@ -103,7 +103,7 @@ FILES = {
     ),
     "survey/sets.csv": About(
         "coverage and width on a set that the error rates are not from, without labels and with 100 to 500",
-        "2026-11-25",
+        "2026-11-26",
     ),
     "paper/parameters.csv": About(
         "Tables 3 and 4, published and counted", "2026-11-23", "facegender params --format csv"
