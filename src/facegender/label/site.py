@@ -92,6 +92,11 @@ class Desk:
                 self._precision = precision(self.session.collection, self.session.labelled(), before)
 
 
+class _Server(ThreadingHTTPServer):
+    #: Connections that wait to be accepted; with the default, 5, some of a burst are reset.
+    request_queue_size = 128
+
+
 @contextmanager
 def serving(desk: Desk, port: int = 0) -> Iterator[str]:
     """Serve the page to this machine meanwhile; yields its address, whose path cannot be guessed.
@@ -103,7 +108,7 @@ def serving(desk: Desk, port: int = 0) -> Iterator[str]:
         OSError: the port is taken.
     """
     token = secrets.token_urlsafe(12)
-    with ThreadingHTTPServer(("127.0.0.1", port), _handler(desk, token)) as server:
+    with _Server(("127.0.0.1", port), _handler(desk, token)) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
