@@ -72,7 +72,7 @@ FILES = {
         "test images of Pillow and sharp through predict: answers, refusals, and whether each refusal is true",
         "2026-11-26",
     ),
-    "robustness/mutations.csv": About("damaged images of every format: answers, errors, crashes", "2026-11-24"),
+    "robustness/mutations.csv": About("damaged images of every format: answers, errors, crashes", "2026-11-26"),
     "robustness/turned.csv": About(
         "faces turned by 30 to 180 degrees: found, answered, answered against the upright photo", "2026-11-26"
     ),
