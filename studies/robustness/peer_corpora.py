@@ -24,13 +24,12 @@ from pathlib import Path
 
 import PIL.Image
 
+from facegender.faces.decode import DEFAULT_MAX_PIXELS
 from facegender.faces.quiet import quiet
 from facegender.machine import machine
 from facegender.tables import write_csv
 
 UNFORESEEN = ("failed", "crashed", "timeout")
-#: Photos of more pixels are not given to Pillow: the refusal states how many there are.
-_MOST_PIXELS = 120_000_000
 
 
 def main() -> int:
@@ -91,7 +90,7 @@ def is_true(record: dict[str, object]) -> bool:
         warnings.simplefilter("ignore")
         try:
             with PIL.Image.open(str(record["path"])) as image:
-                if image.width * image.height <= _MOST_PIXELS:
+                if image.width * image.height <= DEFAULT_MAX_PIXELS:
                     image.load()
                     return False
                 return record["error"]["kind"] == "pixel_limit"  # type: ignore[index]

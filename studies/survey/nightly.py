@@ -44,11 +44,11 @@ def main() -> int:
             if night > 1:
                 day(folder, spare, generator)
             started = time.perf_counter()
-            summary = predict(folder, output)
+            said = predict(folder, output)
             seconds = time.perf_counter() - started
             again = Path(temporary, f"again-{night}.jsonl")
             predict(folder, again)
-            rows.append({"night": night, **compared(folder, output, again), "seconds": round(seconds, 1), **summary})
+            rows.append({"night": night, **compared(folder, output, again), "seconds": round(seconds, 1), "said": said})
     extra = {"command": "python studies/survey/nightly.py LFW.tar", "machine": machine()}
     write_csv(arguments.output, [row | extra for row in rows])
     return int(any(row[column] for row in rows for column in _WRONG))
@@ -84,11 +84,11 @@ def day(folder: Path, spare: list[bytes], generator: random.Random) -> None:
         path.rename(moved / path.name)
 
 
-def predict(folder: Path, output: Path) -> dict[str, object]:
-    """Run the command; how many photos it says that it analysed."""
+def predict(folder: Path, output: Path) -> str:
+    """Run the command; its line that says how many photos it analysed."""
     arguments = ["predict", str(folder), "--recursive", "--output", str(output), "--prune"]
     done = subprocess.run([sys.executable, "-m", "facegender", *arguments], capture_output=True, text=True, check=True)
-    return {"said": next((line for line in done.stderr.splitlines() if " photos in " in line), "")}
+    return next((line for line in done.stderr.splitlines() if " photos in " in line), "")
 
 
 def compared(folder: Path, output: Path, again: Path) -> dict[str, object]:
