@@ -125,6 +125,13 @@ def test_deep_gray_is_scaled_and_not_clipped(pixels):
     assert np.abs(gray - expected).max() <= 1
 
 
+@pytest.mark.parametrize("top", [1, 255, 65535])
+def test_float_map_is_scaled_by_its_brightest_pixel(top):
+    data = encoded(PIL.Image.fromarray((RAMP / 255 * top).astype(np.float32)), "PPM")
+    assert data.startswith(b"Pf")
+    assert np.abs(decode(data)[..., 0] - RAMP).max() <= 1
+
+
 def test_deep_gray_of_real_depth_is_as_bright_as_with_eight_bits(astronaut):
     gray = np.asarray(PIL.Image.fromarray(astronaut).convert("L"))
     for bits in (8, 10, 12, 14, 16):

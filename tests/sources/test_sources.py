@@ -5,13 +5,14 @@ import pickle
 import random
 from pathlib import Path
 
+import PIL.Image
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facegender.errors import InputError, PhotoReadError
-from facegender.faces.decode import decode
-from facegender.sources import find_photos, is_remote, read, sample
+from facegender.faces.decode import FORMATS, decode
+from facegender.sources import SUFFIXES, find_photos, is_remote, read, sample
 from facegender.sources.patterns import expand_ranges
 
 
@@ -66,6 +67,12 @@ def test_photos_to_be_skipped(there):
 
     assert names("many", "b.faces.jpg", skip=skip) == ["many/a.png", "b.faces.jpg"]
     assert names("**/*", skip=skip) == ["many/a.png"]
+
+
+def test_every_usual_name_of_a_format_that_is_read_is_that_of_a_photo():
+    PIL.Image.init()
+    readable = {suffix for suffix, name in PIL.Image.registered_extensions().items() if name in FORMATS}
+    assert readable <= SUFFIXES
 
 
 def test_what_is_missing_is_a_photo_that_cannot_be_read(there):

@@ -103,6 +103,8 @@ def _depth(brightest: int, stated: int | None) -> int:
 
 def _stated(image: PIL.Image.Image) -> int | None:
     """The depth that the file states; None where it does not."""
+    if image.mode == "F":
+        return None
     if getattr(image, "format", None) in _SCALED:
         return DEPTHS[-1]
     tags = getattr(image, "tag_v2", {})

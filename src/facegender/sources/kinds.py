@@ -9,8 +9,8 @@ from pathlib import Path, PurePosixPath
 #: Of photos.
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".tif", ".tiff", ".bmp"}
-    | {".dib", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".jpx", ".avif", ".avifs", ".heic", ".heif"}
-    | {".hif", ".heics", ".heifs"}
+    | {".dib", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".avif"}
+    | {".avifs", ".heic", ".heif", ".hif", ".heics", ".heifs"}
 )
 
 #: Of videos.
