@@ -44,6 +44,13 @@ def train(
         typer.Option(help="What a teacher says of the crops, an .npz (studies/teachers); the recipe says what counts."),
     ] = None,
     answer: Annotated[str, typer.Option(help="The teacher's answers in it: logit, or logit_cc0.")] = "logit",
+    start: Annotated[
+        str | None,
+        typer.Option(
+            help="Begin with the weights of a network instead of random ones: a shipped name, an .onnx file, or a "
+            "finished run. What it learned from counts as learned."
+        ),
+    ] = None,
     changes: SetOption = None,
     accelerator: AcceleratorOption = "auto",
     devices: DevicesOption = 1,
@@ -64,6 +71,7 @@ def train(
     from facegender.lab.training.model import predict_logits
     from facegender.lab.training.recipe import load_recipe
     from facegender.lab.training.settings import read_changes
+    from facegender.lab.training.start import open_start
 
     settings = load_recipe(recipe, **read_changes(changes or ()))
     data = open_store(store)
@@ -80,7 +88,8 @@ def train(
         examples = fold_examples(data, assignment, int(number))
     if lessons is not None:
         examples = replace(examples, lessons=load_lessons(lessons, data, answer))
-    trained = run(settings, examples, output, Hardware(accelerator, devices))
+    first = None if start is None else open_start(start)
+    trained = run(settings, examples, output, Hardware(accelerator, devices), first)
     if not is_main_process():
         return
     last = trained.history[-1]

@@ -86,7 +86,8 @@ class Seen:
     def __or__(self, other: Seen) -> Seen:
         """Both together; the list of faces only where both have one."""
         lists = [seen.faces for seen in (self, other) if seen.faces is not None]
-        return Seen(self.uses + other.uses, np.unique(np.concatenate(lists)) if len(lists) == 2 else None)
+        uses = self.uses + tuple(use for use in other.uses if use not in self.uses)
+        return Seen(uses, np.unique(np.concatenate(lists)) if len(lists) == 2 else None)
 
     def has_photo(self, digest: str, store: str, split: str) -> bool:
         """Whether a photo that is in no prepared store was used.

@@ -43,6 +43,7 @@ from facegender.lab.training.optimization import (
     measure_population,
 )
 from facegender.lab.training.recipe import Augmentation, Recipe
+from facegender.lab.training.start import Start, begin
 from facegender.lab.training.trainer import Trainer
 from facegender.progress import Bar
 
@@ -80,24 +81,29 @@ class Examples:
         return digest.hexdigest()
 
 
-def train(recipe: Recipe, examples: Examples, output: Path, hardware: Hardware | None = None) -> TrainedModel:
+def train(
+    recipe: Recipe, examples: Examples, output: Path, hardware: Hardware | None = None, start: Start | None = None
+) -> TrainedModel:
     """Train one network; an interrupted run is resumed after its last whole epoch.
 
     Args:
         output: folder for checkpoint, model, recipe, history and curve.
+        start: the network to begin with; None begins with random weights.
 
     Raises:
         CheckpointError: `output` holds another run, or a checkpoint that is cut short.
         DivergedError: the loss is no finite number any more.
-        InputError: no such hardware here.
+        InputError: no such hardware here, or `start` is of another network than the recipe.
         OutputError: `output` cannot be written.
     """
     identity = {"examples": examples.fingerprint()}
+    if start is not None:
+        identity["start"] = start.sha256
     if (output / MODEL).exists():
         load_same_run(output / MODEL, {"recipe": recipe.to_dict(), **identity})
     else:
         fabric = start_fabric(recipe.precision, hardware or Hardware())
-        _ClassifierTrainer(fabric, recipe, examples, output, identity).run()
+        _ClassifierTrainer(fabric, recipe, examples, output, identity, start).run()
     return load_model(output / MODEL)
 
 
@@ -108,12 +114,22 @@ class _ClassifierTrainer(Trainer[CropClassifier, EpochRecord]):
     unit = "epochs"
 
     def __init__(
-        self, fabric: Fabric, recipe: Recipe, examples: Examples, output: Path, identity: Mapping[str, Any]
+        self,
+        fabric: Fabric,
+        recipe: Recipe,
+        examples: Examples,
+        output: Path,
+        identity: Mapping[str, Any],
+        start: Start | None,
     ) -> None:
         torch.manual_seed(recipe.seed)
         store = examples.store
-        mean, std = channel_statistics(store.crops, examples.train, gray=recipe.colour == "gray")
-        classifier = classifier_from_recipe(recipe, mean, std)
+        if start is None:
+            mean, std = channel_statistics(store.crops, examples.train, gray=recipe.colour == "gray")
+            classifier = classifier_from_recipe(recipe, mean, std)
+        else:
+            mean, std = start.mean, start.std
+            classifier = begin(start, recipe, store.crops, examples.train)
         if recipe.description and examples.lessons is not None:
             size = examples.lessons.descriptions.shape[1]
             classifier.auxiliary["description"] = torch.nn.Linear(classifier.body.head.in_features, size)
@@ -121,7 +137,7 @@ class _ClassifierTrainer(Trainer[CropClassifier, EpochRecord]):
         super().__init__(fabric, recipe, classifier, make_optimizer(recipe, classifier), output, identity, details)
         self.model.mark_forward_method("outputs")
         self.recipe, self.examples = recipe, examples
-        self._learned = Seen()
+        self._before, self._learned = start.learned if start else None, Seen()
         self.counted = cell_weights(store, examples.train, recipe.balance)
         self.full_size = classifier.size
         self.losses = np.full(len(examples.train), np.inf, np.float32)
@@ -205,11 +221,13 @@ class _ClassifierTrainer(Trainer[CropClassifier, EpochRecord]):
             title = f"{recipe.name}, {recipe.network}, {recipe.colour}"
             draw_curve(self.output / "curve.png", [asdict(record) for record in self.history], title)
             self._learned = Seen.of(self.examples.store, self.examples.train)
+            if self._before is not None:
+                self._learned |= self._before
             self._details = {**self._details, "learned_from": self._learned.to_record()}
 
     def beside(self) -> Mapping[str, Tensor]:
-        assert self._learned.faces is not None
-        return {SEEN: torch.from_numpy(self._learned.faces.view(np.int64))}
+        faces = self._learned.faces
+        return {} if faces is None else {SEEN: torch.from_numpy(faces.view(np.int64))}
 
     def _take(self, size: int) -> None:
         """Let the network take crops of `size` pixels as they are, and bring all others to that size."""

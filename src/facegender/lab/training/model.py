@@ -89,10 +89,11 @@ def load_model(path: Path) -> TrainedModel:
         faces = tensors.pop(SEEN, None)
         classifier.load_state_dict(tensors)
         origin = (saved.details["store"], saved.details["examples"], saved.details["alignment"])
-        if faces is None:  # from before provenance was recorded
+        if (record := saved.details.get("learned_from")) is None:  # from before provenance was recorded
             provenance = Provenance.named(saved.details["store"])
         else:
-            provenance = Provenance(Seen.from_record(saved.details["learned_from"], faces.numpy().view(np.uint64)))
+            digests = None if faces is None else faces.numpy().view(np.uint64)
+            provenance = Provenance(Seen.from_record(record, digests))
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"{path} is not a finished model: {error}") from error
     return TrainedModel(classifier.eval(), recipe, mean, std, history, *origin, provenance)

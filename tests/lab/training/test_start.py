@@ -1,0 +1,78 @@
+"""A network that begins with the weights of another."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from facegender.errors import InputError, WeightsError
+from facegender.inference.classifier import GenderClassifier
+from facegender.lab.datasets.provenance import face_digests
+from facegender.lab.export.run import export_run
+from facegender.lab.training.checkpoint import MODEL
+from facegender.lab.training.loop import Examples, train
+from facegender.lab.training.model import load_model
+from facegender.lab.training.start import begin, open_start
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module", params=["custom-cnn-table1", "residual-nano"])
+def recipe(quick, request):
+    return replace(quick, network=request.param)
+
+
+@pytest.fixture(scope="module")
+def run(store, recipe, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("start") / "run"
+    train(recipe, Examples(store, store.split("train")), folder)
+    return folder
+
+
+def log_odds(classifier, crops):
+    with torch.inference_mode():
+        logits = classifier.eval()(torch.from_numpy(np.array(crops)))
+    return (logits[:, 1] - logits[:, 0]).numpy()
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_it_answers_as_the_exported_file_does(precision, run, store, recipe, tmp_path):
+    texts = {"licence": "ours", "command": "pytest"}
+    export_run(run, [store], [store], tmp_path, "it", **texts, precision=precision, max_loss=10)
+    file = tmp_path / "it.onnx"
+    begun = log_odds(begin(open_start(file), recipe, store.crops, store.split("train")), store.crops)
+    p_male = GenderClassifier(file).p_male(np.asarray(store.crops))
+    # Calibration lies between the two.
+    assert np.corrcoef(begun, np.log(p_male / (1 - p_male)))[0, 1] > 0.98
+
+
+def test_it_answers_as_the_run_does(run, store, recipe):
+    start = open_start(run)
+    begun = begin(start, recipe, store.crops, store.split("train"))
+    assert all(torch.equal(tensor, start.tensors[name]) for name, tensor in begun.state_dict().items())
+
+
+def test_what_the_first_network_learned_counts_as_learned(invoke, run, store_folder, store, recipe, tmp_path):
+    folder = tmp_path / "run"
+    settings = [f"--set={name}={getattr(recipe, name)}" for name in ("network", "batch_size", "precision")]
+    invoke("train", store_folder, "--holdout=random:1", *settings, "--set=epochs=1", "--start", run, "--output", folder)
+    learned = load_model(folder / MODEL).provenance.learned
+    assert {number for use in learned.uses for number in use.folds["random"]} == {1, 2, 3, 4}
+    assert np.isin(face_digests(store, store.split("train"))[:, 1], learned.faces).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "remedy"),
+    [({"network": "residual"}, "--set network="), ({"colour": "gray"}, "--set colour=rgb")],
+    ids=["network", "colour"],
+)
+def test_another_network(change, remedy, run, store, recipe):
+    with pytest.raises(InputError) as caught:
+        begin(open_start(run), replace(recipe, **change), store.crops, store.split("train"))
+    assert remedy in str(caught.value)
+
+
+def test_no_network(tmp_path):
+    with pytest.raises(WeightsError):
+        open_start(tmp_path / "none.onnx")
