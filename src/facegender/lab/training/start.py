@@ -143,7 +143,7 @@ def _take_exported(
             bias = bias + (weight * classifier.mean).sum((1, 2, 3))
             weight = weight * classifier.std
         module.weight.copy_(weight)
-        if name in norms:
+        if name in norms and isinstance(module, nn.Conv2d):
             if module.bias is not None:
                 module.bias.zero_()
             change = partial(_change_nothing, conv=module, bias=bias, size=size, statistics=statistics)
