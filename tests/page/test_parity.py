@@ -106,9 +106,8 @@ def test_a_photo_of_every_kind(engine, astronaut, kind):
     image.save(file, format=kind, **options)
     expected = FaceAnalyzer().analyze(file.getvalue())
     assert expected.faces
-    # The network is not sure of this face, where p_male is steepest: decoders' roundings show, and the half size more.
-    tolerance = 0.06 if options.get("quality") else 0.02
-    assert_same(analyze(page, file.getvalue()), expected, p_male=tolerance)
+    # This face is uncertain, where p_male is steepest, and no two JPEG decoders round alike.
+    assert_same(analyze(page, file.getvalue()), expected, p_male=0.03 if kind == "JPEG" else 0.01)
 
 
 @pytest.mark.parametrize("turns", [1, 2, 3])
@@ -144,7 +143,7 @@ def test_prints_and_grain_are_smoothed_alike(engine, astronaut, pattern):
     expected = FaceAnalyzer().analyze(file.getvalue())
     assert expected.faces
     answer = analyze(page, file.getvalue())
-    assert_same(answer, expected, p_male=0.03)
+    assert_same(answer, expected, p_male=0.05)
     assert answer["notes"] == expected.to_dict()["notes"]
     assert answer["notes"][0]["kind"] == pattern
 
