@@ -403,6 +403,9 @@ def launch(study: ModuleType) -> Iterator[Callable[..., "Browser"]]:
 @pytest.fixture(scope="session")
 def browser(launch: Callable[..., "Browser"]) -> Iterator["Browser"]:
     """A Chromium whose camera shows a test picture."""
+    from playwright.sync_api import expect
+
+    expect.set_options(timeout=30_000)  # for a machine that is busy or slow
     started = launch("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
     yield started
     started.close()
