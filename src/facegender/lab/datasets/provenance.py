@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import re
 import zipfile
 from collections import Counter
@@ -164,6 +165,11 @@ class Provenance:
     def to_record(self) -> dict[str, Any]:
         """For a card."""
         return {"learned_from": self.learned.to_record(), "calibrated_on": self.calibrated.to_record()}
+
+    @classmethod
+    def of(cls, path: Path) -> Provenance:
+        """Of the exported network at `path`, by the card beside it; raises as `from_card` does."""
+        return cls.from_card(json.loads(path.with_suffix(".json").read_text(encoding="utf-8")), path)
 
     @classmethod
     def from_card(cls, card: Mapping[str, Any], path: Path) -> Provenance:

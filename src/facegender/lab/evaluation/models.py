@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,7 +93,7 @@ def open_model(word: str | Path) -> EvaluatedModel:
 
     card, file = classifier.card, weight_path(word)
     try:
-        provenance = Provenance.from_card(json.loads(file.with_suffix(".json").read_text(encoding="utf-8")), file)
+        provenance = Provenance.of(file)
     except (KeyError, TypeError, ValueError, OSError) as error:
         raise WeightsError(f"what {card.name} was trained on cannot be read: {error}") from error
     return EvaluatedModel(card.name, card.network, answer, card.confidence, provenance)

@@ -9,7 +9,6 @@ before a normalization may have any size: they get the one that AdamW keeps weig
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -85,7 +84,7 @@ def open_start(word: str | Path) -> Start:
     card = load_card(word)
     try:
         tensors = _exported(onnx.load_from_string(file.read_bytes()))
-        learned = Provenance.from_card(json.loads(file.with_suffix(".json").read_text(encoding="utf-8")), file).learned
+        learned = Provenance.of(file).learned
     except Exception as error:  # protobuf has errors of its own
         raise WeightsError(f"training cannot start from {word}: {error}") from error
     return Start(str(word), card.network, card.mean, card.std, tensors, True, learned)
