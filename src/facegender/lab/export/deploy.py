@@ -10,7 +10,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from facegender.errors import WeightsError
 from facegender.lab.networks.classifier import CropClassifier, mirrored
-from facegender.lab.networks.network import Network
+from facegender.lab.networks.network import Network, normalized_convolutions, trace_features
 
 
 class Deployed(nn.Module):
@@ -41,9 +41,7 @@ class Deployed(nn.Module):
             raise WeightsError(f"only a Network, which has features and a head, is exported, not a {kind}")
         self.logits = network.head
         self.calibration = copy.deepcopy(calibration)
-        tracer = fx.Tracer()
-        tracer.traced_func_name = "features"
-        body = fx.GraphModule(network, tracer.trace(network))
+        body = fx.GraphModule(network, trace_features(network))
         _fuse_batch_normalization(body)
         classifier.body = body  # type: ignore[assignment]  # from here on it gives the features
         self.classifier = classifier
@@ -71,14 +69,13 @@ class Deployed(nn.Module):
 
 def _fuse_batch_normalization(body: fx.GraphModule) -> None:
     """Make each batch normalization a part of the convolution before it, where nothing else reads that convolution."""
-    modules = dict(body.named_modules())
-    for node in body.graph.nodes:
-        if isinstance(norm := modules.get(node.target), nn.BatchNorm2d):
-            before = node.args[0]
-            if isinstance(conv := modules.get(before.target), nn.Conv2d) and len(before.users) == 1:
-                body.set_submodule(before.target, fuse_conv_bn_eval(conv, norm))
-                node.replace_all_uses_with(before)
-                body.graph.erase_node(node)
+    for before, norm in list(normalized_convolutions(body, body.graph)):
+        conv, normalization = body.get_submodule(str(before.target)), body.get_submodule(str(norm.target))
+        assert isinstance(conv, nn.Conv2d)
+        assert isinstance(normalization, nn.BatchNorm2d)
+        body.set_submodule(str(before.target), fuse_conv_bn_eval(conv, normalization))
+        norm.replace_all_uses_with(before)
+        body.graph.erase_node(norm)
     body.recompile()
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from collections.abc import Iterator
+from typing import Any
+
+from torch import Tensor, fx, nn
 
 
 class Network(nn.Module):
@@ -39,6 +42,23 @@ class Network(nn.Module):
         """The logits."""
         logits: Tensor = self.head(self.features(x))
         return logits
+
+
+def trace_features(network: nn.Module) -> fx.Graph:
+    """The steps of a network's `features`."""
+    tracer = fx.Tracer()
+    tracer.traced_func_name = "features"
+    return tracer.trace(network)
+
+
+def normalized_convolutions(network: nn.Module, graph: fx.Graph) -> Iterator[tuple[fx.Node, fx.Node]]:
+    """Each convolution of a network's graph that only a batch normalization reads, and that normalization."""
+    modules: dict[Any, nn.Module] = dict(network.named_modules())
+    for node in graph.nodes:
+        if isinstance(modules.get(node.target), nn.BatchNorm2d):
+            before = node.args[0]
+            if isinstance(modules.get(before.target), nn.Conv2d) and len(before.users) == 1:
+                yield before, node
 
 
 def initialize_he(module: nn.Module) -> None:

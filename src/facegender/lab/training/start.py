@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,12 +20,13 @@ import numpy.typing as npt
 import onnx
 import torch
 from onnx import numpy_helper
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
 from facegender.errors import InputError, WeightsError
 from facegender.faces.types import Crops
 from facegender.lab.datasets.provenance import Provenance, Seen
 from facegender.lab.networks.classifier import CropClassifier
+from facegender.lab.networks.network import normalized_convolutions, trace_features
 from facegender.lab.training.checkpoint import MODEL
 from facegender.lab.training.model import classifier_from_recipe, load_model
 from facegender.lab.training.recipe import Recipe
@@ -130,7 +131,8 @@ def _take_exported(
     classifier: CropClassifier, tensors: Mapping[str, Tensor], crops: Tensor, size: float | None
 ) -> None:
     body = classifier.body
-    norms = dict(_normalized(body))
+    pairs = normalized_convolutions(body, trace_features(body))
+    norms = {str(conv.target): str(norm.target) for conv, norm in pairs}
     first = next(name for name, module in body.named_modules() if isinstance(module, nn.Conv2d))
     statistics: list[tuple[nn.BatchNorm2d, Tensor, Tensor]] = []
     handles = []
@@ -177,16 +179,6 @@ def _change_nothing(
         scale = size / conv.weight.square().mean((1, 2, 3)).sqrt().clamp_min(1e-12)
         conv.weight.mul_(scale[:, None, None, None])
     statistics.append((norm, mean * scale, variance * scale.square()))
-
-
-def _normalized(body: nn.Module) -> Iterator[tuple[str, str]]:
-    """The names of each convolution with a batch normalization behind it, and of that."""
-    tracer = fx.Tracer()
-    tracer.traced_func_name = "features"
-    modules = dict(body.named_modules())
-    for node in tracer.trace(body).nodes:
-        if isinstance(modules.get(node.target), nn.BatchNorm2d):
-            yield str(node.args[0].target), str(node.target)
 
 
 def _exported(model: onnx.ModelProto) -> dict[str, Tensor]:
