@@ -57,7 +57,7 @@ def main() -> None:
     for name in ("fairface", "utkface", "all-age-faces", "stills", "lfw", "lfw-lists"):
         parser.add_argument(f"--{name}", type=Path)
     for name in ("fairface-labels", "celeba", "celeba-squeezed"):
-        parser.add_argument(f"--{name}", type=Path, nargs="+", default=())
+        parser.add_argument(f"--{name}", type=Path, nargs="+", action="extend", default=[])
     parser.add_argument("--celeba-attributes", type=Path)
     arguments = parser.parse_args()
 
