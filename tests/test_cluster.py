@@ -39,18 +39,17 @@ def photos(save, tmp_path):
 
 
 def without_time(summary):
-    return re.sub(r" in \d+ s:", ":", summary)
+    return re.sub(r" in [^:]+:", ":", summary)
 
 
-@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
-def test_the_same_file_as_here_and_a_run_that_goes_on(suffix, run, photos, tmp_path, monkeypatch):
+def test_the_same_file_as_here_and_a_run_that_goes_on(run, photos, tmp_path, monkeypatch):
     monkeypatch.setattr("facegender.cluster.BATCH_PHOTOS", 4)
-    here, there = tmp_path / f"here.{suffix}", tmp_path / f"there.{suffix}"
+    here, there = tmp_path / "here.parquet", tmp_path / "there.parquet"
     done = run(photos, "-o", here)
     sent = run(photos, "--on", "ray", "-o", there, "--workers", "2")
     assert (sent.exit_code, without_time(sent.stderr)) == (3, without_time(done.stderr))
     assert there.read_bytes() == here.read_bytes()
-    assert json.loads((tmp_path / f"there.{suffix}.run.json").read_text())["model"]["name"] == "tiny"
+    assert json.loads((tmp_path / "there.parquet.run.json").read_text())["model"]["name"] == "tiny"
     again = run(photos, "--on", "ray", "-o", there)
     assert (again.exit_code, again.stderr) == (0, f"{there} holds all 10 photos already\n")
     (photos / "new.png").write_bytes((photos / "3.png").read_bytes())

@@ -25,6 +25,8 @@ from typing import Any
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 #: Packages whose threads, or those that they start, do not survive a fork.
 _THREADED_PACKAGES = frozenset({"onnxruntime", "openvino", "pyarrow", "ray", "torch", "av"})
+#: How a process starts that cannot be a fork of this one.
+SPAWN = multiprocessing.get_context("spawn")
 #: Starting a process changes state of this one for a moment.
 _start_lock = threading.Lock()
 
@@ -40,7 +42,7 @@ def start(make_handler: bytes, threads: int | None) -> tuple[BaseProcess, Connec
         order, the results or the exception that ends it.
     """
     fork = threads is None and _can_fork()
-    context = multiprocessing.get_context("fork") if fork else multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("fork") if fork else SPAWN
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, make_handler, threads, fork), daemon=True)
     with _start_conditions(import_main=b"__main__" in make_handler):

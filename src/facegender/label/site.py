@@ -109,7 +109,7 @@ def serving(desk: Desk, port: int = 0) -> Iterator[str]:
     """
     token = secrets.token_urlsafe(12)
     with _Server(("127.0.0.1", port), _handler(desk, token)) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))  # seconds until it sees that it is to end
         thread.start()
         try:
             with desk.measuring():
