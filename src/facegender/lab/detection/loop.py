@@ -24,14 +24,16 @@ from facegender.lab.networks.face_detector import FaceDetectorNetwork
 from facegender.lab.training.checkpoint import MODEL, load_same_run
 from facegender.lab.training.hardware import Hardware, start_fabric
 from facegender.lab.training.optimization import decay_groups, one_cycle
-from facegender.lab.training.prepare import prepared
 from facegender.lab.training.trainer import Trainer
+from facegender.prefetch import ahead
 from facegender.progress import Bar
 
 #: Optimizer steps between two checkpoints.
 ROUND = 500
 #: Batches of validation scenes that are evaluated after each round; nothing is selected by them.
 _WATCHED = 4
+#: Batches that are prepared ahead of the training step.
+_AHEAD = 3
 
 log = logging.getLogger(__name__)
 
@@ -158,7 +160,7 @@ def _batches(maker: SceneMaker, recipe: DetectorRecipe, steps: range) -> Iterato
         targets = np.stack([assign(scene.faces, scene.unsure, size, size) for scene in scenes])
         return torch.from_numpy(np.stack([scene.image for scene in scenes])), torch.from_numpy(targets)
 
-    return prepared(prepare, steps)
+    return ahead(prepare, steps, waiting=_AHEAD)
 
 
 def _fingerprint(photos: Sequence[LabelledPhoto]) -> str:

@@ -1,4 +1,4 @@
-"""Batches for one epoch."""
+"""Batches for one epoch, prepared one ahead of the training step."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from torch import Tensor
 from facegender.faces.types import CROP_SIZE, Crops
 from facegender.lab.training.augment import augment
 from facegender.lab.training.lessons import Lessons
-from facegender.lab.training.prepare import prepared
 from facegender.lab.training.recipe import Recipe
+from facegender.prefetch import ahead
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def epoch_batches(
             descriptions = torch.from_numpy(lessons.descriptions[rows])
         return Batch(torch.from_numpy(batch), torch.from_numpy(labels[rows]), weights, rows, answers, descriptions)
 
-    return prepared(prepare, range(steps))
+    return ahead(prepare, range(steps))
 
 
 def steps_per_epoch(recipe: Recipe, examples: int) -> int:
