@@ -43,20 +43,6 @@ atexit.register(_settings.cleanup)
 os.environ["XDG_CONFIG_HOME"] = os.environ["APPDATA"] = _settings.name
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _warm_workers() -> Iterator[None]:
-    """Runs in the tests' own process fork their workers from one that has everything imported: hundreds of starts of
-    Python took a tenth of the suite's time. Runs in processes of their own, of which there are tests, start theirs.
-    """
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        yield
-        return
-    multiprocessing.set_forkserver_preload(["facegender.inference.handler"])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(worker_process, "SPAWN", multiprocessing.get_context("forkserver"))
-        yield
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that have slow tests: `make test` gives each process a file at a time, in this order."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
@@ -249,8 +235,16 @@ def networks(tiny_model: Path, tiny_detector: Path) -> list[str]:
 
 
 @pytest.fixture
-def run(networks: list[str]) -> Callable[..., Result]:
-    """``facegender predict`` with the tiny networks: ``run(*arguments, stdin=None)``."""
+def run(networks: list[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """``facegender predict`` with the tiny networks: ``run(*arguments, stdin=None)``.
+
+    Workers are forked from a process that has everything imported: hundreds of starts of Python took a tenth of the
+    suite's time. Of commands in processes of their own, which start theirs, there are tests.
+    """
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        warm = multiprocessing.get_context("forkserver")
+        warm.set_forkserver_preload(["facegender.inference.handler"])
+        monkeypatch.setattr(worker_process, "SPAWN", warm)
 
     def invoke(*args: object, stdin: str | bytes | None = None) -> Result:
         return CliRunner().invoke(app, ["predict", *networks, *map(str, args)], input=stdin)
