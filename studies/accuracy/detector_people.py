@@ -45,7 +45,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--helen", type=Path, required=True)
     parser.add_argument("--afw", type=Path, required=True)
-    parser.add_argument("--graphics", type=Path, nargs="*", default=[])
+    parser.add_argument("--graphics", type=Path, nargs="*", action="extend", default=[])
     parser.add_argument("--teacher", type=Path, required=True)
     parser.add_argument("--dlib", type=Path)
     parser.add_argument("--output", type=Path, default=Path("results/accuracy/detector_people.csv"))

@@ -98,7 +98,7 @@ def main() -> None:
     for name in ("lfw", "lfw-lists", "all-age-faces", "fairface", "fairface-labels", "utkface"):
         parser.add_argument(f"--{name}", type=Path)
     parser.add_argument("--cache", type=Path, required=True, help="folder of the installed tools and of all answers")
-    parser.add_argument("--only", nargs="+", help="measure only these tools: names, or ours")
+    parser.add_argument("--only", nargs="+", action="extend", help="measure only these tools: names, or ours")
     parser.add_argument("--limit", type=int, help="measure the first photos of each set and write no results")
     parser.add_argument("--time", type=int, metavar="N", help="time all tools on the first photos of LFW, no more")
     parser.add_argument("--output", type=Path, default=Path("results/accuracy/peers.csv"))

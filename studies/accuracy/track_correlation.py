@@ -52,7 +52,7 @@ TrackData = tuple[int, FloatArray]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("store", type=Path)
-    parser.add_argument("--videos", type=Path, nargs="*", default=[])
+    parser.add_argument("--videos", type=Path, nargs="*", action="extend", default=[])
     parser.add_argument("--people", type=int, default=2000, help="for the tracks of one photo each")
     parser.add_argument("--output", type=Path, default=Path("results/accuracy/track_correlation.csv"))
     arguments = parser.parse_args()
