@@ -6,6 +6,7 @@ import importlib.util
 import json
 import multiprocessing
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -36,6 +37,11 @@ STUDIES = Path(__file__).parents[1] / "studies" / "speed"
 
 # The tests' tensors are tiny: a second thread gains nothing, and waits long where the machine is busy.
 os.environ["OMP_NUM_THREADS"] = "1"
+
+# Thousands of files are written and many synced: where the system has memory for them, not on a disk.
+_memory = Path("/dev/shm")
+if os.access(_memory, os.W_OK) and shutil.disk_usage(_memory).free > 2**31:
+    tempfile.tempdir = os.environ["TMPDIR"] = str(_memory)
 
 # What a user is told once is noted in the folder of settings: not in that of who runs the tests.
 _settings = tempfile.TemporaryDirectory(prefix="facegender-settings-")
@@ -284,14 +290,6 @@ def astronaut() -> Image:
         pytest.skip("scikit-image is not installed")
     with PIL.Image.open(Path(spec.origin).parent / "data" / "astronaut.png") as image:
         return np.array(image.convert("RGB"))
-
-
-@pytest.fixture(scope="session")
-def memory_folder() -> Iterator[Callable[[], Path]]:
-    """Make a folder in memory where the system has such a place, for many small files that are synced to disk."""
-    memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as folder:
-        yield lambda: Path(tempfile.mkdtemp(dir=folder))
 
 
 @pytest.fixture

@@ -43,8 +43,8 @@ def run(path, format_, names):
 @FORMATS
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(NAMES, min_size=2, max_size=12, unique=True), st.booleans())
-def test_no_name_is_lost_or_doubled(memory_folder, format_, names, with_journal):
-    path = memory_folder() / "out"
+def test_no_name_is_lost_or_doubled(tmp_path_factory, format_, names, with_journal):
+    path = tmp_path_factory.mktemp("names") / "out"
     half = len(names) // 2
     assert run(path, format_, names[:half]) == names[:half]
     if not with_journal:
@@ -60,8 +60,8 @@ def test_no_name_is_lost_or_doubled(memory_folder, format_, names, with_journal)
 @FORMATS
 @settings(max_examples=20, deadline=None)
 @given(st.lists(NAMES, min_size=1, max_size=8))
-def test_a_name_that_is_given_twice_has_two_records(memory_folder, format_, names):
-    path = memory_folder() / "out"
+def test_a_name_that_is_given_twice_has_two_records(tmp_path_factory, format_, names):
+    path = tmp_path_factory.mktemp("names") / "out"
     run(path, format_, names[1:])
     run(path, format_, names)
     assert Counter(each["path"] for each in by_name(format_).records(path, FACES)) == Counter(names)

@@ -14,11 +14,6 @@ from facegender.inference.provenance import run_file
 from facegender.sources import Source, content_digest, find_photos, read
 
 
-@pytest.fixture
-def tmp_path(memory_folder):
-    return memory_folder()
-
-
 @FORMATS
 def test_a_photo_replaced_under_its_name_is_asked_for_again(suffix, tmp_path):
     path = tmp_path / f"out.{suffix}"

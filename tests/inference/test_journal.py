@@ -15,11 +15,6 @@ from facegender.inference.journal import content_digests, journal_file
 from facegender.inference.provenance import run_file
 
 
-@pytest.fixture
-def tmp_path(memory_folder):
-    return memory_folder()
-
-
 def test_one_run_at_a_time(tmp_path):
     path = tmp_path / "out.csv"
     with output(path) as out:

@@ -12,11 +12,6 @@ from facegender.inference.output import Output
 from facegender.inference.provenance import run_file
 
 
-@pytest.fixture
-def tmp_path(memory_folder):
-    return memory_folder()
-
-
 @FORMATS
 def test_a_file_appears_when_the_run_ends(suffix, tmp_path):
     path = tmp_path / f"out.{suffix}"
