@@ -28,10 +28,11 @@ from facegender.faces.types import Face, Image
 from facegender.inference import worker_process
 from facegender.lab.datasets.splits import random_folds
 from facegender.lab.datasets.store import Store, Table, create_store, open_store
-from facegender.lab.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+
+    from facegender.lab.training.recipe import Recipe
 
 STUDIES = Path(__file__).parents[1] / "studies" / "speed"
 
@@ -348,8 +349,10 @@ def store(store_folder: Path) -> Store:
 
 
 @pytest.fixture(scope="session")
-def quick() -> Recipe:
+def quick() -> "Recipe":
     """A recipe that makes something of the drawn store in a second."""
+    from facegender.lab.training.recipe import Recipe  # with PyTorch, which the process that starts the tests lacks
+
     return Recipe(
         name="quick",
         epochs=2,

@@ -1,5 +1,6 @@
 """A cluster of one machine, started once for all that needs it."""
 
+import importlib.util
 import json
 import re
 
@@ -11,10 +12,9 @@ from facegender.errors import InputError
 from facegender.inference.options import Options
 from facegender.inference.run import analyze
 
-ray = pytest.importorskip("ray")
-
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed"),
     # Ray's own, on Python and on pandas.
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning"),
 ]
@@ -22,6 +22,8 @@ pytestmark = [
 
 @pytest.fixture(scope="module", autouse=True)
 def cluster():
+    import ray  # half a second, which the processes that run other tests save
+
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     yield
     ray.shutdown()

@@ -104,8 +104,8 @@ def test_channels_last_gives_the_same(name):
 def test_every_parameter_learns_under_bfloat16(name):
     net = network(name).to(memory_format=torch.channels_last)
     with torch.autocast("cpu", torch.bfloat16):
-        logits = net(images(net, count=4).to(memory_format=torch.channels_last))
-    torch.nn.functional.cross_entropy(logits.float(), torch.tensor([0, 1, 0, 1])).backward()
+        logits = net(images(net, count=2).to(memory_format=torch.channels_last))
+    torch.nn.functional.cross_entropy(logits.float(), torch.tensor([0, 1])).backward()
     assert all(value.grad is not None and value.grad.isfinite().all() for value in net.parameters())
 
 
