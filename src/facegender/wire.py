@@ -15,7 +15,7 @@ from typing_extensions import TypedDict
 from facegender.errors import InputError
 from facegender.faces.types import CROP_SIZE, Label
 
-#: Where a server is unless somebody says otherwise.
+#: Default address of a server.
 HOST, PORT = "127.0.0.1", 8000
 
 ANALYZE, CLASSIFY, MODELS = "/v1/analyze", "/v1/classify", "/v1/models"

@@ -54,7 +54,7 @@ def random_name(generator: random.Random) -> bytes:
 
 
 def random_names(count: int, seed: int) -> list[bytes]:
-    """So many names, no two alike, and two that only differ in how they are written."""
+    """This many names, no two alike, and two that only differ in how they are written."""
     generator = random.Random(seed)
     names = dict.fromkeys([b"\xff", rb"\udcff", rb"\x5cudcff"])
     while len(names) < count:

@@ -25,7 +25,7 @@ from facegender.progress import track
 from facegender.tables import write_csv
 from facegender.weights import load_detector_card
 
-#: Landmarks are the right way up where their roll is at most so many degrees off.
+#: Landmarks are the right way up where their roll is off by at most this many degrees.
 RIGHT = 20
 TURNS = (0, 30, 45, 60, 90, 180)
 COLUMNS = ("orientations", "degrees", "photos", "found", "right_way_up", "answered", "opposite")

@@ -20,7 +20,7 @@ def installed() -> str | None:
 
 @contextmanager
 def served(isolated: bool = True) -> Iterator[str]:
-    """Where the page is meanwhile, with its headers or as any plain server would send it."""
+    """Serve the page while the context is open, with its headers or as any plain server would send it."""
     files = assets()
 
     class Handler(BaseHTTPRequestHandler):

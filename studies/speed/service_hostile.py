@@ -32,7 +32,7 @@ Script = Iterator[tuple[bytes, float]]
 
 
 def hostile() -> list[Row]:
-    """Each case: most memory of all processes meanwhile, what was answered, and what ``/healthz`` says after it."""
+    """Each case: peak memory of all processes during it, what was answered, and what ``/healthz`` says after it."""
     rows: list[Row] = []
     with Server(OPTIONS) as server:
         idle = server.memory()
@@ -166,7 +166,7 @@ def _zeros_zipped(size: int) -> bytes:
 
 
 def _png_of_zeros(side: int) -> bytes:
-    """A black PNG file of so many rows and columns, small for what it holds."""
+    """A black PNG file of this many rows and columns, small for what it holds."""
     packer = zlib.compressobj()
     rows = b"".join(packer.compress(bytes(3 * side + 1)) for _ in range(side)) + packer.flush()
     return png_bomb(side, side, rows)

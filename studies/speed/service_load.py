@@ -71,7 +71,7 @@ class Server:
 
     @contextmanager
     def watched(self, seconds: float) -> Iterator[list[tuple[float, float]]]:
-        """Moments (`time.monotonic`) and memory in MB, taken so often meanwhile."""
+        """Moments (`time.monotonic`) and memory in MB, sampled at this interval."""
         taken: list[tuple[float, float]] = []
         over = threading.Event()
 
@@ -204,7 +204,7 @@ class Load:
 
 
 def closed_loop(port: int, samples: Callable[[int], Iterable[Sample]], clients: int, seconds: float) -> Load:
-    """So many clients for so long, each with its own photos and one request at a time."""
+    """This many clients for this long, each with its own photos and one request at a time."""
     load = Load()
 
     async def client(number: int) -> None:
@@ -235,7 +235,7 @@ _MOST = 800
 
 
 def open_loop(port: int, samples: Iterable[Sample], rate: float, seconds: float, seed: int) -> tuple[Load, int]:
-    """Requests at random moments, so many a second on average, whether earlier ones are answered or not.
+    """Requests at random moments, this many a second on average, whether earlier ones are answered or not.
 
     A request's time begins at the moment it was meant to be sent.
 

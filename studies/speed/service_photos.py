@@ -19,7 +19,7 @@ from facegender.faces.decode import decode
 from facegender.inference.pipeline import FaceAnalyzer
 from facegender.server import Limits
 
-#: Of a hundred photos: so many as they are, of 640 x 480 and 4000 x 3000 pixels, and broken.
+#: Of a hundred photos, how many are unchanged, of 640 x 480 and 4000 x 3000 pixels, and broken.
 MIXTURE = {"small": 70, "medium": 20, "large": 6, "broken": 4}
 #: Different photos of each kind.
 KINDS = {"small": 60, "medium": 20, "large": 8}
@@ -90,7 +90,7 @@ def _resized(path: Path, width: int, height: int) -> bytes:
 
 
 def png_bomb(width: int, height: int, rows: bytes = b"") -> bytes:
-    """A PNG file that says it has so many pixels; `rows`: its compressed pixels."""
+    """A PNG file whose header claims this many pixels; `rows`: its compressed pixels."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

@@ -118,7 +118,7 @@ def walk(here: Path, truth: dict[str, int]) -> list[dict[str, object]]:
 
 
 def label(words: Sequence[str], here: Path, truth: dict[str, int]) -> None:
-    """Answer on the page of `facegender label` what is known of each face."""
+    """Answer on the page of `facegender label` the label of each face."""
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
         words, cwd=here, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment

@@ -8,7 +8,7 @@ estimates the share of women with error rates
 
 pooled        of the other four sets in all versions, taken as one: what the tool did before
 sets          of the same, with random effects between sets: what it does
-100 labels    of so many faces of the collection itself, as `facegender label` draws them; also 200 labels
+100 labels    of 100 faces of the collection itself, as `facegender label` draws them; also 200 labels
 500 labels    the same, of a collection of 1,000 faces
 
 Coverage is the share of 95 % intervals that contain the share of women in the population drawn from; width is in

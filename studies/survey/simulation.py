@@ -7,7 +7,7 @@ them are women's is drawn with a known probability, the prevalence, which the in
 
 other half      of another random half of the same test faces: nothing is shifted, all that is promised must hold
 shipped         those that lie beside the weights, from validation photos
-labelled 200    of so many faces of the collection itself (of half of it at most), drawn at random, as for --labelled
+labelled 200    200 faces of the collection itself (at most half of it), drawn at random, as for --labelled
 
 and collections are of all held-back sets (in the proportions of the validation faces), or shifted: faces of 12 to 24
 pixels, photos a quarter to a half as bright, Black people, people under 20, or LFW, which no network has seen.
@@ -81,7 +81,7 @@ class Pool:
     faces: pd.DataFrame
 
     def drawn(self, count: int, prevalence: float, rng: np.random.Generator) -> pd.DataFrame:
-        """A collection, nobody in it twice; photos of each gender as likely as their column `chance` says."""
+        """A collection without repeated persons; photos of each gender as likely as their column `chance` says."""
         women = rng.binomial(count, prevalence)
         parts = []
         for truth, some in ((0, women), (1, count - women)):
@@ -181,7 +181,7 @@ def pools(faces: pd.DataFrame) -> list[Pool]:
 def simulate(
     pool: Pool, kind: str, shipped: ErrorRates, prevalence: float, repetitions: int
 ) -> list[dict[str, object]]:
-    """One row a method: what came out of so many collections."""
+    """One row a method: the results over all collections."""
     rng = np.random.default_rng([2020, round(1000 * prevalence), sum(map(ord, pool.name + kind))])
     found: dict[str, list[tuple[float, float, float, bool]]] = {name: [] for name in (*METHODS, "em", "count")}
     plain = []

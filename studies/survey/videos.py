@@ -3,7 +3,7 @@
     python studies/survey/videos.py
 
 Series of 5 to 30 videos are made. The share of women among the tracks of a video varies from video to video: little
-(standard deviation of about 8 points), or much (about 29 points; many videos show hardly any women, or hardly any men).
+(standard deviation of about 8 points), or much (about 29 points; many videos show almost only men, or only women).
 Videos have 1 to about 100 tracks, and tracks are on screen for times whose logarithm is normal. Scores are drawn from
 the histograms that ship with the network `research`, so the error rates hold. Coverage is the share of the
 intervals printed that hold the share of screen time in the population of videos, width is in points of a per cent.

@@ -134,7 +134,7 @@ class DlibFile:
         return -number if head & 0x80 else number
 
     def tensor(self, tag: bytes, before: int = 0) -> np.ndarray:
-        """Parameters of the next layer with that tag, float32, flat; so many integers come before them."""
+        """Parameters of the next layer with that tag, float32, flat; this many integers come before them."""
         self.place = self.data.index(tag, self.place) + len(tag)
         *_, _, samples, depth, rows, columns = (self.integer() for _ in range(before + 5))
         sizes = (samples, depth, rows, columns)

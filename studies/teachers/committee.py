@@ -44,7 +44,7 @@ Head = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Faces:
-    """What is known of N faces, and their features, float32.
+    """Annotations and features, float32, of N faces.
 
     Attributes:
         fold: from 0, by group.

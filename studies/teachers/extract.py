@@ -105,7 +105,7 @@ def parts(folder: Path) -> Iterator[dict[str, np.ndarray]]:
 def settle(path: Path, made_by: object) -> None:
     """Write down what a folder is made with; exit where it was made with something else."""
     if path.exists() and json.loads(path.read_text()) != made_by:
-        raise SystemExit(f"{path} tells of other networks or settings: take a new folder")
+        raise SystemExit(f"{path} was written with other networks or settings: take a new folder")
     with atomic_file(path) as temporary:
         temporary.write_text(json.dumps(made_by))
 

@@ -53,7 +53,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--detector", type=Path)
-    parser.add_argument("--sample", type=int, help="so many photos of each source, evenly")
+    parser.add_argument("--sample", type=int, help="this many photos of each source, evenly spaced")
     for name in ("fairface", "utkface", "all-age-faces", "stills", "lfw", "lfw-lists"):
         parser.add_argument(f"--{name}", type=Path)
     for name in ("fairface-labels", "celeba", "celeba-squeezed"):
@@ -98,7 +98,7 @@ def listings(a: argparse.Namespace) -> Iterator[Listing]:
 
 
 def sampled(entries: Sequence[Entry], number: int) -> list[Entry]:
-    """So many of each source, evenly; those of one split come first as they come."""
+    """This many of each source, evenly spaced; those of one split come first as they come."""
     by_source = defaultdict(list)
     for entry in entries:
         by_source[entry.source].append(entry)

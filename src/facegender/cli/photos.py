@@ -56,7 +56,7 @@ class Destination:
 
     @property
     def bar_fits(self) -> bool:
-        """Whether a progress bar has the terminal to itself: records may be written to it meanwhile."""
+        """Whether a progress bar has the terminal to itself: records may be written to it while the run goes on."""
         return self.format_ is None or self.output is not None or not sys.stdout.isatty()
 
     def terminal(self, schema: Schema) -> Writer:

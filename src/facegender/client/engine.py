@@ -40,7 +40,7 @@ class ServerEngine:
         """As for `facegender.inference.engines.Engine`.
 
         Raises:
-            ServerError: as for `Client`, or the server has changed to another model meanwhile.
+            ServerError: as for `Client`, or the server has changed to another model during the run.
             InputError: it is asked for what a server does not do.
         """
         if job.annotate is not None or job.crops is not None:

@@ -300,7 +300,7 @@ def _reduce(image: PIL.Image.Image, scale_for: Callable[[int, int], float]) -> N
 
 
 def _as_array(image: PIL.Image.Image) -> Image:
-    """The pixels of an RGB image, strip by strip: Pillow would hold them three times meanwhile."""
+    """The pixels of an RGB image, strip by strip: Pillow would hold three copies during the conversion."""
     width, height = image.size
     if height <= _STRIP:
         return np.array(image)

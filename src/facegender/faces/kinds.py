@@ -1,4 +1,4 @@
-"""What a file is, told by how it begins; for the sentence that says why it is not read."""
+"""The kind of a file by its first bytes, for the message that says why it is not read."""
 
 from __future__ import annotations
 

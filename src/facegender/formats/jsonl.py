@@ -1,4 +1,4 @@
-"""JSON Lines: one object a record, with all that is known of it."""
+"""JSON Lines: one object a record, with all of its fields."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ PARTS_OF_PIXEL = 32
 #: Which ways up faces are looked for: the photo's own; the other three too where a photo has no face of `CONFIDENT`; or
 #: all four in every photo.
 Orientations: TypeAlias = Literal["upright", "auto", "all"]
-#: A score that hardly any face has that hangs upside down or lies on its side, and most others have
+#: Few faces that are upside down or on their side reach this score, and most upright faces do
 #: (results/robustness/turned.csv).
 CONFIDENT = 0.85
 #: Faces that are found only after a photo is turned count from this score on, unless they replace a less sure one.

@@ -31,7 +31,7 @@ MARK = "made by facegender"
 _HEAD_BYTES = 4096
 #: Of the 255 bytes of a name, what is left for a stem by suffixes, a number and the name while it is written.
 _STEM_BYTES = 215
-#: So many crops of a stem are looked at, whether they are the user's own.
+#: Number of crops of one stem that are checked for being the user's own.
 _LOOKED_AT = 10
 
 #: Pixels a side that a JPEG file can have; larger pictures are shrunk to it.

@@ -148,7 +148,7 @@ class FaceAnalyzer:
             # Decoded for the detector, which does with less. Only photos with small faces are read twice.
             wanted = min(1.0, max(template.scale(face.landmarks) for face in item.faces))
             again = self._read(item.name, item.photo, wanted) if picture.scale < wanted else picture
-            if isinstance(again, PhotoError):  # gone meanwhile
+            if isinstance(again, PhotoError):  # it was deleted since
                 item.picture, item.faces = again, []
                 return np.empty((0, CROP_SIZE, CROP_SIZE, 3), np.uint8)
             if len(again.notes) > len(picture.notes):  # a screen that the smaller picture did not show

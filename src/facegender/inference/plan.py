@@ -22,7 +22,7 @@ from facegender.inference.tasks import Job, Task, error_result
 from facegender.inference.workers import WorkerPool
 from facegender.machine import usable_cores
 
-#: So many photos are analysed for the estimate of the time.
+#: Number of photos analysed to estimate the time.
 TIMED = 16
 
 

@@ -72,7 +72,7 @@ class Desk:
 
     @contextmanager
     def measuring(self) -> Iterator[None]:
-        """Meanwhile the interval is kept up to date."""
+        """Keep the interval up to date while the page is served."""
         self._thread.start()
         self._wanted.set()
         try:
@@ -99,7 +99,7 @@ class _Server(ThreadingHTTPServer):
 
 @contextmanager
 def serving(desk: Desk, port: int = 0) -> Iterator[str]:
-    """Serve the page to this machine meanwhile; yields its address, whose path cannot be guessed.
+    """Serve the page to this machine while the context is open; yields its address, whose path cannot be guessed.
 
     Args:
         port: 0 takes a free one.

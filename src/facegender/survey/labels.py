@@ -18,7 +18,7 @@ from facegender.tables import read_table
 IntArray: TypeAlias = npt.NDArray[np.int64]
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
-#: The words of a label file; None where it cannot be told, or where the row says nothing.
+#: The words of a label file; None where the gender cannot be seen, or where the row is empty.
 LABELS: Mapping[str, int | None] = {"female": 0, "f": 0, "male": 1, "m": 1, "unclear": None, "u": None, "": None}
 
 #: Fewer labelled faces of a gender say nothing about it, unless most faces are labelled.

@@ -39,8 +39,8 @@ def measure_rates(collection: Results, known: Labelled, *, source: str, command:
 def local_rates(collection: Results, known: Labelled, *, source: str, command: str) -> ErrorRates:
     """As `measure_rates`, from labels of a sample of the collection itself, drawn with or without regard to the scores.
 
-    The labels of a cell tell which share of its faces are women's; faces of unequal weight count as so many of equal
-    weight (L. Kish, "Survey sampling", 1965).
+    The labels of a cell give the share of women among its faces; faces of unequal weight count as their effective
+    number of equal weight (L. Kish, "Survey sampling", 1965).
     """
     plain = measure_rates(collection, known, source=source, command=command)
     shape = plain.female.shape

@@ -33,7 +33,7 @@ _COUNTED: dict[Unit, str] = {
     "faces": "The unit of analysis is the face.",
     "photos": "The unit of analysis is the photo: we estimated the share of photos that show at least one woman, and "
     "the "
-    "share that show at least one man. A photo in which no face was found shows nobody.",
+    "share that show at least one man. A photo in which no face was found counts as showing no person.",
     "screen-time": "The unit of analysis is the time for which a face is on screen.",
 }
 _ESTIMATED: dict[Method, str] = {

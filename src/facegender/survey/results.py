@@ -1,4 +1,4 @@
-"""Reading what `facegender predict` wrote: photos or videos, in any of its formats, with what else is known of them."""
+"""Reading what `facegender predict` wrote: photos or videos, in any of its formats, joined with metadata."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Results:
     Attributes:
         kind: what was analysed.
         photos: one row a photo or video, unique `path`; `weight` (float, how many of the collection it stands for),
-            `error_kind` (None where it was read), and all else that is known of it.
+            `error_kind` (None where it was read), and its metadata.
         faces: one row a face or track; `photo` (int, position in `photos`), `face` (int, number of the face or track),
             `quality`, `p_male` (floats), `label` (female, male or uncertain), `seconds` (float, 1 for a photo's face);
             of photos `x`, `y`, `w`, `h` (floats, the box in pixels of the oriented photo), where the file has them.

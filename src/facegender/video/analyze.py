@@ -1,4 +1,4 @@
-"""From a film to tracks: frames are decoded in order, faces found and classified on all cores meanwhile."""
+"""From a film to tracks: frames are decoded in order while faces are found and classified on all cores."""
 
 from __future__ import annotations
 

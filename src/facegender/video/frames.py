@@ -22,7 +22,7 @@ from facegender.faces.types import Image, Picture
 from facegender.video.container import open_container
 from facegender.video.display import display_matrix, oriented
 
-#: Told the share of a video that is done, in [0, 1].
+#: Called with the share of a video that is done, in [0, 1].
 Progress: TypeAlias = Callable[[float], None]
 
 DEFAULT_FPS = 2.0

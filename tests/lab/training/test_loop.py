@@ -243,7 +243,8 @@ def test_learning_rates():
     paper = Recipe()
     assert learning_rate(paper, 0, 0, 24) == 0.1
     assert learning_rate(paper, 25, 3, 24) == pytest.approx(0.081)
-    rates = [learning_rate(replace(QUICK, epochs=10), e, s, 10) for e in range(10) for s in range(10)]
+    ten = replace(QUICK, epochs=10)
+    rates = [learning_rate(ten, e, s, 10) for e in range(10) for s in range(10)]
     assert max(rates) == pytest.approx(0.003)
     assert rates.index(max(rates)) == 20
     assert 0 < rates[0] < 0.0001

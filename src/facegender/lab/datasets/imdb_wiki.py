@@ -140,7 +140,7 @@ def list_imdb_wiki(
     """The photos that show one face, with its gender, in splits by person: 80, 10 and 10 per cent.
 
     The paper keeps "photos whose second-strongest face score is under a threshold", so that the face found is that of
-    the person named. The splits go by a hash of the name, so somebody in both IMDB and WIKI is in the same of both.
+    the person named. The splits go by a hash of the name, so a person of both sets is in the same split.
 
     Raises:
         MissingExtraError: SciPy is not installed.

@@ -60,7 +60,7 @@ class Store:
         labels: int64, N; 0 female, 1 male.
         splits: N of `SPLITS`.
         folds: fold number per crop for each named assignment, int64, N, counted from 1.
-        attributes: what else is known of each crop, such as ``race`` or ``age``: N words by name, "" where unknown.
+        attributes: further annotations of each crop, such as ``race`` or ``age``: N words by name, "" where unknown.
         alignment: how the faces were cropped; its ``template`` goes into the cards of networks trained on them.
         digest: SHA-256 of crops and table.
         photos: N digests of the photo files that the crops are from (`photo_digest`), "" where unknown.

@@ -1,4 +1,4 @@
-"""Accuracy by what a dataset tells of its faces: race, age, gender, whether the face was found."""
+"""Accuracy by the annotations of a dataset: race, age, gender, whether the face was found."""
 
 from __future__ import annotations
 

@@ -162,7 +162,7 @@ def last_linear(classifier: nn.Module) -> nn.Linear:
     """
     layers = [m for m in classifier.modules() if isinstance(m, nn.Linear) and m.out_features == 2]
     if not layers:
-        raise ValueError("the network has no linear layer of two outputs: its features cannot be told")
+        raise ValueError("the network has no linear layer of two outputs: its features cannot be identified")
     return layers[-1]
 
 

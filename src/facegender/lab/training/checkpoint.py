@@ -26,7 +26,7 @@ class Checkpoint:
     """What a checkpoint file holds.
 
     Attributes:
-        tensors: by name; the parts of a run are told apart by prefixes such as ``model.`` and ``optimizer.``.
+        tensors: by name; prefixes name the parts of a run, such as ``model.`` and ``optimizer.``.
         details: recipe, history, preprocessing and whatever else the writer noted.
     """
 

@@ -90,16 +90,16 @@ function median(values) {
 }
 
 function agreed(patches, settings) {
-  const told = patches.filter(Boolean);
-  const enough = Math.max(2, told.length / 3);
-  const periods = told.map(({ period }) => period).filter((period) => period > 0).sort((a, b) => a - b);
+  const judged = patches.filter(Boolean);
+  const enough = Math.max(2, judged.length / 3);
+  const periods = judged.map(({ period }) => period).filter((period) => period > 0).sort((a, b) => a - b);
   if (periods.length >= enough) {
     const size = periods[periods.length >> 1];
     if (periods.filter((other) => Math.abs(other / size - 1) < settings.alike).length >= enough) {
       return { kind: "screen", size, sigma: Math.max(settings.least, settings.per_period * size) };
     }
   }
-  const grain = told.map((patch) => patch.grain).sort((a, b) => a - b);
+  const grain = judged.map((patch) => patch.grain).sort((a, b) => a - b);
   if (grain.length >= 2 && grain[grain.length >> 2] >= settings.grain) {
     const size = grain[grain.length >> 1];
     const [low, high] = settings.grain_bounds;

@@ -3,7 +3,7 @@
 import { $ } from "./dom.js";
 import { LABELS, LOW_QUALITY, counted } from "./words.js";
 
-/** Rows that are shown before somebody asks for all. */
+/** Rows shown before the user asks for all. */
 const FIRST = 25;
 
 /** What each column sorts by; faces that are equal in it stay in the order of the photos. */

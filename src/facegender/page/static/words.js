@@ -109,6 +109,6 @@ export function warning({ box: [, , width, height], quality }) {
   if (quality >= LOW_QUALITY) return "";
   const side = Math.sqrt(width * height);
   if (side < TINY) return `Low quality: the face is only ${Math.round(side)} pixels wide.`;
-  if (quality === 0) return "No answer: the face is turned further, or less of it can be told, than in any test.";
+  if (quality === 0) return "No answer: the face is turned further, or less of it can be recognised, than in any test.";
   return "Low quality: the face is turned away, or half of it is hidden.";
 }

@@ -34,7 +34,7 @@ async function open({ model, backend }, report) {
   const { detector, classifiers, default: usual } = state.models;
   const card = named(model ?? usual);
   report({ fraction: 0.1, text: "runtime and networks" });
-  const files = [detector, card].map(weights); // on their way meanwhile
+  const files = [detector, card].map(weights); // requested now, awaited later
   const gpu = backend !== "wasm" && (await hasGpu(backend === "webgpu"));
   // The build that knows GPUs also runs on the CPU, but is larger and needs a newer browser.
   const build = gpu ? "jspi." : "";
