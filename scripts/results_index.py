@@ -81,6 +81,7 @@ FILES = {
         "2026-11-26",
     ),
     "speed/engine.csv": About("many photos: speed, memory, cost, kills; videos; Ray", "2026-11-24"),
+    "speed/faceless.csv": About("photos without a face: the search in other ways up", "2026-11-27"),
     "speed/memory.csv": About("peak memory of whole commands", "2026-11-24", "python studies/speed/memory.py LFW.tar"),
     "speed/page.csv": About("the page in a browser beside Python: the same numbers, and time", "2026-11-24"),
     "speed/service.csv": About("the service under load, overload, hostile input and SIGTERM", "2026-11-24"),

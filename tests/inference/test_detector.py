@@ -348,12 +348,41 @@ def test_a_turned_face_that_is_not_sure_counts_only_in_place_of_one_that_is_less
 
 
 def test_turned_faces_in_the_tiles_of_a_large_photo():
-    image = np.zeros((3000, 2600, 3), np.uint8)
-    image[2100:2220, 1800:2000] = marked(2)
+    image = np.zeros((1500, 1300, 3), np.uint8)
+    image[1050:1170, 900:1100] = marked(2)
     detector = OneWayUp(16, 16, 0.5, "auto")
     [[face]] = detector.detect([Picture.of(image)])
-    assert face.box == pytest.approx((1850, 2130, 40, 40), abs=1.5)
+    assert face.box == pytest.approx((950, 1080, 40, 40), abs=1.5)
     assert face.turned == 180
+
+
+def test_large_photos_are_turned_at_a_smaller_scale_first():
+    looked = []
+
+    class Counts(OneWayUp):
+        def look(self, images):
+            looked.extend(image.size for image in images)
+            return super().look(images)
+
+    empty = np.zeros((960, 1280, 3), np.uint8)
+    for orientations in ("upright", "auto"):
+        assert Counts(16, None, 0.5, orientations).detect([Picture.of(empty)]) == [[]]
+        looked.append(0)
+    upright, auto = sum(looked[: looked.index(0)]), sum(looked[looked.index(0) :])
+    assert auto < 1.8 * upright
+    # A smallest face that is asked for is found in any way up.
+    looked.clear()
+    assert Counts(16, 16, 0.5, "auto").detect([Picture.of(empty)]) == [[]]
+    assert sum(looked) == 4 * upright
+
+
+def test_what_is_found_in_a_small_turned_photo_is_found_again_in_the_large_one():
+    image = np.zeros((1200, 1000, 3), np.uint8)
+    image[480:840, 200:800] = np.kron(marked(1), np.ones((3, 3, 1), np.uint8))
+    pictures = [Picture.of(image), Picture.of(np.zeros_like(image)), Picture.of(marked(2))]
+    found = OneWayUp(16, None, 0.5, "auto").detect(pictures)
+    assert found == OneWayUp(16, None, 0.5, "all").detect(pictures)
+    assert [[face.turned for face in faces] for faces in found] == [[270], [], [180]]
 
 
 def test_a_network_that_finds_faces_any_way_up_is_not_asked_again():

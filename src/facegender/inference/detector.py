@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias, get_args
 
-import cv2
 import numpy as np
 
 from facegender.errors import InputError, WeightsError
-from facegender.faces.anchors import MULTIPLE, FaceRows, decode_faces, overlaps
-from facegender.faces.pose import Landmarks
+from facegender.faces.anchors import MULTIPLE, FaceRows, decode_faces
+from facegender.faces.merging import each_once, merged, with_turned
 from facegender.faces.pyramid import Tile, tiles
 from facegender.faces.types import Face, Image, Picture
 from facegender.inference.runtime import Session
@@ -34,21 +33,15 @@ FILLED_UP_TO = 256
 #: Photos are enlarged at most this much: beyond, faces have nothing to be found by.
 LARGEST_SCALE = 2.0
 
-#: Of two boxes that overlap more (intersection over union), the one with the lower score goes.
-SAME_FACE = 0.4
-#: The places of boxes that overlap at least this much are averaged.
-BLENDED = 0.5
-#: Landmarks are rounded to this fraction of a pixel. The last bits of the network's arithmetic differ from one
-#: processor and runtime to the next; unrounded, they would change pixels of the crop, and so the classifier's answer.
-PARTS_OF_PIXEL = 32
 #: Which ways up faces are looked for: the photo's own; the other three too where a photo has no face of `CONFIDENT`; or
 #: all four in every photo.
 Orientations: TypeAlias = Literal["upright", "auto", "all"]
 #: Few faces that are upside down or on their side reach this score, and most upright faces do
 #: (results/robustness/turned.csv).
 CONFIDENT = 0.85
-#: Faces that are found only after a photo is turned count from this score on, unless they replace a less sure one.
-TURNED = 0.8
+#: A turned photo is first searched with its longest side shrunk to this, and again in full in the ways up in which that
+#: finds a face: three full searches of each photo without a face would take most of the time of a collection.
+FIRST_LOOK = 640
 #: Images go through the network together up to this many pixels: with more, its features leave the cache, and each
 #: image takes longer.
 _BATCH_PIXELS = 300_000
@@ -65,6 +58,24 @@ class FaceDetector(Protocol):
     def scale(self, width: int, height: int) -> float:
         """The scale at which a photo of this size is searched, in pixels per pixel; more need not be decoded."""
         ...
+
+
+@dataclass(frozen=True)
+class _Search:
+    """How one photo is searched.
+
+    Attributes:
+        scale: of the largest level, in pixels per pixel of the full photo.
+        turns: numbers of quarter turns, counterclockwise; the photo is searched after each of them.
+    """
+
+    picture: Picture
+    scale: float
+    turns: tuple[int, ...] = (0,)
+
+    def shrunk(self) -> _Search:
+        """The same with the longest side of the photo, or of a part of a long one, at most `FIRST_LOOK`."""
+        return replace(self, scale=min(self.scale, FIRST_LOOK / _part(self.picture.width, self.picture.height)))
 
 
 class PyramidDetector(ABC):
@@ -107,33 +118,45 @@ class PyramidDetector(ABC):
         Args:
             scale: at which they are searched, in pixels per pixel of the full photo; None: as `scale` says.
         """
+        searches = [_Search(picture, scale or self.scale(picture.width, picture.height)) for picture in pictures]
         if self.any_way_up:
-            found = self._search(pictures, scale, (0,))
+            found = self._search(searches)
             return [[replace(face, turned=round(face.roll / 90) * 90 % 360) for face in faces] for faces in found]
         if self.orientations == "all":
-            return self._search(pictures, scale, (0, 1, 2, 3))
-        found = self._search(pictures, scale, (0,))
+            return self._search([replace(search, turns=(0, 1, 2, 3)) for search in searches])
+        found = self._search(searches)
         if self.orientations == "auto":
             unsure = [number for number, faces in enumerate(found) if all(face.score < CONFIDENT for face in faces)]
-            turned = self._search([pictures[number] for number in unsure], scale, (1, 2, 3))
-            for number, more in zip(unsure, turned, strict=True):
-                found[number] = _with_turned(found[number], more)
+            self._search_turned(found, {number: replace(searches[number], turns=(1, 2, 3)) for number in unsure})
         return found
 
-    def _search(self, pictures: Sequence[Picture], scale: float | None, turns: Iterable[int]) -> list[list[Face]]:
-        """The faces of each photo, each once, found after any of these quarter turns against the clock."""
-        found: list[dict[int, list[FaceRows]]] = [{} for _ in pictures]
+    def _search_turned(self, found: list[list[Face]], searches: dict[int, _Search]) -> None:
+        """Search photos in other ways up too, by their number in `found`, to which the faces that count are added."""
+        first = {number: search.shrunk() if self.min_face is None else search for number, search in searches.items()}
+        again = {}
+        for (number, search), turned in zip(first.items(), self._search(list(first.values())), strict=True):
+            if search == searches[number]:
+                found[number] = with_turned(found[number], turned)
+            elif turned:
+                ways = tuple(sorted({face.turned // 90 for face in turned}))
+                again[number] = replace(searches[number], turns=ways)
+        for number, turned in zip(again, self._search(list(again.values())), strict=True):
+            found[number] = with_turned(found[number], turned)
+
+    def _search(self, searches: Sequence[_Search]) -> list[list[Face]]:
+        """The faces that each search finds, each once."""
+        found: list[dict[int, list[FaceRows]]] = [{} for _ in searches]
         every = (
             tile.turned(turn)
-            for number, picture in enumerate(pictures)
-            for tile in tiles(number, picture, scale or self.scale(picture.width, picture.height))
-            for turn in turns
+            for number, search in enumerate(searches)
+            for tile in tiles(number, search.picture, search.scale)
+            for turn in search.turns
         )
         for batch in _batches(every):
             for tile, rows in zip(batch, self.look([tile.image for tile in batch]), strict=True):
                 found[tile.picture].setdefault(tile.turns, []).append(tile.to_photo(rows))
         return [
-            _each_once([face for turn, rows in ways.items() for face in _faces(np.concatenate(rows), 90 * turn)])
+            each_once([face for turn, rows in ways.items() for face in merged(np.concatenate(rows), 90 * turn)])
             for ways in found
         ]
 
@@ -143,8 +166,7 @@ class PyramidDetector(ABC):
         The smallest face that is found reliably has `reliable` pixels a side after it.
         """
         if self.min_face is None:
-            longest = max(width, height)
-            part = min(longest, LONG * min(width, height))
+            longest, part = max(width, height), _part(width, height)
             side = min(USUAL_SCALE * part, LONGEST_SIDE)
             # The network would fill it up to a multiple of its own, and the filling costs as much as the photo.
             return min((side if side < FILLED_UP_TO else side // MULTIPLE * MULTIPLE) / part, LONGEST_STRIP / longest)
@@ -212,6 +234,11 @@ class OnnxDetector(PyramidDetector):
             raise WeightsError(f"{self._path} gives no faces but {error}") from error
 
 
+def _part(width: int, height: int) -> int:
+    """The longest side of a photo, or of the part of a long one that is taken for a photo."""
+    return min(max(width, height), LONG * min(width, height))
+
+
 def padded(image: Image) -> tuple[int, int]:
     """Width and height of an image once it is filled up for the network."""
     height, width = (-(-side // MULTIPLE) * MULTIPLE for side in image.shape[:2])
@@ -228,56 +255,3 @@ def _batches(every: Iterator[Tile]) -> Iterator[list[Tile]]:
         if len(batch) == _BATCH_IMAGES or (len(batch) + 1) * size[0] * size[1] > _BATCH_PIXELS:
             yield waiting.pop(size)
     yield from waiting.values()
-
-
-def _faces(rows: FaceRows, turned: int) -> list[Face]:
-    """Each face once, of those found in one way up, in degrees clockwise."""
-    if not len(rows):
-        return []
-    points = rows[:, 4:14].reshape(-1, 5, 2)
-    # A crop cannot be cut where the landmarks are all one point.
-    sound = np.isfinite(rows).all(1) & (rows[:, 2:4] > 0).all(1) & (np.ptp(points, axis=1) > 0).any(1)
-    rows = rows[sound]
-    # The least score has been passed already.
-    indices = cv2.dnn.NMSBoxes(rows[:, :4].tolist(), rows[:, 14].tolist(), 0.0, SAME_FACE)
-    return [
-        Face((x, y, width, height), _points(places), min(max(score, 0.0), 1.0), turned)
-        for x, y, width, height, *places, score in (_blended(rows[index], rows).tolist() for index in indices)
-    ]
-
-
-def _with_turned(upright: Sequence[Face], turned: Sequence[Face]) -> list[Face]:
-    """All faces of a photo, of those found upright and those found after it was turned."""
-    boxes = np.array([face.box for face in upright], np.float32).reshape(-1, 4)
-
-    def counts(face: Face) -> bool:
-        return face.score >= TURNED or bool((overlaps(np.array(face.box, np.float32), boxes) > SAME_FACE).any())
-
-    return _each_once([*upright, *filter(counts, turned)])
-
-
-def _each_once(faces: Sequence[Face]) -> list[Face]:
-    """Of faces found in several ways up, each in the one where its score is highest; largest first."""
-    unique: list[Face] = []
-    for face in sorted(faces, key=lambda face: face.score, reverse=True):
-        boxes = np.array([other.box for other in unique if other.turned != face.turned], np.float32).reshape(-1, 4)
-        if not (overlaps(np.array(face.box, np.float32), boxes) > SAME_FACE).any():
-            unique.append(face)
-    return sorted(unique, key=lambda face: (face.box[2] * face.box[3], face.score), reverse=True)
-
-
-def _blended(row: FaceRows, rows: FaceRows) -> FaceRows:
-    """A row with place and landmarks averaged over all detections of the same face; steadier than any one of them.
-
-    V. Bazarevsky et al., "BlazeFace", arXiv:1907.05047, 2019, section 3.4.
-    """
-    same = rows[overlaps(row[:4], rows[:, :4]) >= BLENDED]
-    weights = same[:, 14:] ** 2
-    places = (same[:, :14] * weights).sum(0) / weights.sum()
-    places[4:] = np.rint(places[4:] * PARTS_OF_PIXEL) / PARTS_OF_PIXEL
-    return np.append(places, row[14])
-
-
-def _points(values: list[float]) -> Landmarks:
-    one, two, three, four, five = zip(values[::2], values[1::2], strict=True)
-    return one, two, three, four, five

@@ -16,19 +16,16 @@ from typing import Any
 from facegender import weights
 from facegender._version import __version__
 from facegender.errors import OutputError
-from facegender.faces import anchors, pose, prints, pyramid, types
+from facegender.faces import anchors, merging, pose, prints, pyramid, types
 from facegender.faces.decode import DEFAULT_MAX_PIXELS
 from facegender.files import atomic_folder
 from facegender.inference.detector import (
-    BLENDED,
     CONFIDENT,
     FILLED_UP_TO,
+    FIRST_LOOK,
     LONG,
     LONGEST_SIDE,
     LONGEST_STRIP,
-    PARTS_OF_PIXEL,
-    SAME_FACE,
-    TURNED,
     USUAL_SCALE,
 )
 from facegender.weights.cards import DEFAULT_MAX_ERROR
@@ -135,9 +132,9 @@ def _models() -> dict[str, Any]:
         "long": LONG,
         "longest_strip": LONGEST_STRIP,
         "filled_up_to": FILLED_UP_TO,
-        "same_face": SAME_FACE,
-        "blended": BLENDED,
-        "parts_of_pixel": PARTS_OF_PIXEL,
+        "same_face": merging.SAME_FACE,
+        "blended": merging.BLENDED,
+        "parts_of_pixel": merging.PARTS_OF_PIXEL,
         "strides": anchors.STRIDES,
         "multiple": anchors.MULTIPLE,
         "step": pyramid.STEP,
@@ -151,7 +148,8 @@ def _models() -> dict[str, Any]:
         "full_roll": types.FULL_ROLL,
         "full_misfit": types.FULL_MISFIT,
         "confident": CONFIDENT,
-        "turned": TURNED,
+        "first_look": FIRST_LOOK,
+        "turned": merging.TURNED,
     }
     return {
         "version": __version__,

@@ -14,8 +14,9 @@ import numpy as np
 
 from facegender.errors import WeightsError
 from facegender.faces.anchors import FaceRows
+from facegender.faces.merging import SAME_FACE
 from facegender.faces.types import Image
-from facegender.inference.detector import SAME_FACE, PyramidDetector
+from facegender.inference.detector import PyramidDetector
 
 
 class YuNetDetector(PyramidDetector):

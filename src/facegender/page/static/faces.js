@@ -3,22 +3,30 @@
 
 import { resized, rgb, round, shrunk } from "./pixels.js";
 
+/** The longest side of a photo, or of the part of a long one that is taken for a photo. */
+function partOf(width, height, { long }) {
+  return Math.min(Math.max(width, height), long * Math.min(width, height));
+}
+
 /** The scale at which a photo of this size is searched, in pixels per pixel of the photo. */
 export function scaleFor(width, height, settings) {
-  const longest = Math.max(width, height);
-  const part = Math.min(longest, settings.long * Math.min(width, height));
+  const part = partOf(width, height, settings);
   const side = Math.min(settings.usual_scale * part, settings.longest_side);
   const { multiple } = settings;
   const whole = side < settings.filled_up_to ? side : Math.floor(side / multiple) * multiple;
-  return Math.min(whole / part, settings.longest_strip / longest);
+  return Math.min(whole / part, settings.longest_strip / Math.max(width, height));
+}
+
+/** The scale at which it is first searched once it is turned. */
+export function firstScaleFor(width, height, settings) {
+  return Math.min(scaleFor(width, height, settings), settings.first_look / partOf(width, height, settings));
 }
 
 /**
- * The images of a photo that the network looks at, largest first. A level with more than `tile` pixels a side is cut;
+ * The images of a photo that the network looks at, from a scale down, largest first. A level with more than `tile` pixels a side is cut;
  * each tile answers for the faces with their centre in its `core`, in pixels of the photo.
  */
-export function* tiles(bitmap, settings) {
-  let scale = scaleFor(bitmap.width, bitmap.height, settings);
+export function* tiles(bitmap, scale, settings) {
   let whole = null;
   for (;;) {
     const width = Math.max(1, round(bitmap.width * scale));

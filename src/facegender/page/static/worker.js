@@ -1,7 +1,9 @@
 // Does the work beside the page: decode, detect, align, classify. Takes { id, call, argument } and answers { id, ... }.
 
 import { cropFace } from "./crops.js";
-import { eachOnce, input, merged, quality, readCells, tiles, toPhoto, wayUp, withTurned } from "./faces.js";
+import {
+  eachOnce, firstScaleFor, input, merged, quality, readCells, scaleFor, tiles, toPhoto, wayUp, withTurned,
+} from "./faces.js";
 import { turned } from "./pixels.js";
 import { smoothed, texture } from "./prints.js";
 
@@ -190,17 +192,21 @@ function failed(kind, message) {
 /** The faces of a photo; unless it is upright for sure, where no face is, those that hang or lie on their side too. */
 async function detect(bitmap, upright) {
   const settings = state.models.detector;
-  const found = await search(bitmap, [0]);
+  const [full, first] = [scaleFor, firstScaleFor].map((scale) => scale(bitmap.width, bitmap.height, settings));
+  const found = await search(bitmap, [0], full);
   if (settings.any_way_up) return found.map((face) => ({ ...face, turned: wayUp(face, settings) }));
   if (upright || found.some(({ score }) => score >= settings.confident)) return found;
-  return withTurned(found, await search(bitmap, [1, 2, 3]), settings);
+  const others = await search(bitmap, [1, 2, 3], first);
+  if (first === full) return withTurned(found, others, settings);
+  const ways = [1, 2, 3].filter((turns) => others.some(({ turned: degrees }) => degrees === 90 * turns));
+  return ways.length ? withTurned(found, await search(bitmap, ways, full), settings) : found;
 }
 
-/** The faces that are found after any of these quarter turns against the clock, each once. */
-async function search(bitmap, ways) {
+/** The faces that are found at a scale after any of these quarter turns against the clock, each once. */
+async function search(bitmap, ways, scale) {
   const settings = state.models.detector;
   const found = new Map(ways.map((turns) => [turns, []]));
-  for (const tile of tiles(bitmap, settings)) {
+  for (const tile of tiles(bitmap, scale, settings)) {
     for (const turns of ways) {
       const { bytes, width, height } = input(turned(tile.picture, turns), settings.multiple);
       const images = new state.ort.Tensor("uint8", bytes, [1, height, width, 3]);
