@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import math
 from pathlib import Path
-from typing import get_args
+from typing import NamedTuple, get_args
 
 import cv2
 import numpy as np
@@ -29,6 +29,13 @@ from facegender.weights import load_detector_card
 RIGHT = 20
 TURNS = (0, 30, 45, 60, 90, 180)
 COLUMNS = ("orientations", "degrees", "photos", "found", "right_way_up", "answered", "opposite")
+
+
+class Upright(NamedTuple):
+    """The face of an upright photo, and where its centre lies from the photo's middle, in pixels."""
+
+    result: FaceResult
+    offset: tuple[float, float]
 
 
 def main() -> None:
@@ -49,14 +56,11 @@ def main() -> None:
     rows = []
     for orientations in arguments.orientations:
         analyzer = FaceAnalyzer(orientations=orientations)
-        before = [middle(analyzer, image, None, 0) for image in images]
+        faces = [(image, middle(analyzer, image, None, 0)) for image in images]
+        before = [(image, Upright(face, from_middle(face, image))) for image, face in faces if face]
         for turn in track(TURNS, orientations):
-            found = [
-                middle(analyzer, turned(image, turn), upright, turn)
-                for image, upright in zip(images, before, strict=True)
-                if upright
-            ]
-            cells = (orientations, turn, len(found), *counts(found, before, turn))
+            found = [middle(analyzer, turned(image, turn), upright, turn) for image, upright in before]
+            cells = (orientations, turn, len(found), *counts(found, [upright.result for _, upright in before], turn))
             rows.append(dict(zip(COLUMNS, cells, strict=True)) | extra)
     write_csv(arguments.output, rows)
 
@@ -72,27 +76,32 @@ def turned(image: Image, degrees: float) -> Image:
     )
 
 
-def middle(analyzer: FaceAnalyzer, image: Image, upright: FaceResult | None, degrees: float) -> FaceResult | None:
-    """The face nearest to where the upright photo's is now, or to the middle."""
-    height, width = image.shape[:2]
-    x, y, side = 0.0, 0.0, float(width)
+def middle(analyzer: FaceAnalyzer, image: Image, upright: Upright | None, degrees: float) -> FaceResult | None:
+    """The face nearest to where the upright photo's is after the turn, or without one to the middle."""
+    (x, y), reach = (0.0, 0.0), float(image.shape[1])
     if upright:
-        left, top, across, down = upright.face.box
-        x, y, side = left + across / 2 - width / 2, top + down / 2 - height / 2, across
+        (x, y), reach = upright.offset, upright.result.face.box[2]
     angle = math.radians(degrees)
     x, y = x * math.cos(angle) - y * math.sin(angle), x * math.sin(angle) + y * math.cos(angle)
 
     def distance(found: FaceResult) -> float:
-        left, top, across, down = found.face.box
-        return math.hypot(left + across / 2 - width / 2 - x, top + down / 2 - height / 2 - y)
+        across, down = from_middle(found, image)
+        return math.hypot(across - x, down - y)
 
     nearest = min(analyzer.analyze(image).faces, key=distance, default=None)
-    return nearest if nearest and distance(nearest) < side / 2 else None
+    return nearest if nearest and distance(nearest) < reach / 2 else None
 
 
-def counts(found: list[FaceResult | None], before: list[FaceResult | None], degrees: float) -> list[int]:
+def from_middle(found: FaceResult, image: Image) -> tuple[float, float]:
+    """Where the centre of a face lies, in pixels right of and below the middle of its photo."""
+    left, top, across, down = found.face.box
+    height, width = image.shape[:2]
+    return left + across / 2 - width / 2, top + down / 2 - height / 2
+
+
+def counts(found: list[FaceResult | None], before: list[FaceResult], degrees: float) -> list[int]:
     """Faces found, with their landmarks the right way up, answered, and answered opposite to the upright photo."""
-    pairs = [(one, other) for one, other in zip(found, filter(None, before), strict=True) if one]
+    pairs = [(one, other) for one, other in zip(found, before, strict=True) if one]
     answered = [(one, other) for one, other in pairs if one.prediction.label != "uncertain"]
     opposite = sum((one.prediction.p_male < 0.5) != (other.prediction.p_male < 0.5) for one, other in answered)
     off = [(one.face.roll - other.face.roll - degrees + 180) % 360 - 180 for one, other in pairs]
