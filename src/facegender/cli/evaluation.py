@@ -10,8 +10,8 @@ import typer
 from facegender.cli.root import say
 
 if TYPE_CHECKING:
-    from facegender.lab.datasets.provenance import Unseen
     from facegender.lab.datasets.store import Store
+    from facegender.lab.datasets.unseen import Unseen
     from facegender.lab.evaluation.models import EvaluatedModel
 
 StoresArgument = Annotated[

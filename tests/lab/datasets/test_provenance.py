@@ -17,9 +17,10 @@ from facegender.cli import app
 from facegender.errors import CheckpointError, InputError, WeightsError
 from facegender.faces.align import DEFAULT_TEMPLATE
 from facegender.lab.datasets.join import join_stores
-from facegender.lab.datasets.provenance import Provenance, Seen, face_digests, unseen
+from facegender.lab.datasets.provenance import Provenance, Seen, face_digests
 from facegender.lab.datasets.splits import random_folds
 from facegender.lab.datasets.store import Table, create_store, open_store, photo_digest
+from facegender.lab.datasets.unseen import unseen
 from facegender.lab.evaluation.models import open_model
 from facegender.lab.training.checkpoint import MODEL, load_checkpoint, save_checkpoint
 from facegender.lab.training.model import SEEN

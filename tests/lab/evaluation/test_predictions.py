@@ -3,7 +3,7 @@ import pytest
 from scipy.special import expit
 
 from facegender.errors import CheckpointError, InputError, WeightsError
-from facegender.lab.datasets.provenance import split_index
+from facegender.lab.datasets.unseen import split_index
 from facegender.lab.evaluation.models import open_model, open_models
 from facegender.lab.evaluation.predictions import Predictions, read_predictions, write_predictions
 

@@ -12,8 +12,9 @@ import numpy as np
 from facegender.errors import InputError, MissingExtraError, WeightsError
 from facegender.faces.types import Crops
 from facegender.inference.classifier import BATCH, GenderClassifier
-from facegender.lab.datasets.provenance import Provenance, Unseen, unseen
+from facegender.lab.datasets.provenance import Provenance
 from facegender.lab.datasets.store import Store
+from facegender.lab.datasets.unseen import Unseen, unseen
 from facegender.lab.evaluation.metrics import FloatArray, IntArray, p_male_from_logits
 from facegender.lab.evaluation.predictions import Predictions
 from facegender.weights import weight_path
@@ -56,7 +57,7 @@ class EvaluatedModel:
         return cls(trained.store, trained.recipe.network, answer, lambda _: 0.5, trained.provenance, trained.examples)
 
     def unseen(self, store: Store, split: str | None = None, *, by_name: bool = True) -> Unseen:
-        """The faces of a store that it has not seen (`facegender.lab.datasets.provenance.unseen`)."""
+        """The faces of a store that it has not seen (`facegender.lab.datasets.unseen.unseen`)."""
         network = f"the network trained on {self.name}" if self.examples else self.name
         return unseen(store, self.provenance, split, network=network, by_name=by_name)
 

@@ -12,8 +12,9 @@ import numpy as np
 from facegender.errors import InputError
 from facegender.faces.types import PLACES, Crops
 from facegender.inference.classifier import BATCH
-from facegender.lab.datasets.provenance import Provenance, unseen
+from facegender.lab.datasets.provenance import Provenance
 from facegender.lab.datasets.store import Store
+from facegender.lab.datasets.unseen import unseen
 from facegender.lab.evaluation.calibration import answered, confidence_for_error
 from facegender.lab.evaluation.metrics import (
     FloatArray,
