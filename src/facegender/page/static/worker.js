@@ -125,7 +125,7 @@ async function openClassifier(card, bytes) {
 
 /** The first photo takes longest, so let it be an empty one. */
 async function warmUp() {
-  const canvas = new OffscreenCanvas(640, 480);
+  const canvas = new OffscreenCanvas(128, 96);
   canvas.getContext("2d");
   const bitmap = canvas.transferToImageBitmap();
   await detect(bitmap, true);
