@@ -37,5 +37,6 @@ def join(
     counts = join_stores(opened, tests, find_leaks(opened), output)
     console = Console(highlight=False)
     for name, count in counts.items():
-        console.print(f"{name}: " + ", ".join(f"{number:,} {what}" for what, number in count.items()))
+        line = f"{name}: " + ", ".join(f"{number:,} {what}" for what, number in count.items())
+        console.print(line, soft_wrap=True)
     console.print(str(output), soft_wrap=True)

@@ -81,7 +81,7 @@ def _print_report(report: Preparation, output: Path, *, in_paper: bool) -> None:
     from facegender.lab.paper.published import table2
 
     done = " (already prepared)" if report.reused else ""
-    table = Table(title=f"{report.name} in {output}{done}", title_justify="left")
+    table = Table()
     for column in ("", "female", "male", "together"):
         table.add_column(column, justify="left" if not column else "right")
     for printed in table2():
@@ -90,15 +90,17 @@ def _print_report(report: Preparation, output: Path, *, in_paper: bool) -> None:
     for text, female, male in report.counts:
         table.add_row(text, *_counts(female, male), style="bold" if text == IN_STORE else None)
     console = Console(highlight=False)
+    console.print(f"{report.name} in {output}{done}", soft_wrap=True)
     console.print(table)
     if report.people:
         console.print(f"{report.people:,} people among the crops.")
     for text, found in report.findings.items():
-        console.print(f"{found:,} {text}" if isinstance(found, int) else f"{len(found):,} {text}: {_shown(found)}")
+        line = f"{found:,} {text}" if isinstance(found, int) else f"{len(found):,} {text}: {_shown(found)}"
+        console.print(line, soft_wrap=True)
     fallbacks = report.fallbacks
     share = f"{len(fallbacks):,} ({len(fallbacks) / (report.female + report.male):.2%})"
     which = f", cut out where it usually is or the dataset says: {_shown(fallbacks)}" if fallbacks else ""
-    console.print(f"{share} whose face was not found{which}")
+    console.print(f"{share} whose face was not found{which}", soft_wrap=True)
 
 
 def _shown(names: Sequence[str]) -> str:
