@@ -250,7 +250,7 @@ def run(networks: list[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., R
     """
     if "forkserver" in multiprocessing.get_all_start_methods():
         warm = multiprocessing.get_context("forkserver")
-        warm.set_forkserver_preload(["facegender.inference.handler"])
+        warm.set_forkserver_preload(["facegender.inference.handler", "onnxruntime"])
         monkeypatch.setattr(worker_process, "SPAWN", warm)
 
     def invoke(*args: object, stdin: str | bytes | None = None) -> Result:
