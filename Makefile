@@ -15,8 +15,9 @@ demo: .venv/ready
 	@cat demo-output/astronaut.jsonl
 	@echo "annotated picture: demo-output/astronaut.faces.jpg   JSON line: demo-output/astronaut.jsonl"
 
+# Tests start Python hundreds of times: it keeps what it compiles, whatever the environment says.
 test: .venv-dev/ready
-	.venv-dev/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+	PYTHONDONTWRITEBYTECODE= .venv-dev/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 lint: .venv-dev/ready
 	.venv-dev/bin/ruff check .
