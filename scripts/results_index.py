@@ -50,7 +50,7 @@ FILES = {
     "accuracy/detector.csv": About(
         "the face detector against its teacher: faces, landmarks, answers, time", "2026-11-24"
     ),
-    "accuracy/ablations.csv": About("what was tried for the network that ships, kept or dropped", "2026-11-26"),
+    "accuracy/ablations.csv": About("what was tried for the network that ships, kept or dropped", "2026-11-27"),
     "accuracy/template.csv": About(
         "how much of the head a crop shows: short trainings on three templates", "2026-11-24"
     ),

@@ -56,12 +56,12 @@ def test_the_same_file_as_here_and_a_run_that_goes_on(run, photos, tmp_path, mon
     assert (again.exit_code, again.stderr) == (0, f"{there} holds all 10 photos already\n")
     (photos / "new.png").write_bytes((photos / "3.png").read_bytes())
     for out, where in ((here, "here"), (there, "ray")):
-        assert run(photos, "--on", where, "-o", out).exit_code == 0
+        assert run(photos, "--on", where, "-o", out, "--workers", "1").exit_code == 0
     assert there.read_bytes() == here.read_bytes()
 
 
 def test_a_table(run, photos):
-    assert run(photos, "--on", "ray").stdout == run(photos).stdout
+    assert run(photos, "--on", "ray", "--workers", "1").stdout == run(photos).stdout
 
 
 def test_no_pictures(photos, tmp_path):
