@@ -74,7 +74,7 @@ FILES = {
     ),
     "robustness/mutations.csv": About("damaged images of every format: answers, errors, crashes", "2026-11-26"),
     "robustness/turned.csv": About(
-        "faces turned by 30 to 180 degrees: found, answered, answered against the upright photo", "2026-11-26"
+        "faces turned by 30 to 180 degrees: found, answered, answered against the upright photo", "2026-11-27"
     ),
     "robustness/prints.csv": About(
         "halftone screens, newsprint, grain, JPEG, printed pages: found with and without smoothing, right, uncertain",

@@ -39,9 +39,10 @@ Orientations: TypeAlias = Literal["upright", "auto", "all"]
 #: Few faces that are upside down or on their side reach this score, and most upright faces do
 #: (results/robustness/turned.csv).
 CONFIDENT = 0.85
-#: A turned photo is first searched with its longest side shrunk to this, and again in full in the ways up in which that
-#: finds a face: three full searches of each photo without a face would take most of the time of a collection.
-FIRST_LOOK = 640
+#: A turned photo is first searched with its longest side shrunk to this, and no larger than faces of `FIRST_FACE`
+#: pixels need (smaller ones have a low quality); then in full in the ways up in which that finds a face. Three full
+#: searches of each photo without a face would take most of the time of a collection.
+FIRST_LOOK, FIRST_FACE = 640, 24
 #: Images go through the network together up to this many pixels: with more, its features leave the cache, and each
 #: image takes longer.
 _BATCH_PIXELS = 300_000
@@ -73,9 +74,10 @@ class _Search:
     scale: float
     turns: tuple[int, ...] = (0,)
 
-    def shrunk(self) -> _Search:
-        """The same with the longest side of the photo, or of a part of a long one, at most `FIRST_LOOK`."""
-        return replace(self, scale=min(self.scale, FIRST_LOOK / _part(self.picture.width, self.picture.height)))
+    def shrunk(self, scale: float) -> _Search:
+        """The same at this scale at most, and with the photo, or a part of a long one, at most `FIRST_LOOK` long."""
+        part = _part(self.picture.width, self.picture.height)
+        return replace(self, scale=min(self.scale, scale, FIRST_LOOK / part))
 
 
 class PyramidDetector(ABC):
@@ -132,14 +134,17 @@ class PyramidDetector(ABC):
 
     def _search_turned(self, found: list[list[Face]], searches: dict[int, _Search]) -> None:
         """Search photos in other ways up too, by their number in `found`, to which the faces that count are added."""
-        first = {number: search.shrunk() if self.min_face is None else search for number, search in searches.items()}
+        first = searches
+        if self.min_face is None:
+            first = {number: search.shrunk(self.reliable / FIRST_FACE) for number, search in searches.items()}
         again = {}
         for (number, search), turned in zip(first.items(), self._search(list(first.values())), strict=True):
+            faces = with_turned(found[number], turned)
+            ways = {face.turned // 90 for face in faces} - {0}
             if search == searches[number]:
-                found[number] = with_turned(found[number], turned)
-            elif turned:
-                ways = tuple(sorted({face.turned // 90 for face in turned}))
-                again[number] = replace(searches[number], turns=ways)
+                found[number] = faces
+            elif ways:
+                again[number] = replace(searches[number], turns=tuple(sorted(ways)))
         for number, turned in zip(again, self._search(list(again.values())), strict=True):
             found[number] = with_turned(found[number], turned)
 

@@ -22,6 +22,7 @@ from facegender.files import atomic_folder
 from facegender.inference.detector import (
     CONFIDENT,
     FILLED_UP_TO,
+    FIRST_FACE,
     FIRST_LOOK,
     LONG,
     LONGEST_SIDE,
@@ -149,6 +150,7 @@ def _models() -> dict[str, Any]:
         "full_misfit": types.FULL_MISFIT,
         "confident": CONFIDENT,
         "first_look": FIRST_LOOK,
+        "first_face": FIRST_FACE,
         "turned": merging.TURNED,
     }
     return {

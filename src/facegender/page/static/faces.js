@@ -19,7 +19,8 @@ export function scaleFor(width, height, settings) {
 
 /** The scale at which it is first searched once it is turned. */
 export function firstScaleFor(width, height, settings) {
-  return Math.min(scaleFor(width, height, settings), settings.first_look / partOf(width, height, settings));
+  const { first_look: side, first_face: face, smallest_face: reliable } = settings;
+  return Math.min(scaleFor(width, height, settings), side / partOf(width, height, settings), reliable / face);
 }
 
 /**

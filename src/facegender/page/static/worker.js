@@ -197,8 +197,9 @@ async function detect(bitmap, upright) {
   if (settings.any_way_up) return found.map((face) => ({ ...face, turned: wayUp(face, settings) }));
   if (upright || found.some(({ score }) => score >= settings.confident)) return found;
   const others = await search(bitmap, [1, 2, 3], first);
-  if (first === full) return withTurned(found, others, settings);
-  const ways = [1, 2, 3].filter((turns) => others.some(({ turned: degrees }) => degrees === 90 * turns));
+  const faces = withTurned(found, others, settings);
+  if (first === full) return faces;
+  const ways = [1, 2, 3].filter((turns) => faces.some(({ turned: degrees }) => degrees === 90 * turns));
   return ways.length ? withTurned(found, await search(bitmap, ways, full), settings) : found;
 }
 
