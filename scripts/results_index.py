@@ -85,7 +85,7 @@ FILES = {
     "speed/memory.csv": About("peak memory of whole commands", "2026-11-24", "python studies/speed/memory.py LFW.tar"),
     "speed/page.csv": About("the page in a browser beside Python: the same numbers, and time", "2026-11-24"),
     "speed/service.csv": About("the service under load, overload, hostile input and SIGTERM", "2026-11-24"),
-    "speed/timings.csv": About("time of the make targets", "2026-11-24"),
+    "speed/timings.csv": About("time of the make targets", "2026-11-27"),
     "speed/training_throughput.csv": About("the input pipeline against one resident batch", "2026-11-23"),
     "speed/pareto.csv": About("accuracy of what ships beside its time and size (chart: `pareto.png`)", "2026-11-24"),
     "speed/benchmark_flagship/benchmark.csv": About(
