@@ -293,7 +293,7 @@ def outcome(analyzer: FaceAnalyzer, data: bytes) -> str:
 
 
 def read_seeds(folder: Path, photos: int) -> dict[str, list[bytes]]:
-    """`seeds` of the first photos of a folder and its folders."""
+    """`seeds` of the first `photos` photos of a folder and its folders."""
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)[:photos]
     if not paths:
         raise SystemExit(f"no photos in {folder}")

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import os
 import statistics
 import time
 from pathlib import Path
@@ -33,7 +32,6 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("results/speed/faceless.csv"))
     arguments = parser.parse_args()
 
-    os.environ["OMP_NUM_THREADS"] = "1"
     analyzers = {way: FaceAnalyzer(orientations=way, threads=1) for way in ("upright", "auto")}
     extra = {"command": "python studies/speed/faceless.py", "machine": machine("onnxruntime")}
     rows = []

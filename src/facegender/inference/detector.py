@@ -141,7 +141,7 @@ class PyramidDetector(ABC):
         for (number, search), turned in zip(first.items(), self._search(list(first.values())), strict=True):
             faces = with_turned(found[number], turned)
             ways = {face.turned // 90 for face in faces} - {0}
-            if search == searches[number]:
+            if search.scale == searches[number].scale:
                 found[number] = faces
             elif ways:
                 again[number] = replace(searches[number], turns=tuple(sorted(ways)))

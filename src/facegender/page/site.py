@@ -174,6 +174,6 @@ def _classifier(name: str) -> dict[str, Any]:
     return about
 
 
-#: Further files beside a classifier: how often answers of each probability are wrong, and how well
-#: it does on each group of people.
+#: Further files beside a classifier: how often answers of each probability are wrong, and how well it does on each
+#: group of people.
 _BESIDE = {"rates": "errors", "groups": "groups"}

@@ -114,7 +114,8 @@ from pathlib import Path
 from facegender.cli import app
 import facegender.lab.training.loop
 
-killed, whole, checkpoint = {killed!r}, {whole!r}, Path({checkpoint!r})
+killed, whole, folder = {killed!r}, {whole!r}, Path({folder!r})
+checkpoint, model = folder / {checkpoint!r}, folder / {model!r}
 child = os.fork()
 if not child:
     app(killed, standalone_mode=False)
@@ -123,7 +124,7 @@ while not checkpoint.exists() and not os.waitpid(child, os.WNOHANG)[0]:
     time.sleep(0.01)
 os.kill(child, signal.SIGKILL)
 status = os.waitpid(child, 0)[1]
-if os.WTERMSIG(status) != signal.SIGKILL or not checkpoint.exists():
+if os.WTERMSIG(status) != signal.SIGKILL or not checkpoint.exists() or model.exists():
     sys.exit(f"the run ended by itself: {{status}}")
 for given in (killed, whole):
     app(given, standalone_mode=False)
@@ -143,7 +144,8 @@ def test_killed_and_resumed_is_the_same_as_uninterrupted(store_folder, tmp_path)
         ["train", str(store_folder), "--recipe", str(recipe), "--output", str(tmp_path / name)]
         for name in ("killed", "whole")
     )
-    code = KILLED.format(killed=killed, whole=whole, checkpoint=str(tmp_path / "killed" / CHECKPOINT))
+    folder = str(tmp_path / "killed")
+    code = KILLED.format(killed=killed, whole=whole, folder=folder, checkpoint=CHECKPOINT, model=MODEL)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stderr
     resumed, whole = (load_model(tmp_path / name / MODEL) for name in ("killed", "whole"))

@@ -24,8 +24,8 @@ export function firstScaleFor(width, height, settings) {
 }
 
 /**
- * The images of a photo that the network looks at, from a scale down, largest first. A level with more than `tile` pixels a side is cut;
- * each tile answers for the faces with their centre in its `core`, in pixels of the photo.
+ * The images of a photo that the network looks at, from a scale down, largest first. A level with more than `tile`
+ * pixels a side is cut; each tile answers for the faces with their centre in its `core`, in pixels of the photo.
  */
 export function* tiles(bitmap, scale, settings) {
   let whole = null;

@@ -192,12 +192,12 @@ function failed(kind, message) {
 /** The faces of a photo; unless it is upright for sure, where no face is, those that hang or lie on their side too. */
 async function detect(bitmap, upright) {
   const settings = state.models.detector;
-  const [full, first] = [scaleFor, firstScaleFor].map((scale) => scale(bitmap.width, bitmap.height, settings));
+  const full = scaleFor(bitmap.width, bitmap.height, settings);
   const found = await search(bitmap, [0], full);
   if (settings.any_way_up) return found.map((face) => ({ ...face, turned: wayUp(face, settings) }));
   if (upright || found.some(({ score }) => score >= settings.confident)) return found;
-  const others = await search(bitmap, [1, 2, 3], first);
-  const faces = withTurned(found, others, settings);
+  const first = firstScaleFor(bitmap.width, bitmap.height, settings);
+  const faces = withTurned(found, await search(bitmap, [1, 2, 3], first), settings);
   if (first === full) return faces;
   const ways = [1, 2, 3].filter((turns) => faces.some(({ turned: degrees }) => degrees === 90 * turns));
   return ways.length ? withTurned(found, await search(bitmap, ways, full), settings) : found;
