@@ -76,7 +76,7 @@ def _convolution(channels: int, width: int, stride: int = 1, padding: int = 1) -
 
 @register
 def residual(**options: Any) -> ResidualNetwork:
-    """The one that ships: 855,314 parameters."""
+    """Small and deep: 855,314 parameters."""
     return ResidualNetwork(16, (32, 64, 128), (1, 2, 2), **options)
 
 
@@ -88,11 +88,11 @@ def residual_wide(**options: Any) -> ResidualNetwork:
 
 @register
 def residual_large(**options: Any) -> ResidualNetwork:
-    """As many parameters as the paper's network: 1,939,490, and four times its arithmetic."""
+    """As many parameters as the paper's network: 1,939,490, and four times its arithmetic. The one that ships."""
     return ResidualNetwork(32, (64, 128, 256), (1, 1, 1), **options)
 
 
 @register
 def residual_nano(**options: Any) -> ResidualNetwork:
-    """A fifth of the one that ships: 168,202 parameters."""
+    """The smallest: 168,202 parameters."""
     return ResidualNetwork(8, (16, 32, 80), (1, 1, 1), **options)
