@@ -2,9 +2,9 @@
 
     python studies/accuracy/fairface.py VAL.tar fairface_label_val.csv
 
-FairFace (K. Karkkainen, J. Joo, WACV 2021) is balanced over seven race groups. The network was never trained or
-tuned on it. Every photo holds one labelled face in its middle; a photo in which the detector finds none there
-counts as not found and not as right or wrong.
+FairFace (K. Karkkainen, J. Joo, WACV 2021) is balanced over seven race groups. The network has learned from its train
+photos, not from these. Every photo holds one labelled face in its middle; a photo in which the detector finds none
+there counts as not found and not as right or wrong.
 """
 
 from __future__ import annotations

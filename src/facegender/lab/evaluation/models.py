@@ -81,11 +81,10 @@ def open_model(word: str | Path) -> EvaluatedModel:
     path = Path(word)
     if path.is_dir() or path.suffix == ".safetensors":
         try:
-            from facegender.lab.training.checkpoint import MODEL
             from facegender.lab.training.model import load_model
         except ModuleNotFoundError as error:
             raise MissingExtraError(str(error.name), "train") from error
-        return EvaluatedModel.of(load_model(path / MODEL if path.is_dir() else path))
+        return EvaluatedModel.of(load_model(path))
     classifier = GenderClassifier(word)
 
     def answer(crops: Crops, index: IntArray) -> FloatArray:

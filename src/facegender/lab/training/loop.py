@@ -104,7 +104,7 @@ def train(
     else:
         fabric = start_fabric(recipe.precision, hardware or Hardware())
         _ClassifierTrainer(fabric, recipe, examples, output, identity, start).run()
-    return load_model(output / MODEL)
+    return load_model(output)
 
 
 class _ClassifierTrainer(Trainer[CropClassifier, EpochRecord]):

@@ -18,7 +18,7 @@ from facegender.lab.datasets.provenance import Provenance, Seen
 from facegender.lab.networks.classifier import LUMA, CropClassifier
 from facegender.lab.networks.network import initialize_he
 from facegender.lab.networks.registry import network
-from facegender.lab.training.checkpoint import load_checkpoint
+from facegender.lab.training.checkpoint import MODEL, load_checkpoint
 from facegender.lab.training.recipe import Recipe, recipe_from_dict
 
 #: In a finished run's file, the tensor with the digests of the faces that it learned from: the bits of uint64 in int64.
@@ -73,11 +73,12 @@ def classifier_from_recipe(recipe: Recipe, mean: Sequence[float], std: Sequence[
 
 
 def load_model(path: Path) -> TrainedModel:
-    """Read a finished run's ``model.safetensors``.
+    """Read a finished run: its folder, or its ``model.safetensors``.
 
     Raises:
         CheckpointError: the file is absent, cut short or not one of ours.
     """
+    path = path / MODEL if path.is_dir() else path
     saved = load_checkpoint(path)
     try:
         recipe = recipe_from_dict(saved.details["recipe"])

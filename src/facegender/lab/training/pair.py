@@ -17,7 +17,6 @@ from facegender.lab.datasets.provenance import Provenance
 from facegender.lab.networks.classifier import CropClassifier
 from facegender.lab.networks.network import normalized_convolutions, reading_convolutions, trace_features
 from facegender.lab.networks.pair import Pair
-from facegender.lab.training.checkpoint import MODEL
 from facegender.lab.training.model import TrainedModel, load_model
 from facegender.lab.training.recipe import recipe_from_dict
 from facegender.lab.training.start import begin, open_start
@@ -37,7 +36,7 @@ def open_trained(word: str | Path, crops: Crops) -> TrainedModel:
     """
     path = Path(word)
     if path.is_dir() or not (path.suffix == ".onnx" or word in list_models()):
-        return load_model(path / MODEL if path.is_dir() else path)
+        return load_model(path)
     start, card = open_start(word), load_card(word)
     try:
         recipe = recipe_from_dict(json.loads(weight_path(word).with_suffix(".json").read_text())["recipe"])

@@ -27,7 +27,6 @@ from facegender.faces.types import Crops
 from facegender.lab.datasets.provenance import Provenance, Seen
 from facegender.lab.networks.classifier import CropClassifier
 from facegender.lab.networks.network import normalized_convolutions, reading_convolutions, trace_features
-from facegender.lab.training.checkpoint import MODEL
 from facegender.lab.training.model import classifier_from_recipe, load_model
 from facegender.lab.training.recipe import Recipe
 from facegender.weights import load_card, weight_path
@@ -77,7 +76,7 @@ def open_start(word: str | Path) -> Start:
     """
     path = Path(word)
     if path.is_dir() or path.suffix == ".safetensors":
-        trained = load_model(path / MODEL if path.is_dir() else path)
+        trained = load_model(path)
         tensors = trained.classifier.state_dict()
         kind, learned = trained.recipe.network, trained.provenance.learned
         return Start(str(word), kind, trained.mean, trained.std, tensors, False, learned)
