@@ -128,7 +128,7 @@ def known():
         ("facegender predict a.jpg --recursively", "No such option"),
         ("facegender predict a.jpg --fps", "requires an argument"),
         ("facegender foretell a.jpg", "no command foretell"),
-        ("facegender params residual alexnet", "too many arguments"),
+        ("facegender export stores/lfw runs/one --name n --licence l --validate v --test t", "too many arguments"),
         ("facegender export runs/one --name n --licence l", "absent"),
         ("facegender prepare lfw", "absent: .*source"),
     ],

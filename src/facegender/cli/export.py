@@ -33,14 +33,7 @@ class WeightPrecision(StrEnum):
 
 @app.command()
 def export(
-    runs: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="RUN",
-            help="Folder of a finished run (see: facegender train), or a network that was exported before. Two answer "
-            "together: the mean of what one makes of the face and the other of its mirror image.",
-        ),
-    ],
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run (see: facegender train).")],
     *,
     validate: Annotated[
         list[Path],
@@ -85,14 +78,14 @@ def export(
         ),
     ] = Path(),
 ) -> None:
-    """Write a network with normalisation and calibration inside, and a card of what was measured on it."""
+    """Write a run's network with normalisation and calibration inside, and a card of what was measured on it."""
     from facegender.lab.datasets.store import open_stores
 
     require_training()
     from facegender.lab.export.run import export_run
 
     done = export_run(
-        runs,
+        run,
         list(open_stores(validate).values()),
         list(open_stores(test).values()),
         output,

@@ -65,7 +65,7 @@ VERBS = {
     "damaged faces.",
     "errors": "Draw the misclassified faces, the most confident mistakes first, women above and men below.",
     "leaks": "Look for the same photo or the same person in two splits of a dataset, or in two datasets.",
-    "export": "Write a network with normalisation and calibration inside, and a card of what was measured on it.",
+    "export": "Write a run's network with normalisation and calibration inside, and a card of what was measured on it.",
     "benchmark": "Time networks at batch 1 and at the best batch, in every runtime and precision that this machine "
     "has.",
     "reproduce": "Run the paper's experiments and write report.html and report.md, published beside measured.",

@@ -39,8 +39,8 @@ def exported(run, store, tmp_path_factory):
     """Every form and precision, by both: the network to open. The cards are those of the first and of the last."""
     folder = tmp_path_factory.mktemp("exported")
     texts = {"licence": "ours", "command": "pytest"}
-    first = export_run([run], [store], [store], folder, "first", **texts, max_loss=0)
-    last = export_run([run], [store], [store], folder, "last", **texts, form="openvino", precision="int8", max_loss=10)
+    first = export_run(run, [store], [store], folder, "first", **texts, max_loss=0)
+    last = export_run(run, [store], [store], folder, "last", **texts, form="openvino", precision="int8", max_loss=10)
     assert sorted(path.name for path in folder.iterdir()) == sorted(path.name for path in first.files + last.files)
     files = {FORMS[0]: first.files[0], FORMS[-1]: last.files[0]}
     for form, precision in FORMS[1:-1]:
@@ -200,18 +200,18 @@ def test_lost_accuracy_is_refused(run, store, tmp_path, monkeypatch):
 
     monkeypatch.setattr(module, "convert", backwards)
     with pytest.raises(AccuracyLossError, match=r"onnx int8 loses .* points.*--max-loss"):
-        export_run([run], [store], [store], tmp_path, "made", licence="", command="", precision="int8")
+        export_run(run, [store], [store], tmp_path, "made", licence="", command="", precision="int8")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_cannot_be_exported(run, store, tmp_path):
     with pytest.raises(CheckpointError, match="there is no checkpoint"):
-        export_run([tmp_path], [store], [store], tmp_path, "made", licence="", command="")
+        export_run(tmp_path, [store], [store], tmp_path, "made", licence="", command="")
     unsplit = replace(store, name="unsplit", splits=["train"] * len(store))
     with pytest.raises(InputError, match="unsplit has no validation split"):
-        export_run([run], [unsplit], [store], tmp_path, "made", licence="", command="")
+        export_run(run, [unsplit], [store], tmp_path, "made", licence="", command="")
     with pytest.raises(InputError, match="made has no test split"):
-        export_run([run], [store], [replace(unsplit, name="made")], tmp_path, "made", licence="", command="")
+        export_run(run, [store], [replace(unsplit, name="made")], tmp_path, "made", licence="", command="")
     men = replace(store, name="men", labels=np.ones_like(store.labels))
     with pytest.raises(InputError, match="men validation are not of both labels"):
-        export_run([run], [men], [store], tmp_path, "made", licence="", command="")
+        export_run(run, [men], [store], tmp_path, "made", licence="", command="")

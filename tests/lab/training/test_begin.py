@@ -39,7 +39,7 @@ def log_odds(classifier, crops):
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_it_answers_as_the_exported_file_does(precision, run, store, recipe, tmp_path):
     texts = {"licence": "ours", "command": "pytest"}
-    export_run([run], [store], [store], tmp_path, "it", **texts, precision=precision, max_loss=10)
+    export_run(run, [store], [store], tmp_path, "it", **texts, precision=precision, max_loss=10)
     file = tmp_path / "it.onnx"
     begun = log_odds(begin(open_start(file), recipe, store.crops, store.split("train")), store.crops)
     p_male = GenderClassifier(file).p_male(np.asarray(store.crops))

@@ -24,7 +24,7 @@ from facegender.lab.export import to_onnx
 from facegender.lab.networks.classifier import CropClassifier
 from facegender.lab.networks.counting import count_layers, total
 from facegender.lab.networks.network import Network
-from facegender.lab.networks.registry import describe, known, network
+from facegender.lab.networks.registry import describe, network, network_names
 from facegender.lab.training.model import load_model
 
 _FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
@@ -154,7 +154,7 @@ def _counts(described: Network) -> tuple[int, int]:
 def _network_in_card(name_or_path: str) -> tuple[str, Network] | tuple[None, None]:
     with suppress(WeightsError):
         card = weights.load_card(name_or_path)
-        if known(card.network):
+        if card.network in network_names():
             return card.network, describe(card.network, channels=1 if card.channels == "gray" else 3)
     return None, None
 

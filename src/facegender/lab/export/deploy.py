@@ -10,12 +10,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from facegender.errors import WeightsError
 from facegender.lab.networks.classifier import CropClassifier, mirrored
-from facegender.lab.networks.network import (
-    Network,
-    normalized_convolutions,
-    reading_convolutions,
-    trace_features,
-)
+from facegender.lab.networks.network import Network, normalized_convolutions, trace_features
 
 
 class Deployed(nn.Module):
@@ -85,14 +80,16 @@ def _fuse_batch_normalization(body: fx.GraphModule) -> None:
 
 
 def _fold_normalisation(body: fx.GraphModule, classifier: CropClassifier) -> bool:
-    """Let the convolutions that read the input normalise, where all of them can; whether they do."""
-    names = reading_convolutions(body, body.graph)
-    convolutions = [conv for name in names if isinstance(conv := body.get_submodule(name), nn.Conv2d)]
-    if any(conv.padding != (0, 0) or conv.groups != 1 or conv.dilation != (1, 1) for conv in convolutions):
+    """Let the first convolution normalise, where it can; whether it does."""
+    images = next(node for node in body.graph.nodes if node.op == "placeholder")
+    (first, *others) = images.users
+    if others or first.op != "call_module":
         return False
-    for name, conv in zip(names, convolutions, strict=True):
-        body.set_submodule(name, _normalising(conv, classifier))
-    return bool(names)
+    conv = body.get_submodule(first.target)
+    if not isinstance(conv, nn.Conv2d) or conv.padding != (0, 0) or conv.groups != 1 or conv.dilation != (1, 1):
+        return False
+    body.set_submodule(first.target, _normalising(conv, classifier))
+    return True
 
 
 @torch.no_grad()

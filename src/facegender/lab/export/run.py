@@ -39,8 +39,7 @@ from facegender.lab.export.measure import (
     validation_faces,
 )
 from facegender.lab.training.calibration import CALIBRATION_FOLDS, features_and_logits, fit_calibration, out_of_fold
-from facegender.lab.training.model import TrainedModel
-from facegender.lab.training.pair import open_trained, paired
+from facegender.lab.training.model import TrainedModel, load_model
 from facegender.progress import track
 from facegender.weights.cards import Card, Precision
 
@@ -72,7 +71,7 @@ class Export:
 
 
 def export_run(
-    runs: Sequence[str | Path],
+    run: Path,
     validate: Sequence[Store],
     test: Sequence[Store],
     output: Path,
@@ -85,11 +84,10 @@ def export_run(
     mirror: bool = False,
     max_loss: float = 0.1,
 ) -> Export:
-    """Write a network, calibrated on validation splits, and its card with what was measured on test splits.
+    """Write a run's network, calibrated on validation splits, and its card with what was measured on test splits.
 
     Args:
-        runs: folder of a finished run, its ``model.safetensors``, or the name or file of an exported network; or two of
-            these, which answer together (`facegender.lab.networks.pair`).
+        run: folder of a finished run, or its ``model.safetensors``.
         validate: the calibration, the thresholds, the ranges for int8 and all checks use their validation splits
             (`facegender.lab.export.measure.validation_faces`), and each store counts the same. The thresholds are
             chosen from probabilities that each face has by a calibration fitted on other people.
@@ -102,18 +100,13 @@ def export_run(
 
     Raises:
         CheckpointError: no finished run there.
-        InputError: a store lacks the split that it is asked for, or a label in it; or not one or two networks, or two
-            that cannot answer together.
+        InputError: a store lacks the split that it is asked for, or a label in it.
         AccuracyLossError: the files lost more than `max_loss`; nothing is written.
         WeightsError: the exported network does not agree with PyTorch, or cannot be converted.
         MissingExtraError: OpenVINO or NNCF is not installed.
         OutputError: `output` cannot be written.
     """
-    some = np.ascontiguousarray(validate[0].crops[:_RANGES])
-    members = [open_trained(run, some) for run in runs]
-    if len(members) not in (1, 2):
-        raise InputError(f"one network is exported, or two that answer together, not {len(members)}")
-    trained = members[0] if len(members) == 1 else paired(*members)
+    trained = load_model(run)
     trained.classifier.mirror = mirror
     validation = validation_faces(validate, trained.provenance, name)
     calibrated = reduce(or_, (Seen.of(faces.store, faces.index) for faces in validation))
@@ -154,7 +147,7 @@ def export_run(
     card = {
         **Card(
             name=name,
-            network="+".join(member.recipe.network for member in members),
+            network=trained.recipe.network,
             input_size=CROP_SIZE,
             channels=trained.recipe.colour,
             colour_order="RGB",
@@ -175,8 +168,7 @@ def export_run(
             for faces, (a, b) in zip(validation, pairs.values(), strict=True)
         },
         **provenance.to_record(),
-        "recipe": members[0].recipe.to_dict(),
-        **({"second_recipe": members[1].recipe.to_dict()} if len(members) == 2 else {}),
+        "recipe": trained.recipe.to_dict(),
     }
     return Export(_write(files, provenance, card, output, name), card, pairs, lost)
 

@@ -51,21 +51,6 @@ def trace_features(network: nn.Module) -> fx.Graph:
     return tracer.trace(network)
 
 
-def reading_convolutions(network: nn.Module, graph: fx.Graph) -> list[str]:
-    """Names of the convolutions that read the input or its mirror image; none where something else reads it too."""
-    modules: dict[Any, nn.Module] = dict(network.named_modules())
-    nodes, names = [node for node in graph.nodes if node.op == "placeholder"], []
-    for node in nodes:
-        for user in node.users:
-            if user.target == "flip":
-                nodes.append(user)
-            elif isinstance(modules.get(user.target), nn.Conv2d):
-                names.append(str(user.target))
-            else:
-                return []
-    return names
-
-
 def normalized_convolutions(network: nn.Module, graph: fx.Graph) -> Iterator[tuple[fx.Node, fx.Node]]:
     """Each convolution of a network's graph that only a batch normalization reads, and that normalization."""
     modules: dict[Any, nn.Module] = dict(network.named_modules())

@@ -9,7 +9,6 @@ import torch
 
 from facegender.errors import RecipeError
 from facegender.lab.networks.network import Network
-from facegender.lab.networks.pair import Pair
 
 Builder = TypeVar("Builder", bound=Callable[..., Network])
 
@@ -31,12 +30,6 @@ def register(builder: Builder) -> Builder:
     return builder
 
 
-def known(name: str) -> bool:
-    """Whether a network of this name can be built: a registered one, or two with a plus sign between them."""
-    parts = name.split("+")
-    return len(parts) <= 2 and all(part in _BUILDERS for part in parts)
-
-
 def network_names() -> tuple[str, ...]:
     """Names of all networks, in the order in which they were registered."""
     return tuple(_BUILDERS)
@@ -48,7 +41,6 @@ def describe(
     """A network on PyTorch's meta device: its layers and shapes, without values.
 
     Args:
-        name: of a registered network, or of two that answer together (`facegender.lab.networks.pair`): ``one+other``.
         dropout: of all dropout layers; None keeps the network's own.
         input_size: side of the input; None keeps the network's own.
 
@@ -60,7 +52,7 @@ def describe(
         raise RecipeError(f"a network needs at least one channel and one class, not {channels} and {classes}")
     if dropout is not None and not 0 <= dropout < 1:
         raise RecipeError(f"dropout must be in [0, 1), not {dropout}")
-    if not known(name):
+    if name not in _BUILDERS:
         raise RecipeError(f"unknown network {name!r}", remedy=f"one of {', '.join(_BUILDERS)}")
     try:
         with torch.device("meta"), torch.no_grad():
@@ -78,8 +70,4 @@ def network(name: str, **options: Any) -> Network:
 
 
 def _build(name: str, **options: Any) -> Network:
-    built = [
-        _BUILDERS[part](**{key: value for key, value in options.items() if value is not None})
-        for part in name.split("+")
-    ]
-    return Pair(*built) if len(built) == 2 else built[0]
+    return _BUILDERS[name](**{key: value for key, value in options.items() if value is not None})

@@ -26,7 +26,7 @@ from facegender.errors import InputError, WeightsError
 from facegender.faces.types import Crops
 from facegender.lab.datasets.provenance import Provenance, Seen
 from facegender.lab.networks.classifier import CropClassifier
-from facegender.lab.networks.network import normalized_convolutions, reading_convolutions, trace_features
+from facegender.lab.networks.network import normalized_convolutions, trace_features
 from facegender.lab.training.model import classifier_from_recipe, load_model
 from facegender.lab.training.recipe import Recipe
 from facegender.weights import load_card, weight_path
@@ -130,16 +130,16 @@ def _take_exported(
     classifier: CropClassifier, tensors: Mapping[str, Tensor], crops: Tensor, size: float | None
 ) -> None:
     body = classifier.body
-    graph = trace_features(body)
-    norms = {str(conv.target): str(norm.target) for conv, norm in normalized_convolutions(body, graph)}
-    first = reading_convolutions(body, graph)
+    pairs = normalized_convolutions(body, trace_features(body))
+    norms = {str(conv.target): str(norm.target) for conv, norm in pairs}
+    first = next(name for name, module in body.named_modules() if isinstance(module, nn.Conv2d))
     statistics: list[tuple[nn.BatchNorm2d, Tensor, Tensor]] = []
     handles = []
     for name, module in body.named_modules():
         if not isinstance(module, nn.Conv2d | nn.Linear) or module is body.head:
             continue
         weight, bias = tensors[f"{_BODY}{name}.weight"], tensors[f"{_BODY}{name}.bias"]
-        if name in first and module.padding == (0, 0):  # it reads bytes there (`facegender.lab.export.deploy`)
+        if name == first and module.padding == (0, 0):  # it reads bytes there (`facegender.lab.export.deploy`)
             bias = bias + (weight * classifier.mean).sum((1, 2, 3))
             weight = weight * classifier.std
         module.weight.copy_(weight)
