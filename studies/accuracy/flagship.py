@@ -5,6 +5,7 @@
 A set that a network learned from is tested on its test split, any other as a whole. Accuracy, women, men, calibration
 and coverage are of the file that ships, in the precision that it ships in; `flipped` is the accuracy when the answers
 to a crop and to its mirror image are averaged; `gray` and `gray_female` are accuracies on the crops without colours.
+Rows of classifiers that are not named by --models stay as they are.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from facegender.lab.evaluation.models import open_model
 from facegender.lab.evaluation.reliability import measure_reliability
 from facegender.machine import machine
 from facegender.progress import track
-from facegender.tables import write_csv
+from facegender.tables import update_csv
 
 
 def main() -> None:
@@ -71,7 +72,7 @@ def main() -> None:
             | {name: round(value, 5) for name, value in values.items()}
             | extra
         )
-    write_csv(arguments.output, lines)
+    update_csv(arguments.output, lines, by="model")
 
 
 if __name__ == "__main__":

@@ -1,17 +1,18 @@
 """Gather finished cross-validations into results/paper/: one line a study, and one a fold.
 
 python studies/paper/collect_crossval.py runs/paper-random runs/tuned-identity ...
+
+Lines of other studies, named after their folders, stay as they are.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 from pathlib import Path
 
 from facegender.machine import machine
-from facegender.tables import write_csv
+from facegender.tables import read_table, update_csv
 
 MEASURES = ("accuracy", "tpr", "fpr", "precision", "female_accuracy", "balanced_accuracy", "auc")
 
@@ -48,10 +49,9 @@ def main() -> None:
             | {"accuracy_wilson_low": low, "accuracy_wilson_high": high}
             | {"command": f"{command} --output RUN", "machine": machine("torch")}
         )
-        with (run / "folds.csv").open(newline="") as file:
-            folds += [{"study": run.name, **row} for row in csv.DictReader(file)]
+        folds += [{"study": run.name, **row} for row in read_table(run / "folds.csv", [])]
     for name, rows in (("lfw_crossval.csv", studies), ("lfw_folds.csv", folds)):
-        write_csv(arguments.output / name, rows)
+        update_csv(arguments.output / name, rows, by="study")
     for row in studies:
         print(
             f"{row['study']:20s} accuracy {100 * row['accuracy_mean']:.2f} +- {100 * row['accuracy_std']:.2f}, "
