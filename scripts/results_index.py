@@ -122,10 +122,10 @@ FILES = {
     ),
     "paper/lfw_crossval.csv": About(
         "ten-fold cross-validations: mean and deviation (collected by `studies/paper/collect_crossval.py`)",
-        "2026-11-24",
+        "2026-11-27",
     ),
     "paper/lfw_folds.csv": About(
-        "every fold of these", "2026-11-24", "python studies/paper/collect_crossval.py RUN ..."
+        "every fold of these", "2026-11-27", "python studies/paper/collect_crossval.py RUN ..."
     ),
     "paper/recipe_search.csv": About("how the tuned recipe was found, on identity fold 9", "2026-11-23"),
     "paper/benchmark/benchmark.csv": About(
