@@ -41,7 +41,7 @@ $(WORK)/faces/all.jsonl:
 	python $(HERE)faces.py $(@D) --fairface $(FAIRFACE) --fairface-labels $(FAIRFACE_LABELS) --utkface $(UTKFACE) \
 	    --all-age-faces "$(ALL_AGE_FACES)" --celeba $(CELEBA) $(CELEBA_SQUEEZED:%=--celeba-squeezed %) \
 	    --celeba-attributes $(CELEBA_ATTRIBUTES)
-	cat $(SETS:%=$(@D)/%.jsonl) | grep -v '"split": "test"' > $@
+	grep -hv '"split": "test"' $(SETS:%=$(@D)/%.jsonl) > $@
 # Features are written part by part: the file says that all are there.
 $(WORK)/features/done: $(WORK)/faces/all.jsonl $(WORK)/teachers/agegender.onnx
 	python $(HERE)extract.py $(WORK)/teachers $(@D) $< --precision $(PRECISION)

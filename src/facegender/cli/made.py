@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from facegender.cli.root import say
 from facegender.inference.finished import Finished
 from facegender.inference.options import Options
 from facegender.inference.pictures import check_folder
 from facegender.inference.run import Collection
+from facegender.inference.sidecars import SidecarCounts, write_sidecars
 from facegender.progress import track
+from facegender.sheet import check_report, write_report
 from facegender.weights import Card
 from facegender.weights.terms import terms_line
 from facegender.wording import counted
-
-if TYPE_CHECKING:
-    from facegender.inference.sidecars import SidecarCounts
 
 #: The value of ``--xmp`` for sidecars beside the photos; ``./beside`` is a folder of that name.
 BESIDE = "beside"
@@ -53,8 +51,6 @@ class Made:
     def check(self) -> None:
         """OutputError, before a run, where what is made when it has ended could not be written."""
         if self.report is not None:
-            from facegender.sheet import check_report
-
             check_report(self.report)
         if self._sidecars is not None:
             check_folder(self._sidecars)
@@ -64,14 +60,10 @@ class Made:
     ) -> None:
         """Make what is made of the records when the run has ended. `model` gives the name of the network."""
         if self.report is not None:
-            from facegender.sheet import write_report
-
             pairs = track(finished.pairs(collection.photos), "report", collection.total)
             terms = "" if card is None else terms_line(card)
             say(f"report: {write_report(self.report, pairs, terms=terms, max_pixels=options.max_pixels)}")
         if self.xmp is not None:
-            from facegender.inference.sidecars import write_sidecars
-
             pairs = track(finished.pairs(collection.photos), "sidecars", collection.total)
             for line in _said(write_sidecars(pairs, self._sidecars, model())):
                 say(line)

@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from xml.sax.saxutils import quoteattr
 
 from facegender._version import __version__
 from facegender.errors import PhotoReadError
@@ -198,6 +197,8 @@ def _stored_area(box: list[float], width: int, height: int, orientation: int) ->
 
 
 def _quoted(text: str) -> str:
+    from xml.sax.saxutils import quoteattr  # brings HTTP and TLS, which every start would wait for
+
     return quoteattr(_NOT_XML.sub("\ufffd", printable(text)))
 
 
