@@ -1,6 +1,7 @@
-"""The shipped face detector against its teacher, on photos that neither training nor the threshold has seen.
+"""The face detector against its teacher, on photos that neither training nor the threshold has seen.
 
     python studies/accuracy/detector.py --stills DIR --lfw DIR --imagenet DIR --fairface-val DIR --teacher YUNET.onnx
+        [--detector FILE.onnx]
 
 The test split is that of `facegender train-detector` (`facegender.lab.detection.photos.split_of`); of FairFace, of
 which training photos were used in training, the validation photos. Writes results/accuracy/detector.csv and, with
@@ -45,10 +46,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("stills", "lfw", "imagenet", "fairface-val", "teacher"):
         parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--detector", type=Path, help="another than the one that ships")
     parser.add_argument("--sheet", type=Path)
     parser.add_argument("--output", type=Path, default=Path("results/accuracy/detector.csv"))
     arguments = parser.parse_args()
-    detector, teacher = OnnxDetector(), Teacher(arguments.teacher)
+    detector, teacher = OnnxDetector(arguments.detector), Teacher(arguments.teacher)
 
     rows: list[Row] = []
     tests = {name: _test(getattr(arguments, name)) for name in ("stills", "lfw", "imagenet")}
@@ -104,7 +106,7 @@ def main() -> None:
     rows += _timing(detector, arguments.teacher, _example(tests["stills"]))
     rows += [
         ("parameters", "", detector.card.parameters, ""),
-        ("ONNX bytes", "", detector_path().stat().st_size, ""),
+        ("ONNX bytes", "", detector_path(arguments.detector).stat().st_size, ""),
     ]
     folders = "--stills STILLS --lfw LFW --imagenet IMAGENET --fairface-val FAIRFACE"
     command = f"python studies/accuracy/detector.py {folders} --teacher YUNET.onnx"

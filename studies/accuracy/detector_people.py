@@ -1,7 +1,7 @@
 """Landmarks against people: ours, YuNet's and dlib's on photos whose 68 points were set by hand; and false faces.
 
     python studies/accuracy/detector_people.py --helen HELEN/testset --afw AFW --graphics DIR --teacher YUNET.onnx
-        --dlib shape_predictor_5_face_landmarks.dat
+        --dlib shape_predictor_5_face_landmarks.dat [--detector FILE.onnx]
 
 The five points of the 68 are `facegender.lab.detection.teacher.five_of_68`. Each detector looks at the photo shrunk to
 the same longest side; of the faces that it finds, the one nearest to the annotated points counts. Errors are the mean
@@ -48,9 +48,10 @@ def main() -> None:
     parser.add_argument("--graphics", type=Path, nargs="*", action="extend", default=[])
     parser.add_argument("--teacher", type=Path, required=True)
     parser.add_argument("--dlib", type=Path)
+    parser.add_argument("--detector", type=Path, help="another than the one that ships")
     parser.add_argument("--output", type=Path, default=Path("results/accuracy/detector_people.csv"))
     arguments = parser.parse_args()
-    ours, yunet = OnnxDetector(), YuNetDetector(arguments.teacher)
+    ours, yunet = OnnxDetector(arguments.detector), YuNetDetector(arguments.teacher)
     finders: dict[str, Finder] = {
         "ours": lambda image: as_rows(ours.detect([Picture.of(image)])[0]),
         "YuNet": lambda image: yunet.look([image])[0],

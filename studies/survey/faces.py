@@ -1,7 +1,7 @@
 """Labelled faces that the networks never learned from, from photo to record, for the error rates and the simulation.
 
     python studies/survey/faces.py FOLDER --fairface TRAIN.tar VAL.tar TRAIN.csv VAL.csv --utkface UTKFACE.tar
-        --celeba ATTRIBUTES.csv CELEBA64.tar CELEBA_TEST.tar --all-age-faces FOLDER --lfw LFW.tar
+        --celeba ATTRIBUTES.csv CELEBA64.tar CELEBA_TEST.tar --all-age-faces FOLDER --lfw LFW.tar [--splits validation]
 
 Every photo goes through the detector and the shipped classifiers as `facegender predict` does it. Photos of the
 validation and test splits come in versions: `mixed` (half of the photos as they are, half shrunk so that the face is 10
@@ -10,7 +10,7 @@ to 48 pixels wide and high), and test photos also `small` (12 to 24 pixels), `da
 
 Writes MODEL/validation.jsonl and MODEL/test.jsonl with their .run.json, validation.csv and test.csv (path, label, face,
 and attributes of the photo). FOLDER belongs outside the repository. `python -m facegender.lab.export.rates`
-measures the error rates of the shipped networks from it.
+measures the error rates of the shipped networks from the validation photos, `simulation.py` needs both splits.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ from facegender.lab.datasets.utkface import list_utkface
 from facegender.progress import track
 from facegender.tables import write_csv
 
+SPLITS = ("validation", "test")
 _SEED = 2020
 #: Test photos of one set and label that are looked at.
 _MOST = 2500
@@ -73,6 +74,7 @@ def main() -> None:
     parser.add_argument("--celeba", type=Path, nargs=3, required=True)
     parser.add_argument("--all-age-faces", type=Path, required=True)
     parser.add_argument("--lfw", type=Path, required=True)
+    parser.add_argument("--splits", choices=SPLITS, nargs="+", default=SPLITS)
     arguments = parser.parse_args()
     train, val, train_labels, val_labels = arguments.fairface
     attributes, squeezed, tested = arguments.celeba
@@ -86,7 +88,7 @@ def main() -> None:
     tasks = {listing.name: sampled(listing) for listing in listings}
     detector = OnnxDetector(threads=1)
     classifiers = {name: GenderClassifier(name, threads=1) for name in weights.list_models()}
-    for split in ("validation", "test"):
+    for split in arguments.splits:
         known = []
         files = {}
         for name in classifiers:
