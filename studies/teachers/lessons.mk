@@ -7,7 +7,8 @@
 #
 # Paths are from the folder in which make runs, and have no blanks but in ALL_AGE_FACES. WORK gets stores/research,
 # stores/open and committee.npz. A step that is done is passed over, so that the command may be stopped and given
-# again. PRECISION=f32 where there is no AMX; CELEBA_SQUEEZED for photos that were squeezed to squares.
+# again. PRECISION=f32 where there is no AMX; CELEBA_SQUEEZED for photos that were squeezed to squares; STILLS for photos
+# without labels, whose faces `research` learns too, by the committee's answers alone.
 # About an hour on two cores with AMX; `facegender` and this file's folder need the extras train and openvino.
 
 HERE := $(dir $(lastword $(MAKEFILE_LIST)))
@@ -30,8 +31,11 @@ $(call store,celeba):
 	facegender prepare celeba $(CELEBA) $(CELEBA_SQUEEZED:%=--squeezed %) --attributes $(CELEBA_ATTRIBUTES) --output $(@D)
 $(call store,lfw):
 	facegender prepare lfw $(LFW) --lists $(LFW_LISTS) --output $(@D)
-$(call store,research): $(foreach name,$(SETS) lfw,$(call store,$(name)))
-	facegender join $(SETS:%=$(STORES)/%) --test $(STORES)/lfw --output $(@D)
+UNLABELLED := $(if $(STILLS),stills)
+$(call store,stills): $(WORK)/committee.npz $(call store,fairface)
+	python $(HERE)unlabelled.py $(@D) --like $(STORES)/fairface $< $(WORK)/faces/stills.jsonl
+$(call store,research): $(foreach name,$(SETS) $(UNLABELLED) lfw,$(call store,$(name)))
+	facegender join $(SETS:%=$(STORES)/%) $(UNLABELLED:%=$(STORES)/%) --test $(STORES)/lfw --output $(@D)
 $(call store,open): $(call store,fairface)
 	facegender join $(STORES)/fairface --output $(@D)
 
@@ -40,8 +44,8 @@ $(WORK)/teachers/agegender.onnx:
 $(WORK)/faces/all.jsonl:
 	python $(HERE)faces.py $(@D) --fairface $(FAIRFACE) --fairface-labels $(FAIRFACE_LABELS) --utkface $(UTKFACE) \
 	    --all-age-faces "$(ALL_AGE_FACES)" --celeba $(CELEBA) $(CELEBA_SQUEEZED:%=--celeba-squeezed %) \
-	    --celeba-attributes $(CELEBA_ATTRIBUTES)
-	grep -hv '"split": "test"' $(SETS:%=$(@D)/%.jsonl) > $@
+	    --celeba-attributes $(CELEBA_ATTRIBUTES) $(STILLS:%=--stills %)
+	grep -hv '"split": "test"' $(SETS:%=$(@D)/%.jsonl) $(UNLABELLED:%=$(@D)/%.jsonl) > $@
 # Features are written part by part: the file says that all are there.
 $(WORK)/features/done: $(WORK)/faces/all.jsonl $(WORK)/teachers/agegender.onnx
 	python $(HERE)extract.py $(WORK)/teachers $(@D) $< --precision $(PRECISION)

@@ -10,6 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from facegender.faces.align import DEFAULT_TEMPLATE
+from facegender.lab.datasets.join import join_stores
+from facegender.lab.datasets.store import Table, create_store, open_store
+from facegender.lab.training.lessons import load_lessons
+
 SCRIPTS = Path(__file__).parents[2] / "studies" / "teachers"
 
 
@@ -214,3 +219,51 @@ def test_dlib_files_are_read_without_dlib(script, tmp_path):
     assert (kernel.ravel().tolist(), bias.tolist()) == ([2 * v for v in weights], [5.0])
     assert (stride, padding) == (2, 0)
     assert file.tensor(b"fc_2", before=2).tolist() == [5.0, 6.0]
+
+
+def test_faces_without_labels_become_a_store_by_the_committees_answers(script, monkeypatch, tmp_path, save, noise):
+    alignment = {"method": "drawn", "template": DEFAULT_TEMPLATE.to_dict(), "detector_sha256": "the same"}
+    with create_store(tmp_path / "like", 1) as writer:
+        one = Table(["a.jpg"], [""], np.zeros(1, np.int64), ["train"], {}, {}, np.arange(1))
+        writer.finish("like", one, alignment, {})
+    (tmp_path / "made_by.json").write_text(json.dumps({"sha256": "the same"}))
+    photo = save("still.png", np.tile(noise, (2, 2, 1)))
+    logits = {"stills/still.png#0": -4.0, "stills/still.png#1": 0.5, "stills/still.png#2": 3.0}
+    rows = [
+        {
+            "key": key,
+            "path": str(photo),
+            "landmarks": [[x + 20, 20], [x + 40, 20], [x + 30, 30], [x + 22, 40], [x + 38, 40]],
+            "box": [x + 10, 0, 40, 50],
+            "dataset": "stills",
+            "label": -1,
+        }
+        for x, key in enumerate(logits)
+    ]
+    (tmp_path / "stills.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    answers = np.array(list(logits.values()), np.float16)
+    np.savez(tmp_path / "committee.npz", key=list(logits), logit=answers, embedding=np.zeros((3, 2), np.float16))
+    arguments = [tmp_path / "made", "--like", tmp_path / "like", tmp_path / "committee.npz", tmp_path / "stills.jsonl"]
+    monkeypatch.setattr(sys, "argv", ["unlabelled.py", *map(str, arguments)])
+    script("unlabelled").main()
+
+    made = open_store(tmp_path / "made")
+    assert (made.name, made.images, made.labels.tolist()) == ("stills", ["still.png#0", "still.png#2"], [0, 1])
+    assert made.splits == ["train", "train"]
+    assert not np.array_equal(made.crops[0], made.crops[1])
+    join_stores({"stills": made, "like": open_store(tmp_path / "like")}, (), (), tmp_path / "joined")
+    lessons = load_lessons(tmp_path / "committee.npz", open_store(tmp_path / "joined"))
+    assert lessons.logits[:2].tolist() == [-4, 3]
+    assert np.isnan(lessons.logits[2])
+
+
+def test_faces_of_another_detector_are_no_store(script, monkeypatch, tmp_path):
+    alignment = {"method": "drawn", "template": DEFAULT_TEMPLATE.to_dict(), "detector_sha256": "one"}
+    with create_store(tmp_path / "like", 1) as writer:
+        one = Table(["a.jpg"], [""], np.zeros(1, np.int64), ["train"], {}, {}, np.arange(1))
+        writer.finish("like", one, alignment, {})
+    (tmp_path / "made_by.json").write_text(json.dumps({"sha256": "another"}))
+    arguments = [tmp_path / "made", "--like", tmp_path / "like", tmp_path / "c.npz", tmp_path / "stills.jsonl"]
+    monkeypatch.setattr(sys, "argv", ["unlabelled.py", *map(str, arguments)])
+    with pytest.raises(SystemExit, match="different detectors"):
+        script("unlabelled").main()

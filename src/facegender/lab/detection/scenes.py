@@ -194,11 +194,11 @@ class SceneMaker:
 
 def _paste(photo: Image, matrix: npt.NDArray[np.float64], scale: float, background: Image) -> Image:
     height, width = background.shape[:2]
-    if scale < 0.75:  # averaging first: bilinear sampling alone would alias
-        small = max(1, round(photo.shape[1] * scale)), max(1, round(photo.shape[0] * scale))
-        ratio = np.array([photo.shape[1] / small[0], photo.shape[0] / small[1]])
-        photo = cv2.resize(photo, small, interpolation=cv2.INTER_AREA)
-        matrix = np.column_stack([matrix[:, :2] * ratio, matrix[:, 2]])
+    # Averaging first, as bilinear sampling alone would alias; two by two is the fast way.
+    while scale < 0.5 and min(photo.shape[:2]) > 1:
+        rows, columns = (side // 2 * 2 for side in photo.shape[:2])
+        photo = cv2.resize(photo[:rows, :columns], (columns // 2, rows // 2), interpolation=cv2.INTER_AREA)
+        matrix, scale = np.column_stack([2 * matrix[:, :2], matrix[:, 2]]), 2 * scale
     # OpenCV counts from pixel centres, half a pixel inside our corner.
     centred = np.column_stack([matrix[:, :2], matrix @ (0.5, 0.5, 1) - 0.5])
     out: Image = cv2.warpAffine(
