@@ -33,7 +33,13 @@ class WeightPrecision(StrEnum):
 
 @app.command()
 def export(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished run (see: facegender train).")],
+    run: Annotated[
+        str,
+        typer.Argument(
+            help="Folder of a finished run (see: facegender train). Or a shipped network or an .onnx file, to be "
+            "calibrated anew."
+        ),
+    ],
     *,
     validate: Annotated[
         list[Path],

@@ -1,5 +1,6 @@
 """A network that begins with the weights of another."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 
 from facegender.errors import InputError, WeightsError
 from facegender.inference.classifier import GenderClassifier
-from facegender.lab.datasets.provenance import face_digests
+from facegender.lab.datasets.provenance import Provenance, face_digests
 from facegender.lab.export.run import export_run
 from facegender.lab.training.checkpoint import MODEL
 from facegender.lab.training.loop import Examples, train
@@ -45,6 +46,31 @@ def test_it_answers_as_the_exported_file_does(precision, run, store, recipe, tmp
     p_male = GenderClassifier(file).p_male(np.asarray(store.crops))
     # Calibration lies between the two.
     assert np.corrcoef(begun, np.log(p_male / (1 - p_male)))[0, 1] > 0.98
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_an_exported_network_is_exported_again(precision, run, store, recipe, tmp_path):
+    """Calibrated on the same faces it is what it was, and what it has learned from is still known."""
+    texts = {"licence": "ours", "command": "pytest", "precision": precision, "max_loss": 10}
+    first, again = (tmp_path / f"{name}.onnx" for name in ("first", "again"))
+    export_run(run, [store], [store], tmp_path, "first", **texts)
+    export_run(first, [store], [store], tmp_path, "again", **texts)
+    before, after = (GenderClassifier(file).p_male(np.asarray(store.crops)) for file in (first, again))
+    assert np.abs(before - after).max() < {"fp32": 0.005, "int8": 0.1}[precision]
+    one, two = (json.loads(file.with_suffix(".json").read_text()) for file in (first, again))
+    assert {key for key in one if one[key] != two[key]} <= {
+        "name",
+        "sha256",
+        "accuracy",
+        "validation",
+        "confidence_for_error",
+    }
+    assert np.array_equal(Provenance.of(first).learned.faces, Provenance.of(again).learned.faces)
+
+
+def test_a_network_without_its_recipe_is_not_exported_again(tiny_model, store, tmp_path):
+    with pytest.raises(WeightsError, match=r"cannot be exported again|cannot start from"):
+        export_run(tiny_model, [store], [store], tmp_path, "again", licence="", command="")
 
 
 def test_it_answers_as_the_run_does(run, store, recipe):

@@ -39,7 +39,8 @@ from facegender.lab.export.measure import (
     validation_faces,
 )
 from facegender.lab.training.calibration import CALIBRATION_FOLDS, features_and_logits, fit_calibration, out_of_fold
-from facegender.lab.training.model import TrainedModel, load_model
+from facegender.lab.training.model import TrainedModel
+from facegender.lab.training.start import open_trained
 from facegender.progress import track
 from facegender.weights.cards import Card, Precision
 
@@ -71,7 +72,7 @@ class Export:
 
 
 def export_run(
-    run: Path,
+    run: str | Path,
     validate: Sequence[Store],
     test: Sequence[Store],
     output: Path,
@@ -87,7 +88,8 @@ def export_run(
     """Write a run's network, calibrated on validation splits, and its card with what was measured on test splits.
 
     Args:
-        run: folder of a finished run, or its ``model.safetensors``.
+        run: folder of a finished run, or its ``model.safetensors``; or a shipped network or an ``.onnx`` file, which is
+            calibrated and tested anew.
         validate: the calibration, the thresholds, the ranges for int8 and all checks use their validation splits
             (`facegender.lab.export.measure.validation_faces`), and each store counts the same. The thresholds are
             chosen from probabilities that each face has by a calibration fitted on other people.
@@ -100,13 +102,15 @@ def export_run(
 
     Raises:
         CheckpointError: no finished run there.
-        InputError: a store lacks the split that it is asked for, or a label in it.
+        InputError: a store lacks the split that it is asked for, or a label in it; or there are none.
         AccuracyLossError: the files lost more than `max_loss`; nothing is written.
         WeightsError: the exported network does not agree with PyTorch, or cannot be converted.
         MissingExtraError: OpenVINO or NNCF is not installed.
         OutputError: `output` cannot be written.
     """
-    trained = load_model(run)
+    if not validate:
+        raise InputError("there is no store to calibrate on", remedy="--validate STORE")
+    trained = open_trained(run, validate[0].crops)
     trained.classifier.mirror = mirror
     validation = validation_faces(validate, trained.provenance, name)
     calibrated = reduce(or_, (Seen.of(faces.store, faces.index) for faces in validation))

@@ -9,6 +9,7 @@ before a normalization may have any size: they get the one that AdamW keeps weig
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,8 +28,8 @@ from facegender.faces.types import Crops
 from facegender.lab.datasets.provenance import Provenance, Seen
 from facegender.lab.networks.classifier import CropClassifier
 from facegender.lab.networks.network import normalized_convolutions, trace_features
-from facegender.lab.training.model import classifier_from_recipe, load_model
-from facegender.lab.training.recipe import Recipe
+from facegender.lab.training.model import TrainedModel, classifier_from_recipe, load_model
+from facegender.lab.training.recipe import Recipe, recipe_from_dict
 from facegender.weights import load_card, weight_path
 
 #: Of the names in an exported file.
@@ -74,9 +75,8 @@ def open_start(word: str | Path) -> Start:
         WeightsError: no such network, or a file that is damaged.
         CheckpointError: no finished run there.
     """
-    path = Path(word)
-    if path.is_dir() or path.suffix == ".safetensors":
-        trained = load_model(path)
+    if is_run(word):
+        trained = load_model(Path(word))
         tensors = trained.classifier.state_dict()
         kind, learned = trained.recipe.network, trained.provenance.learned
         return Start(str(word), kind, trained.mean, trained.std, tensors, False, learned)
@@ -88,6 +88,42 @@ def open_start(word: str | Path) -> Start:
     except Exception as error:  # protobuf has errors of its own
         raise WeightsError(f"training cannot start from {word}: {error}") from error
     return Start(str(word), card.network, card.mean, card.std, tensors, True, learned)
+
+
+def is_run(word: str | Path) -> bool:
+    """Whether this names a run, its folder or its ``model.safetensors``, and no exported file."""
+    path = Path(word)
+    return path.is_dir() or path.suffix == ".safetensors"
+
+
+def open_trained(word: str | Path, crops: Crops) -> TrainedModel:
+    """A finished run; or a shipped or exported network as the run that it was, without its calibration.
+
+    Args:
+        crops: uint8, N x 64 x 64 x 3, that an exported network's normalizations are measured on.
+
+    Raises:
+        CheckpointError: no finished run there.
+        WeightsError: no such network, a file that is damaged, or a card that has no recipe of its training.
+    """
+    if is_run(word):
+        return load_model(Path(word))
+    start, card = open_start(word), load_card(word)
+    try:
+        recipe = recipe_from_dict(
+            json.loads(weight_path(word).with_suffix(".json").read_text(encoding="utf-8"))["recipe"]
+        )
+        classifier = begin(start, recipe, crops, np.arange(len(crops)))
+    except (KeyError, TypeError, ValueError, InputError) as error:
+        raise WeightsError(f"{word} cannot be exported again: {error}", remedy="export its run") from error
+    template = {"template": card.template.to_dict()}
+    return TrainedModel(
+        *(classifier.eval(), recipe, start.mean, start.std, ()),
+        store=card.training_data,
+        examples="",
+        alignment=template,
+        provenance=Provenance(start.learned),
+    )
 
 
 def begin(start: Start, recipe: Recipe, crops: Crops, index: npt.NDArray[np.int64]) -> CropClassifier:
