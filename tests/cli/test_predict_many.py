@@ -356,6 +356,7 @@ def test_escape_sequences_in_names_do_not_reach_the_terminal(format_, networks, 
     for control in "\x1b\x07\x9b\u202e\r":
         assert control not in text
     assert "\\x1b" in text or "\\u001b" in text
+    assert text.count("0 faces: ") == 1  # by the table or after it, not twice
 
 
 def test_a_photo_on_standard_input(networks, photos):

@@ -42,5 +42,9 @@ def test_times(seconds, said):
     assert f"1 photo in {said}: 0 faces" in summary(photo()).lines(seconds)[0]
 
 
+def test_below_a_table_that_has_the_counts():
+    assert summary(photo("female"), photo()).lines(3, below_table=True) == ["2 photos in 3 s"]
+
+
 def test_nothing():
     assert summary().lines(1) == []

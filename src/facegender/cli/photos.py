@@ -55,6 +55,11 @@ class Destination:
     rows: Rows = "face"
 
     @property
+    def is_table_on_terminal(self) -> bool:
+        """Whether the answers are shown, not kept."""
+        return self.format_ is None and self.output is None and sys.stdout.isatty()
+
+    @property
     def bar_fits(self) -> bool:
         """Whether a progress bar has the terminal to itself: records may be written to it while the run goes on."""
         return self.format_ is None or self.output is not None or not sys.stdout.isatty()
@@ -190,7 +195,7 @@ def predict_photos(
         say(f"dropped the records of {counted(pruned, 'photo')} that are gone")
     elif skipped and not counts:
         say(held_already(destination.output, skipped, "photo"))
-    say_summary(report.summary, report.seconds, card)
+    say_summary(report.summary, report.seconds, card, destination)
     made.finish(finished, collection, options, card, lambda: engine.provenance(options)["model"]["name"])
     return status(report.summary, nothing_before=not skipped)
 
@@ -200,9 +205,9 @@ def held_already(output: Path | None, count: int, noun: str) -> str:
     return f"{output} holds {'the' if count == 1 else 'all'} {counted(count, noun)} already"
 
 
-def say_summary(summary: Summary, seconds: float, card: Card | None) -> None:
+def say_summary(summary: Summary, seconds: float, card: Card | None, destination: Destination) -> None:
     """Print the outcome of a run, and the terms of its network where its card is known."""
-    lines = summary.lines(seconds)
+    lines = summary.lines(seconds, below_table=destination.is_table_on_terminal)
     for line in lines:
         say(line)
     if lines and card is not None:

@@ -85,5 +85,5 @@ def predict_videos(
         )
     if held and not report.summary.counts:
         say(held_already(destination.output, held, "video"))
-    say_summary(report.summary, time.monotonic() - began, card)
+    say_summary(report.summary, time.monotonic() - began, card, destination)
     return status(report.summary, nothing_before=not held)

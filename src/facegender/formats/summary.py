@@ -39,17 +39,21 @@ class Summary:
         elif not items:
             self.counts["empty"] += 1
 
-    def lines(self, seconds: float) -> list[str]:
+    def lines(self, seconds: float, *, below_table: bool = False) -> list[str]:
         """The summary, given how long the run took; empty where nothing was counted.
 
-        Such as ``12 photos in 3 s: 9 faces: 4 women, 4 men, 1 uncertain; 2 without a face; 1 error (truncated 1)``.
+        Such as ``12 photos in 3 s: 9 faces: 4 women, 4 men, 1 uncertain; 2 without a face; 1 error (truncated 1)``;
+        right below a table, which ends with such counts, ``12 photos in 3 s``.
         """
         counts = self.counts
         if not counts["photos"]:
             return []
         of_files, of_items = self._nouns
+        took = f"{counted(counts['photos'], of_files)} in {duration(seconds)}"
+        if below_table:
+            return [took]
         parts = [
-            f"{counted(counts['photos'], of_files)} in {duration(seconds)}: {counted(counts['faces'], of_items)}: "
+            f"{took}: {counted(counts['faces'], of_items)}: "
             f"{counts['female']} {'woman' if counts['female'] == 1 else 'women'}, "
             f"{counts['male']} {'man' if counts['male'] == 1 else 'men'}, {counts['uncertain']} uncertain",
             f"{counts['empty']} without a face",
