@@ -15,7 +15,7 @@ def terms_line(card: Card) -> str:
 
 
 def first_use(card: Card) -> str | None:
-    """What to say of the default network to a user who has not been marker; None to one who has.
+    """What to say of the default network to a user who has not been told yet; None to one who has.
 
     It is noted in the user's folder of settings. Where that cannot be written, it is said each time.
     """
