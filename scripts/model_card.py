@@ -50,7 +50,8 @@ def model_card() -> str:
     parts = [
         "# Model cards",
         "Written by `python scripts/model_card.py` from the cards beside the weights and from "
-        "[results/](results/README.md); *male* is the positive class, intervals are 95 % Wilson intervals.",
+        "[results/](results/README.md); *male* is the positive class. Intervals are 95 %: of people where a set "
+        "names them, else Wilson's.",
         INTENDED,
     ]
     scores = _rows("flagship.csv")
@@ -113,7 +114,7 @@ def _groups(name: str, test: str) -> list[str]:
     rows = [row for row in rows if not row["columns"].startswith(("found", "source"))]
     if not rows:
         return []
-    worst = sorted(rows, key=lambda row: float(row["accuracy"]))[:14]
+    worst = sorted(rows, key=lambda row: (float(row["high"]), -int(row["count"])))[:14]
     return [
         f"Worst groups on {display_name(test)}, of {len(rows)} "
         f"([results/accuracy/{path}](results/accuracy/{path}) has all; † children, * fewer than 30 faces):",
@@ -167,10 +168,10 @@ def _detector() -> list[str]:
     ]
     return [
         f"## {card['name']}",
-        "Finds the faces and five landmarks in each. What it scores stands in the README and in "
+        "Finds the faces and five landmarks in each. What it scores is in [docs/measured.md](docs/measured.md) and in "
         "[results/accuracy/detector.csv](results/accuracy/detector.csv). **Not** for surveillance or for counting "
-        "people: it misses faces from behind, in deep shadow, upside down, and under about 11 pixels. Faces found by "
-        "group, on FairFace: "
+        "people: by itself it misses faces from behind, in deep shadow, on their side, and under about 11 pixels. "
+        "Faces found by group, on FairFace: "
         "[results/accuracy/fairface.csv](results/accuracy/fairface.csv).",
         table(("", ""), facts),
     ]

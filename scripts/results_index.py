@@ -143,9 +143,9 @@ HEAD = """\
 
 Written by `python scripts/results_index.py` (`make docs`) from the files below. Every file is one study; the script
 `studies/QUESTION/NAME.py` or the command beside it wrote it. The columns `command` and `machine` of a file say which
-options it ran with and on what. Commands name scripts where they lie now; some ran when all scripts lay in `studies/`,
-and `open.errors.json` and `research.errors.json` beside the weights still say so. The date is that of the last change
-of the numbers.
+options it ran with and on what. Commands name scripts where they lie now; some ran when all scripts lay in `studies/`.
+`--epochs N` and `--network NAME` in older training commands are `--set epochs=N` and `--set network=NAME` today. The
+date is that of the last change of the numbers.
 
 `STORE` is what `facegender prepare lfw LFW.tar --output STORE` writes from the complete deep-funneled LFW; `LFW.tar`
 has the label lists and people.txt beside it. The scores of a shipped network are in its card, too:

@@ -1,4 +1,4 @@
-# Everything that a new network or a new face detector changes in results/, in src/facegender/weights and in MODEL_CARD.md.
+# What a new network or a new face detector changes in results/, in src/facegender/weights and in MODEL_CARD.md.
 #
 #     make -j2 -f studies/measure.mk WORK=/elsewhere FAIRFACE=fair_face ... LFW_TAR=lfw-deepfunneled.tar
 #
@@ -8,8 +8,8 @@
 # that is done is passed over, so that the command may be stopped and given again; a new WORK measures all of it anew.
 # Some two hours of one core without AMX.
 #
-# Not here, as they need an idle machine or other data: peers.py, detector.py, detector_people.py, what is in
-# studies/speed, simulation.py. Numbers in README.md and docs/ are then replaced by hand; tests/test_docs.py finds those
+# Not here, as they need an idle machine, other data or hours: peers.py, detector.py, detector_people.py,
+# track_correlation.py, template.py, names.py, mutations.py, peer_corpora.py, simulation.py, studies/speed. Numbers in README.md and docs/ are then replaced by hand; tests/test_docs.py finds those
 # that are not in results/.
 
 STUDIES := $(dir $(lastword $(MAKEFILE_LIST)))
@@ -25,7 +25,7 @@ TESTED_STORES := $(foreach set,$(TESTED),$(call store,$(set)))
 
 .PHONY: measured
 measured: $(foreach name,$(NAMES),$(DONE)/audit_$(name) $(DONE)/calibration_$(name)) \
-    $(patsubst %,$(DONE)/%,flagship fairface prints turned nightly first_share groups rates sets)
+    $(patsubst %,$(DONE)/%,flagship fairface prints turned nightly first_share groups rates sets videos)
 	python $(STUDIES)../scripts/model_card.py
 	python $(STUDIES)../scripts/results_index.py
 
@@ -60,7 +60,7 @@ $(DONE)/prints $(DONE)/turned:
 $(DONE)/nightly:
 	python $(STUDIES)survey/nightly.py $(LFW_TAR) --output $(RESULTS)/survey/nightly.csv
 	mkdir -p $(@D) && touch $@
-$(DONE)/first_share:
+$(DONE)/first_share: $(DONE)/rates
 	python $(STUDIES)survey/first_share.py $(LFW_TAR) $(LFW_LISTS) --output $(RESULTS)/survey/first_share.csv
 	mkdir -p $(@D) && touch $@
 
@@ -77,6 +77,9 @@ $(WORK)/sets/done:
 $(DONE)/rates: $(WORK)/photos/validation.csv $(WORK)/sets/done
 	python -m facegender.lab.export.rates $(WORK)/photos $(WORK)/sets
 	mkdir -p $(@D) && touch $@
+$(DONE)/videos: $(DONE)/rates
+	python $(STUDIES)survey/videos.py --repetitions 100 --output $(RESULTS)/survey/videos.csv
+	touch $@
 $(DONE)/sets: $(DONE)/rates
 	python $(STUDIES)survey/sets.py $(WORK)/sets --repetitions 4 --output $(RESULTS)/survey/sets.csv
 	touch $@

@@ -25,12 +25,12 @@ COMPRESSED = ("dist/ort-wasm-simd-threaded.wasm", "dist/ort-wasm-simd-threaded.j
 
 def main() -> None:
     """Install into a temporary folder, copy the few files, note what they are."""
-    shutil.rmtree(VENDOR, ignore_errors=True)
-    VENDOR.mkdir(parents=True)
     with tempfile.TemporaryDirectory() as temporary:
         for name in ("package.json", "package-lock.json"):
             shutil.copy(HERE / name, temporary)
         subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=temporary, check=True)
+        shutil.rmtree(VENDOR, ignore_errors=True)
+        VENDOR.mkdir(parents=True)
         package = Path(temporary) / "node_modules" / PACKAGE
         version = json.loads((package / "package.json").read_text(encoding="utf-8"))["version"]
         sums = {}

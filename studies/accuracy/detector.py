@@ -90,14 +90,14 @@ def main() -> None:
         ("false faces per 100 images", "ImageNet, teacher finds none", empty.false_per_100(), f"{empty.empty} images")
     )
     rows += [
-        ("landmark error, median", f"{photos}; teacher's one look", _median(native), f"{len(native)} faces"),
+        ("landmark error, median", f"{photos}; teacher's one look", statistics.median(native), f"{len(native)} faces"),
         (
             "landmark error, median",
             f"{photos}; mean of its four looks",
-            float(np.median(agreed)),
+            statistics.median(agreed),
             f"{len(agreed)} faces",
         ),
-        ("the teacher's own landmark error", "one look against the mean of four", _median(self_error), ""),
+        ("the teacher's own landmark error", "one look against the mean of four", statistics.median(self_error), ""),
     ]
     for name, paths in (("test split", tests["lfw"]), ("all", photos_below(arguments.lfw))):
         found = sum(_middle(detector, Picture.of(decode(path))) is not None for path in track(paths, "LFW centres"))
@@ -127,10 +127,6 @@ def main() -> None:
 
 def _test(folder: Path) -> list[Path]:
     return [path for path in photos_below(folder) if split_of(path.name) == "test"]
-
-
-def _median(values: list[float]) -> float:
-    return statistics.median(values)
 
 
 def _errors(ours: Any, theirs: Any) -> list[float]:

@@ -5,7 +5,7 @@
 A set that a network learned from is tested on its test split, any other as a whole. Accuracy, women, men, calibration
 and coverage are of the file that ships, in the precision that it ships in; `flipped` is the accuracy when the answers
 to a crop and to its mirror image are averaged; `gray` and `gray_female` are accuracies on the crops without colours.
-Rows of classifiers that are not named by --models stay as they are.
+Give all stores: every row of the classifiers named by --models is replaced. Rows of other classifiers stay.
 """
 
 from __future__ import annotations

@@ -276,9 +276,10 @@ def measure(photos: Sequence[Photo], tool: Tool, path: Path, cache: Path) -> Ans
     missing = [photo for photo in photos if photo.name not in answers]
     if missing:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w", encoding="utf-8") as file, started(tool, cache) as ask:
+        with started(tool, cache) as ask, path.open("w", encoding="utf-8") as file:
             for name, gender in answers.items():
                 file.write(json.dumps({"name": name, "gender": gender}) + "\n")
+            file.flush()
             for photo in track(missing, f"{tool.name} on {path.stem}"):
                 answers[photo.name] = ask(photo.path)["gender"]
                 file.write(json.dumps({"name": photo.name, "gender": answers[photo.name]}) + "\n")

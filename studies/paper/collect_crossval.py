@@ -11,6 +11,7 @@ import argparse
 import json
 from pathlib import Path
 
+from facegender.lab.training.recipe import load_recipe
 from facegender.machine import machine
 from facegender.tables import read_table, update_csv
 
@@ -37,8 +38,15 @@ def main() -> None:
             "folds": summary["folds"],
             "mirror": summary.get("mirror", False),
         }
+        usual = load_recipe(recipe["name"]).to_dict()
+        flat, flat_usual = (
+            {**kept, **{f"augmentation.{key}": value for key, value in kept["augmentation"].items()}}
+            for kept in (recipe, usual)
+        )
         changed = "".join(
-            f" --set {key}={recipe[key]}" for key in ("network", "colour") if recipe[key] not in _DEFAULTS
+            f" --set {key}={value}"
+            for key, value in flat.items()
+            if key != "augmentation" and value != flat_usual.get(key)
         )
         changed += " --mirror" if study["mirror"] else ""
         command = f"facegender crossval STORE --recipe {recipe['name']} --folds {summary['assignment']}{changed}"
@@ -58,8 +66,6 @@ def main() -> None:
             f"balanced {100 * row['balanced_accuracy_mean']:.2f}"
         )
 
-
-_DEFAULTS = ("custom-cnn-table1", "rgb")
 
 if __name__ == "__main__":
     main()

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import os
 import random
-import shlex
 import subprocess
 import sys
 import tempfile
@@ -80,9 +79,7 @@ def main() -> None:
     arguments = parser.parse_args()
     names = random_names(arguments.count, arguments.seed)
     wanted = Counter(map(os.fsdecode, names))
-    command = shlex.join(
-        f"python studies/robustness/names.py --count {arguments.count} --seed {arguments.seed}".split()
-    )
+    command = f"python studies/robustness/names.py --count {arguments.count} --seed {arguments.seed}"
     rows = []
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place, "photos")

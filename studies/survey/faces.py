@@ -6,7 +6,7 @@
 Every photo goes through the detector and the shipped classifiers as `facegender predict` does it. Photos of the
 validation and test splits come in versions: `mixed` (half of the photos as they are, half shrunk so that the face is 10
 to 48 pixels wide and high), and test photos also `small` (12 to 24 pixels), `dark` (a quarter to a half as bright) and
-`plain`. A photo is in a version once, so that faces count as many times as there are people to look at.
+`plain`. Each version has a photo at most once.
 
 Writes MODEL/validation.jsonl and MODEL/test.jsonl with their .run.json, validation.csv and test.csv (path, label, face,
 and attributes of the photo). FOLDER belongs outside the repository. `python -m facegender.lab.export.rates`

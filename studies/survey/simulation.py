@@ -7,12 +7,14 @@ them are women's is drawn with a known probability, the prevalence, which the in
 
 other half      of another random half of the same test faces: nothing is shifted, all that is promised must hold
 shipped         those that lie beside the weights, from validation photos
-labelled 200    200 faces of the collection itself (at most half of it), drawn at random, as for --labelled
+labelled 200    that many faces of the collection itself (at most half of it), drawn at random, as for --labelled;
+labelled 500    the same
 
 and collections are of all held-back sets (in the proportions of the validation faces), or shifted: faces of 12 to 24
 pixels, photos a quarter to a half as bright, Black people, people under 20, or LFW, which no network has seen.
 
-and once photos of one to four people, among them many couples, of whom the shares that show a woman or a man are held.
+One more kind of collection has photos of one to four people, among them many couples. There the shares of photos that
+show a woman, or a man, are tested.
 
 Coverage is the share of 95 % intervals that hold the prevalence; bias, error and width are in points of a per cent.
 `em` is Saerens, Latinne and Decaestecker's on the calibrated probabilities, `count` the adjusted count of
@@ -81,7 +83,7 @@ class Pool:
     faces: pd.DataFrame
 
     def drawn(self, count: int, prevalence: float, rng: np.random.Generator) -> pd.DataFrame:
-        """A collection without repeated persons; photos of each gender as likely as their column `chance` says."""
+        """A collection without repeated photos; photos of each gender as likely as their column `chance` says."""
         women = rng.binomial(count, prevalence)
         parts = []
         for truth, some in ((0, women), (1, count - women)):
@@ -160,7 +162,6 @@ def known_faces(folder: Path, model: str, shipped: ErrorRates) -> pd.DataFrame:
     chance = (had / mixed).dropna().to_dict()
     return test.assign(
         chance=[chance.get(key, 1.0) for key in zip(test["dataset"], test["truth"], strict=True)],
-        person=test["path"].str.split("/", n=2).str[2] + test["dataset"],
     )
 
 

@@ -7,8 +7,8 @@ Series of 5 to 30 videos are made. The share of women among the tracks of a vide
 Videos have 1 to about 100 tracks, and tracks are on screen for times whose logarithm is normal. Scores are drawn from
 the histograms that ship with the network `research`, so the error rates hold. Coverage is the share of the
 intervals printed that hold the share of screen time in the population of videos, width is in points of a per cent.
-`videos` is what the tool does; `these` is --target these, an interval for these videos alone, read as if it were for
-others, which it is not: that is why it must be asked for.
+`beyond` is what the tool does. `these` is --target these, an interval for these videos alone, read here as if it were
+for others. It is not, so it must be asked for.
 """
 
 from __future__ import annotations

@@ -18,7 +18,9 @@ def reproduce(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of runs and report; done parts are kept.")],
     data: Annotated[
         Path | None,
-        typer.Option(help="Folder with lfw/, celeba/, utkface/, fairface/ as their authors ship them (docs/datasets)."),
+        typer.Option(
+            help="Folder with lfw/, celeba/, utkface/, fairface/, imdb/ and wiki/ as their authors ship them."
+        ),
     ] = None,
     stores: Annotated[
         Path | None,
@@ -32,7 +34,7 @@ def reproduce(
     """Run the paper's experiments and write report.html and report.md, published beside measured.
 
     Without --quick or --full: one fold, the custom CNN with all its epochs, the baselines at half their input for
-    two. An interrupted run is resumed.
+    one or two. An interrupted run is resumed.
     """
     if quick and full:
         raise typer.BadParameter("--quick and --full exclude each other.")

@@ -163,6 +163,9 @@ class _Plan:
         quantized = cache(lambda: quantize(subject.onnx, inputs[::every][:_CALIBRATION_CROPS]))
         for (runtime, device), precision in product(self.places, self.precisions):
             way = (subject.name, runtime, device, precision)
+            if 1 not in self.streams and (runtime == "torch" or device == "cuda"):
+                self.skipped.append(Skipped(*way, None, "PyTorch and CUDA are timed with one stream only"))
+                continue
             for streams in self.streams:
                 if streams > 1 and (runtime == "torch" or device == "cuda"):
                     continue

@@ -98,7 +98,7 @@ class AuditGroup:
         ece: expected calibration error, 15 equal-width bins of p_male; None in a cell of one gender, where any
             probability but 0 or 1 would be wrong.
         brier: mean squared difference of p_male and the label.
-        mean_p_male: mean probability; beside the share of men in it, the bias of a count.
+        mean_p_male: mean probability; its difference from the share of men is the bias of a count of probabilities.
         coverage: share that is answered at the least confidence asked for.
         error: share of wrong answers among those; None where nothing is answered.
         children: whether its ages are children's; the band 10-19 counts too, so faces of 18 and 19 years are in it.

@@ -7,7 +7,8 @@ validation split is only measured.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from facegender.lab.evaluation.models import EvaluatedModel
 from facegender.lab.evaluation.predictions import Predictions, write_predictions
 from facegender.lab.evaluation.subgroups import Subgroup, grouping_attributes, subgroups
 from facegender.lab.training.hardware import Hardware, is_main_process
-from facegender.lab.training.loop import Examples, train
+from facegender.lab.training.loop import train
 from facegender.lab.training.recipe import Recipe
 from facegender.tables import rounded, write_csv
 
@@ -106,7 +107,11 @@ def cross_dataset(
     if unknown := set(only_train) - set(stores):
         raise InputError(f"no store named {unknown.pop()} was given", remedy=f"there are: {', '.join(stores)}")
     # All of them before the first is trained: a split of one label is found now, not after an hour.
-    examples = {name: e for name, e in _examples(stores) if not only_train or name in only_train}
+    examples = {
+        name: split_examples(store)
+        for name, store in stores.items()
+        if len(store.split("train")) and (not only_train or name in only_train)
+    }
     if not examples:
         raise InputError(f"none of {', '.join(only_train or stores)} has a train split", remedy="give another store")
     _check_tests(stores)
@@ -145,7 +150,10 @@ def cross_test(
         if len(store.split("test"))
     }
     leaks = find_leaks(stores)
-    trained = {e.fingerprint(): name for name, e in _examples(stores)}
+    trained = {}
+    for name, store in stores.items():
+        with suppress(InputError):  # nobody has learned from a train split that is absent, or of one label
+            trained[split_examples(store).fingerprint()] = name
     cells = []
     for (row, column), faces in tests.items():
         store, model, index = stores[column], models[row], faces.index
@@ -183,10 +191,6 @@ def run_folder(output: Path, name: str) -> Path:
 def _file_name(name: str) -> str:
     """A store may be called anything, also what would lead out of the folder."""
     return re.sub(r"[^\w-]", "_", name)
-
-
-def _examples(stores: Mapping[str, Store]) -> Iterator[tuple[str, Examples]]:
-    return ((name, split_examples(store)) for name, store in stores.items() if len(store.split("train")))
 
 
 def _check_tests(stores: Mapping[str, Store]) -> None:

@@ -29,9 +29,9 @@ Group: TypeAlias = tuple[str, str]
 
 # The numbers below were chosen on 29,907 crops of CelebA, LFW, UTKFace and FairFace, among them 4,044 pairs of one
 # CelebA photo in two of three sizes: 178x218, 89x109, and its frame squashed to 64x64. The search finds 97 %
-# (whole and squashed) to 99 % (whole and half size) of these pairs. What it finds else is one photo under two names,
-# or two of one moment; the most alike crops that are neither reach 0.83. In a search of all 134,880 crops of the four,
-# 76 of the 78 least alike pairs inspected were such photos.
+# (whole and squashed) to 99 % (whole and half size) of these pairs. Its other finds are one photo under two names,
+# or two photos of one moment; the most alike crops that are neither reach 0.83. In a search of all 134,880 crops of
+# the four, 76 of the 78 least alike pairs inspected were such photos.
 #: Candidates' least cosine between the crops' low frequencies.
 _ALIKE = 0.8
 #: Least correlation of the crops' details that makes two crops copies of one photo.

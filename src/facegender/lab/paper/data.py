@@ -84,4 +84,4 @@ def _sources(folder: Path) -> list[str]:
     """The archives in a folder, or without any the folders in it."""
     inside = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     archives = [path for path in inside if path.name.endswith(_ARCHIVES)]
-    return [str(path) for path in archives or inside if path in archives or path.is_dir()]
+    return [str(path) for path in archives or filter(Path.is_dir, inside)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,14 +46,16 @@ def run_folds(
     for run in runs:
         on_run(run)
         folder = output / run.key
-        marker = folder / "diverged.txt"
-        if marker.exists():
-            outcomes.append(FoldOutcome(run, None, marker.read_text(encoding="utf-8").strip()))
+        marker = folder / "diverged.json"
+        asked = json.loads(json.dumps({"recipe": run.recipe.to_dict(), "folds": list(run.folds)}))
+        # Folders are named alike at all scales: what diverged may have been another recipe.
+        if marker.exists() and (noted := json.loads(marker.read_text(encoding="utf-8")))["run"] == asked:
+            outcomes.append(FoldOutcome(run, None, noted["failure"]))
             continue
         try:
             result = cross_validate(run.recipe, store, "random", folder, only=run.folds, hardware=hardware)
         except DivergedError as error:
-            write_text(marker, f"{error}\n")
+            write_text(marker, json.dumps({"run": asked, "failure": str(error)}) + "\n")
             outcomes.append(FoldOutcome(run, None, str(error)))
         else:
             outcomes.append(FoldOutcome(run, result))

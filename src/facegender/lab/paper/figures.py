@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -107,14 +108,16 @@ def folds(outcomes: Sequence[FoldOutcome], output: Path) -> Section:
         blocks.append(
             picture(f"{FIGURES}/figures4-6.png", "Figures 4 to 6: measured (filled) and published (outlined)")
         )
-    several = {
-        o.run.network: {fold: m.accuracy for fold, m in o.result.per_fold.items()}
-        for o in outcomes
-        if o.result is not None and len(o.result.per_fold) > 1 and o.run.recipe.colour == "rgb"
-    }
-    if several:
-        _both(output, "folds", lambda path: draw_folds(path, several, "LFW, random folds, RGB"))
-        blocks.append(picture(f"{FIGURES}/folds.png", "Accuracy fold by fold, RGB"))
+    several: dict[str, dict[str, dict[int, float]]] = {}
+    for o in outcomes:
+        if o.result is not None and len(o.result.per_fold) > 1 and o.run.recipe.colour == "rgb":
+            whose = "the paper's recipe" if o.run.recipe.name.startswith("paper") else "our recipe"
+            several.setdefault(whose, {})[o.run.network] = {fold: m.accuracy for fold, m in o.result.per_fold.items()}
+    for whose, networks in several.items():
+        title = f"LFW, random folds, RGB, {whose}"
+        name = "folds-paper" if whose.startswith("the") else "folds"
+        _both(output, name, partial(draw_folds, folds=networks, title=title))
+        blocks.append(picture(f"{FIGURES}/{name}.png", f"Accuracy fold by fold: {title}"))
     blocks += [
         "AlexNet and GoogLeNet were trained from random weights: no pretrained ones could be had. Their crops are the "
         "same 64x64 pixels, enlarged to the network's input.",

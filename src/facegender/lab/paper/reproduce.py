@@ -29,7 +29,7 @@ from facegender.lab.paper import figures, sections
 from facegender.lab.paper.data import find_datasets
 from facegender.lab.paper.experiments import FoldOutcome, run_folds
 from facegender.lab.paper.scale import Scale
-from facegender.lab.training.hardware import Hardware
+from facegender.lab.training.hardware import Hardware, is_main_process
 from facegender.machine import machine
 from facegender.report import Section, write_report
 from facegender.wording import counted
@@ -77,6 +77,8 @@ def reproduce(
         on_part(f"across datasets: {network}, {recipe.epochs} epochs")
         folder = output / "crossdataset" / network.lower().replace(" ", "-")
         crossed[network] = cross_dataset(recipe, opened, folder, hardware=hardware)
+    if not is_main_process():  # the first alone times and writes
+        return output / "report.html"
     on_part("inference time")
     timed = _benchmark(scale, lfw, output / "benchmark")
     on_part("report")
