@@ -55,3 +55,10 @@ def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot write"):
         write_report(tmp_path / "file", "report", "Title", [], [])
+
+
+@pytest.mark.parametrize("name", ["größe.png", "a b.png", "a(b.png", "100%.png", "a&b.png", "a'b.png"])
+def test_figures_of_any_name(name, tmp_path):
+    PillowImage.new("RGB", (8, 4), "red").save(tmp_path / name)
+    page = write_report(tmp_path, "report", "Results", [], [Section("One", [picture(name, "A picture")])])
+    assert "data:image/png;base64," in page.read_text()

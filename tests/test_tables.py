@@ -3,7 +3,7 @@
 import pytest
 
 from facegender.errors import DatasetError
-from facegender.tables import update_csv, write_csv
+from facegender.tables import read_table, update_csv, write_csv
 
 
 def test_rows_of_the_same_measure_are_replaced_and_others_stay(tmp_path):
@@ -26,3 +26,10 @@ def test_a_table_without_that_column_is_refused_and_stays(tmp_path):
     with pytest.raises(DatasetError, match="no column named measure"):
         update_csv(path, [{"measure": "a"}], by="measure")
     assert path.read_text() == "name\nx\n"
+
+
+def test_a_quote_that_does_not_end(tmp_path):
+    path = tmp_path / "labels.csv"
+    path.write_text('path,label\n"' + "x" * 140_000)
+    with pytest.raises(DatasetError, match="is no sound CSV"):
+        read_table(path, ["path"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,18 +15,22 @@ from facegender.errors import OutputError
 def atomic_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it into place when the block ends without an exception.
 
-    The temporary name is always the same, so that what a killed run leaves is overwritten by the next.
+    The temporary name is always the same, so that what a killed run leaves is overwritten by the next. A link stays:
+    the file that it leads to is written.
 
     Raises:
-        OutputError: the folder cannot be written, the disk is full, or `path` is a folder.
+        OutputError: the folder cannot be written, the disk is full, or `path` is a folder, a pipe or a device.
     """
-    temporary = path.with_name(f".{path.name}.writing")
+    place = Path(os.path.realpath(path))
+    if place.exists() and not place.is_file():
+        raise OutputError(f"cannot write {path}: it is a folder, or no regular file", remedy="choose another place")
+    temporary = place.with_name(f".{place.name}.writing")
     with _refusals(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        place.parent.mkdir(parents=True, exist_ok=True)
         temporary.touch()
         try:
             yield temporary
-            temporary.replace(path)
+            temporary.replace(place)
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -47,6 +52,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     Raises:
         OutputError: the parent folder cannot be written, or the disk is full.
     """
+    path = path.absolute()  # "." has no name
     temporary = path.with_name(f".{path.name}.writing")
     old = path.with_name(f".{path.name}.old")
     with _refusals(path):
@@ -60,6 +66,8 @@ def atomic_folder(path: Path) -> Iterator[Path]:
                 path.rename(old)
             temporary.rename(path)
         finally:
+            if old.exists() and not path.exists():  # stopped between the two
+                old.rename(path)
             shutil.rmtree(temporary, ignore_errors=True)
             shutil.rmtree(old, ignore_errors=True)
 

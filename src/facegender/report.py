@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 from markdown_it import MarkdownIt
 
@@ -54,7 +55,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 def picture(path: str, caption: str) -> str:
     """A figure by its path beside the report, with what it shows in words."""
-    return f"![{caption}]({path})\n\n*{caption}*"
+    return f"![{caption}]({quote(path)})\n\n*{caption}*"
 
 
 def command(*lines: str) -> str:
@@ -77,7 +78,7 @@ def write_report(folder: Path, name: str, title: str, introduction: Sequence[str
     text = "\n\n".join(parts) + "\n"
     write_text(folder / f"{name}.md", text)
     body = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
-    body = _IMAGE.sub(lambda match: f'<img src="{_data_url(folder / html.unescape(match[1]))}"', body)
+    body = _IMAGE.sub(lambda match: f'<img src="{_data_url(folder / unquote(html.unescape(match[1])))}"', body)
     page = (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'

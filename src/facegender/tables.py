@@ -42,9 +42,16 @@ def read_table(path: Path, needed: Collection[str]) -> list[dict[str, str]]:
     The file may be compressed with gzip.
 
     Raises:
-        DatasetError: as for `read_text`; or a column is absent or there twice, or a row has more or fewer cells than
-            the header.
+        DatasetError: as for `read_text`; or a column is absent or there twice, a row has more or fewer cells than
+            the header, or a quote does not end.
     """
+    try:
+        return _rows(path, needed)
+    except csv.Error as error:
+        raise DatasetError(f"{path} is no sound CSV: {error}", remedy="mend it") from error
+
+
+def _rows(path: Path, needed: Collection[str]) -> list[dict[str, str]]:
     reader = csv.DictReader(io.StringIO(read_text(path), newline=""), restkey="\0", restval="\0")
     columns = reader.fieldnames = [column.strip() for column in reader.fieldnames or []]
     if absent := [column for column in needed if column not in columns]:

@@ -7,6 +7,7 @@ The server makes its OpenAPI document from these types, and the client reads ans
 from __future__ import annotations
 
 import ipaddress
+import math
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, NotRequired, TypeAlias, get_type_hints
 
@@ -213,8 +214,8 @@ class Limits:
 
     def __post_init__(self) -> None:
         for each in fields(self):
-            if not getattr(self, each.name) > 0:
-                raise InputError(f"the limit {each.name} must be above 0, not {getattr(self, each.name)}")
+            if not 0 < (value := getattr(self, each.name)) < math.inf:
+                raise InputError(f"the limit {each.name} must be a number above 0, not {value}")
         if self.max_queue < self.max_photos:
             raise InputError(
                 f"a queue of {self.max_queue} photos cannot hold a request of {self.max_photos}",

@@ -34,7 +34,7 @@ from facegender.files import atomic_file
 from facegender.inference.detector import OnnxDetector
 from facegender.lab.datasets.all_age_faces import list_all_age_faces
 from facegender.lab.datasets.celeba import FRAME, list_celeba
-from facegender.lab.datasets.cropping import middle_face
+from facegender.lab.datasets.cropping import middle_face, scaled
 from facegender.lab.datasets.fairface import list_fairface
 from facegender.lab.datasets.images import image_paths, read_images
 from facegender.lab.datasets.lfw import list_lfw
@@ -107,10 +107,7 @@ def sampled(entries: Sequence[Entry], number: int) -> list[Entry]:
 
 
 def faces(listing: Listing, detector: OnnxDetector) -> Iterator[Row]:
-    """A row for the face in the middle of each photo; of photos without labels, for each face.
-
-    Where faces may be anywhere and none is in the middle, the largest is taken.
-    """
+    """A row for the face in the middle of each photo; of photos without labels, for each face."""
     photos = track(images(listing), f"looking at {listing.name}", total=len(listing.entries))
     for batch in batched(iter(photos), 16):
         pictures = [Picture.of(image) for _, image in batch]
@@ -120,12 +117,10 @@ def faces(listing: Listing, detector: OnnxDetector) -> Iterator[Row]:
                 for number, face in enumerate(tall):
                     yield row(listing, entry, face, True, f"#{number}")
                 continue
+            assert listing.usual is not None
             face = middle_face(picture.width, picture.height, found)
-            if face is None and listing.usual is None:
-                face = next(iter(found), None)
-            stand_in = face or (listing.usual and scaled(listing.usual, picture.width, picture.height))
-            if stand_in is not None:
-                yield row(listing, entry, stand_in, face is not None)
+            stand_in = face or scaled(listing.usual, picture.width, picture.height)
+            yield row(listing, entry, stand_in, face is not None)
 
 
 def images(listing: Listing) -> Iterator[tuple[Entry, np.ndarray]]:
@@ -143,13 +138,6 @@ def images(listing: Listing) -> Iterator[tuple[Entry, np.ndarray]]:
             if source.frame is not None:
                 image = cv2.resize(image, source.frame, interpolation=cv2.INTER_CUBIC)
             yield entries[path], image
-
-
-def scaled(face: Face, width: int, height: int) -> Face:
-    """A face in a photo of 1 x 1 in one of this size."""
-    x, y, w, h = face.box
-    one, two, three, four, five = ((x * width, y * height) for x, y in face.landmarks)
-    return Face((x * width, y * height, w * width, h * height), (one, two, three, four, five), face.score)
 
 
 def row(listing: Listing, entry: Entry, face: Face, found: bool, suffix: str = "") -> Row:

@@ -8,9 +8,14 @@ from pathlib import Path
 import pytest
 from outputs import FORMATS, asked, fill, output, paths, photos_in, record, widths
 
+from facegender.errors import InputError
 from facegender.formats.records import FACES
 from facegender.formats.registry import by_suffix
+from facegender.inference.changes import is_gone
+from facegender.inference.engines import InProcess
+from facegender.inference.options import Options
 from facegender.inference.provenance import run_file
+from facegender.inference.run import analyze, collect
 from facegender.sources import Source, content_digest, find_photos, read
 
 
@@ -124,3 +129,49 @@ def test_photos_of_odd_names_change_and_go(name, tmp_path):
     assert night() == (True, 0)
     os.unlink(photo)  # noqa: PTH108
     assert night(prune=True) == (None, 1)
+
+
+def test_what_may_not_be_looked_at_is_not_gone(tmp_path, unprivileged):
+    (tmp_path / "closed" / "sub").mkdir(parents=True)
+    (tmp_path / "closed").chmod(0o700)
+    with unprivileged():
+        assert not is_gone(str(tmp_path / "closed" / "a.png"))
+        assert not is_gone(str(tmp_path / "closed" / "sub" / "a.png"))
+        assert is_gone(str(tmp_path / "a.png"))
+
+
+def test_members_behind_the_damage_of_an_archive_are_not_pruned(tmp_path):
+    archive, path = tmp_path / "photos.tar", tmp_path / "out.jsonl"
+    with tarfile.open(archive, "w") as packed:
+        for name in ("a", "b", "c"):
+            fill(tmp_path, **{name: name * 600})
+            packed.add(tmp_path / f"{name}.png", f"{name}.png")
+
+    def night(**options):
+        with output(path, **options) as out:
+            for photo in find_photos([str(archive)]):
+                if not out.is_done(photo):
+                    out.write([record(photo.name)])
+        return out.pruned
+
+    assert night() == 0
+    data = bytearray(archive.read_bytes())
+    data[1536 : 1536 + 512] = b"x" * 512  # the header of b
+    archive.write_bytes(data)
+    assert night(prune=True) == 0
+
+
+def test_some_of_the_photos_do_not_tell_which_are_gone(tiny_model, tiny_detector, tmp_path, noise, save):
+    for name in ("a.png", "b.png"):
+        save(name, noise)
+    options = Options(model=tiny_model, detector=tiny_detector)
+    few = collect(tmp_path, limit=1)
+    with pytest.raises(InputError, match="which are gone"):
+        analyze(few, options=options, engine=InProcess(), output=tmp_path / "out.csv", prune=True)
+
+
+@pytest.mark.parametrize("number", [{"draw": 0}, {"draw": -1}, {"limit": 0}])
+def test_no_photos_at_all_are_no_collection(number, tmp_path, noise, save):
+    save("a.png", noise)
+    with pytest.raises(InputError, match="at least 1"):
+        collect(tmp_path, **number)

@@ -1,12 +1,14 @@
 import base64
 import dataclasses
 import io
+import zipfile
 
 import numpy as np
 import PIL.Image
 import pytest
 
 from facegender.errors import InputError
+from facegender.faces.decode import decode, decode_pillow
 from facegender.inference.pipeline import FaceAnalyzer
 
 
@@ -129,3 +131,30 @@ def test_one_photo_is_not_several(photo, analyzer):
 
 def test_a_batch_of_arrays_is_several(analyzer, square):
     assert [len(r.faces) for r in analyzer.analyze_many(np.stack([square, square * 0]))] == [1, 0]
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I", "F"])
+def test_pillow_images_of_more_than_eight_bits_are_not_clipped(mode, save, path):
+    """As the same picture in a file."""
+    levels = np.linspace(0, 40_000, 64 * 48).reshape(48, 64)
+    image = PIL.Image.fromarray(levels.astype({"I;16": np.uint16, "I": np.int32, "F": np.float32}[mode]))
+    assert image.mode == mode
+    file = path.with_name(f"deep.{'png' if mode == 'I;16' else 'tif'}")
+    image.save(file)
+    assert np.array_equal(decode_pillow(image), decode(file))
+    assert len(np.unique(decode_pillow(image))) > 100
+
+
+def test_a_damaged_member_of_an_archive(analyzer, path):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.write(path, "photo.png")
+    data = bytearray(packed.getvalue())
+    data[200] ^= 1
+    with zipfile.ZipFile(io.BytesIO(data)) as archive, archive.open("photo.png") as member:
+        assert "CRC" in analyzer.analyze(member).error.message
+
+
+def test_a_photo_opened_as_text(analyzer, path):
+    with path.open(encoding="latin-1") as file, pytest.raises(InputError, match="reading bytes"):
+        analyzer.analyze(file)

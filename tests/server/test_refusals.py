@@ -202,6 +202,8 @@ def test_web_pages_that_may_use_the_service(models, photos):
         ({"token": "two\nlines"}, "token"),
         ({"workers": 0}, "worker"),
         ({"origins": ("example.org",)}, "origin"),
+        ({"origins": ("https://example.org/",)}, "origin"),
+        ({"grace": float("inf")}, "grace"),
     ],
 )
 def test_settings_that_cannot_be(settings, word):
@@ -210,7 +212,13 @@ def test_settings_that_cannot_be(settings, word):
 
 
 def test_limits_that_let_nothing_through():
-    for limits in ({"max_queue": 3}, {"max_memory": 1}, {"max_wait": 0}, {"max_pixels": -1}):
+    for limits in (
+        {"max_queue": 3},
+        {"max_memory": 1},
+        {"max_wait": 0},
+        {"max_wait": float("inf")},
+        {"max_pixels": -1},
+    ):
         with pytest.raises(InputError):
             Limits(**limits)
 
@@ -230,3 +238,17 @@ def test_beyond_this_machine_with_a_token_or_knowingly():
     assert ServerSettings(host="0.0.0.0", open_to_all=True, allowed_hosts=("Faces.example",)).hosts == {
         *("localhost", "127.0.0.1", "[::1]", "0.0.0.0", "faces.example"),
     }
+
+
+def test_an_origin_that_is_no_address(service, photos):
+    assert service.post("/v1/analyze", photos[0], origin="http://[").problem == (403, "origin")
+
+
+def test_every_refusal_is_counted(service):
+    kinds = ("not_found", "method_not_allowed", "invalid")
+    before = [service.count(f'rejected_total{{kind="{kind}"}}') for kind in kinds]
+    assert service.get("/nowhere").status == 404
+    assert service.get("/v1/analyze").status == 405
+    assert service.post("/v1/analyze?max_error=abc", b"x").status == 422
+    after = [service.count(f'rejected_total{{kind="{kind}"}}') for kind in kinds]
+    assert [b - a for a, b in zip(before, after, strict=True)] == [1, 1, 1]

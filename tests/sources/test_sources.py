@@ -14,6 +14,7 @@ from facegender.errors import InputError, PhotoReadError
 from facegender.faces.decode import FORMATS, decode
 from facegender.sources import SUFFIXES, find_photos, is_remote, read, sample
 from facegender.sources.patterns import expand_ranges
+from facegender.sources.photos import first as first_photos
 
 
 def write(*names):
@@ -242,3 +243,18 @@ def test_memory_does_not_grow_with_a_list(there):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 200_000
+
+
+def test_links_in_a_circle_end_no_pattern(there):
+    write("loop/b.jpg", "deep/b/c.jpg")
+    Path("loop/a.jpg").symlink_to("a.jpg")
+    Path("deep/a").symlink_to("a")
+    assert names("loop/*.jpg") == ["loop/b.jpg"]
+    assert names("deep/*/c.jpg") == ["deep/b/c.jpg"]
+    assert names("deep/**/c.jpg") == ["deep/b/c.jpg"]
+
+
+def test_a_limit_beyond_all_numbers_takes_no_memory(there):
+    write("a.jpg", "b.jpg")
+    some, total = first_photos(find_photos(["."]), 10**18)
+    assert ([source.name for source in some], total) == (["a.jpg", "b.jpg"], 2)

@@ -1,6 +1,7 @@
 """The corrected shares: of collections whose composition is known."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from facegender.survey.estimate import survey
 from facegender.survey.groups import UNKNOWN
 from facegender.survey.labels import Labelled
 from facegender.survey.measuring import count_rates, local_rates
+from facegender.survey.method import method_text
 from facegender.survey.outcome import EVERYONE
 from facegender.survey.prevalence import METHODS, adjusted, mixture, overall
 from facegender.survey.results import Results, read_results
@@ -356,3 +358,15 @@ def test_intervals_from_labels_hold_what_they_promise():
         found = survey(some, local, labelled=known, replicates=200).everyone
         held += found.women_low <= 0.2 <= found.women_high
     assert held >= 35
+
+
+def test_runs_of_videos_draw_no_sample(rates):
+    some = replace(videos(12, 40), runs=[{"model": {"name": "tiny"}}])  # as `facegender predict` writes of videos
+    assert survey(some, rates, replicates=100).population is None
+
+
+def test_the_method_of_these_photos_without_labels_says_what_is_assumed(rates):
+    found = survey(videos(12, 40), rates, replicates=100, target="these")
+    text = " ".join(method_text(found))
+    assert "labelled faces count as known" not in text
+    assert "assume that the classifier errs" in text

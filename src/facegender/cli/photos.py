@@ -161,9 +161,7 @@ def predict_photos(
                         if made.needs_records:
                             finished.add(record)
             except BrokenPipeError:
-                # The reader has seen enough. Without this, Python complains when it flushes at exit.
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-                return 0
+                return reader_has_left()
         else:
             done = analyze(
                 collection,
@@ -198,6 +196,12 @@ def predict_photos(
     say_summary(report.summary, report.seconds, card, destination)
     made.finish(finished, collection, options, card, lambda: engine.provenance(options)["model"]["name"])
     return status(report.summary, nothing_before=not skipped)
+
+
+def reader_has_left() -> int:
+    """The exit status where the reader of standard output, such as ``head``, has seen enough."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it flushes at exit
+    return 0
 
 
 def held_already(output: Path | None, count: int, noun: str) -> str:

@@ -46,7 +46,7 @@ _OF_THIS_MACHINE = (
 )
 
 #: Options for photos only.
-_OF_PHOTOS = ("on", "crops", "report", "xmp", "rows", "sample", "dry_run")
+_OF_PHOTOS = ("on", "crops", "report", "xmp", "rows", "sample", "dry_run", "prune")
 
 
 def is_url(on: str) -> bool:

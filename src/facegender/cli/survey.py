@@ -66,7 +66,7 @@ def survey(
     ] = None,
     level: Annotated[float, typer.Option(help="Of the intervals.")] = 0.95,
     bootstrap: Annotated[int, typer.Option(metavar="N", help="Replicates.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Folder for survey.csv, survey.json, trend.png and report.html."),

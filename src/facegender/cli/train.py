@@ -83,7 +83,7 @@ def train(
         examples = split_examples(data)
     else:
         assignment, _, number = holdout.partition(":")
-        if not number.isdigit():
+        if not number.isdecimal():
             raise InputError(f"--holdout {holdout!r} is not ASSIGNMENT:NUMBER", remedy="such as identity:10")
         examples = fold_examples(data, assignment, int(number))
     if lessons is not None:

@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 StoreArgument = Annotated[Path, typer.Argument(help="A prepared store (see: facegender prepare).")]
-RecipeOption = Annotated[str, typer.Option("--recipe", "-r", help="paper, tuned, or a TOML file.")]
+RecipeOption = Annotated[
+    str, typer.Option("--recipe", "-r", help="paper, tuned, flagship, paper-baseline, tuned-baseline, or a TOML file.")
+]
 SetOption = Annotated[
     list[str] | None,
     typer.Option(

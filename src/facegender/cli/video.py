@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from facegender.cli.photos import Destination, held_already, say_summary, status
+from facegender.cli.photos import Destination, held_already, reader_has_left, say_summary, status
 from facegender.cli.root import say
 from facegender.formats.records import TRACKS
 from facegender.formats.registry import Writer
@@ -67,22 +67,25 @@ def predict_videos(
 ) -> int:
     """Analyse videos, and print or write their records; the exit status. The card is the network's, where known."""
     began = time.monotonic()
-    with ExitStack() as stack:
-        to_file = destination.output is not None
-        terminal = None if to_file else stack.enter_context(destination.terminal(TRACKS))
-        report = _Report(stack.enter_context(ExitStack()), terminal, destination.bar_fits)
-        held = analyze_videos(
-            paths,
-            options=options,
-            output=destination.output,
-            format_=destination.format_,
-            resume=destination.resume,
-            files=files,
-            fps=fps,
-            workers=workers,
-            command=destination.command,
-            progress=report,
-        )
+    try:
+        with ExitStack() as stack:
+            to_file = destination.output is not None
+            terminal = None if to_file else stack.enter_context(destination.terminal(TRACKS))
+            report = _Report(stack.enter_context(ExitStack()), terminal, destination.bar_fits)
+            held = analyze_videos(
+                paths,
+                options=options,
+                output=destination.output,
+                format_=destination.format_,
+                resume=destination.resume,
+                files=files,
+                fps=fps,
+                workers=workers,
+                command=destination.command,
+                progress=report,
+            )
+    except BrokenPipeError:
+        return reader_has_left()
     if held and not report.summary.counts:
         say(held_already(destination.output, held, "video"))
     say_summary(report.summary, time.monotonic() - began, card, destination)

@@ -122,7 +122,7 @@ class Connection:
 
     def _refusal(self, response: httpx.Response) -> ServerError:
         status = response.status_code
-        place = f"{response.request.method} {self.url}{response.request.url.path}"
+        place = f"{response.request.method} {response.request.url.copy_with(query=None)}"
         if response.has_redirect_location:
             to = response.headers["location"]
             return ServerError(f"{place} leads to {to}, which is not followed", status=status, remedy="give that URL")

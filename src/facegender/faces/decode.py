@@ -25,7 +25,7 @@ from facegender.errors import (
     TruncatedImageError,
 )
 from facegender.faces.colour import to_rgb
-from facegender.faces.depth import sample_layout, scale_samples
+from facegender.faces.depth import is_deep_gray, sample_layout, scale_gray, scale_samples
 from facegender.faces.kinds import HAS_HEIF, is_heic, raw_error, raw_kind, unidentified
 from facegender.faces.quiet import pillow_limit_off, quiet
 from facegender.faces.tiff import contents
@@ -122,12 +122,13 @@ def decode_pillow(image: PIL.Image.Image, *, max_pixels: int = DEFAULT_MAX_PIXEL
     with _errors_of(name), quiet():
         try:
             image.load()
+            shallow = scale_gray(image) if is_deep_gray(image) else image
         except MemoryError:
             raise
         except Exception as error:
             _raise_if_disk_failed(error)
             raise TruncatedImageError(f"{name} is cut short, damaged or of an unsupported kind: {error}") from error
-        return _as_array(_upright_rgb(name, image, _orientation(image)))
+        return _as_array(_upright_rgb(name, shallow, _orientation(image)))
 
 
 def read_orientation(source: str | Path | bytes) -> int:

@@ -49,8 +49,8 @@ def scale_samples(image: ImageFile, layout: str, again: Callable[[], ImageFile])
     Raises:
         Exception: whatever Pillow raises where the second reading fails.
     """
-    if image.mode.startswith(("I", "F")):
-        return _gray(image)
+    if is_deep_gray(image):
+        return scale_gray(image)
     if layout not in _LOW_BYTES and layout != _GRAY_ALPHA:
         return image
     bands = image.mode.replace("A", "")
@@ -118,7 +118,12 @@ def _stated(image: PIL.Image.Image) -> int | None:
     return None
 
 
-def _gray(image: PIL.Image.Image) -> PIL.Image.Image:
+def is_deep_gray(image: PIL.Image.Image) -> bool:
+    """Whether it is gray of 16 bits, of 32, or of floats, which Pillow would clip."""
+    return image.mode.startswith(("I", "F"))
+
+
+def scale_gray(image: PIL.Image.Image) -> PIL.Image.Image:
     """Scale 16-bit, 32-bit and float gray to mode ``L``.
 
     16-bit images keep the high byte of their depth. The others do not state their range, so it is taken to be the
@@ -134,7 +139,7 @@ def _gray(image: PIL.Image.Image) -> PIL.Image.Image:
         values = values.astype(np.float64) - low  # the largest float32 and the smallest lie too far apart for it
         full = (high - low) or 1.0
     else:
-        depths = DEPTHS if stated is None else (stated,)
+        depths = DEPTHS if stated is None else (stated, *DEPTHS)
         ranges = ((1.0,) if image.mode == "F" else ()) + tuple(2.0**bits - 1 for bits in (*depths, 32))
         full = next((top for top in ranges if high <= top), high)
     return PIL.Image.fromarray(np.rint(values * (255.0 / full)).astype(np.uint8))

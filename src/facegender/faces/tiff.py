@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -101,6 +102,9 @@ def _directories(file: IO[bytes], head: bytes) -> Iterator[tuple[_Entry, bool]]:
                 yield _entry(_tags(file, place, layout)[0]), True
     except (struct.error, ValueError, OverflowError):
         return
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a place beyond what a file can have
+            raise
 
 
 def _tags(file: IO[bytes], offset: int, layout: str) -> tuple[dict[int, tuple[int, ...]], int]:

@@ -182,7 +182,7 @@ PHOTOS = Schema(
     prepared=per_photo,
 )
 
-#: Of videos, one row a track; likewise.
+#: Of videos, one row a track; one without tracks, or with an error, has one row too.
 TRACKS = Schema(
     files="videos",
     table="tracks",

@@ -33,8 +33,13 @@ def is_gone(place: str) -> bool:
     """Whether a local file, or the archive that holds a member of that name, is not there any more."""
     if "://" in place:
         return False
-    path = Path(place)
-    return not os.path.lexists(path) and not any(parent.is_file() for parent in path.parents)
+    try:
+        os.lstat(place)
+    except (FileNotFoundError, NotADirectoryError):
+        return not any(os.path.isfile(parent) for parent in Path(place).parents)  # noqa: PTH113 (False where it fails)
+    except (OSError, ValueError):  # it may be there: this user may not look, or the disk fails
+        return False
+    return False
 
 
 def _digest(photo: Source) -> str | None:

@@ -27,6 +27,7 @@ class GenderClassifier:
     Raises:
         WeightsError: unknown model, or a file that is not what its card says.
         InputError: no such device, a number out of range, or both `max_error` and `min_confidence`.
+        MissingExtraError: the model is OpenVINO's, which is not installed.
     """
 
     def __init__(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import os
 from pathlib import Path
 from typing import IO, TypeAlias
@@ -105,9 +106,11 @@ def _array(array: npt.NDArray[np.uint8]) -> Image:
 
 
 def _contents(name: str, file: object) -> bytes:
+    if isinstance(file, io.TextIOBase):
+        raise InputError("a photo's file must be opened for reading bytes; it gives str")
     try:
         data = file.read(MAX_BYTES + 1)  # type: ignore[attr-defined]
-    except (OSError, ValueError) as error:  # a closed file is a ValueError
+    except Exception as error:  # a closed file is a ValueError; files of archives and of the web raise what they like
         raise PhotoReadError(f"cannot read {name or UNNAMED}: {error}") from error
     if not isinstance(data, bytes):
         raise InputError(f"a photo's file must be opened for reading bytes; it gives {type(data).__name__}")

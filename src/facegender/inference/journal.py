@@ -125,9 +125,9 @@ class Journal:
                 base.close()  # it was removed between the two: the lock is on a file without a name
             except sqlite3.Error as error:
                 replaced = is_damage(error) and replace_damaged
+                base.close()  # before it is removed, which Windows refuses for open files
                 if replaced and before == _inode(file):  # not a journal that another run has made since
                     file.unlink(missing_ok=True)
-                base.close()
                 if not replaced:
                     raise
 

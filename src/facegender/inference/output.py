@@ -13,7 +13,7 @@ import sqlite3
 import threading
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +27,7 @@ from facegender.inference.changes import is_gone, is_unchanged
 from facegender.inference.journal import Journal, RunState, is_damage, journal_file
 from facegender.inference.provenance import AFRESH, read_provenance, require_same_settings, run_file
 from facegender.sources import LocalFile, Source, Stamp
+from facegender.sources.source import Unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,7 @@ class Output:
         self._lock = threading.Lock()  # an engine may ask from a thread of its own
         self._expected: defaultdict[str, deque[_Expected]] = defaultdict(deque)
         self._archives: set[str] = set()
+        self._half_listed: set[str] = set()
 
     def __enter__(self) -> Self:
         with self._refusals():
@@ -131,6 +133,8 @@ class Output:
         with self._lock, self._refusals():
             if stamp is not None and not isinstance(photo, LocalFile):
                 self._archives.add(printable(stamp.place))
+            if isinstance(photo, Unreadable):  # an archive that breaks off: what follows may be there
+                self._half_listed.add(printable(os.path.abspath(photo.name)))  # noqa: PTH100 (as places are made)
             for row in self._journal.find(name, self._last):
                 if not self._seen[row.row]:
                     self._seen[row.row] = True
@@ -192,8 +196,7 @@ class Output:
             if "rows" in former[-1]:
                 message = f"{self.path} has one row a photo, and its journal was deleted or does not belong to it"
                 raise InputError(f"{message}: faces cannot be read from it", remedy=AFRESH)
-            with reading(self.path, self._format):
-                journal.adopt(self._format.records(self.path, self._schema))
+            journal.adopt(self._records_of_file())
         if run.settings is not None and not journal.is_empty():
             former.append(run.settings)
             require_same_settings(run.settings, self._settings, self._file, labels=labels)
@@ -206,6 +209,11 @@ class Output:
         if others and now is not None:
             self.former_view = others[0].get("rows", self._schema.table)
         self._note_run([now], stale=run.stale or self.relabelled or bool(others))
+
+    def _records_of_file(self) -> Iterator[Record]:
+        """Of an edited file. Errors of the journal, which takes them, are none of the file's."""
+        with reading(self.path, self._format):
+            yield from self._format.records(self.path, self._schema)
 
     def _note_run(self, known: Sequence[object], *, stale: bool = False) -> None:
         """Note the settings, and by its states the file whose records the journal holds."""
@@ -241,10 +249,11 @@ class Output:
 
     def _prune(self) -> int:
         """Drop the records of photos that are gone; how many they are."""
+        listed = self._archives - self._half_listed
         gone = [
             row
             for row, key, place in self._journal.places(self._last)
-            if not self._seen[row] and (key in self._archives or is_gone(place))
+            if not self._seen[row] and (key in listed or is_gone(place))
         ]
         if gone:
             self._journal.drop(gone)
@@ -283,7 +292,8 @@ class Output:
         except sqlite3.Error:
             empty = False
         if empty:
-            self._file.unlink(missing_ok=True)
+            with suppress(PermissionError):  # Windows removes no open file; an empty journal does no harm
+                self._file.unlink(missing_ok=True)
         self._journal.close()
 
     @contextmanager

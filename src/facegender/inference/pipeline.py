@@ -49,6 +49,7 @@ class FaceAnalyzer:
     Raises:
         WeightsError: unknown model, or a file that is not what its card says.
         InputError: no such device, a number out of range, or options that contradict each other.
+        MissingExtraError: the model is OpenVINO's, which is not installed.
     """
 
     def __init__(

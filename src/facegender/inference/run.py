@@ -105,6 +105,9 @@ def collect(
             be served.
         MissingExtraError: a package for a kind of storage or list is not installed.
     """
+    for name, number in (("a sample", draw), ("a limit", limit)):
+        if number is not None and number < 1:
+            raise InputError(f"{name} must have at least 1 photo, not {number}")
     named = [sources] if isinstance(sources, str | os.PathLike) else list(sources)
     for source in named:
         if not isinstance(source, str | os.PathLike):
@@ -263,6 +266,8 @@ def output_of(
     rows: Rows = "face",
 ) -> OutputT:
     """The output of a run, not opened yet; arguments and errors as for `analyze`."""
+    if prune and isinstance(sources.photos, Sample) and sources.sample is None:
+        raise InputError("some of the photos do not tell which are gone", remedy="prune without a limit")
     settings = engine.provenance(options) | {"sample": sources.sample}
     confidence = settings.get("model", {}).get("min_confidence")
     relabel = None if confidence is None else partial(relabelled, min_confidence=confidence)

@@ -78,6 +78,8 @@ def write_sidecars(photos: Iterable[tuple[Source, Record]], folder: Path | None,
 
     def prepare(pair: tuple[Source, Record]) -> tuple[Source, str | None]:
         source, record = pair
+        if folder is None and not isinstance(source, LocalFile):
+            return source, ""  # there is no place beside it
         try:
             orientation = read_orientation(read(source)) if record["faces"] else 1
         except PhotoReadError:

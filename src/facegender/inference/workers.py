@@ -148,10 +148,19 @@ class WorkerPool(Generic[TaskT, ResultT]):
         self._retries: deque[_Request[TaskT, ResultT]] = deque()
 
     def _start_worker(self) -> _Worker[TaskT, ResultT]:
-        return _Worker(self._make_handler, self._threads)
+        try:
+            return _Worker(self._make_handler, self._threads)
+        except OSError as error:
+            reason = error.strerror or error
+            raise FacegenderError(f"a process cannot be started: {reason}", remedy="try fewer --workers") from error
 
     def __enter__(self) -> Self:
-        self._workers = [self._start_worker() for _ in range(self._size)]
+        try:
+            for _ in range(self._size):
+                self._workers.append(self._start_worker())
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -44,7 +44,7 @@ class Pictures:
                 here or from the folder of the results.
 
         Raises:
-            InputError: the first of the photos is not there, or nothing is where `given` says.
+            InputError: none of the photos is there, or nothing is where `given` says.
         """
         names = list(dict.fromkeys(names))
         if given:

@@ -127,10 +127,10 @@ class Session:
             OutputError: the file cannot be written; the answer still counts then.
         """
         with self._lock:
-            mine = [row for row in self._given if row in set(self.rows)]
-            if not mine:
+            rows = set(self.rows)
+            row = next((row for row in reversed(self._given) if row in rows), None)
+            if row is None:
                 return None
-            row = mine[-1]
             before = self._answers.pop(row)
             try:
                 self._write()

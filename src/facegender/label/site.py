@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -96,6 +97,11 @@ class _Server(ThreadingHTTPServer):
     #: Connections that wait to be accepted; with the default, 5, some of a burst are reset.
     request_queue_size = 128
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a browser that no longer waits for its picture."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
 
 @contextmanager
 def serving(desk: Desk, port: int = 0) -> Iterator[str]:
@@ -172,8 +178,10 @@ def _handler(desk: Desk, token: str) -> type[BaseHTTPRequestHandler]:
                 return None
             # Another site may resolve its own name to this machine, or send a form here.
             if host not in here or origin not in (None, *(f"http://{each}" for each in here)):
+                self.close_connection = True  # what was sent with it stays unread
                 self._say(403, {"error": "only the page itself may ask"})
             elif not path.startswith(begin):
+                self.close_connection = True
                 self._say(404, {"error": "the address is not complete"})
             else:
                 return path.removeprefix(begin) or "index.html"
@@ -250,8 +258,7 @@ def _handler(desk: Desk, token: str) -> type[BaseHTTPRequestHandler]:
             self.send_header("Content-Type", media_type)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(content)
+            self.wfile.write(content)
 
         def log_message(self, *_: object) -> None:
             pass

@@ -16,7 +16,7 @@ from facegender._version import __version__
 from facegender.server import openapi
 from facegender.server.middleware import CLIENT_CLOSED, RequestMiddleware
 from facegender.server.pages import add_page
-from facegender.server.problems import ProblemError, on_http_exception, on_invalid
+from facegender.server.problems import ProblemError, invalid, unrouted
 from facegender.server.routes import add_routes
 from facegender.server.service import ClientClosedError, Service
 
@@ -43,10 +43,16 @@ def create_app(service: Service) -> FastAPI:
         service.draining = True
         service.batcher.close(0 if service.batcher.aborted else _CLOSE_TIMEOUT)
 
-    async def on_problem(_: Request, error: Exception) -> Response:
-        assert isinstance(error, ProblemError)
-        service.metrics.rejected(error.problem.kind)
-        return error.problem.response
+    async def on_problem(request: Request, error: Exception) -> Response:
+        if isinstance(error, ProblemError):
+            problem = error.problem
+        elif isinstance(error, RequestValidationError):
+            problem = invalid(error)
+        else:
+            assert isinstance(error, HTTPException)
+            problem = unrouted(request, error)
+        service.metrics.rejected(problem.kind)
+        return problem.response
 
     app = FastAPI(
         title="facegender",
@@ -58,8 +64,8 @@ def create_app(service: Service) -> FastAPI:
         redirect_slashes=False,
         exception_handlers={
             ProblemError: on_problem,
-            HTTPException: on_http_exception,
-            RequestValidationError: on_invalid,
+            HTTPException: on_problem,
+            RequestValidationError: on_problem,
             ClientClosedError: _on_client_closed,
             ClientDisconnect: _on_client_closed,
         },

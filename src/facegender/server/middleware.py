@@ -6,7 +6,6 @@ import logging
 import secrets
 import time
 from collections.abc import Collection
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -84,7 +83,8 @@ class RequestMiddleware:
         preflight = scope["method"] == "OPTIONS" and self._origins  # else there is no such method
         if origin is None or (scope["method"] in ("GET", "HEAD", "OPTIONS") and not preflight):
             return None
-        if urlsplit(origin).netloc.lower() == host.lower() or not {"*", origin}.isdisjoint(self._origins):
+        same = host and origin.partition("://")[2].lower() == host.lower()
+        if same or not {"*", origin}.isdisjoint(self._origins):
             return None
         return Problem("origin", "a web page that the service does not know sent this")
 

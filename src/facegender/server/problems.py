@@ -80,20 +80,18 @@ def printable(text: str, length: int) -> str:
     return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(c)[0] == "C" else c for c in text[:length])
 
 
-async def on_http_exception(request: Request, error: Exception) -> Response:
-    """The response to a request that no route takes."""
-    assert isinstance(error, HTTPException)
+def unrouted(request: Request, error: HTTPException) -> Problem:
+    """The problem of a request that no route takes."""
     if error.status_code == 404:
-        return Problem("not_found", "there is nothing at this path").response
+        return Problem("not_found", "there is nothing at this path")
     if error.status_code == 405:
         allow = {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
-        return Problem("method_not_allowed", f"this path does not take {request.method[:20]}", allow).response
+        return Problem("method_not_allowed", f"this path does not take {request.method[:20]}", allow)
     kind = "bad_request" if error.status_code < 500 else "failed"
-    return Problem(kind, str(error.detail)).response
+    return Problem(kind, str(error.detail))
 
 
-async def on_invalid(_: Request, error: Exception) -> Response:
-    """The response to a parameter that is not of its type or out of its range."""
-    assert isinstance(error, RequestValidationError)
+def invalid(error: RequestValidationError) -> Problem:
+    """The problem of a parameter that is not of its type or out of its range."""
     faults = (f"{'.'.join(map(str, fault['loc'][1:]))}: {fault['msg']}" for fault in error.errors())
-    return Problem("invalid", "; ".join(faults)).response
+    return Problem("invalid", "; ".join(faults))

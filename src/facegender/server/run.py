@@ -143,9 +143,10 @@ def listen(host: str, port: int) -> socket.socket:
         except OSError:
             listening.close()
             raise
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # a name that cannot be one is the latter
+        reason = getattr(error, "strerror", None) or error
         raise InputError(
-            f"cannot listen on {host}, port {port}: {error.strerror}", remedy="choose another --host or --port"
+            f"cannot listen on {host}, port {port}: {reason}", remedy="choose another --host or --port"
         ) from error
     listening.set_inheritable(False)
     return listening
@@ -153,5 +154,6 @@ def listen(host: str, port: int) -> socket.socket:
 
 def _url(settings: ServerSettings, listening: socket.socket) -> str:
     port = listening.getsockname()[1]
-    host = settings.host if settings.local else socket.gethostname()
+    # Of names that it may be reached by, one that is let in.
+    host = settings.host if settings.local else next(iter(settings.allowed_hosts), socket.gethostname())
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from facegender.errors import InputError
@@ -44,6 +45,8 @@ class ServerSettings:
     def __post_init__(self) -> None:
         if self.workers < 1:
             raise InputError(f"at least 1 worker is needed, not {self.workers}")
+        if not 0 <= self.grace < math.inf:
+            raise InputError(f"the grace must be 0 or more seconds, not {self.grace}")
         if not self.models:
             raise InputError("at least one model is needed")
         check_token(self.token)
@@ -53,7 +56,8 @@ class ServerSettings:
                 remedy="give --token-file, set FACEGENDER_TOKEN, or let everyone in with --no-token",
             )
         for origin in self.origins:
-            if origin != "*" and not origin.startswith(("http://", "https://")):
+            # Browsers send no path with it, not even a slash.
+            if origin != "*" and (not origin.startswith(("http://", "https://")) or origin.count("/") != 2):
                 raise InputError(f"{origin!r} is no origin of a web page", remedy="such as https://example.org")
 
     @property

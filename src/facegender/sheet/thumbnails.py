@@ -14,7 +14,7 @@ from typing import Self
 import numpy as np
 import PIL.Image
 
-from facegender.errors import PhotoReadError
+from facegender.errors import OutputError, PhotoReadError
 from facegender.faces.decode import decode_reduced
 from facegender.faces.types import Image
 from facegender.files import atomic_file
@@ -78,8 +78,12 @@ class Thumbnails:
         self._file.close()
 
     def add(self, thumbnail: Image) -> int:
-        """Add one; its number."""
-        self._file.write(thumbnail.tobytes())
+        """Add one; its number. OutputError where there is no room for it."""
+        try:
+            self._file.write(thumbnail.tobytes())
+        except OSError as error:
+            folder = tempfile.gettempdir()
+            raise OutputError(f"cannot keep thumbnails in {folder}: {error.strerror}", remedy="set TMPDIR") from error
         self._count += 1
         return self._count - 1
 

@@ -46,7 +46,9 @@ def photos_listed(manifest: str) -> Iterator[Source]:
     remote = is_url(manifest)
     if remote:
         check_protocol(manifest)
-    folder = posixpath.dirname(manifest) if remote else os.path.dirname(manifest)  # noqa: PTH120 (as it is written)
+    # What follows the path of a web address is none of it.
+    address = re.split("[?#]", manifest, maxsplit=1)[0] if manifest.lower().startswith("http") else manifest
+    folder = posixpath.dirname(address) if remote else os.path.dirname(manifest)  # noqa: PTH120 (as it is written)
     try:
         for name in _names(manifest):
             if is_url(name):

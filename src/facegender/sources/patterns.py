@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
@@ -49,17 +49,25 @@ def _matches(place: str, parts: list[str]) -> Iterator[str]:
     elif not is_pattern(part):
         if rest:
             yield from _matches(f"{place}{part}/", rest)
-        elif Path(place, part).is_file():
+        elif _is(Path(place, part).is_file):
             yield f"{place}{part}"
     elif rest:
         for name, _ in _folders(place, part):
             yield from _matches(f"{place}{name}/", rest)
     else:
-        yield from (f"{place}{name}" for name, entry in _entries(place, part) if entry.is_file())
+        yield from (f"{place}{name}" for name, entry in _entries(place, part) if _is(entry.is_file))
+
+
+def _is(test: Callable[[], bool]) -> bool:
+    """What `test` says; False for a link in a circle, or below a folder that is closed."""
+    try:
+        return test()
+    except OSError:
+        return False
 
 
 def _folders(place: str, pattern: str = "*") -> list[tuple[str, bool]]:
-    return [(name, entry.is_symlink()) for name, entry in _entries(place, pattern) if entry.is_dir()]
+    return [(name, entry.is_symlink()) for name, entry in _entries(place, pattern) if _is(entry.is_dir)]
 
 
 def _entries(place: str, pattern: str) -> list[tuple[str, os.DirEntry[str]]]:

@@ -182,7 +182,7 @@ class Sample:
     """
 
     photos: Photos
-    drawn: tuple[int, ...]
+    drawn: Sequence[int]
 
     def __iter__(self) -> Iterator[Source]:
         wanted = iter(self.drawn)
@@ -223,7 +223,8 @@ def first(photos: Photos, n: int) -> tuple[Sample, int | None]:
         These, and how many they are; None where only listing them would tell.
     """
     count = photos.count()
-    return Sample(photos, tuple(range(n if count is None else min(n, count)))), None if count is None else min(n, count)
+    taken = n if count is None else min(n, count)
+    return Sample(photos, range(taken)), None if count is None else taken
 
 
 def _standard_input() -> Iterator[str | InMemory]:
@@ -232,6 +233,8 @@ def _standard_input() -> Iterator[str | InMemory]:
     Raises:
         InputError: it is a video, an archive, other data that is no list, or a photo of more than `MAX_BYTES`.
     """
+    if sys.stdin is None:
+        raise InputError("standard input is closed", remedy="give photos by their names")
     stream = sys.stdin.buffer
     head = stream.read(HEAD_BYTES)
     kind = Kind.PHOTO if is_photo_data(head) else kind_of(head)

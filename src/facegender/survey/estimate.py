@@ -85,7 +85,7 @@ def survey(
             assert grouped is not None
             bar.step()
             groups.append(rows.estimate(name, grouped.codes == number, number + 1))
-    samples = [run["sample"] for run in collection.runs]
+    samples = [run.get("sample") for run in collection.runs]  # runs of videos draw none
     whole = sum(int(sample["population"]) for sample in samples if sample)
     population = whole if samples and all(samples) else None
     return Survey(

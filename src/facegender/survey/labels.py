@@ -64,6 +64,10 @@ class Labelled:
         return known
 
 
+#: A photo, and the number of its face where the label gives one.
+_Missed: TypeAlias = tuple[int, int | None]
+
+
 @dataclass(frozen=True)
 class _Answer:
     """What one person says about one face."""
@@ -89,11 +93,12 @@ def read_labels(paths: Sequence[Path], collection: Results) -> Labelled:
         InputError: a file cannot be read, a row makes no sense or stands there twice, or fewer than 5 women's or
             men's faces are labelled where most faces are not.
     """
-    answers, missed = [], [0, 0]
+    answers: list[dict[int, _Answer]] = []
+    missed: dict[_Missed, int] = {}  # once, whatever number of people say so
     for path in paths:
         some, absent = _read(path, collection)
         answers.append(some)
-        missed = [a + b for a, b in zip(missed, absent, strict=True)]
+        missed |= absent
     every: dict[int, list[_Answer]] = {}
     for some in answers:
         for place, answer in some.items():
@@ -113,7 +118,7 @@ def read_labels(paths: Sequence[Path], collection: Results) -> Labelled:
         np.array(rows, np.int64),
         np.array(labels, np.int64),
         np.array(weights, np.float64),
-        (missed[0], missed[1]),
+        (sum(label == 0 for label in missed.values()), sum(label == 1 for label in missed.values())),
         len(every) - len(rows),
         agreement([{place: answer.label for place, answer in some.items()} for some in answers]),
     )
@@ -127,8 +132,8 @@ def read_labels(paths: Sequence[Path], collection: Results) -> Labelled:
     return labelled
 
 
-def _read(path: Path, collection: Results) -> tuple[dict[int, _Answer], list[int]]:
-    """The answers of one file by position in `Results.faces`, and women's and men's faces that were not found."""
+def _read(path: Path, collection: Results) -> tuple[dict[int, _Answer], dict[_Missed, int]]:
+    """The answers of one file by position in `Results.faces`, and the labels of faces that were not found."""
     try:
         rows = read_table(path, ("path", "label"))
     except DatasetError as error:
@@ -138,7 +143,7 @@ def _read(path: Path, collection: Results) -> tuple[dict[int, _Answer], list[int
     column = "track" if collection.kind == "videos" else "face"
     first = collection.faces.groupby("photo")["face"].min().to_dict()
     found: dict[int, _Answer] = {}
-    missed = [0, 0]
+    missed: dict[_Missed, int] = {}
     for row in rows:
         word = row["label"].lower()
         if word not in LABELS:
@@ -153,7 +158,7 @@ def _read(path: Path, collection: Results) -> tuple[dict[int, _Answer], list[int
         face = first.get(photo) if number is None else (int(number) if number else None)
         if face is None or (photo, face) not in faces:
             if label is not None:
-                missed[label] += 1
+                missed[photo, face] = label
             continue
         place = faces[photo, face]
         if place in found:

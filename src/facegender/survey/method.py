@@ -114,15 +114,14 @@ def _errors(survey: Survey) -> str:
         kappa = "" if survey.agreement.kappa is None else f" (Cohen's kappa {survey.agreement.kappa:.2f}; Cohen 1960)"
         agreed = (
             f" Of {survey.agreement.faces:,} faces labelled by two people, {100 * survey.agreement.share:.1f} % "
-            "received "
-            f"the same label{kappa}; faces with different labels were treated as unlabelled."
+            f"received the same label{kappa}; faces with different labels were treated as unlabelled."
         )
     return (
-        f"{survey.everyone.labelled:,} faces of the collection were labelled by hand ({rates.source}). The share of "
-        "women "
-        f"among the labelled faces was determined in {bins}, with sampling weights (Kish 1965); together with the "
-        "number "
-        f"of all faces in each bin it gives the distribution of the score for either gender.{agreed}"
+        # Rates that were measured before, in another part of the collection, come without its labels.
+        f"{survey.everyone.labelled or women + men:,} faces of the collection were labelled by hand ({rates.source}). "
+        f"The share of women among the labelled faces was determined in {bins}, with sampling weights (Kish 1965); "
+        "together with the number of all faces in each bin it gives the distribution of the score for either "
+        f"gender.{agreed}"
     )
 
 
@@ -149,22 +148,19 @@ def _intervals(survey: Survey) -> str:
         f"{100 * survey.level:g} % intervals refer to {everyone.interval}. They are percentile intervals from "
         f"{survey.replicates:,} bootstrap replicates (Efron and Tibshirani 1993; seed {survey.seed})."
     )
+    assumed = ""
+    if not survey.local:
+        same = " The intervals assume that the classifier errs in this collection as it does in those labelled faces."
+        assumed = effects if survey.rates.sets else same
     if survey.target == "these":
+        known = f" The {everyone.labelled:,} labelled faces count as known." if everyone.labelled else ""
         return (
-            f"{begin} The {everyone.labelled:,} labelled faces count as known. In each replicate {drawn}, and the "
-            "genders "
-            "of the other faces are imputed from their posterior probabilities (Rubin 1987). With every face labelled "
-            "the "
-            "interval is a point."
+            f"{begin}{known} In each replicate {drawn}, and the genders of the {'other ' if known else ''}faces are "
+            "imputed from their posterior probabilities (Rubin 1987). With every face labelled the interval is a "
+            f"point.{assumed}"
         )
     return (
         f"{begin} In each replicate whole {survey.resampled} are resampled with replacement, and {drawn}. Where it is "
         "wider, the interval with about one more observation of either gender is reported (Agresti and Coull 1998)."
-        + (
-            ""
-            if survey.local
-            else effects
-            if survey.rates.sets
-            else " The intervals assume that the classifier errs in this collection as it does in those labelled faces."
-        )
+        f"{assumed}"
     )

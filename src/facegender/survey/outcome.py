@@ -40,7 +40,8 @@ class Estimate:
         faces: faces (or tracks) that count.
         left_out: faces below the least quality.
         labelled: of the faces that count, those with a label.
-        clusters: number of what is resampled: photos with faces, or all that were read, or videos, or tracks.
+        clusters: number of what is resampled: photos with faces, or all that were read, or
+            videos; for these alone, faces or tracks.
         represented: faces, photos or seconds that the shares are of; sampled photos stand for others.
         interval: what the intervals are for, in words, such as ``videos like these`` or ``this film alone``; begins
             with `NO_INTERVAL` where there are none, and says why.

@@ -80,7 +80,7 @@ def draw_trend(path: Path, survey: Survey, rows: list[Estimate]) -> None:
         axes.set_xticks(places[::step], [row.group for row in rows][::step], rotation=30, ha="right")
     else:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set(xlabel=survey.grouping or "", ylabel=f"% {_OF[survey.unit]}", ylim=(0, 100))
+    axes.set(xlabel=survey.grouping, ylabel=f"% {_OF[survey.unit]}", ylim=(0, 100))
     axes.set_title(f"Shaded: {interval_title(survey)}", loc="left", fontsize="medium")
     axes.legend(frameon=False)
     plain(axes)
@@ -138,7 +138,7 @@ def _report(folder: Path, survey: Survey, command: str, figures: list[Path]) -> 
             [
                 table(
                     (
-                        survey.grouping or "",
+                        survey.grouping,
                         "read",
                         "not read",
                         "no face",
@@ -180,7 +180,7 @@ def _report(folder: Path, survey: Survey, command: str, figures: list[Path]) -> 
 
 
 def _shares(survey: Survey, rows: list[Estimate]) -> str:
-    header = [survey.grouping or "", "women %", interval_title(survey)]
+    header = [survey.grouping, "women %", interval_title(survey)]
     if survey.unit == "photos":
         header += ["men %", "interval", "plain women %", "plain men %", "uncertain %"]
     else:

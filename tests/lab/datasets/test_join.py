@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from facegender.cli import app
+from facegender.lab.datasets.join import join_stores
 from facegender.lab.datasets.store import Table, create_store, open_store
 
 ALIGNMENT = {"template": "the same"}
@@ -82,3 +83,11 @@ def test_what_cannot_be_joined(stores, tmp_path):
     assert result.exit_code == 1
     assert "cropped differently" in str(result.exception)
     assert not (tmp_path / "joined").exists()
+
+
+def test_which_face_of_a_photo_was_meant_does_not_matter(tmp_path):
+    for seed, name in enumerate(("middle", "largest")):
+        write(tmp_path / name, photos(2, seed), ["train"] * 2, alignment={**ALIGNMENT, "method": name})
+    both = {name: open_store(tmp_path / name) for name in ("middle", "largest")}
+    join_stores(both, (), (), tmp_path / "both")
+    assert len(open_store(tmp_path / "both")) == 4

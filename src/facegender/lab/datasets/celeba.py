@@ -65,7 +65,7 @@ def read_annotations(path: Path, column: str | None = None) -> Annotations:
         column: what the second cell is in a file that does not name its columns; None: it has to name them.
 
     Raises:
-        DatasetError: the file is not of that layout; of a last row that is cut short it is left out.
+        DatasetError: the file is not of that layout. A last row that is cut short is no error: it is left out.
     """
     lines = [line for line in read_text(path).splitlines() if line.strip()]
     remedy = "expected are list_attr_celeba.txt, list_eval_partition.txt, identity_CelebA.txt or a CSV of them"

@@ -85,7 +85,7 @@ class FaceCropper:
     def _stand_in(self, picture: Picture, box: Box | None) -> Face | None:
         if box is not None:
             return face_in_box(box)
-        return None if self.usual is None else _scaled(self.usual, picture.width, picture.height)
+        return None if self.usual is None else scaled(self.usual, picture.width, picture.height)
 
 
 def face_in_box(box: Box) -> Face:
@@ -108,7 +108,8 @@ def middle_face(width: int, height: int, faces: Sequence[Face]) -> Face | None:
     return min(there, key=lambda face: sum(away(face)), default=None)
 
 
-def _scaled(face: Face, width: int, height: int) -> Face:
+def scaled(face: Face, width: int, height: int) -> Face:
+    """A face in a photo of 1 x 1 in one of this size."""
     x, y, w, h = face.box
     one, two, three, four, five = ((x * width, y * height) for x, y in face.landmarks)
     return Face((x * width, y * height, w * width, h * height), (one, two, three, four, five), face.score)

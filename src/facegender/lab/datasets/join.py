@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -61,7 +61,7 @@ def join_stores(
         raise InputError("every store is a test: there is nothing to join")
     first, *others = taken.values()
     for store in others:
-        if dict(store.alignment) != dict(first.alignment):
+        if _cropping(store) != _cropping(first):
             raise InputError(
                 f"{store.name} and {first.name} were cropped differently", remedy="prepare both again, in the same way"
             )
@@ -109,6 +109,11 @@ def join_stores(
             writer.put(place, inner(store.wide[row], margin))
         writer.finish("+".join(taken), table, first.alignment, {"joined": counts, "parts": parts})
     return counts
+
+
+def _cropping(store: Store) -> dict[str, Any]:
+    """What decides the pixels of a crop; the method only says which face of a photo it is of."""
+    return {key: value for key, value in store.alignment.items() if key != "method"}
 
 
 def _split(name: str) -> Split:

@@ -162,7 +162,7 @@ def prepare(
         "entries": _fingerprint(listing),
         "margin": MARGIN,
     }
-    before = _prepared(output, inputs, cropper.alignment)
+    before = _prepared(output, listing.name, inputs, cropper.alignment)
     if before is not None:
         return _from_report(before["report"])
 
@@ -264,11 +264,11 @@ def _settled(findings: Mapping[str, Finding]) -> dict[str, Finding]:
     return {text: found if isinstance(found, int) else tuple(found) for text, found in findings.items()}
 
 
-def _prepared(output: Path, inputs: dict[str, Any], alignment: dict[str, Any]) -> dict[str, Any] | None:
-    """The manifest of a whole store of the same inputs and alignment, if there is one."""
+def _prepared(output: Path, name: str, inputs: dict[str, Any], alignment: dict[str, Any]) -> dict[str, Any] | None:
+    """The manifest of a whole store of the same name, inputs and alignment, if there is one."""
     try:
         manifest = read_manifest(output)
-        same = manifest["inputs"] == inputs and manifest["alignment"] == alignment
+        same = (manifest["name"], manifest["inputs"], manifest["alignment"]) == (name, inputs, alignment)
     except (StoreError, KeyError):
         return None
     return manifest if same else None

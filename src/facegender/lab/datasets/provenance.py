@@ -181,7 +181,7 @@ class Provenance:
             try:
                 with np.load(io.BytesIO(beside.read_bytes()), allow_pickle=False) as file:
                     lists = dict(file)
-            except zipfile.BadZipFile as error:
+            except (EOFError, zipfile.BadZipFile) as error:
                 raise ValueError(f"{beside} is damaged") from error
         return cls(
             Seen.from_record(card["learned_from"], lists.get("learned")),

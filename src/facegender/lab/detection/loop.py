@@ -72,6 +72,7 @@ def train_detector(
     Raises:
         DatasetError: no face in the photos of either kind.
         CheckpointError: `output` holds another run, or a checkpoint that is cut short.
+        DivergedError: the loss is no finite number any more.
         InputError: no such hardware here.
         OutputError: `output` cannot be written.
     """
@@ -167,5 +168,5 @@ def _fingerprint(photos: Sequence[LabelledPhoto]) -> str:
     """Tells runs on other photos or labels apart."""
     digest = hashlib.sha256()
     for photo in photos:
-        digest.update(f"{photo.source}\0{photo.file}\0".encode() + photo.faces.tobytes())
+        digest.update(f"{photo.source}\0{photo.file}\0".encode() + photo.faces.tobytes() + photo.unsure.tobytes())
     return digest.hexdigest()

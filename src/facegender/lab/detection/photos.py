@@ -118,14 +118,13 @@ def label_photos(
             jobs.append((str(folder), file, split))
     mine = threading.local()
 
-    def start() -> None:
-        mine.teacher = teacher()
-
     def label(job: tuple[str, str, Split]) -> tuple[Image, Labels] | None:
+        if not hasattr(mine, "teacher"):
+            mine.teacher = teacher()
         return _label(mine.teacher, Path(*job[:2]))
 
     # OpenCV lets go of the interpreter while a network runs: threads keep all cores at work.
-    pool = ThreadPoolExecutor(workers, initializer=start)
+    pool = ThreadPoolExecutor(workers)
     try:
         answers = pool.map(label, jobs)
         with (output / _PIXELS).open("ab") as pixels, (output / _PHOTOS).open("a", encoding="utf-8") as table:

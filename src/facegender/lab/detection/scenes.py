@@ -14,6 +14,7 @@ import numpy.typing as npt
 from facegender.errors import DatasetError
 from facegender.faces.anchors import VALUES, FaceRows
 from facegender.faces.types import Image
+from facegender.lab import effects
 from facegender.lab.detection.graphics import draw_graphics
 from facegender.lab.detection.photos import LabelledPhoto
 from facegender.lab.detection.recipe import SceneSettings
@@ -170,10 +171,10 @@ class SceneMaker:
         table = 255 * (level / 255) ** gamma * gain * tint + lift
         image = cv2.LUT(image, np.clip(table, 0, 255).astype(np.uint8)[None])
         if random.random() < settings.gray:
-            image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+            image = effects.gray(image)
         if random.random() < settings.blur:
             if random.random() < 0.7:
-                image = cv2.GaussianBlur(image, (0, 0), random.uniform(0.4, 2.2))
+                image = effects.blurred(image, random.uniform(0.4, 2.2))
             else:
                 length = int(random.integers(3, 8))
                 kernel = np.zeros((length, length), np.float32)
@@ -183,12 +184,10 @@ class SceneMaker:
             strength = random.uniform(2, 24)
             grain = np.empty(image.shape, np.int16)
             cv2.setRNGSeed(int(random.integers(2**31)))
-            cv2.randn(grain, 0, strength)
+            cv2.randn(grain, (0, 0, 0), (strength,) * 3)
             image = cv2.add(image, grain, dtype=cv2.CV_8U)
         if random.random() < settings.jpeg:
-            quality = int(random.integers(15, 85))
-            written = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-            image = np.asarray(cv2.imdecode(written, cv2.IMREAD_COLOR), dtype=np.uint8)
+            image = effects.compressed(image, int(random.integers(15, 85)))
         return image
 
 

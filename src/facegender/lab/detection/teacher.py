@@ -68,7 +68,8 @@ class Teacher:
 
     Raises:
         WeightsError: the ONNX file is absent or not YuNet.
-        DatasetError: the shape predictor is absent or not one of 68 points, or dlib is not installed.
+        DatasetError: the shape predictor is absent, or dlib is not installed. `label` raises it where the predictor has
+            another number of points than 68.
     """
 
     def __init__(self, model: Path, shape: Path | None = None) -> None:
@@ -196,7 +197,7 @@ def read_pts(path: Path) -> Points:
     Raises:
         DatasetError: another number of lines, or lines that are no two numbers.
     """
-    lines = [line.split() for line in path.read_text(encoding="ascii").splitlines()]
+    lines = [line.split() for line in path.read_text(encoding="ascii", errors="replace").splitlines()]
     try:
         rows = [(float(x), float(y)) for x, y in (line for line in lines if line)]
     except ValueError as error:

@@ -90,6 +90,7 @@ def _archived(crop: Image, settings: Augmentation, rng: np.random.Generator) -> 
     if not happens.any():
         return crop
     dark, erase, blur, gray, grain, print_, jpeg = happens
+    share = len(crop) / CROP_SIZE  # what is measured in pixels is so on a whole crop
     if erase:
         crop = _covered(crop, rng)
     if dark:
@@ -99,13 +100,14 @@ def _archived(crop: Image, settings: Augmentation, rng: np.random.Generator) -> 
     if gray:
         crop = effects.sepia(crop, rng.uniform(0.3, 1.0)) if rng.random() < 0.25 else effects.gray(crop)
     if grain:
-        crop = effects.grainy(crop, rng.uniform(5, 28), rng.uniform(1.0, 2.5), rng)
+        crop = effects.grainy(crop, rng.uniform(5, 28), max(1.0, share * rng.uniform(1.0, 2.5)), rng)
     if print_:
         if rng.random() < 0.4:
             crop = effects.printed(crop, rng)
         else:
-            crop = effects.screened(crop, rng.uniform(2, 5), rng.uniform(0, 90), (rng.random(), rng.random()))
-            crop = effects.blurred(crop, rng.uniform(0.4, 2.0))
+            period = max(2.0, share * rng.uniform(2, 5))
+            crop = effects.screened(crop, period, rng.uniform(0, 90), (rng.random(), rng.random()))
+            crop = effects.blurred(crop, share * rng.uniform(0.4, 2.0))
     if jpeg:
         crop = effects.compressed(crop, int(rng.integers(15, 61)))
     return crop

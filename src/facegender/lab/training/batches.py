@@ -13,7 +13,7 @@ from torch import Tensor
 from facegender.faces.types import CROP_SIZE, Crops
 from facegender.lab.training.augment import augment
 from facegender.lab.training.lessons import Lessons
-from facegender.lab.training.recipe import Recipe
+from facegender.lab.training.recipe import Augmentation, Recipe
 from facegender.prefetch import ahead
 
 
@@ -106,7 +106,7 @@ def epoch_batches(
         places = np.sort(order[step * size + rank : (step + 1) * size : world_size])
         rows = selection.index[places]
         batch = np.ascontiguousarray(crops[rows])
-        if side != crops.shape[1] or recipe.augmentation != type(recipe.augmentation)():
+        if side != crops.shape[1] or recipe.augmentation != Augmentation():
             random = np.random.default_rng((recipe.seed, epoch, step, rank))
             batch = augment(batch, recipe.augmentation, random, side)
         weights = torch.from_numpy(selection.weights[places])

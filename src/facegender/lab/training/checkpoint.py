@@ -45,11 +45,14 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], details: Mapping[
         OutputError: the folder cannot be written.
     """
     with atomic_file(path) as temporary:
-        save_file(
-            {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
-            temporary,
-            metadata={"facegender": json.dumps(details)},
-        )
+        try:
+            save_file(
+                {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
+                temporary,
+                metadata={"facegender": json.dumps(details)},
+            )
+        except SafetensorError as error:  # a full disk, among others
+            raise OSError(str(error)) from error
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 from facegender.errors import InputError
 from facegender.lab.training.recipe import Precision
@@ -43,7 +44,7 @@ def start_fabric(precision: Precision, hardware: Hardware) -> Fabric:
             strategy=hardware.strategy,
             precision=precision,
         )
-    except (ValueError, RuntimeError) as error:
+    except (ValueError, RuntimeError, MisconfigurationException) as error:
         raise InputError(
             f"cannot train on {hardware.devices} x {hardware.accelerator}: {error}", remedy="--accelerator cpu"
         ) from error

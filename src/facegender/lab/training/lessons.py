@@ -11,6 +11,8 @@ It may hold further pairs, such as ``logit_cc0`` and ``embedding_cc0``, of a tea
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,7 +55,7 @@ def load_lessons(path: Path, store: Store, answer: str = "logit") -> Lessons:
             descriptions = np.asarray(file[answer.replace("logit", "embedding")], np.float32)
         if logits.shape != (len(keys),) or descriptions.ndim != 2 or len(descriptions) != len(keys):
             raise ValueError(f"{len(keys)} names, {logits.shape} answers, {descriptions.shape} descriptions")
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise DatasetError(f"{path} cannot be read as a teacher's lessons: {error}") from error
     place = {key: number for number, key in enumerate(keys)}
     rows = np.array([place.get(image, -1) for image in store.images])

@@ -96,9 +96,7 @@ def train(
         InputError: no such hardware here, or `start` is of another network than the recipe.
         OutputError: `output` cannot be written.
     """
-    identity = {"examples": examples.fingerprint()}
-    if start is not None:
-        identity["start"] = start.sha256
+    identity = {"examples": examples.fingerprint(), "start": None if start is None else start.sha256}
     if (output / MODEL).exists():
         load_same_run(output / MODEL, {"recipe": recipe.to_dict(), **identity})
     else:

@@ -7,6 +7,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from facegender.errors import RecipeError
+from facegender.faces.types import CROP_SIZE
 from facegender.lab.networks.network import Network
 from facegender.lab.networks.registry import describe
 from facegender.lab.training.settings import build_settings, check_ranges, read_settings
@@ -157,7 +159,11 @@ class Recipe:
 
     def __post_init__(self) -> None:
         check_ranges(self, _RANGES)
-        self.describe()  # refuses what the network cannot be
+        network = self.describe()  # refuses what it cannot be
+        if self.first_size:
+            side = self.crop_size(0, min(CROP_SIZE, network.input_size))
+            if side < 8:
+                raise RecipeError(f"first_size must be 8 pixels or more, not {self.first_size}")
 
     def describe(self) -> Network:
         """The network that the recipe trains, on PyTorch's meta device.
@@ -188,7 +194,8 @@ def load_recipe(source: str | Path, /, **changes: Any) -> Recipe:
     """Read a recipe by its name in the package or from a TOML file.
 
     Args:
-        source: ``paper``, ``tuned``, or a path that ends in ``.toml``.
+        source: ``paper``, ``tuned``, ``flagship``, ``paper-baseline``, ``tuned-baseline``, or a path that ends in
+            ``.toml``.
         changes: settings that replace those of the file; None leaves the file's.
 
     Raises:

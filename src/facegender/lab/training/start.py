@@ -24,7 +24,7 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from facegender.errors import InputError, WeightsError
-from facegender.faces.types import Crops
+from facegender.faces.types import CROP_SIZE, Crops
 from facegender.lab.datasets.provenance import Provenance, Seen
 from facegender.lab.networks.classifier import CropClassifier
 from facegender.lab.networks.network import normalized_convolutions, trace_features
@@ -175,7 +175,10 @@ def _take_exported(
         if not isinstance(module, nn.Conv2d | nn.Linear) or module is body.head:
             continue
         weight, bias = tensors[f"{_BODY}{name}.weight"], tensors[f"{_BODY}{name}.bias"]
-        if name == first and module.padding == (0, 0):  # it reads bytes there (`facegender.lab.export.deploy`)
+        # Normalization, and gray from colours, are within it there (`facegender.lab.export.deploy`).
+        if name == first and module.padding == (0, 0) and classifier.size == CROP_SIZE:
+            if classifier.gray:
+                weight = weight.sum(1, keepdim=True)  # the shares of luma have the sum 1
             bias = bias + (weight * classifier.mean).sum((1, 2, 3))
             weight = weight * classifier.std
         module.weight.copy_(weight)

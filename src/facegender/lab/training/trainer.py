@@ -127,6 +127,7 @@ class Trainer(ABC, Generic[NetworkT, RecordT]):
 
         Raises:
             CheckpointError: the checkpoint is of another run, or cut short.
+            DivergedError: the loss is no finite number any more.
             OutputError: the folder cannot be written.
         """
         if (self.output / CHECKPOINT).exists():

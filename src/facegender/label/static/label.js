@@ -80,7 +80,7 @@ async function show(where, said = "") {
   }
 }
 
-/** The next face without an answer after this one; where there is none, the first; else the end. */
+/** The next face; after the last, the first without an answer; where all have one, the end. */
 function onward(from) {
   return from + 1 < state.count ? from + 1 : state.next;
 }

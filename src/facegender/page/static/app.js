@@ -27,10 +27,18 @@ const say = (text) => ($("status").textContent = text);
 
 // Photos in -----------------------------------------------------------------------------------------------------------
 
+/** The file, by a name that no other photo has: files of different folders may be called the same. */
+function unique(file) {
+  const [, stem, end = ""] = /^(.*?)(\.[^.]*)?$/s.exec(file.name);
+  let name = file.name;
+  for (let k = 2; photos.some((each) => each.file.name === name); k++) name = `${stem} (${k})${end}`;
+  return name === file.name ? file : new File([file], name, { type: file.type });
+}
+
 function add(files) {
   if ($("choose").disabled) return; // the networks could not be loaded
   for (const file of files) {
-    const photo = new Photo(file);
+    const photo = new Photo(unique(file));
     photos.push(photo);
     $("photos").append(photo.element);
   }
@@ -68,7 +76,8 @@ async function work() {
       result = { width: null, height: null, faces: [], error: { kind: "failed", message: error.message } };
     }
     done += 1;
-    photo.take(result, asked);
+    // Another model may have been chosen before the photo's turn came.
+    photo.take(result, analyzer.models.find(({ name }) => name === result.model) ?? asked);
     photo.draw(accepted());
     if (photos.includes(photo)) say(`${result.error?.message ?? announced(photo.file.name, photo.labels)}.`);
     summarize();

@@ -50,7 +50,7 @@ async function open({ model, backend }, report) {
   report({ fraction: 0.8, text: "classifier" });
   await openClassifier(card, await files[1]);
   report({ fraction: 1, text: "ready" });
-  turn = turn.then(warmUp); // while the first photo is being chosen
+  turn = turn.then(warmUp).catch(() => {}); // while the first photo is chosen, which will say what is wrong
   return { models: classifiers, version: state.models.version, model: card.name, backend: state.backend, threads };
 }
 
@@ -163,7 +163,7 @@ async function analyze({ source, upright }) {
       p_male: p_male[k],
     }));
     const ms = { decode: decoded - began, detect: detected - decoded, classify: ended - detected, total: ended - began };
-    return { width, height, faces, error: null, notes: notesOn(pattern, found), ms };
+    return { width, height, faces, error: null, notes: notesOn(pattern, found), ms, model: state.card.name };
   } catch (error) {
     return failed("failed", error instanceof Error ? error.message : String(error));
   } finally {
