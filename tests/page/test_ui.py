@@ -255,6 +255,12 @@ def test_a_row_marks_its_box(page, photos):
     expect(page.locator(".faces li.chosen .verdict b")).to_have_text("2")
 
 
+def test_photos_of_one_name_are_told_apart(page, photos):
+    choose(page, photos[1])
+    choose(page, photos[1])
+    assert shown(page, 1) == ["two.jpg", "two.jpg", "two (2).jpg", "two (2).jpg"]
+
+
 def shown(page, column):
     """What stands in a column of the table, from 1."""
     return page.locator(f"#rows tbody tr > :nth-child({column})").all_text_contents()

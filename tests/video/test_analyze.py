@@ -5,6 +5,8 @@ import io
 import json
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import av
@@ -237,9 +239,21 @@ class TestTheCommand:
         assert re.search(r"0:00:00.0 - 0:00:01.0 .* 1.0 .* male", text)
         assert "1 video, 1 track: 0 female, 1 male, 0 uncertain" in text
 
+    @pytest.mark.parametrize("format_", ["table", "csv"])
+    def test_a_reader_that_has_seen_enough(self, format_, film, walk, networks):
+        reading, writing = os.pipe()
+        os.close(reading)
+        command = [sys.executable, "-m", "facegender", "predict", *networks, film(walk()[:10]), "--format", format_]
+        done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False)
+        os.close(writing)
+        assert (done.returncode, b"error" in done.stderr) == (0, False)
+
     @pytest.mark.parametrize(
         "args",
-        [["a.jpg"], ["--timeline", "t.json"], ["--crops", "c"], ["--sample", "3"], ["--on", "ray", "-o", "o"]],
+        [
+            *(["a.jpg"], ["--timeline", "t.json"], ["--crops", "c"], ["--sample", "3"], ["--on", "ray", "-o", "o"]),
+            ["--prune", "-o", "o.csv"],
+        ],
         ids=" ".join,
     )
     def test_usage(self, args, run):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from facegender.errors import InputError, WeightsError
+from facegender.errors import CheckpointError, InputError, WeightsError
 from facegender.inference.classifier import GenderClassifier
 from facegender.lab.datasets.provenance import Provenance, face_digests
 from facegender.lab.export.run import export_run
@@ -77,6 +77,23 @@ def test_it_answers_as_the_run_does(run, store, recipe):
     start = open_start(run)
     begun = begin(start, recipe, store.crops, store.split("train"))
     assert all(torch.equal(tensor, start.tensors[name]) for name, tensor in begun.state_dict().items())
+
+
+@pytest.mark.parametrize("change", [{"colour": "gray"}, {"input_size": 96}], ids=["gray", "enlarged"])
+def test_it_answers_as_the_exported_file_of_another_input_does(change, store, quick, tmp_path):
+    recipe = replace(quick, network="residual-nano", epochs=1, **change)
+    train(recipe, Examples(store, store.split("train")), tmp_path / "run")
+    export_run(tmp_path / "run", [store], [store], tmp_path, "it", licence="ours", command="pytest", max_loss=10)
+    begun = begin(open_start(tmp_path / "it.onnx"), recipe, store.crops, store.split("train"))
+    run = load_model(tmp_path / "run" / MODEL).classifier
+    assert np.allclose(log_odds(begun, store.crops), log_odds(run, store.crops), atol=1e-3)
+
+
+def test_a_run_that_began_elsewhere_is_not_taken_for_one_that_did_not(run, store, recipe, tmp_path):
+    examples = Examples(store, store.split("train"))
+    train(replace(recipe, epochs=1), examples, tmp_path, start=open_start(run))
+    with pytest.raises(CheckpointError, match="another"):
+        train(replace(recipe, epochs=1), examples, tmp_path)
 
 
 def test_what_the_first_network_learned_counts_as_learned(invoke, run, store_folder, store, recipe, tmp_path):

@@ -85,6 +85,7 @@ def test_a_wrong_change_is_named(word, message):
         ({"augmentation": {"erase": 7.0}}, "erase must lie between 0 and 1"),
         ({"optimizer": "lion"}, "'sgd', 'adamw'"),
         ({"network": "resnet"}, "custom-cnn-table1"),
+        ({"first_size": 3}, "first_size must be 8 pixels or more"),
         ({"learning_rate": -1}, "recipe: learning_rate must lie"),
         ({"dropout": 1.0}, "dropout must lie"),
         ({"augmentation": {"twist": 1.0}}, "unknown setting 'twist'"),
