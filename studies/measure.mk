@@ -10,11 +10,12 @@
 #
 # Not here, as they need an idle machine, other data or hours: peers.py, detector.py, detector_people.py,
 # track_correlation.py, template.py, names.py, mutations.py, peer_corpora.py, simulation.py, studies/speed. Numbers in README.md and docs/ are then replaced by hand; tests/test_docs.py finds those
-# that are not in results/.
+# that are not in results/. CELEBA_SQUEEZED is needed here: error rates take validation photos of CelebA from it.
 
 STUDIES := $(dir $(lastword $(MAKEFILE_LIST)))
 include $(STUDIES)teachers/lessons.mk
 .DEFAULT_GOAL := measured
+$(if $(CELEBA_SQUEEZED),,$(error CELEBA_SQUEEZED is not set))
 
 RESULTS := $(abspath $(STUDIES)../results)
 NAMES ?= research open
@@ -33,14 +34,14 @@ measured: $(foreach name,$(NAMES),$(DONE)/audit_$(name) $(DONE)/calibration_$(na
 $(DONE)/audit_%: $(TESTED_STORES)
 	for set in $(TESTED); do \
 	    (cd $(WORK) && facegender audit $* --dataset stores/$$set -o audit_$*/$$set) || exit 1; \
-	    for kind in csv json; do cp $(WORK)/audit_$*/$$set/audit.$$kind $(RESULTS)/accuracy/audit_$${set}_$*.$$kind; done; \
+	    for kind in csv json; do cp $(WORK)/audit_$*/$$set/audit.$$kind $(RESULTS)/accuracy/audit_$${set}_$*.$$kind || exit 1; done; \
 	done
 	mkdir -p $(@D) && touch $@
 $(DONE)/calibration_%: $(TESTED_STORES)
 	cd $(WORK) && facegender calibration $* $(TESTED:%=stores/%) -o calibration_$*
 	cp $(WORK)/calibration_$*/calibration.csv $(RESULTS)/accuracy/calibration_$*.csv
 	for chart in reliability risk_coverage; do \
-	    cp $(WORK)/calibration_$*/$$chart.png $(RESULTS)/accuracy/$${chart}_$*.png; done
+	    cp $(WORK)/calibration_$*/$$chart.png $(RESULTS)/accuracy/$${chart}_$*.png || exit 1; done
 	mkdir -p $(@D) && touch $@
 $(DONE)/flagship: $(TESTED_STORES)
 	cd $(WORK) && python $(abspath $(STUDIES))/accuracy/flagship.py $(TESTED:%=stores/%) --models $(NAMES) \

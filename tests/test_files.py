@@ -25,6 +25,11 @@ def test_a_pipe_is_no_file_to_be_replaced(tmp_path):
     assert not (tmp_path / "pipe").is_file()
 
 
+def test_a_name_that_is_too_long_is_refused(tmp_path):
+    with pytest.raises(OutputError, match="too long"), atomic_file(tmp_path / ("x" * 300)):
+        pass
+
+
 def test_the_folder_that_one_is_in(tmp_path, monkeypatch):
     place = tmp_path / "site"
     place.mkdir()

@@ -21,11 +21,11 @@ def atomic_file(path: Path) -> Iterator[Path]:
     Raises:
         OutputError: the folder cannot be written, the disk is full, or `path` is a folder, a pipe or a device.
     """
-    place = Path(os.path.realpath(path))
-    if place.exists() and not place.is_file():
-        raise OutputError(f"cannot write {path}: it is a folder, or no regular file", remedy="choose another place")
-    temporary = place.with_name(f".{place.name}.writing")
     with _refusals(path):
+        place = Path(os.path.realpath(path))
+        if place.exists() and not place.is_file():
+            raise OutputError(f"cannot write {path}: it is a folder, or no regular file", remedy="choose another place")
+        temporary = place.with_name(f".{place.name}.writing")
         place.parent.mkdir(parents=True, exist_ok=True)
         temporary.touch()
         try:

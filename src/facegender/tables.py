@@ -43,7 +43,7 @@ def read_table(path: Path, needed: Collection[str]) -> list[dict[str, str]]:
 
     Raises:
         DatasetError: as for `read_text`; or a column is absent or there twice, a row has more or fewer cells than
-            the header, or a quote does not end.
+            the header, or it is no CSV.
     """
     try:
         return _rows(path, needed)

@@ -11,6 +11,7 @@ import argparse
 import json
 from pathlib import Path
 
+from facegender.errors import RecipeError
 from facegender.lab.training.recipe import load_recipe
 from facegender.machine import machine
 from facegender.tables import read_table, update_csv
@@ -38,13 +39,16 @@ def main() -> None:
             "folds": summary["folds"],
             "mirror": summary.get("mirror", False),
         }
-        usual = load_recipe(recipe["name"]).to_dict()
+        try:
+            usual = load_recipe(recipe["name"]).to_dict()
+        except RecipeError:  # a file of the user's
+            usual = recipe
         flat, flat_usual = (
             {**kept, **{f"augmentation.{key}": value for key, value in kept["augmentation"].items()}}
             for kept in (recipe, usual)
         )
         changed = "".join(
-            f" --set {key}={value}"
+            f" --set {key}={json.dumps(value)}"
             for key, value in flat.items()
             if key != "augmentation" and value != flat_usual.get(key)
         )

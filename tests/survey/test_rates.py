@@ -239,5 +239,5 @@ def test_rates_leave_out_what_the_network_has_learned_from(write, tmp_path, five
 
 def test_a_face_that_two_people_do_not_find_counts_once(results, tmp_path):
     rows = [f"{i}.jpg,{'male' if i % 2 else 'female'},1" for i in range(20)]
-    path = labels(tmp_path, "path,label,face", *rows, "30.jpg,female,")
-    assert read_labels([path, path], results).not_found == (1, 0)
+    path = labels(tmp_path, "path,label,face", *rows, "30.jpg,female,", "31.jpg,female,", "31.jpg,male,")
+    assert read_labels([path, path], results).not_found == (2, 1)

@@ -84,7 +84,9 @@ def predict_videos(
                 command=destination.command,
                 progress=report,
             )
-    except BrokenPipeError:
+    except BrokenPipeError as error:
+        for note in getattr(error, "__notes__", ()):  # what was wanted beside the answers is not whole
+            say(note)
         return reader_has_left()
     if held and not report.summary.counts:
         say(held_already(destination.output, held, "video"))

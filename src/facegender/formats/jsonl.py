@@ -65,7 +65,9 @@ class JsonLines(Format):
         """The records as they were written."""
 
         def checked(record: Record) -> Record:
-            record["path"], record[schema.table], record["error"]  # a KeyError where the schema is another
+            record[schema.table], record["error"]  # a KeyError where the schema is another
+            if not isinstance(record["path"], str):
+                raise TypeError(f"a path is a text, not {record['path']!r}")
             return record
 
         yield from _parsed(path, checked)

@@ -82,8 +82,8 @@ class Output:
         relabel: Callable[[Record], Record] | None = None,
         view: Schema | None = None,
     ) -> None:
-        if path.is_dir():
-            raise OutputError(f"cannot write {path}: it is a folder")
+        if os.path.exists(path) and not os.path.isfile(path):  # noqa: PTH110, PTH113 (which raise nothing)
+            raise OutputError(f"cannot write {path}: it is a folder, or no regular file")
         format_.check()
         self.path, self._format, self._schema = path, format_, schema
         self._resume, self._prune_wanted, self.pruned = resume, prune, 0
@@ -134,7 +134,7 @@ class Output:
             if stamp is not None and not isinstance(photo, LocalFile):
                 self._archives.add(printable(stamp.place))
             if isinstance(photo, Unreadable):  # an archive that breaks off: what follows may be there
-                self._half_listed.add(printable(os.path.abspath(photo.name)))  # noqa: PTH100 (as places are made)
+                self._half_listed.add(printable(str(Path(photo.name).absolute())))
             for row in self._journal.find(name, self._last):
                 if not self._seen[row.row]:
                     self._seen[row.row] = True

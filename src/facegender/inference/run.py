@@ -101,8 +101,8 @@ def collect(
         limit: how many photos to take, the first that are listed; None takes all.
 
     Raises:
-        InputError: there are no photos, both `draw` and `limit` are given, a source is of another type, or a URL cannot
-            be served.
+        InputError: there are no photos, both `draw` and `limit` are given or one is below 1, a source is of another
+            type, or a URL cannot be served.
         MissingExtraError: a package for a kind of storage or list is not installed.
     """
     for name, number in (("a sample", draw), ("a limit", limit)):
@@ -210,8 +210,8 @@ def analyze(
         The results in order, as they are iterated over; with an output, a summary.
 
     Raises:
-        InputError: there are no photos, the output has other options, its format is unknown, or the engine cannot do
-            what the options ask for.
+        InputError: there are no photos, the output has other options, its format is unknown, the engine cannot do what
+            the options ask for, or some photos alone, of a limit, are to tell which are gone.
         OutputError: the output or a folder cannot be written.
         WeightsError: unknown model, or a file that is not what its card says.
         MissingExtraError: a package for the format, the engine or a kind of storage is not installed.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,8 +65,8 @@ class Labelled:
         return known
 
 
-#: A photo, and the number of its face where the label gives one.
-_Missed: TypeAlias = tuple[int, int | None]
+#: A photo, the number of its face where there is one, and its label.
+_Missed: TypeAlias = tuple[int, int | None, int]
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def read_labels(paths: Sequence[Path], collection: Results) -> Labelled:
             men's faces are labelled where most faces are not.
     """
     answers: list[dict[int, _Answer]] = []
-    missed: dict[_Missed, int] = {}  # once, whatever number of people say so
+    missed: Counter[_Missed] = Counter()  # once, whatever number of people say so
     for path in paths:
         some, absent = _read(path, collection)
         answers.append(some)
@@ -118,7 +119,10 @@ def read_labels(paths: Sequence[Path], collection: Results) -> Labelled:
         np.array(rows, np.int64),
         np.array(labels, np.int64),
         np.array(weights, np.float64),
-        (sum(label == 0 for label in missed.values()), sum(label == 1 for label in missed.values())),
+        (
+            sum(count for (_, _, label), count in missed.items() if label == 0),
+            sum(count for (_, _, label), count in missed.items() if label == 1),
+        ),
         len(every) - len(rows),
         agreement([{place: answer.label for place, answer in some.items()} for some in answers]),
     )
@@ -132,7 +136,7 @@ def read_labels(paths: Sequence[Path], collection: Results) -> Labelled:
     return labelled
 
 
-def _read(path: Path, collection: Results) -> tuple[dict[int, _Answer], dict[_Missed, int]]:
+def _read(path: Path, collection: Results) -> tuple[dict[int, _Answer], Counter[_Missed]]:
     """The answers of one file by position in `Results.faces`, and the labels of faces that were not found."""
     try:
         rows = read_table(path, ("path", "label"))
@@ -143,7 +147,7 @@ def _read(path: Path, collection: Results) -> tuple[dict[int, _Answer], dict[_Mi
     column = "track" if collection.kind == "videos" else "face"
     first = collection.faces.groupby("photo")["face"].min().to_dict()
     found: dict[int, _Answer] = {}
-    missed: dict[_Missed, int] = {}
+    missed: Counter[_Missed] = Counter()
     for row in rows:
         word = row["label"].lower()
         if word not in LABELS:
@@ -158,7 +162,7 @@ def _read(path: Path, collection: Results) -> tuple[dict[int, _Answer], dict[_Mi
         face = first.get(photo) if number is None else (int(number) if number else None)
         if face is None or (photo, face) not in faces:
             if label is not None:
-                missed[photo, face] = label
+                missed[photo, face, label] += 1
             continue
         place = faces[photo, face]
         if place in found:

@@ -23,7 +23,7 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
-from facegender.errors import InputError, WeightsError
+from facegender.errors import InputError, RecipeError, WeightsError
 from facegender.faces.types import CROP_SIZE, Crops
 from facegender.lab.datasets.provenance import Provenance, Seen
 from facegender.lab.networks.classifier import CropClassifier
@@ -114,7 +114,7 @@ def open_trained(word: str | Path, crops: Crops) -> TrainedModel:
             json.loads(weight_path(word).with_suffix(".json").read_text(encoding="utf-8"))["recipe"]
         )
         classifier = begin(start, recipe, crops, np.arange(len(crops)))
-    except (KeyError, TypeError, ValueError, InputError) as error:
+    except (KeyError, TypeError, ValueError, InputError, RecipeError) as error:
         raise WeightsError(f"{word} cannot be exported again: {error}", remedy="export its run") from error
     template = {"template": card.template.to_dict()}
     return TrainedModel(

@@ -41,7 +41,7 @@ export class Analyzer {
   /**
    * The faces of a photo, largest first, in pixels of the upright photo:
    * { width, height, faces: [{ box, score, quality, landmarks, p_male }], error: null | { kind, message },
-   * notes: [{ kind, message }], ms }.
+   * notes: [{ kind, message }], ms, model }.
    *
    * @param {Blob | ImageBitmap | HTMLVideoElement} source a bitmap is taken away
    */
