@@ -52,11 +52,11 @@ class SceneSettings:
     canvas: int = 256
     smallest_face: float = 8.0
     largest_face: float = 240.0
-    rotate: float = 10.0
+    rotate: float = 12.0
     tilted: float = 0.15
-    any_way: float = 0.25
+    any_way: float = 0.0
     squeezed: float = 0.15
-    graphics: float = 0.05
+    graphics: float = 0.08
     as_it_is: float = 0.3
     occlude: float = 0.12
     dark: float = 0.15
@@ -85,12 +85,12 @@ class DetectorRecipe:
     """
 
     name: str = "detector"
-    steps: int = 5_500
+    steps: int = 14_000
     batch_size: int = 32
     learning_rate: float = 0.003
     weight_decay: float = 0.01
     ema: float = 0.999
-    per_source: int = 1_200
+    per_source: int = 2_500
     precision: Precision = "auto"
     seed: int = 2020
     scenes: SceneSettings = field(default_factory=SceneSettings)
