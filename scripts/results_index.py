@@ -50,6 +50,10 @@ FILES = {
     "accuracy/detector.csv": About(
         "the face detector against its teacher: faces, landmarks, answers, time", "2026-11-24"
     ),
+    "accuracy/detector_people.csv": About(
+        "the face detector's landmarks against people's, beside YuNet's and dlib's; false faces in drawings", "2026-11-27"
+    ),
+    "accuracy/detector_tried.csv": About("what was tried for the next face detector, and dropped", "2026-11-27"),
     "accuracy/ablations.csv": About("what was tried for the network that ships, kept or dropped", "2026-11-27"),
     "accuracy/template.csv": About(
         "how much of the head a crop shows: short trainings on three templates", "2026-11-24"
