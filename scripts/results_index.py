@@ -51,7 +51,7 @@ FILES = {
         "the face detector against its teacher: faces, landmarks, answers, time", "2026-11-24"
     ),
     "accuracy/detector_people.csv": About(
-        "the face detector's landmarks against people's, beside YuNet's and dlib's; false faces in drawings", "2026-11-27"
+        "the landmarks against those of people, beside YuNet and dlib; false faces in drawings", "2026-11-27"
     ),
     "accuracy/detector_tried.csv": About("what was tried for the next face detector, and dropped", "2026-11-27"),
     "accuracy/ablations.csv": About("what was tried for the network that ships, kept or dropped", "2026-11-27"),
