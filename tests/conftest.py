@@ -1,6 +1,7 @@
 """What several tests need: a tiny classifier and a tiny detector with their cards, and a photo of a face."""
 
 import atexit
+import gc
 import hashlib
 import importlib.util
 import json
@@ -48,6 +49,17 @@ if os.access(_memory, os.W_OK) and shutil.disk_usage(_memory).free > 2**31:
 _settings = tempfile.TemporaryDirectory(prefix="facegender-settings-")
 atexit.register(_settings.cleanup)
 os.environ["XDG_CONFIG_HOME"] = os.environ["APPDATA"] = _settings.name
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[object]:
+    """What is imported stays: the garbage collector need not visit it again and again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -72,16 +72,25 @@ def spans():
             yield from ((name, span) for span in SPAN.findall(prose(text)) if re.match(r"facegender |--[a-z]", span))
 
 
+@cache
+def verb(*path):
+    """The verb of this path and its context."""
+    if not path:
+        command = typer.main.get_command(app)
+        return command, command.make_context("facegender", [], resilient_parsing=True)
+    group, above = verb(*path[:-1])
+    command = group.get_command(above, path[-1])
+    assert command is not None, f"no command {path[-1]}"
+    return command, type(above)(command, parent=above, info_name=path[-1])
+
+
 def leaf(words):
     """The verb that these words name, its context, and the words after it."""
-    command = typer.main.get_command(app)
-    context = command.make_context("facegender", [], resilient_parsing=True)
-    while hasattr(command, "get_command") and words and not words[0].startswith("-"):
-        verb, *words = words
-        command = command.get_command(context, verb)
-        assert command is not None, f"no command {verb}"
-        context = type(context)(command, parent=context, info_name=verb)
-    return command, context, words
+    path = []
+    while hasattr(verb(*path)[0], "get_command") and words and not words[0].startswith("-"):
+        first, *words = words
+        path.append(first)
+    return *verb(*path), words
 
 
 def check(command_line):
