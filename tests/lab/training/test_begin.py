@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -31,6 +32,20 @@ def run(store, recipe, tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def exports(run, store, tmp_path_factory):
+    """The run as an exported file of a precision."""
+    folder = tmp_path_factory.mktemp("exports")
+
+    @cache
+    def export(precision):
+        texts = {"licence": "ours", "command": "pytest"}
+        export_run(run, [store], [store], folder, precision, **texts, precision=precision, max_loss=10)
+        return folder / f"{precision}.onnx"
+
+    return export
+
+
 def log_odds(classifier, crops):
     with torch.inference_mode():
         logits = classifier.eval()(torch.from_numpy(np.array(crops)))
@@ -38,10 +53,8 @@ def log_odds(classifier, crops):
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
-def test_it_answers_as_the_exported_file_does(precision, run, store, recipe, tmp_path):
-    texts = {"licence": "ours", "command": "pytest"}
-    export_run(run, [store], [store], tmp_path, "it", **texts, precision=precision, max_loss=10)
-    file = tmp_path / "it.onnx"
+def test_it_answers_as_the_exported_file_does(precision, exports, store, recipe):
+    file = exports(precision)
     begun = log_odds(begin(open_start(file), recipe, store.crops, store.split("train")), store.crops)
     p_male = GenderClassifier(file).p_male(np.asarray(store.crops))
     # Calibration lies between the two.
@@ -49,11 +62,10 @@ def test_it_answers_as_the_exported_file_does(precision, run, store, recipe, tmp
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
-def test_an_exported_network_is_exported_again(precision, run, store, recipe, tmp_path):
+def test_an_exported_network_is_exported_again(precision, exports, store, tmp_path):
     """Calibrated on the same faces it is what it was, and what it has learned from is still known."""
     texts = {"licence": "ours", "command": "pytest", "precision": precision, "max_loss": 10}
-    first, again = (tmp_path / f"{name}.onnx" for name in ("first", "again"))
-    export_run(run, [store], [store], tmp_path, "first", **texts)
+    first, again = exports(precision), tmp_path / "again.onnx"
     export_run(first, [store], [store], tmp_path, "again", **texts)
     before, after = (GenderClassifier(file).p_male(np.asarray(store.crops)) for file in (first, again))
     assert np.abs(before - after).max() < {"fp32": 0.005, "int8": 0.1}[precision]
