@@ -9,8 +9,9 @@
 # Some two hours of one core without AMX.
 #
 # Not here, as they need an idle machine, other data or hours: peers.py, detector.py, detector_people.py,
-# track_correlation.py, template.py, names.py, mutations.py, peer_corpora.py, simulation.py, studies/speed. Numbers in README.md and docs/ are then replaced by hand; tests/test_docs.py finds those
-# that are not in results/. CELEBA_SQUEEZED is needed here: error rates take validation photos of CelebA from it.
+# track_correlation.py, template.py, names.py, mutations.py, peer_corpora.py, simulation.py, studies/speed. Numbers in
+# README.md and docs/ are then replaced by hand; tests/test_results.py finds those that are not in results/.
+# CELEBA_SQUEEZED is needed here: error rates take validation photos of CelebA from it.
 
 STUDIES := $(dir $(lastword $(MAKEFILE_LIST)))
 include $(STUDIES)teachers/lessons.mk
@@ -22,6 +23,7 @@ NAMES ?= research open
 FAIRFACE_VAL ?= $(FAIRFACE)/val
 TESTED := lfw celeba utkface fairface all-age-faces
 DONE := $(WORK)/measured
+DID = mkdir -p $(@D) && touch $@
 TESTED_STORES := $(foreach set,$(TESTED),$(call store,$(set)))
 
 .PHONY: measured
@@ -36,34 +38,34 @@ $(DONE)/audit_%: $(TESTED_STORES)
 	    (cd $(WORK) && facegender audit $* --dataset stores/$$set -o audit_$*/$$set) || exit 1; \
 	    for kind in csv json; do cp $(WORK)/audit_$*/$$set/audit.$$kind $(RESULTS)/accuracy/audit_$${set}_$*.$$kind || exit 1; done; \
 	done
-	mkdir -p $(@D) && touch $@
+	$(DID)
 $(DONE)/calibration_%: $(TESTED_STORES)
 	cd $(WORK) && facegender calibration $* $(TESTED:%=stores/%) -o calibration_$*
 	cp $(WORK)/calibration_$*/calibration.csv $(RESULTS)/accuracy/calibration_$*.csv
 	for chart in reliability risk_coverage; do \
 	    cp $(WORK)/calibration_$*/$$chart.png $(RESULTS)/accuracy/$${chart}_$*.png || exit 1; done
-	mkdir -p $(@D) && touch $@
+	$(DID)
 $(DONE)/flagship: $(TESTED_STORES)
 	cd $(WORK) && python $(abspath $(STUDIES))/accuracy/flagship.py $(TESTED:%=stores/%) --models $(NAMES) \
 	    --output $(RESULTS)/accuracy/flagship.csv
-	mkdir -p $(@D) && touch $@
+	$(DID)
 $(DONE)/groups: $(NAMES:%=$(DONE)/audit_%)
 	python -m facegender.lab.export.groups $(RESULTS)/accuracy
-	touch $@
+	$(DID)
 
 # From photo to answer.
 $(DONE)/fairface:
 	python $(STUDIES)accuracy/fairface.py $(FAIRFACE_VAL) $(lastword $(FAIRFACE_LABELS)) --output $(RESULTS)/accuracy/fairface.csv
-	mkdir -p $(@D) && touch $@
+	$(DID)
 $(DONE)/prints $(DONE)/turned:
 	python $(STUDIES)robustness/$(@F).py $(LFW_TAR) --output $(RESULTS)/robustness/$(@F).csv
-	mkdir -p $(@D) && touch $@
+	$(DID)
 $(DONE)/nightly:
 	python $(STUDIES)survey/nightly.py $(LFW_TAR) --output $(RESULTS)/survey/nightly.csv
-	mkdir -p $(@D) && touch $@
+	$(DID)
 $(DONE)/first_share: $(DONE)/rates
 	python $(STUDIES)survey/first_share.py $(LFW_TAR) $(LFW_LISTS) --output $(RESULTS)/survey/first_share.csv
-	mkdir -p $(@D) && touch $@
+	$(DID)
 
 # Error rates for surveys. The two studies name CelebA's test photos last.
 $(WORK)/photos/validation.csv:
@@ -74,13 +76,13 @@ $(WORK)/sets/done:
 	python $(STUDIES)survey/sets_faces.py $(@D) --fairface $(FAIRFACE)/val $(FAIRFACE_LABELS) --utkface $(UTKFACE) \
 	    --celeba $(CELEBA_ATTRIBUTES) $(CELEBA_SQUEEZED) $(lastword $(CELEBA)) \
 	    --lfw $(LFW_TAR) --all-age-faces "$(ALL_AGE_FACES)"
-	touch $@
+	$(DID)
 $(DONE)/rates: $(WORK)/photos/validation.csv $(WORK)/sets/done
 	python -m facegender.lab.export.rates $(WORK)/photos $(WORK)/sets
-	mkdir -p $(@D) && touch $@
+	$(DID)
 $(DONE)/videos: $(DONE)/rates
 	python $(STUDIES)survey/videos.py --repetitions 100 --output $(RESULTS)/survey/videos.csv
-	touch $@
+	$(DID)
 $(DONE)/sets: $(DONE)/rates
 	python $(STUDIES)survey/sets.py $(WORK)/sets --repetitions 4 --output $(RESULTS)/survey/sets.csv
-	touch $@
+	$(DID)

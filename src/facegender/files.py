@@ -23,8 +23,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     """
     with _refusals(path):
         place = Path(os.path.realpath(path))
-        if place.exists() and not place.is_file():
-            raise OutputError(f"cannot write {path}: it is a folder, or no regular file", remedy="choose another place")
+        check_regular(path)
         temporary = place.with_name(f".{place.name}.writing")
         place.parent.mkdir(parents=True, exist_ok=True)
         temporary.touch()
@@ -33,6 +32,12 @@ def atomic_file(path: Path) -> Iterator[Path]:
             temporary.replace(place)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def check_regular(path: Path) -> None:
+    """OutputError where something is at `path` that no file can replace: a folder, a pipe, a device."""
+    if os.path.exists(path) and not os.path.isfile(path):  # noqa: PTH110, PTH113 (which raise nothing)
+        raise OutputError(f"cannot write {path}: it is a folder, or no regular file", remedy="choose another place")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -154,6 +154,7 @@ def test_lists_on_the_web(site):
         "folder/b.png": b"B",
         "absent.jpg": "not_found",
     }
+    assert outcomes(f"{site}/list.csv?signature=a/b") == {"folder/b.png": b"B"}
 
 
 def test_lists_here_of_photos_there(site, tmp_path):

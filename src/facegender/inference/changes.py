@@ -37,8 +37,8 @@ def is_gone(place: str) -> bool:
         os.lstat(place)
     except (FileNotFoundError, NotADirectoryError):
         return not any(os.path.isfile(parent) for parent in Path(place).parents)  # noqa: PTH113 (False where it fails)
-    except (OSError, ValueError):  # it may be there: this user may not look, or the disk fails
-        return False
+    except (OSError, ValueError):  # this user may not look, or the disk fails
+        pass
     return False
 
 

@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from facegender.errors import FacegenderError, InputError, OutputError
-from facegender.files import atomic_file
+from facegender.files import atomic_file, check_regular
 from facegender.formats.records import Record, Schema, printable
 from facegender.formats.registry import Format, reading
 from facegender.inference.changes import is_gone, is_unchanged
@@ -82,8 +82,7 @@ class Output:
         relabel: Callable[[Record], Record] | None = None,
         view: Schema | None = None,
     ) -> None:
-        if os.path.exists(path) and not os.path.isfile(path):  # noqa: PTH110, PTH113 (which raise nothing)
-            raise OutputError(f"cannot write {path}: it is a folder, or no regular file")
+        check_regular(path)
         format_.check()
         self.path, self._format, self._schema = path, format_, schema
         self._resume, self._prune_wanted, self.pruned = resume, prune, 0

@@ -14,7 +14,7 @@ from typing import IO
 
 from facegender.errors import InputError, MissingExtraError
 from facegender.sources.kinds import is_photo
-from facegender.sources.remote import Remote, check_protocol, is_url, open_url, url_path
+from facegender.sources.remote import Remote, check_protocol, is_url, open_url, url_path, without_query
 from facegender.sources.source import LocalFile, Source, Unreadable
 from facegender.sources.text import is_text, lines, text_of
 
@@ -46,9 +46,8 @@ def photos_listed(manifest: str) -> Iterator[Source]:
     remote = is_url(manifest)
     if remote:
         check_protocol(manifest)
-    # What follows the path of a web address is none of it.
-    address = re.split("[?#]", manifest, maxsplit=1)[0] if manifest.lower().startswith("http") else manifest
-    folder = posixpath.dirname(address) if remote else os.path.dirname(manifest)  # noqa: PTH120 (as it is written)
+    # As it is written: not a path.
+    folder = posixpath.dirname(without_query(manifest)) if remote else os.path.dirname(manifest)  # noqa: PTH120
     try:
         for name in _names(manifest):
             if is_url(name):

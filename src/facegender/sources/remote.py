@@ -48,6 +48,11 @@ def url_path(url: str) -> str:
     return urlsplit(url).path if _protocol(url) in _WEB else url
 
 
+def without_query(url: str) -> str:
+    """A web URL without query and fragment, any other URL as it is."""
+    return re.split("[?#]", url, maxsplit=1)[0] if _protocol(url) in _WEB else url
+
+
 def check_protocol(url: str) -> None:
     """See to it that the packages which `url` needs are there.
 

@@ -115,14 +115,12 @@ def read_labels(paths: Sequence[Path], collection: Results) -> Labelled:
         labels.append(said[0].label)
         stratum = said[0].stratum
         weights.append(said[0].stratum_faces / looked[stratum] if stratum else said[0].weight)
+    women, men = (sum(count for (*_, label), count in missed.items() if label == gender) for gender in (0, 1))
     labelled = Labelled(
         np.array(rows, np.int64),
         np.array(labels, np.int64),
         np.array(weights, np.float64),
-        (
-            sum(count for (_, _, label), count in missed.items() if label == 0),
-            sum(count for (_, _, label), count in missed.items() if label == 1),
-        ),
+        (women, men),
         len(every) - len(rows),
         agreement([{place: answer.label for place, answer in some.items()} for some in answers]),
     )

@@ -22,6 +22,8 @@ from facegender.lab.paper.figure3 import save_figure3
 from facegender.report import Section, command, picture, table
 
 FIGURES = "figures"
+#: The other recipe is the paper's.
+_OURS = "our recipe"
 
 #: Faces shown of each gender in the gallery of errors.
 _SHOWN_ERRORS = 16
@@ -79,6 +81,7 @@ def folds(outcomes: Sequence[FoldOutcome], output: Path) -> Section:
     printed = {row.network: row for row in published.figure5()}
     rows: list[Sequence[object]] = []
     panels: dict[str, list[MeasuredNetwork]] = {}
+    several: dict[str, dict[str, dict[int, float]]] = {}
     for outcome in outcomes:
         run, result = outcome.run, outcome.result
         claim = printed[run.network] if run.recipe.colour == "rgb" else None
@@ -93,10 +96,12 @@ def folds(outcomes: Sequence[FoldOutcome], output: Path) -> Section:
         beside = f"{100 * claim.accuracy:.0f} / {100 * claim.tpr:.0f}" if claim else "-"
         difference = f"{100 * (mean['accuracy'] - claim.accuracy):+.1f}" if claim else "-"
         rows.append([run.network, run.terms, *cells, beside, difference])
-        whose = "the paper's recipe" if run.recipe.name.startswith("paper") else "our recipe"
+        whose = "the paper's recipe" if run.recipe.name.startswith("paper") else _OURS
         claims = {"accuracy": claim.accuracy, "tpr": claim.tpr} if claim else {}
         panel = panels.setdefault(f"{'RGB' if run.recipe.colour == 'rgb' else 'gray'}, {whose}", [])
         panel.append(MeasuredNetwork(run.network, mean, deviation, claims))
+        if len(result.per_fold) > 1 and run.recipe.colour == "rgb":
+            several.setdefault(whose, {})[run.network] = {f: m.accuracy for f, m in result.per_fold.items()}
     header = ["network", "recipe", *MEASURES.values(), "published accuracy / TPR", "difference of accuracy"]
     blocks = [
         "LFW, the paper's random folds: the same person may stand on both sides. Percent; `male` is the positive "
@@ -108,14 +113,9 @@ def folds(outcomes: Sequence[FoldOutcome], output: Path) -> Section:
         blocks.append(
             picture(f"{FIGURES}/figures4-6.png", "Figures 4 to 6: measured (filled) and published (outlined)")
         )
-    several: dict[str, dict[str, dict[int, float]]] = {}
-    for o in outcomes:
-        if o.result is not None and len(o.result.per_fold) > 1 and o.run.recipe.colour == "rgb":
-            whose = "the paper's recipe" if o.run.recipe.name.startswith("paper") else "our recipe"
-            several.setdefault(whose, {})[o.run.network] = {fold: m.accuracy for fold, m in o.result.per_fold.items()}
     for whose, networks in several.items():
         title = f"LFW, random folds, RGB, {whose}"
-        name = "folds-paper" if whose.startswith("the") else "folds"
+        name = "folds" if whose == _OURS else "folds-paper"
         _both(output, name, partial(draw_folds, folds=networks, title=title))
         blocks.append(picture(f"{FIGURES}/{name}.png", f"Accuracy fold by fold: {title}"))
     blocks += [

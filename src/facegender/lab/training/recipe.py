@@ -159,11 +159,9 @@ class Recipe:
 
     def __post_init__(self) -> None:
         check_ranges(self, _RANGES)
-        network = self.describe()  # refuses what it cannot be
-        if self.first_size:
-            side = self.crop_size(0, min(CROP_SIZE, network.input_size))
-            if side < 8:
-                raise RecipeError(f"first_size must be 8 pixels or more, not {self.first_size}")
+        self.describe()  # refuses what the network cannot be
+        if not self.crop_size(0, CROP_SIZE):
+            raise RecipeError(f"first_size must be 8 pixels or more, not {self.first_size}")
 
     def describe(self) -> Network:
         """The network that the recipe trains, on PyTorch's meta device.

@@ -116,12 +116,12 @@ def open_trained(word: str | Path, crops: Crops) -> TrainedModel:
         classifier = begin(start, recipe, crops, np.arange(len(crops)))
     except (KeyError, TypeError, ValueError, InputError, RecipeError) as error:
         raise WeightsError(f"{word} cannot be exported again: {error}", remedy="export its run") from error
-    template = {"template": card.template.to_dict()}
     return TrainedModel(
-        *(classifier.eval(), recipe, start.mean, start.std, ()),
+        *(classifier.eval(), recipe, start.mean, start.std),
+        history=(),
         store=card.training_data,
         examples="",
-        alignment=template,
+        alignment={"template": card.template.to_dict()},
         provenance=Provenance(start.learned),
     )
 
