@@ -4,6 +4,7 @@ import pytest
 
 from facegender.errors import InputError, WeightsError
 from facegender.inference.runtime import Session
+from facegender.machine import bound_cores
 
 
 def test_path_and_bytes_give_the_same(tiny_model):
@@ -31,6 +32,14 @@ def test_unknown_device_and_thread_count(tiny_model):
         Session(tiny_model, device="tpu")
     with pytest.raises(InputError, match="at least 1 thread"):
         Session(tiny_model, threads=0)
+
+
+@pytest.mark.parametrize(("asked", "given", "threads"), [("3", None, 3), ("3", 2, 2), ("4,2", None, 4), ("0", None, 0)])
+def test_threads_of_the_environment(asked, given, threads, tiny_model, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    monkeypatch.setattr("facegender.inference.runtime.usable_cores", bound_cores)
+    options = Session(tiny_model, threads=given)._opened.get_session_options()
+    assert options.intra_op_num_threads == threads
 
 
 def test_not_a_network(tmp_path, capfd):

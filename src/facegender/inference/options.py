@@ -42,7 +42,8 @@ class Options:
         detector: the path of a detector's ``.onnx`` file with its card, or an object that finds faces. None takes the
             detector in the package.
         device: where the networks run: ``cpu``, ``cuda``, or ``auto`` for CUDA where it works.
-        threads: CPU threads of each network. None takes all cores; in one of several workers, one.
+        threads: CPU threads of each network. None takes ``OMP_NUM_THREADS``, or all cores; in one of several
+            workers, one.
         min_face: side in pixels of the smallest face to look for; smaller takes longer. None: of photos, about 11
             pixels up to 850 pixels on the longest side, and in larger ones in proportion, 50 at 4000; of videos, a 45th
             of the longest side as displayed, but no less than 8.

@@ -97,7 +97,7 @@ class Session(_Reopened):
 
     Args:
         device: ``cpu``, ``cuda``, or ``auto`` for CUDA where it works.
-        threads: CPU threads of one operator; None lets ONNX Runtime take all cores.
+        threads: CPU threads of one operator; None takes ``OMP_NUM_THREADS`` of them, or all cores.
 
     Raises:
         InputError: no such device here.
@@ -113,7 +113,7 @@ class Session(_Reopened):
         providers = _providers(device, onnxruntime.get_available_providers())
         options = onnxruntime.SessionOptions()
         options.log_severity_level = _ERRORS_ONLY
-        options.intra_op_num_threads = _checked(threads) or _threads_within_quota()
+        options.intra_op_num_threads = _checked(threads) or _default_threads()
         try:
             session = onnxruntime.InferenceSession(
                 model if isinstance(model, bytes) else str(model), options, providers=providers
@@ -165,8 +165,8 @@ class OpenVinoSession(_Reopened):
         settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32"}
         if _checked(threads) is not None:
             settings["INFERENCE_NUM_THREADS"] = threads
-        elif _threads_within_quota():
-            settings["INFERENCE_NUM_THREADS"] = _threads_within_quota()
+        elif default := _default_threads():
+            settings["INFERENCE_NUM_THREADS"] = default
         try:
             core = openvino.Core()
             return core.compile_model(core.read_model(path), "CPU", settings)
@@ -188,8 +188,14 @@ class OpenVinoSession(_Reopened):
         return output
 
 
-def _threads_within_quota() -> int:
-    """Threads where a container has less CPU time than cores; 0 where the runtime may take all cores."""
+def _default_threads() -> int:
+    """Threads that the environment asks for or a container has CPU time for; 0 where the runtime may take all cores.
+
+    Batch systems and other numerical libraries limit threads by ``OMP_NUM_THREADS``, which no runtime here reads.
+    """
+    asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    if asked.isdecimal() and int(asked):
+        return int(asked)
     cores = usable_cores()
     return cores if cores < bound_cores() else 0
 
