@@ -109,7 +109,8 @@ def _together(
     store = replace(
         lfw,
         name="lfw and fairface",
-        crops=np.concatenate([lfw.crops, crops]),
+        wide=np.concatenate([lfw.wide, crops]),
+        photos=(),
         images=names,
         identities=names,
         labels=np.concatenate([lfw.labels, labels]),

@@ -33,6 +33,10 @@ def main() -> None:
     for row in times:
         if row["network"] not in weights.list_models():
             continue
+        if int(row["parameters"]) != weights.load_card(row["network"]).parameters:
+            raise SystemExit(
+                f"benchmark.csv has the times of another {row['network']} than the one that ships: time it again"
+            )
         lines.append(
             {
                 "model": row["network"],

@@ -19,7 +19,7 @@ from facegender.lab.training.hardware import Hardware, start_fabric
 from facegender.lab.training.loss import classification_loss
 from facegender.lab.training.model import channel_statistics, classifier_from_recipe
 from facegender.lab.training.optimization import class_weights, make_optimizer
-from facegender.lab.training.recipe import load_recipe
+from facegender.lab.training.recipe import Augmentation, load_recipe
 from facegender.machine import machine
 from facegender.tables import write_csv
 
@@ -37,24 +37,28 @@ def main() -> None:
     for name in ("paper", "tuned"):
         recipe = load_recipe(name)
         fabric = start_fabric(recipe.precision, Hardware("cpu"))
+        # As training reads them: augmentation takes crops with a margin.
+        crops = store.crops if recipe.augmentation == Augmentation() else store.wide
         classifier = classifier_from_recipe(recipe, *channel_statistics(store.crops, index, gray=False))
         model, optimizer = fabric.setup(classifier, make_optimizer(recipe, classifier))
         model.mark_forward_method("outputs")
         weights = class_weights(recipe, store.labels)
         steps = steps_per_epoch(recipe, len(index))
         every = Selection(index, np.ones(len(index), np.float32))
-        resident = next(iter(epoch_batches(recipe, store.crops, store.labels, every, 0)))
+        resident = next(iter(epoch_batches(recipe, crops, store.labels, every, 0)))
         speeds: dict[str, list[float]] = {"resident batch": [], "input pipeline": []}
         for round_ in range(arguments.rounds + 1):
             sources = {
                 "resident batch": [resident] * steps,
-                "input pipeline": epoch_batches(recipe, store.crops, store.labels, every, round_),
+                "input pipeline": epoch_batches(recipe, crops, store.labels, every, round_),
             }
             for source, batches in sources.items():
                 started = time.perf_counter()
                 images = 0
                 for batch in batches:
-                    loss = classification_loss(model.outputs(batch.crops), batch, weights, recipe)
+                    with fabric.autocast():  # as in training: the method itself is not wrapped
+                        outputs = model.outputs(batch.crops)
+                    loss = classification_loss(outputs, batch, weights, recipe)
                     optimizer.zero_grad()
                     fabric.backward(loss.total)
                     optimizer.step()

@@ -7,8 +7,9 @@
 #
 # Paths are from the folder in which make runs, and have no blanks but in ALL_AGE_FACES. WORK gets stores/research,
 # stores/open and committee.npz. A step that is done is passed over, so that the command may be stopped and given
-# again. PRECISION=f32 where there is no AMX; CELEBA_SQUEEZED for photos that were squeezed to squares; STILLS for photos
-# without labels, whose faces `research` learns too, by the committee's answers alone (in a WORK from its beginning).
+# again. PRECISION=f32 where the processor has no bfloat16; CELEBA_SQUEEZED for photos that were squeezed to squares;
+# STILLS for photos without labels, whose faces `research` learns too, by the committee's answers alone (in a WORK from
+# its beginning).
 # About an hour on two cores with AMX; `facegender` and this file's folder need the extras train and openvino.
 
 HERE := $(dir $(lastword $(MAKEFILE_LIST)))

@@ -19,17 +19,30 @@ from facegender.weights import PRECISIONS
 #: Largest difference of a probability from that in float32.
 FROM_FP32 = {"fp32": 1e-4, "fp16": 0.02, "int8": 0.3}
 
-RUN = """async ([url, pixels, model]) => {
+LOAD = """async (url) => {
   const ort = await import(url + "vendor/ort.wasm.bundle.min.mjs");
   ort.env.wasm.wasmPaths = { wasm: url + "vendor/ort-wasm-simd-threaded.wasm" };
   ort.env.wasm.numThreads = 1;
   ort.env.logLevel = "error";
+  window.ort = ort;
+}"""
+RUN = """async ([pixels, model]) => {
   const [crops, bytes] = [pixels, model].map((text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0)));
   const session = await ort.InferenceSession.create(bytes);
   const input = new ort.Tensor("uint8", crops, [crops.length / (64 * 64 * 3), 64, 64, 3]);
   const { p_male } = await session.run({ crops: input });
   return { type: p_male.type, dims: p_male.dims, values: Array.from(p_male.data) };
 }"""
+
+
+@pytest.fixture(scope="module")
+def page(browser, page_url):
+    """A page with ONNX Runtime."""
+    page = browser.new_page()
+    page.goto(page_url + "models.json")
+    page.evaluate(LOAD, page_url)
+    yield page
+    page.close()
 
 
 @pytest.fixture(scope="module")
@@ -43,13 +56,10 @@ def exported(store):
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_the_same_probabilities_in_webassembly(browser, page_url, exported, precision):
+def test_the_same_probabilities_in_webassembly(page, exported, precision):
     crops, files = exported
-    page = browser.new_page()
-    page.goto(page_url + "models.json")
     pixels, model = (base64.b64encode(content).decode() for content in (crops.tobytes(), files[precision]))
-    answer = page.evaluate(RUN, [page_url, pixels, model])
-    page.close()
+    answer = page.evaluate(RUN, [pixels, model])
     assert (answer["type"], answer["dims"]) == ("float32", [len(crops)])
     ours = Session(files[precision], threads=1).run(crops)
     np.testing.assert_allclose(answer["values"], ours, atol=0.02 if precision == "int8" else 1e-4)

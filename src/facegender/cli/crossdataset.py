@@ -20,7 +20,7 @@ from facegender.cli.training import (
 from facegender.wording import counted
 
 if TYPE_CHECKING:
-    from facegender.lab.evaluation.crossdataset import CrossDataset, MatrixCell
+    from facegender.lab.evaluation.crossdataset import MatrixCell
 
 
 @app.command()
@@ -65,7 +65,7 @@ def crossdataset(
         settings = load_recipe(recipe, **read_changes(changes or ()))
         hardware = Hardware(accelerator, devices)
         result = cross_dataset(settings, opened, output, only_train=only_train or (), hardware=hardware, on_cell=_say)
-    if result.cells:  # otherwise another process prints
+    if result:  # otherwise another process prints
         _print(result, output)
 
 
@@ -78,14 +78,14 @@ def _say(cell: MatrixCell) -> None:
     )
 
 
-def _print(result: CrossDataset, output: Path) -> None:
+def _print(result: list[MatrixCell], output: Path) -> None:
     table = Table(title="Accuracy in % (women / men)", title_justify="left")
     table.add_column("trained on \\ tested on", no_wrap=True)
-    columns = list(dict.fromkeys(cell.tested_on for cell in result.cells))
+    columns = list(dict.fromkeys(cell.tested_on for cell in result))
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
-    for start in range(0, len(result.cells), len(columns)):
-        row = result.cells[start : start + len(columns)]
+    for start in range(0, len(result), len(columns)):
+        row = result[start : start + len(columns)]
         shown = [
             f"{100 * c.metrics.accuracy:.2f} ({100 * c.metrics.female_accuracy:.1f} / {100 * c.metrics.tpr:.1f})"
             for c in row
@@ -93,7 +93,7 @@ def _print(result: CrossDataset, output: Path) -> None:
         table.add_row(row[0].trained_on, *shown)
     console = results_console(200)
     console.print(table)
-    for cell in result.cells:
+    for cell in result:
         if cell.left_out:
             console.print(
                 f"{cell.trained_on} -> {cell.tested_on}: {cell.left_out:,} test faces that it has seen are left out",

@@ -26,13 +26,17 @@ def join(
 
     Copies and people in two splits or stores are found as by `facegender leaks`.
     """
+    from facegender.errors import InputError
     from facegender.lab.datasets.join import join_stores
     from facegender.lab.datasets.store import open_stores
 
     require_training()
     from facegender.lab.evaluation.leaks import find_leaks
 
-    opened = open_stores([*stores, *(test or [])])
+    given = [*stores, *(test or [])]
+    if output.resolve() in {folder.resolve() for folder in given}:
+        raise InputError(f"{output} is one of the stores to be joined", remedy="choose another --output")
+    opened = open_stores(given)
     tests = list(opened)[len(stores) :]
     counts = join_stores(opened, tests, find_leaks(opened), output)
     console = Console(highlight=False)

@@ -270,6 +270,12 @@ def test_the_machine_is_described():
     assert f"{usable_cores()} cores" in hardware()
 
 
+def test_a_shipped_network_counts_both_images_of_a_face():
+    subject, alone = exported("research"), registered("residual-large")
+    assert (subject.network, subject.parameters) == ("residual-large", alone.parameters)
+    assert subject.macs == 2 * alone.macs
+
+
 def test_registered_networks_have_their_own_size():
     subject = registered("googlenet")
     assert subject.inputs(np.zeros((1, 64, 64, 3), np.uint8)).shape == (1, 224, 224, 3)

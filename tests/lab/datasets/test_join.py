@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 from facegender.cli import app
 from facegender.lab.datasets.join import join_stores
 from facegender.lab.datasets.store import Table, create_store, open_store
+from facegender.lab.evaluation.leaks import find_leaks
 
 ALIGNMENT = {"template": "the same"}
 
@@ -83,6 +84,25 @@ def test_what_cannot_be_joined(stores, tmp_path):
     assert result.exit_code == 1
     assert "cropped differently" in str(result.exception)
     assert not (tmp_path / "joined").exists()
+
+
+@pytest.mark.parametrize("output", ["one", "three"])
+def test_a_store_that_is_joined_is_not_replaced(output, stores, tmp_path):
+    one, two, three = map(str, stores)
+    result = CliRunner().invoke(app, ["join", one, two, "--test", three, "-o", str(tmp_path / output)])
+    assert "one of the stores to be joined" in str(result.exception)
+    assert len(open_store(tmp_path / output)) in (12, 6)
+
+
+def test_people_stay_who_they_are(tmp_path):
+    """A name is that of one person everywhere, a number only within its store."""
+    a = write(tmp_path / "a", photos(4, 1), ["train"] * 4, identities=["Ann Lee", "17", "", "Bo"])
+    b = write(tmp_path / "b", photos(2, 2), ["test"] * 2, identities=["ann_lee", "17"])
+    join_stores({"a": open_store(a)}, (), (), tmp_path / "joined")
+    joined = open_store(tmp_path / "joined")
+    assert joined.identities == ["Ann Lee", "a/17", "", "Bo"]
+    found = find_leaks({"joined": joined, "b": open_store(b)})
+    assert {(leak.store, leak.image) for leak in found} == {("joined", "a/0.jpg"), ("b", "0.jpg")}
 
 
 def test_which_face_of_a_photo_was_meant_does_not_matter(tmp_path):

@@ -46,6 +46,18 @@ def test_the_cells_are_what_a_hand_counts():
     assert audit.groupings[-1] == "age x region x gender"
 
 
+def test_many_columns_give_the_cells_that_have_faces():
+    """Twelve columns of ten values have 10^12 combinations, of which 200 may have faces."""
+    rng = np.random.default_rng(0)
+    columns = {f"y_{i}": [str(value) for value in rng.integers(0, 10, 200)] for i in range(12)} | {
+        "y_pred": ["a"] * 200
+    }
+    given = faces()
+    audit = audit_faces("tiny", AuditedFaces("made", given.labels, given.p_male, columns), 0.95)
+    assert sum(cell.count for cell in audit.by(audit.groupings[-1])) == 200
+    assert audit.by("gender")[0].fpr == 12 / 80
+
+
 def test_the_worst_cell_has_enough_faces_and_gaps_are_between_groups():
     audit = audit_faces("tiny", faces(), 0.95)
     assert audit.worst.values == "0-2 x female"

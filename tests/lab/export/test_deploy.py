@@ -163,16 +163,22 @@ def test_a_file_for_crops_of_another_size():
     np.testing.assert_allclose(session.run(crops(33)), expected, atol=1e-5)
 
 
+@pytest.fixture(scope="module", params=["residual", "custom-cnn-table1"])
+def mirrored(request):
+    classifier = made(request.param)
+    classifier.mirror = True
+    return classifier, Session(to_onnx(classifier))
+
+
 @pytest.mark.parametrize("count", [1, 5])
-@pytest.mark.parametrize("name", ["residual", "custom-cnn-table1"])
-def test_a_crop_and_its_mirror_image(name, count):
-    classifier = made(name)
+def test_a_crop_and_its_mirror_image(mirrored, count):
+    classifier, session = mirrored
+    classifier.mirror = False
     batch = torch.from_numpy(crops(64, count))
     with torch.inference_mode():
         expected = (classifier(batch) + classifier(batch.flip(2))) / 2
         classifier.mirror = True
         torch.testing.assert_close(classifier(batch), expected, atol=1e-5, rtol=1e-4)
-    session = Session(to_onnx(classifier))
     for shown in (batch, batch.flip(2)):
         given = session.run(np.ascontiguousarray(shown))
         np.testing.assert_allclose(given, expected.softmax(1)[:, 1], atol=1e-5)

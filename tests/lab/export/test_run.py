@@ -35,12 +35,24 @@ def run(store, quick, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def exported(run, store, tmp_path_factory):
+def calibrated(run, store):
+    """The run, its validation faces, and what its calibration gives."""
+    trained = load_model(run / MODEL)
+    faces = validation_faces([store], trained.provenance, "quick")
+    return trained, faces, _calibrated(trained, faces)
+
+
+@pytest.fixture(scope="module")
+def exported(run, store, calibrated, tmp_path_factory):
     """Every form and precision, by both: the network to open. The cards are those of the first and of the last."""
     folder = tmp_path_factory.mktemp("exported")
     texts = {"licence": "ours", "command": "pytest"}
     first = export_run(run, [store], [store], folder, "first", **texts, max_loss=0)
-    last = export_run(run, [store], [store], folder, "last", **texts, form="openvino", precision="int8", max_loss=10)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("facegender.lab.export.run._calibrated", lambda *_: calibrated[-1])
+        last = export_run(
+            run, [store], [store], folder, "last", **texts, form="openvino", precision="int8", max_loss=10
+        )
     assert sorted(path.name for path in folder.iterdir()) == sorted(path.name for path in first.files + last.files)
     files = {FORMS[0]: first.files[0], FORMS[-1]: last.files[0]}
     for form, precision in FORMS[1:-1]:
@@ -125,11 +137,9 @@ def test_the_command(invoke, run, store, store_folder, tmp_path):
     assert card["validation"]["made validation"]["count"] == len(store.split("validation"))
 
 
-def test_thresholds_are_chosen_from_answers_of_other_calibrations(run, store):
+def test_thresholds_are_chosen_from_answers_of_other_calibrations(calibrated, store):
     """The answers of each face are by calibrations that were fitted without its person."""
-    trained = load_model(run / MODEL)
-    faces = validation_faces([store], trained.provenance, "quick")
-    _, (exact,), held_out = _calibrated(trained, faces)
+    trained, faces, (_, (exact,), held_out) = calibrated
     people = _people(faces)
     assert len(set(people.tolist())) == len({store.identities[i] for i in faces[0].index}) == 9
     shown = [np.ascontiguousarray(store.crops[faces[0].index])]
@@ -185,7 +195,7 @@ def test_every_store_counts_the_same(store):
     assert len(set(first)) == len(set(second)) == 1
 
 
-def test_lost_accuracy_is_refused(run, store, tmp_path, monkeypatch):
+def test_lost_accuracy_is_refused(run, store, calibrated, tmp_path, monkeypatch):
     """Conversion that turns answers around: the command has to notice by itself."""
     from facegender.lab.export import run as module
 
@@ -199,6 +209,7 @@ def test_lost_accuracy_is_refused(run, store, tmp_path, monkeypatch):
         return {".onnx": parsed.SerializeToString()}
 
     monkeypatch.setattr(module, "convert", backwards)
+    monkeypatch.setattr(module, "_calibrated", lambda *_: calibrated[-1])
     with pytest.raises(AccuracyLossError, match=r"onnx int8 loses .* points.*--max-loss"):
         export_run(run, [store], [store], tmp_path, "made", licence="", command="", precision="int8")
     assert list(tmp_path.iterdir()) == []

@@ -9,6 +9,7 @@ from torch import nn
 from facegender.inference.runtime import Session
 from facegender.lab.export import onnx_bytes
 from facegender.lab.networks.classifier import CropClassifier
+from facegender.lab.networks.network import Network
 from facegender.lab.training.calibration import (
     Calibration,
     _held_out_losses,
@@ -143,17 +144,17 @@ def test_a_new_calibration_is_the_softmax_and_no_feature_can_break_it():
     assert len(fitted.state_dict()) == 3
 
 
-class Body(nn.Module):
-    """A head for something else stands after the one for the label."""
+class Body(Network):
+    """A layer of two outputs for something else stands after the one for the label."""
 
     def __init__(self):
-        super().__init__()
-        self.pool, self.flat = nn.AvgPool2d(16), nn.Flatten()
-        self.label = nn.Sequential(nn.Linear(48, 7), nn.ReLU(), nn.Linear(7, 2))
-        self.age = nn.Linear(48, 9)
+        super().__init__(3, 64)
+        self.reduced = nn.Sequential(nn.AvgPool2d(16), nn.Flatten(), nn.Linear(48, 7), nn.ReLU())
+        self.head = nn.Linear(7, 2)
+        self.glasses = nn.Linear(7, 2)
 
-    def forward(self, x):
-        return self.label(self.flat(self.pool(x)))
+    def features(self, x):
+        return self.reduced(x)
 
 
 def test_the_features_are_what_the_last_layer_takes():
@@ -164,11 +165,9 @@ def test_the_features_are_what_the_last_layer_takes():
     features, logits = features_and_logits(classifier, crops, index)
     assert features.shape == (300, 7)
     assert np.array_equal(logits, predict_logits(classifier, crops, index))
-    last = classifier.body.label[2]
+    last = classifier.body.head
     assert np.allclose(features @ last.weight.detach().numpy().T + last.bias.detach().numpy(), logits, atol=1e-5)
     assert not last._forward_hooks
-    with pytest.raises(ValueError, match="no linear layer"):
-        features_and_logits(nn.Sequential(nn.Conv2d(3, 2, 1)), crops, index)
 
 
 def test_it_leaves_pytorch(tmp_path):

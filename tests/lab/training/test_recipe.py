@@ -86,6 +86,7 @@ def test_a_wrong_change_is_named(word, message):
         ({"optimizer": "lion"}, "'sgd', 'adamw'"),
         ({"network": "resnet"}, "custom-cnn-table1"),
         ({"first_size": 3}, "first_size must be 8 pixels or more"),
+        ({"first_size": 24}, "custom-cnn-table1 cannot take an input of 24 pixels"),
         ({"learning_rate": -1}, "recipe: learning_rate must lie"),
         ({"dropout": 1.0}, "dropout must lie"),
         ({"augmentation": {"twist": 1.0}}, "unknown setting 'twist'"),

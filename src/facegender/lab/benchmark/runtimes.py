@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import Any, Protocol, TypeAlias
@@ -125,7 +126,7 @@ class _Torch:
         self.device = device
         self._dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
         # A copy only where it has to move, so that the CPU's stays for other precisions and exports.
-        self._classifier = subject.classifier if device == "cpu" else _moved(subject, device)
+        self._classifier = subject.classifier if device == "cpu" else deepcopy(subject.classifier).to(device)
 
     def calls(self, batch: int) -> list[Call]:
         """One call; the batch does not matter."""
@@ -208,12 +209,6 @@ class _OpenVino:
 
 def _openvino_call(request: Any) -> Call:
     return lambda batch: request.infer({0: batch}, share_inputs=True)
-
-
-def _moved(subject: Subject, device: str) -> torch.nn.Module:
-    from copy import deepcopy
-
-    return deepcopy(subject.classifier).to(device)  # type: ignore[union-attr]
 
 
 def _half(model: bytes) -> bytes:

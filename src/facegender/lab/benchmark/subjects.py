@@ -120,11 +120,10 @@ def exported(name_or_path: str) -> Subject:
     if not fitting or dtype is None:
         raise WeightsError(f"{path} takes {kind} {shape}: no batch of square colour images of a fixed size")
     size, channels_first = fitting[0]
-    known, described = _network_in_card(name_or_path)
-    parameters, macs = _counts(described) if described else (_constants(path), None)
+    network, parameters, macs = _in_card(name_or_path) or (None, _constants(path), None)
     return Subject(
         name_or_path,
-        known,
+        network,
         size,
         parameters,
         macs,
@@ -151,12 +150,16 @@ def _counts(described: Network) -> tuple[int, int]:
     return sums.parameters, sums.macs
 
 
-def _network_in_card(name_or_path: str) -> tuple[str, Network] | tuple[None, None]:
+def _in_card(name_or_path: str) -> tuple[str, int, int | None] | None:
+    """Name, parameters and multiply-accumulates of the network in the card; None without a card of a network here."""
     with suppress(WeightsError):
         card = weights.load_card(name_or_path)
         if card.network in network_names():
-            return card.network, describe(card.network, channels=1 if card.channels == "gray" else 3)
-    return None, None
+            parameters, macs = _counts(describe(card.network, channels=1 if card.channels == "gray" else 3))
+            images = 2 if "--mirror" in card.command.split() else 1
+            # Others were built for another input: their arithmetic is not known here.
+            return card.network, card.parameters, images * macs if parameters == card.parameters else None
+    return None
 
 
 def _constants(path: Path) -> int:

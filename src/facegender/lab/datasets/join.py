@@ -4,36 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from facegender.errors import InputError
 from facegender.faces.types import CROP_SIZE
-from facegender.lab.datasets.store import ORIGIN, Split, Store, Table, create_store, inner
+from facegender.lab.datasets.splits import person
+from facegender.lab.datasets.store import ORIGIN, SPLITS, Split, Store, Table, create_store, inner
 from facegender.progress import track
 
-#: Each split may not show what a later one asks.
-_ORDER: tuple[Split, ...] = ("train", "validation", "test")
-
-
-class FaceInTwoPlaces(Protocol):
-    """A face of one group that has a match in another, as `facegender.lab.evaluation.leaks.Leak`."""
-
-    @property
-    def store(self) -> str: ...
-    @property
-    def split(self) -> str: ...
-    @property
-    def image(self) -> str: ...
-    @property
-    def other_store(self) -> str: ...
-    @property
-    def other_split(self) -> str: ...
+if TYPE_CHECKING:
+    from facegender.lab.evaluation.leaks import Leak
 
 
 def join_stores(
-    stores: Mapping[str, Store], tests: Iterable[str], leaks: Iterable[FaceInTwoPlaces], output: Path
+    stores: Mapping[str, Store], tests: Iterable[str], leaks: Iterable[Leak], output: Path
 ) -> dict[str, dict[str, int]]:
     """Write the train and validation crops of several stores as one store.
 
@@ -68,7 +54,7 @@ def join_stores(
     unwanted: set[tuple[str, str]] = set()
     for leak in leaks:
         other = "test" if leak.other_store in tests else leak.other_split
-        if _ORDER.index(_split(other)) > _ORDER.index(_split(leak.split)):
+        if SPLITS.index(other) > SPLITS.index(leak.split):  # no split may show what a later one asks
             unwanted.add((leak.store, leak.image))
 
     rows: list[tuple[Store, int]] = []
@@ -86,9 +72,9 @@ def join_stores(
     columns = sorted({key for store in taken.values() for key in store.attributes} - {ORIGIN})
     table = Table(
         images=[f"{store.name}/{store.images[row]}" for store, row in rows],
-        identities=[f"{store.name}/{who}" if (who := store.identities[row]) else "" for store, row in rows],
+        identities=[_identity(store, row) for store, row in rows],
         labels=np.array([store.labels[row] for store, row in rows], np.int64),
-        splits=[_split(store.splits[row]) for store, row in rows],
+        splits=[cast(Split, store.splits[row]) for store, row in rows],
         folds={},
         attributes={
             ORIGIN: [store.attributes[ORIGIN][row] if store.parts else store.name for store, row in rows],
@@ -116,5 +102,7 @@ def _cropping(store: Store) -> dict[str, Any]:
     return {key: value for key, value in store.alignment.items() if key != "method"}
 
 
-def _split(name: str) -> Split:
-    return next(split for split in _ORDER if split == name)
+def _identity(store: Store, row: int) -> str:
+    """Whose face it is: a name is that of the same person everywhere, a number only within its store."""
+    who = store.identities[row]
+    return who if not who or isinstance(person(store.name, who), str) else f"{store.name}/{who}"

@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facegender.lab.datasets.store import ORIGIN, Store
+from facegender.weights import list_models
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
 #: Digests of 64 bits; 0: unknown.
@@ -216,3 +217,13 @@ def origins(store: Store) -> Iterator[tuple[str, str, npt.NDArray[np.bool_]]]:
     yield store.name, store.digest, np.ones(len(store), bool)
     for name, sha256 in store.parts.items():
         yield name, sha256, np.array([origin == name for origin in store.attributes[ORIGIN]])
+
+
+def is_run(word: str | Path) -> bool:
+    """Whether this names a training run, its folder or its ``model.safetensors``, and no shipped or exported network.
+
+    A folder that has the name of a shipped network by chance is none.
+    """
+    path = Path(word)
+    by_chance = str(word) in list_models() and not (path / "model.safetensors").exists()
+    return path.suffix == ".safetensors" or (path.is_dir() and not by_chance)

@@ -14,7 +14,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -28,6 +28,7 @@ from facegender.faces.decode import decode
 from facegender.faces.pyramid import resized
 from facegender.faces.types import Image
 from facegender.lab.detection.teacher import Labels, Teacher, read_pts
+from facegender.prefetch import ahead
 from facegender.progress import track
 
 Split: TypeAlias = Literal["train", "validation", "test"]
@@ -124,30 +125,29 @@ def label_photos(
         return _label(mine.teacher, Path(*job[:2]))
 
     # OpenCV lets go of the interpreter while a network runs: threads keep all cores at work.
-    pool = ThreadPoolExecutor(workers)
-    try:
-        answers = pool.map(label, jobs)
-        with (output / _PIXELS).open("ab") as pixels, (output / _PHOTOS).open("a", encoding="utf-8") as table:
-            for (source, file, split), answer in zip(jobs, track(answers, "labelling", len(jobs)), strict=True):
-                if answer is None:
-                    continue
-                image, labels = answer
-                row = {
-                    "source": source,
-                    "file": file,
-                    "split": split,
-                    "offset": pixels.tell(),
-                    "height": image.shape[0],
-                    "width": image.shape[1],
-                    "faces": _listed(labels.faces),
-                    "unsure": _listed(labels.unsure),
-                }
-                pixels.write(image.tobytes())
-                pixels.flush()
-                table.write(json.dumps(row) + "\n")
-                table.flush()
-    finally:
-        pool.shutdown(cancel_futures=True)
+    with (
+        closing(ahead(label, jobs, threads=workers, waiting=2 * workers)) as answers,
+        (output / _PIXELS).open("ab") as pixels,
+        (output / _PHOTOS).open("a", encoding="utf-8") as table,
+    ):
+        for (source, file, split), answer in zip(jobs, track(answers, "labelling", len(jobs)), strict=True):
+            if answer is None:
+                continue
+            image, labels = answer
+            row = {
+                "source": source,
+                "file": file,
+                "split": split,
+                "offset": pixels.tell(),
+                "height": image.shape[0],
+                "width": image.shape[1],
+                "faces": _listed(labels.faces),
+                "unsure": _listed(labels.unsure),
+            }
+            pixels.write(image.tobytes())
+            pixels.flush()
+            table.write(json.dumps(row) + "\n")
+            table.flush()
 
 
 def _label(teacher: Teacher, path: Path) -> tuple[Image, Labels] | None:

@@ -28,6 +28,7 @@ from facegender.lab.evaluation.metrics import (
     accuracy_interval,
     brier_score,
     expected_calibration_error,
+    is_right,
 )
 from facegender.lab.evaluation.subgroups import EVERYONE, FEW, grouped, grouping_attributes, rank
 from facegender.tables import rounded, write_csv
@@ -235,7 +236,7 @@ class _Frame:
 
     def __init__(self, faces: AuditedFaces, table: pd.DataFrame, confidence: float) -> None:
         self._table, self._labels, self._p_male = table, faces.labels, faces.p_male
-        right = (faces.p_male >= 0.5) == (faces.labels == 1)
+        right = is_right(faces.labels, faces.p_male)
         sure = is_answered(faces.p_male, confidence)
         self._right, self._people = right, faces.people
         #: Each takes the numbers of the faces of one group, since that is what `MetricFrame` is given to split.
@@ -255,11 +256,13 @@ class _Frame:
 
     def cells(self, grouping: tuple[str, ...]) -> list[AuditGroup]:
         """One cell for each combination of values that has faces."""
-        frame = self._frame(self._measures, grouping, np.ones(len(self._labels), bool))
-        if not grouping:
-            return [self._cell((), (), frame.overall)]
-        measured = frame.by_group[frame.by_group["count"] > 0]
-        rows = [(key if isinstance(key, tuple) else (key,), row) for key, row in measured.iterrows()]
+        columns = [self._table[column] for column in grouping]
+        keys = list(zip(*columns, strict=True)) if columns else [()] * len(self._labels)
+        number = {key: place for place, key in enumerate(dict.fromkeys(keys))}
+        # Numbered, since of several columns fairlearn measures every combination of values, also those without faces.
+        groups = pd.Series([number[key] for key in keys], name="group")
+        by_group = self._frame(self._measures, groups, np.ones(len(keys), bool)).by_group
+        rows = [(key, by_group.loc[place]) for key, place in number.items()]
         return [self._cell(grouping, key, row) for key, row in sorted(rows, key=lambda row: [rank(v) for v in row[0]])]
 
     def gap(self, column: str) -> dict[str, Any]:
@@ -268,7 +271,7 @@ class _Frame:
         mask = self._table[column].isin(counts[counts >= FEW].index).to_numpy()
         if self._table[column][mask].nunique() < 2:
             return {}
-        frame = self._frame({"accuracy": self._measures["accuracy"]}, (column,), mask)
+        frame = self._frame({"accuracy": self._measures["accuracy"]}, self._table[column].rename("group"), mask)
         by_group = frame.by_group["accuracy"]
         return {
             "difference": round(float(frame.difference()["accuracy"]), 5),
@@ -277,15 +280,14 @@ class _Frame:
             "best": str(by_group.idxmax()),
         }
 
-    def _frame(self, measures: Mapping[str, Any], grouping: tuple[str, ...], mask: np.ndarray[Any, Any]) -> MetricFrame:
-        columns = self._table[list(grouping)] if grouping else pd.Series(EVERYONE, self._table.index, name=EVERYONE)
+    def _frame(self, measures: Mapping[str, Any], groups: pd.Series, mask: np.ndarray[Any, Any]) -> MetricFrame:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pandas' own deprecations within fairlearn
             return MetricFrame(
                 metrics=dict(measures),
                 y_true=self._labels[mask],
                 y_pred=np.flatnonzero(mask),
-                sensitive_features=columns[mask],
+                sensitive_features=groups[mask],
             )
 
     def _cell(self, grouping: tuple[str, ...], values: tuple[str, ...], row: Mapping[str, Any]) -> AuditGroup:

@@ -68,19 +68,6 @@ class MatrixCell:
         return len(right), int(right.sum())
 
 
-@dataclass(frozen=True)
-class CrossDataset:
-    """All networks on all test splits.
-
-    Attributes:
-        cells: by row, then column.
-        leaks: faces that stand in several splits or stores.
-    """
-
-    cells: Sequence[MatrixCell]
-    leaks: Sequence[Leak]
-
-
 def cross_dataset(
     recipe: Recipe,
     stores: Mapping[str, Store],
@@ -89,11 +76,14 @@ def cross_dataset(
     only_train: Collection[str] = (),
     hardware: Hardware | None = None,
     on_cell: Callable[[MatrixCell], None] = lambda cell: None,
-) -> CrossDataset:
+) -> list[MatrixCell]:
     """Train a network on the train split of each store and test it on the test split of every store.
 
     A store without a train split is only tested on, one without a test split only trained on. Networks that are done
     are read, an interrupted one is resumed.
+
+    Returns:
+        the cells, by row, then column; none in further processes.
 
     Args:
         output: folder; gets a run ``train-NAME`` a store, and what `cross_test` writes.
@@ -127,7 +117,7 @@ def cross_test(
     output: Path,
     *,
     on_cell: Callable[[MatrixCell], None] = lambda cell: None,
-) -> CrossDataset:
+) -> list[MatrixCell]:
     """Test networks on the test split of every store.
 
     Writes ``matrix.csv``, ``subgroups.csv``, ``matrix.png``, ``matrix.svg``, ``predictions/MODEL/STORE.csv``, and what
@@ -142,7 +132,7 @@ def cross_test(
     """
     _check_tests(stores)
     if not is_main_process():
-        return CrossDataset((), ())
+        return []
     tests = {
         (row, column): model.unseen(store, "test")
         for row, model in models.items()
@@ -180,7 +170,7 @@ def cross_test(
     write_csv(output / "subgroups.csv", groups)
     for name in ("matrix.png", "matrix.svg"):
         draw_heatmap(output / name, [_square(cell) for cell in cells])
-    return CrossDataset(cells, leaks)
+    return cells
 
 
 def run_folder(output: Path, name: str) -> Path:

@@ -20,6 +20,7 @@ from facegender.lab.evaluation.metrics import (
     IntArray,
     Metrics,
     accuracy_interval,
+    is_right,
     measure,
     p_male_from_logits,
 )
@@ -36,14 +37,12 @@ class CrossValidation:
     """Results of the folds.
 
     Attributes:
-        recipe: name of the recipe.
         assignment: name of the fold assignment (``random`` or ``identity``).
         mirror: whether mirror images were averaged in.
         per_fold: measures by fold number.
         labels, p_male, people: of every tested crop, N.
     """
 
-    recipe: str
     assignment: str
     mirror: bool
     per_fold: Mapping[int, Metrics]
@@ -62,7 +61,7 @@ class CrossValidation:
 
     def accuracy_interval(self) -> tuple[float, float]:
         """95 % interval of the accuracy over all tested crops; of people, where they are named."""
-        return accuracy_interval((self.p_male >= 0.5) == (self.labels == 1), self.people)
+        return accuracy_interval(is_right(self.labels, self.p_male), self.people)
 
 
 def cross_validate(
@@ -108,7 +107,7 @@ def cross_validate(
             write_predictions(folder / "predictions.csv", Predictions.of(store, test, p_male[-1]))
             on_fold(number, per_fold[number])
     every = np.concatenate(labels), np.concatenate(p_male)
-    result = CrossValidation(recipe.name, assignment, mirror, per_fold, *every, people)
+    result = CrossValidation(assignment, mirror, per_fold, *every, people)
     if tested == numbers and is_main_process():
         _write_results(output, recipe, result)
     return result

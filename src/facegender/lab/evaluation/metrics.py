@@ -71,6 +71,12 @@ def measure(labels: IntArray, p_male: FloatArray) -> Metrics:
     )
 
 
+def is_right(labels: IntArray, p_male: FloatArray) -> npt.NDArray[np.bool_]:
+    """N; whether the likelier answer is the label."""
+    right: npt.NDArray[np.bool_] = (p_male >= 0.5) == (labels == 1)
+    return right
+
+
 def wilson_interval(right: int, count: float, confidence: float = 0.95) -> tuple[float, float]:
     """Wilson score interval of a share (E. B. Wilson, JASA 22, 1927), of independent faces."""
     return _wilson(right / count, count, float(norm.ppf((1 + confidence) / 2)))

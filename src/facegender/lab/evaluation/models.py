@@ -12,7 +12,7 @@ import numpy as np
 from facegender.errors import InputError, MissingExtraError, WeightsError
 from facegender.faces.types import Crops
 from facegender.inference.classifier import BATCH, GenderClassifier
-from facegender.lab.datasets.provenance import Provenance
+from facegender.lab.datasets.provenance import Provenance, is_run
 from facegender.lab.datasets.store import Store
 from facegender.lab.datasets.unseen import Unseen, unseen
 from facegender.lab.evaluation.metrics import FloatArray, IntArray, p_male_from_logits
@@ -78,13 +78,12 @@ def open_model(word: str | Path) -> EvaluatedModel:
         CheckpointError: no finished run there.
         MissingExtraError: a run, without PyTorch.
     """
-    path = Path(word)
-    if path.is_dir() or path.suffix == ".safetensors":
+    if is_run(word):
         try:
             from facegender.lab.training.model import load_model
         except ModuleNotFoundError as error:
             raise MissingExtraError(str(error.name), "train") from error
-        return EvaluatedModel.of(load_model(path))
+        return EvaluatedModel.of(load_model(Path(word)))
     classifier = GenderClassifier(word)
 
     def answer(crops: Crops, index: IntArray) -> FloatArray:

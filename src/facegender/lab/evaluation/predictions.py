@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy.typing as npt
 
 from facegender.errors import InputError
 from facegender.lab.datasets.store import LABELS, Store
-from facegender.lab.evaluation.metrics import FloatArray, IntArray, Metrics, accuracy_interval, measure
+from facegender.lab.evaluation.metrics import FloatArray, IntArray, Metrics, accuracy_interval, is_right, measure
 from facegender.tables import write_csv
 
 _HEADER = ["image", "label", "p_male"]
@@ -42,8 +41,7 @@ class Predictions:
     @property
     def right(self) -> npt.NDArray[np.bool_]:
         """N; whether the likelier answer is the label."""
-        right: npt.NDArray[np.bool_] = (self.p_male >= 0.5) == (self.labels == 1)
-        return right
+        return is_right(self.labels, self.p_male)
 
     def measure(self) -> Metrics:
         """Compare the answers with the labels.
@@ -74,22 +72,3 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
     labels = [LABELS[label] for label in predictions.labels.tolist()]
     rows = zip(predictions.images, labels, predictions.p_male.tolist(), strict=True)
     write_csv(path, [dict(zip(_HEADER, row, strict=True)) for row in rows], _HEADER)
-
-
-def read_predictions(path: Path) -> Predictions:
-    """What `write_predictions` wrote.
-
-    Raises:
-        InputError: the file is absent, or is something else.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        return Predictions(
-            [row["image"] for row in rows],
-            np.array([LABELS.index(row["label"]) for row in rows], dtype=np.int64),
-            np.array([float(row["p_male"]) for row in rows], dtype=np.float64),
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        columns = ", ".join(_HEADER)
-        raise InputError(f"{path} is no file of predictions: {error}", remedy=f"its columns: {columns}") from error

@@ -22,6 +22,7 @@ from facegender.lab.evaluation.metrics import (
     accuracy_interval,
     brier_score,
     expected_calibration_error,
+    is_right,
     measure,
 )
 from facegender.progress import track
@@ -130,14 +131,14 @@ def thresholds(labels: IntArray, p_male: FloatArray, weights: FloatArray | None 
 
 def accuracy(labels: IntArray, p_male: FloatArray) -> float:
     """Share of right answers."""
-    return float(((p_male >= 0.5) == (labels == 1)).mean())
+    return float(is_right(labels, p_male).mean())
 
 
 def tested(faces: EvaluationCrops, p_male: FloatArray, confidences: Mapping[str, float]) -> dict[str, Any]:
     """The measures of one test set, for the card: all in [0, 1] but the count."""
     labels = faces.labels
     metrics = measure(labels, p_male)
-    low, high = accuracy_interval((p_male >= 0.5) == (labels == 1), faces.people)
+    low, high = accuracy_interval(is_right(labels, p_male), faces.people)
     at = {rate: answered(labels, p_male, confidences[rate]) for rate in TESTED_ERRORS}
     return {
         **rounded(metrics.to_dict()),

@@ -46,10 +46,7 @@ class CropClassifier(nn.Module):
 
     def forward(self, crops: Tensor) -> Tensor:
         """Logits of a batch of crops."""
-        if self.mirror and not self.training:
-            logits: Tensor = self.body.head(self.features(crops))
-        else:
-            logits = self.body(self.normalise(crops))
+        logits: Tensor = self.body.head(self.features(crops))
         return logits
 
     def outputs(self, crops: Tensor) -> dict[str, Tensor]:

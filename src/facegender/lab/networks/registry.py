@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import torch
@@ -54,13 +55,36 @@ def describe(
         raise RecipeError(f"dropout must be in [0, 1), not {dropout}")
     if name not in _BUILDERS:
         raise RecipeError(f"unknown network {name!r}", remedy=f"one of {', '.join(_BUILDERS)}")
+    options = {"channels": channels, "classes": classes, "dropout": dropout, "input_size": input_size}
+    check_size(name, None, **options)
+    with torch.device("meta"):
+        return _build(name, **options).eval()
+
+
+def check_size(name: str, side: int | None, **options: Any) -> None:
+    """Check that a network runs on images of this side; None: of its own input size.
+
+    Args:
+        name: of a network.
+        options: keywords of its builder; None keeps the network's own.
+
+    Raises:
+        RecipeError: it does not.
+    """
+    given = tuple((key, value) for key, value in options.items() if value is not None)
     try:
-        with torch.device("meta"), torch.no_grad():
-            built = _build(name, channels=channels, classes=classes, dropout=dropout, input_size=input_size).eval()
-            built(torch.empty(1, *built.input_shape))
+        _run(_BUILDERS[name], side, given)
     except (RuntimeError, ValueError) as error:
-        raise RecipeError(f"{name} cannot take an input of {input_size} pixels: {error}") from error
-    return built
+        asked = side or options.get("input_size")
+        raise RecipeError(f"{name} cannot take an input of {asked} pixels: {error}") from error
+
+
+@lru_cache(maxsize=256)
+def _run(builder: Callable[..., Network], side: int | None, options: tuple[tuple[str, Any], ...]) -> None:
+    with torch.device("meta"), torch.no_grad():
+        built = builder(**dict(options)).eval()
+        channels, full, _ = built.input_shape
+        built(torch.empty(1, channels, side or full, side or full))
 
 
 def network(name: str, **options: Any) -> Network:

@@ -77,7 +77,9 @@ def _fairface(folder: Path) -> Callable[[], Listing] | None:
 
 def _imdb_wiki(labels: str, folder: Path) -> Callable[[], Listing] | None:
     sources = _sources(folder)
-    return partial(list_imdb_wiki, sources, folder / labels) if sources and (folder / labels).exists() else None
+    whole = [source for source in sources if not Path(source).name.split(".")[0].endswith("_crop")]
+    there = sources and (folder / labels).exists()
+    return partial(list_imdb_wiki, whole or sources, folder / labels, crops=not whole) if there else None
 
 
 def _sources(folder: Path) -> list[str]:

@@ -23,7 +23,7 @@ from facegender.lab.benchmark import BATCHES, PRECISIONS, Benchmark, benchmark, 
 from facegender.lab.datasets.listing import prepare
 from facegender.lab.datasets.registry import display_name
 from facegender.lab.datasets.store import Store, open_store, read_manifest
-from facegender.lab.evaluation.crossdataset import CrossDataset, MatrixCell, cross_dataset
+from facegender.lab.evaluation.crossdataset import MatrixCell, cross_dataset
 from facegender.lab.evaluation.predictions import Predictions
 from facegender.lab.paper import figures, sections
 from facegender.lab.paper.data import find_datasets
@@ -72,7 +72,7 @@ def reproduce(
         outcomes = run_folds(
             lfw, scale.fold_runs, output / "folds", hardware, lambda run: on_part(f"LFW: {run.network}, {run.terms}")
         )
-    crossed: dict[str, CrossDataset] = {}
+    crossed: dict[str, list[MatrixCell]] = {}
     for network, recipe in scale.cross:
         on_part(f"across datasets: {network}, {recipe.epochs} epochs")
         folder = output / "crossdataset" / network.lower().replace(" ", "-")
@@ -152,12 +152,12 @@ def _benchmark(scale: Scale, store: Store | None, folder: Path) -> Benchmark:
     return read_benchmark(done)  # as rounded there: a report made again is the same
 
 
-def _celeba(scale: Scale, crossed: Mapping[str, CrossDataset]) -> list[tuple[str, MatrixCell]]:
+def _celeba(scale: Scale, crossed: Mapping[str, list[MatrixCell]]) -> list[tuple[str, MatrixCell]]:
     """The networks trained and tested on CelebA, by their registry names."""
     return [
         (recipe.network, cell)
         for network, recipe in scale.cross
-        for cell in crossed[network].cells
+        for cell in crossed[network]
         if cell.trained_on == cell.tested_on == "celeba"
     ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from facegender.lab.datasets.registry import display_name
-from facegender.lab.evaluation.crossdataset import CrossDataset, MatrixCell
+from facegender.lab.evaluation.crossdataset import MatrixCell
 from facegender.lab.evaluation.subgroups import FEW
 from facegender.lab.paper import published
 from facegender.lab.paper.comparison import NOTES, compare_table3, compare_table4
@@ -72,7 +72,7 @@ def table5(outcomes: Sequence[FoldOutcome], celeba: Sequence[tuple[str, MatrixCe
     )
 
 
-def cross(results: Mapping[str, CrossDataset]) -> Section:
+def cross(results: Mapping[str, list[MatrixCell]]) -> Section:
     """Section 3.4: trained on each dataset, tested on every other; by the network's printed name."""
     rows: list[Sequence[object]] = []
     blocks = [
@@ -80,7 +80,7 @@ def cross(results: Mapping[str, CrossDataset]) -> Section:
         "network is trained on the train split of one dataset and tested on the test split of every one."
     ]
     for network, result in results.items():
-        for cell in result.cells:
+        for cell in result:
             low, high = cell.interval
             unleaked = cell.without_leaks
             rows.append(
@@ -158,10 +158,10 @@ def contradictions() -> Section:
     )
 
 
-def _worst(results: Mapping[str, CrossDataset]) -> str:
+def _worst(results: Mapping[str, list[MatrixCell]]) -> str:
     rows = []
     for network, result in results.items():
-        for cell in result.cells:
+        for cell in result:
             groups = [g for g in cell.groups if g.count >= FEW and g.gender in ("female", "male")]
             if not groups:
                 continue

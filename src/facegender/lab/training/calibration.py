@@ -21,10 +21,11 @@ from sklearn.model_selection import GroupKFold
 from torch import Tensor, nn
 
 from facegender.faces.types import Crops
+from facegender.lab.networks.classifier import CropClassifier
 from facegender.lab.training.model import predict_logits
 
-#: Numbers of any precision, in memory of NumPy or PyTorch.
-Numbers: TypeAlias = npt.NDArray[np.floating] | npt.NDArray[np.integer] | Tensor
+#: Numbers of any precision.
+Numbers: TypeAlias = npt.NDArray[np.floating] | npt.NDArray[np.integer]
 FloatArray = npt.NDArray[np.float64]
 
 #: Bounds of the logarithm of the temperature: no face's logits are divided by less than 0.05 or more than 20.
@@ -61,7 +62,7 @@ class Calibration(nn.Module):
     @torch.inference_mode()
     def p_male(self, features: Numbers, logits: Numbers) -> FloatArray:
         """What `forward` gives, from arrays to an array; float64, N."""
-        there = [torch.as_tensor(_array(values), dtype=torch.float32) for values in (features, logits)]
+        there = [torch.as_tensor(values, dtype=torch.float32) for values in (features, logits)]
         return self(*there).double().numpy()  # type: ignore[no-any-return]  # modules are not typed by their forward
 
 
@@ -71,7 +72,7 @@ def fit_calibration(
     labels: Numbers,
     weights: Numbers | None = None,
     *,
-    faces: Numbers | Sequence[int] | None = None,
+    faces: Numbers | None = None,
 ) -> Calibration:
     """The calibration of least negative log likelihood, with a ridge on w that three-fold cross-validation chooses.
 
@@ -101,8 +102,8 @@ def out_of_fold(
     labels: Numbers,
     weights: Numbers | None = None,
     *,
-    faces: Numbers | Sequence[int] | None = None,
-    people: Numbers | Sequence[int] | None = None,
+    faces: Numbers | None = None,
+    people: Numbers | None = None,
 ) -> FloatArray:
     """The probability of each row by a calibration that was fitted without it: what the next faces are given.
 
@@ -117,33 +118,29 @@ def out_of_fold(
     Raises:
         ValueError: as for `fit_calibration`; there must be at least five people.
     """
-    columns = [_array(values) for values in (features, logits, labels)]
-    weight = np.ones(len(columns[2])) if weights is None else _array(weights)
-    each = _groups(faces, len(columns[2]), _FOLDS)
+    columns = features, logits, labels
+    weight = np.ones(len(labels)) if weights is None else weights
+    each = _groups(faces, len(labels), _FOLDS)
     who = _groups(each if people is None else people, len(each), CALIBRATION_FOLDS)
     p_male = np.zeros(len(who))
     for fitted_on, held_out in GroupKFold(CALIBRATION_FOLDS, shuffle=True, random_state=0).split(who, groups=who):
         x, two, y, w, face = (values[fitted_on] for values in (*columns, weight, each))
         calibration = fit_calibration(x, two, y, w, faces=face)
-        p_male[held_out] = calibration.p_male(columns[0][held_out], columns[1][held_out])
+        p_male[held_out] = calibration.p_male(features[held_out], logits[held_out])
     return p_male
 
 
 def features_and_logits(
-    classifier: nn.Module, crops: Crops, index: npt.NDArray[np.int64]
+    classifier: CropClassifier, crops: Crops, index: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """What the network's last layer takes and gives: float32, N x F features and N x 2 logits, one row an index.
 
     Args:
-        classifier: uint8 crops to logits, with a ``body`` whose last `nn.Linear` of two outputs gives them.
         crops: uint8, M x 64 x 64 x 3.
         index: which of them, N, at least one.
-
-    Raises:
-        ValueError: the network has no such layer.
     """
     taken: list[Tensor] = []
-    handle = last_linear(classifier).register_forward_hook(
+    handle = classifier.body.head.register_forward_hook(
         lambda layer, inputs, output: taken.append(inputs[0].detach().float().cpu())
     )
     try:
@@ -152,18 +149,6 @@ def features_and_logits(
         handle.remove()
     features: npt.NDArray[np.float32] = torch.cat(taken).numpy()
     return features, logits
-
-
-def last_linear(classifier: nn.Module) -> nn.Linear:
-    """The layer that gives the two logits: the last `nn.Linear` of two outputs.
-
-    Raises:
-        ValueError: there is none.
-    """
-    layers = [m for m in classifier.modules() if isinstance(m, nn.Linear) and m.out_features == 2]
-    if not layers:
-        raise ValueError("the network has no linear layer of two outputs: its features cannot be identified")
-    return layers[-1]
 
 
 @dataclass(frozen=True)
@@ -185,8 +170,8 @@ class _Rows:
 
     @classmethod
     def of(cls, features: Numbers, logits: Numbers, labels: Numbers, weights: Numbers | None) -> _Rows:
-        x, two, y = (np.asarray(_array(values), np.float64) for values in (features, logits, labels))
-        w = np.ones(len(y)) if weights is None else np.asarray(_array(weights), np.float64)
+        x, two, y = (np.asarray(values, np.float64) for values in (features, logits, labels))
+        w = np.ones(len(y)) if weights is None else np.asarray(weights, np.float64)
         if x.ndim != 2 or two.shape != (len(x), 2) or y.shape != (len(x),) or w.shape != (len(x),):
             shapes = ", ".join(str(values.shape) for values in (x, two, y, w))
             raise ValueError(f"features, logits, labels and weights do not fit each other: {shapes}")
@@ -257,9 +242,9 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _groups(faces: Numbers | Sequence[int] | None, rows: int, folds: int) -> npt.NDArray[np.int64]:
+def _groups(faces: Numbers | None, rows: int, folds: int) -> npt.NDArray[np.int64]:
     """The number of each row's face, from 0; ValueError where there are fewer faces than folds."""
-    who = np.arange(rows) if faces is None else np.unique(_array(faces), return_inverse=True)[1]
+    who = np.arange(rows) if faces is None else np.unique(faces, return_inverse=True)[1]
     if len(who) != rows or len(set(who.tolist())) < folds:
         raise ValueError(f"calibration needs at least {folds} faces, one number a row")
     return who
@@ -273,7 +258,3 @@ def _path(rows: _Rows, ridges: Sequence[float]) -> list[Tensor]:
         solution = rows.fit(solution, ridge)
         found.append(solution)
     return found
-
-
-def _array(values: Numbers | Sequence[int]) -> npt.NDArray[np.generic]:
-    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)

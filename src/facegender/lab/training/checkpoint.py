@@ -68,9 +68,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     except FileNotFoundError as error:
         raise CheckpointError(f"there is no checkpoint at {path}") from error
     except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise CheckpointError(
-            f"{path} is cut short or no facegender checkpoint", remedy="delete it to start again"
-        ) from error
+        raise CheckpointError(f"{path} is cut short or no facegender checkpoint") from error
 
 
 def load_same_run(path: Path, identity: Mapping[str, Any]) -> Checkpoint:
@@ -79,7 +77,10 @@ def load_same_run(path: Path, identity: Mapping[str, Any]) -> Checkpoint:
     Raises:
         CheckpointError: as for `load_checkpoint`, or the checkpoint has other details.
     """
-    saved = load_checkpoint(path)
+    try:
+        saved = load_checkpoint(path)
+    except CheckpointError as error:
+        raise CheckpointError(str(error), remedy="delete it to start again") from error
     if any(saved.details.get(key) != value for key, value in identity.items()):
         raise CheckpointError(
             f"{path} belongs to a run with another recipe or other data", remedy="choose another --output"

@@ -19,12 +19,10 @@ class Hardware:
     Attributes:
         accelerator: ``auto``, ``cpu``, ``cuda``, ...
         devices: processes or accelerators.
-        strategy: ``auto`` unless you know better.
     """
 
     accelerator: str = "auto"
     devices: int = 1
-    strategy: str = "auto"
 
 
 def start_fabric(precision: Precision, hardware: Hardware) -> Fabric:
@@ -41,7 +39,6 @@ def start_fabric(precision: Precision, hardware: Hardware) -> Fabric:
         fabric = Fabric(
             accelerator=hardware.accelerator,
             devices=hardware.devices,
-            strategy=hardware.strategy,
             precision=precision,
         )
     except (ValueError, RuntimeError, MisconfigurationException) as error:

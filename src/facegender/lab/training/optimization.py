@@ -28,11 +28,11 @@ def learning_rate(recipe: Recipe, epoch: int, step: int, per_epoch: int) -> floa
     return one_cycle(max(epoch * per_epoch + step, 0.25) / steps, recipe.learning_rate)
 
 
-def one_cycle(done: float, peak: float, warm_up: float = WARM_UP) -> float:
+def one_cycle(done: float, peak: float) -> float:
     """The rate when a share `done` of the steps is behind us: up in a line, then down along a cosine to zero."""
-    if done < warm_up:
-        return peak * done / warm_up
-    return peak * 0.5 * (1 + math.cos(math.pi * (done - warm_up) / (1 - warm_up)))
+    if done < WARM_UP:
+        return peak * done / WARM_UP
+    return peak * 0.5 * (1 + math.cos(math.pi * (done - WARM_UP) / (1 - WARM_UP)))
 
 
 def make_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 from facegender.errors import RecipeError
 from facegender.faces.types import CROP_SIZE
 from facegender.lab.networks.network import Network
-from facegender.lab.networks.registry import describe
+from facegender.lab.networks.registry import check_size, describe
 from facegender.lab.training.settings import build_settings, check_ranges, read_settings
 
 #: Lightning Fabric's words for full precision, and for bfloat16 where it is safe; ``auto`` is the latter where the
@@ -159,9 +159,11 @@ class Recipe:
 
     def __post_init__(self) -> None:
         check_ranges(self, _RANGES)
-        self.describe()  # refuses what the network cannot be
+        full = self.describe().input_size  # refuses what the network cannot be
         if not self.crop_size(0, CROP_SIZE):
             raise RecipeError(f"first_size must be 8 pixels or more, not {self.first_size}")
+        for side in range(self.crop_size(0, full), full, 8):
+            check_size(self.network, side, **self.network_options())
 
     def describe(self) -> Network:
         """The network that the recipe trains, on PyTorch's meta device.
@@ -199,7 +201,7 @@ def load_recipe(source: str | Path, /, **changes: Any) -> Recipe:
     Raises:
         RecipeError: no such recipe, a setting that does not exist, or a value of the wrong kind.
     """
-    return read_settings(Recipe, source, _folder(), changes)
+    return read_settings(Recipe, source, resources.files("facegender.lab.training") / "recipes", changes)
 
 
 def recipe_from_dict(values: dict[str, Any], where: str = "recipe") -> Recipe:
@@ -209,7 +211,3 @@ def recipe_from_dict(values: dict[str, Any], where: str = "recipe") -> Recipe:
         RecipeError: a setting that does not exist, or a value of the wrong kind.
     """
     return build_settings(Recipe, values, where)
-
-
-def _folder() -> Any:
-    return resources.files("facegender.lab.training") / "recipes"

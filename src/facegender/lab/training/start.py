@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from facegender.errors import InputError, RecipeError, WeightsError
 from facegender.faces.types import CROP_SIZE, Crops
-from facegender.lab.datasets.provenance import Provenance, Seen
+from facegender.lab.datasets.provenance import Provenance, Seen, is_run
 from facegender.lab.networks.classifier import CropClassifier
 from facegender.lab.networks.network import normalized_convolutions, trace_features
 from facegender.lab.training.model import TrainedModel, classifier_from_recipe, load_model
@@ -88,12 +88,6 @@ def open_start(word: str | Path) -> Start:
     except Exception as error:  # protobuf has errors of its own
         raise WeightsError(f"training cannot start from {word}: {error}") from error
     return Start(str(word), card.network, card.mean, card.std, tensors, True, learned)
-
-
-def is_run(word: str | Path) -> bool:
-    """Whether this names a run, its folder or its ``model.safetensors``, and no exported file."""
-    path = Path(word)
-    return path.is_dir() or path.suffix == ".safetensors"
 
 
 def open_trained(word: str | Path, crops: Crops) -> TrainedModel:
@@ -222,7 +216,7 @@ def _change_nothing(
 def _exported(model: onnx.ModelProto) -> dict[str, Tensor]:
     """The weights of a network in float32, by name."""
     raw = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-    weights = {name: torch.tensor(array.astype(np.float32)) for name, array in raw.items()}
+    weights = {name.removesuffix("_fp16"): torch.tensor(array.astype(np.float32)) for name, array in raw.items()}
     for node in model.graph.node:
         if node.op_type == "DequantizeLinear" and node.input[0] in raw:
             whole, scale, zero = (raw[name].astype(np.float32) for name in node.input)
