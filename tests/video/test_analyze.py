@@ -15,7 +15,7 @@ import PIL.Image
 import pyarrow.parquet
 import pytest
 
-from facegender.errors import InputError
+from facegender.errors import InputError, OutputError
 from facegender.faces.types import PhotoError
 from facegender.formats.records import TIMELINE, TRACKS
 from facegender.lab.datasets.images import image_names, read_images
@@ -234,6 +234,34 @@ class TestTheCommand:
         again = run(f"{folder}/*", "-o", out, "--fps", "5", "--annotate", folder)
         assert (again.exit_code, again.stderr) == (0, f"{out} holds all 2 videos already\n")
 
+    def test_files_that_are_the_users_are_kept(self, film, walk, run, tmp_path):
+        folder = tmp_path / "films"
+        folder.mkdir()
+        film(walk()[:10], "films/film.mp4")
+        (folder / "film.vtt").write_text("WEBVTT\n\n00:00.000 --> 00:01.000\nHello\n")
+        for _ in range(2):
+            assert run(folder, "--fps", "5", "--subtitles", folder, "-o", tmp_path / "out.csv").exit_code == 0
+        assert "Hello" in (folder / "film.vtt").read_text()
+        assert sorted(path.name for path in folder.iterdir()) == ["film-2.ass", "film-2.vtt", "film.mp4", "film.vtt"]
+
+    def test_films_of_earlier_runs_keep_their_files(self, film, walk, run, tmp_path):
+        for name in ("one", "two"):
+            (tmp_path / name).mkdir()
+        films = [film(walk()[:10], "one/film.mp4"), film(walk()[:15], "two/film.mp4")]
+        made, command = tmp_path / "made", ["-o", tmp_path / "out.csv", "--subtitles", tmp_path / "made", "--fps", "5"]
+        assert run(films[0], *command).exit_code == 0
+        first = (made / "film.vtt").read_text()
+        assert run(films[1], *command).exit_code == 0
+        assert (made / "film.vtt").read_text() == first != (made / "film-2.vtt").read_text()
+        assert "holds all" in run(*films[::-1], *command).stderr
+
+    def test_a_folder_is_tried_before_a_film_is_analysed(self, film, walk, run, tmp_path):
+        (tmp_path / "file").touch()
+        done = run(film(walk()[:10]), "-o", tmp_path / "out.csv", "--subtitles", tmp_path / "file" / "s")
+        assert isinstance(done.exception, OutputError)
+        assert str(tmp_path / "file") in str(done.exception)
+        assert not (tmp_path / "out.csv").exists()
+
     def test_a_table(self, film, walk, run):
         text = run(film(walk(25)), "--fps", "0").stdout
         assert re.search(r"0:00:00.0 - 0:00:01.0 .* 1.0 .* male", text)
@@ -259,6 +287,8 @@ class TestTheCommand:
     def test_usage(self, args, run):
         assert run("a.mp4", *args).exit_code == 2
         assert run("a.jpg", "--timeline", "t.csv").exit_code == 2
+        assert run("a.mp4", "-o", "o.csv", "--timeline", "o.csv").exit_code == 2
+        assert "machine" in run("https://localhost/a.mp4").output
 
 
 @pytest.mark.data

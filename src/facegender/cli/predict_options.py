@@ -114,8 +114,10 @@ def videos_in(paths: Sequence[str], recursive: bool) -> tuple[str, ...]:
         raise typer.BadParameter(str(error), param_hint="PATH") from None
 
 
-def check_video_options(ctx: typer.Context, timeline: Path | None) -> None:
+def check_video_options(ctx: typer.Context, timeline: Path | None, output: Path | None) -> None:
     """Refuse what is not done with videos."""
+    if timeline is not None and timeline == output:
+        raise typer.BadParameter("it is the file of --output", param_hint="--timeline")
     if timeline is not None and timeline.suffix.lower() not in (".csv", ".parquet"):
         raise typer.BadParameter(f"a timeline is .csv or .parquet, not {timeline.name}", param_hint="--timeline")
     if refused := [f"--{name.replace('_', '-')}" for name in _OF_PHOTOS if not is_default(ctx, name)]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import Unpack
 
@@ -17,6 +16,7 @@ from facegender.faces.types import PhotoError
 from facegender.inference.classifier import GenderClassifier
 from facegender.inference.detector import LARGEST_SCALE, FaceDetector, OnnxDetector
 from facegender.inference.options import Options, OptionValues
+from facegender.inference.workers import chunks_of
 from facegender.machine import usable_cores
 from facegender.prefetch import ahead
 from facegender.video.answer import combined
@@ -24,6 +24,7 @@ from facegender.video.frames import DEFAULT_FPS, Frame, Progress, Video
 from facegender.video.scenes import Histogram, histogram
 from facegender.video.tracks import Seen, Tracker, appearances, suppress_overlaps
 from facegender.video.types import Track, VideoResult
+from facegender.wording import counted
 
 #: Frames are shrunk, unless a smallest face is asked for, to this many pixels on their longest side before faces are
 #: looked for: less than photos are, since a face that is missed in one frame is found in another.
@@ -147,7 +148,7 @@ class VideoAnalyzer:
 
     def _looked(self, frames: Iterator[Frame], scale: float | None) -> Iterator[_Looked]:
         """The frames in order, analysed by all workers; this thread decodes."""
-        chunks = iter(lambda: list(islice(frames, CHUNK)), [])
+        chunks = chunks_of(CHUNK, frames)
         waiting = _AHEAD * self.workers
         with closing(
             ahead(lambda chunk: self._look(chunk, scale), chunks, threads=self.workers, waiting=waiting)
@@ -179,8 +180,7 @@ class VideoAnalyzer:
 def _remarks(video: Video) -> tuple[str, ...]:
     remarks = []
     if video.damaged:
-        packets = "1 packet" if video.damaged == 1 else f"{video.damaged} packets"
-        remarks.append(f"{packets} could not be decoded and were passed over")
+        remarks.append(f"{counted(video.damaged, 'packet')} could not be decoded and were passed over")
     if video.ends_early and video.duration is not None:
         remarks.append(f"ends after {video.end:.1f} of {video.duration:.1f} s")
     return tuple(remarks)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator
 from contextlib import closing
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -118,10 +119,10 @@ class _Sound:
 
     def copy(self, output: Any, until: float) -> None:
         """Copy what is heard up to a time in seconds."""
-        for packet in self._packets:
-            self._waiting.append(packet)
-            if packet.dts * packet.time_base > until:
+        while not self._waiting or self._waiting[-1].dts * self._waiting[-1].time_base <= until:
+            if (packet := next(self._packets, None)) is None:
                 break
+            self._waiting.append(packet)
         while self._waiting and self._waiting[0].dts * self._waiting[0].time_base <= until:
             packet = self._waiting.popleft()
             output.mux(packet)
@@ -184,7 +185,7 @@ def _between(before: Sighting, after: Sighting | None, time: float) -> Face | No
     x, y, width, height = (_mixed(a, b, share) for a, b in zip(before.face.box, after.face.box, strict=True))
     places = zip(before.face.landmarks, after.face.landmarks, strict=True)
     one, two, three, four, five = ((_mixed(a[0], b[0], share), _mixed(a[1], b[1], share)) for a, b in places)
-    return Face((x, y, width, height), (one, two, three, four, five), before.face.score)
+    return replace(before.face, box=(x, y, width, height), landmarks=(one, two, three, four, five))
 
 
 def _mixed(before: float, after: float, share: float) -> float:

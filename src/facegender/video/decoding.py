@@ -90,7 +90,7 @@ class Decoder:
         """Frames a second on average, as the file says it; 25 where it doesn't."""
         return Fraction(self.stream.average_rate or _USUAL_RATE)
 
-    def frames(self) -> Iterator[Shown]:
+    def shown(self) -> Iterator[Shown]:
         """Frames in the order in which they are shown; to be called once."""
         yield self.first
         yield from self._frames

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, TypeAlias
 
 from facegender.errors import InputError
@@ -41,7 +39,7 @@ class Frame:
     small: Picture
 
 
-class Video:
+class Video(Decoder):
     """A video opened for reading once from beginning to end; a context manager.
 
     Args:
@@ -60,33 +58,15 @@ class Video:
     def __init__(self, path: str | Path, fps: float | None = DEFAULT_FPS) -> None:
         if fps is not None and not (fps > 0 and math.isfinite(fps)):
             raise InputError(f"frames a second must be positive, not {fps}")
-        self.path, self.fps = str(path), fps
-        self._decoder = Decoder(self.path, fps)
-        self.width, self.height = self._displayed_size(self._decoder.first.frame)
+        super().__init__(str(path), fps)
+        self.width, self.height = self._displayed_size(self.first.frame)
         self._scalers: dict[tuple[int, int], Any] = {}
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._decoder.close()
-
-    @property
-    def duration(self) -> float | None:
-        """Seconds, as the file says it; None where it doesn't."""
-        return self._decoder.duration
-
-    @property
-    def end(self) -> float:
-        """Seconds that could be read so far."""
-        return self._decoder.end
-
-    @property
-    def damaged(self) -> int:
-        """Packets that could not be read so far."""
-        return self._decoder.damaged
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     @property
     def ends_early(self) -> bool:
@@ -109,19 +89,14 @@ class Video:
         if before is not None:
             yield Frame(before[0], max(self.end - before[0], 0.0), *before[1:])
 
-    @property
-    def rate(self) -> Fraction:
-        """Frames a second on average, as the file says it; 25 where it doesn't."""
-        return self._decoder.rate
-
     def every(self) -> Iterator[tuple[float, Image]]:
         """Every frame that is decoded: its time, and uint8, H x W x 3, RGB, turned as displayed; to be called once."""
-        for shown in self._decoder.frames():
+        for shown in self.shown():
             yield shown.time, self._picture(shown.frame, 1.0).pixels
 
     def _displayed_size(self, frame: Any) -> tuple[int, int]:
         """Width and height on a screen of square pixels."""
-        aspect = float(self._decoder.stream.sample_aspect_ratio or 1)
+        aspect = float(self.stream.sample_aspect_ratio or 1)
         width = max(1, round(frame.width * max(aspect, 1.0)))
         height = max(1, round(frame.height / min(aspect, 1.0)))
         matrix = display_matrix(frame)
@@ -129,12 +104,12 @@ class Video:
 
     def _sampled(self) -> Iterator[Shown]:
         if self.fps is None:
-            yield from self._decoder.frames()
+            yield from self.shown()
             return
         # A frame is sampled when a point of the grid lies between it and the next one.
         before: Shown | None = None
         due = 0
-        for shown in self._decoder.frames():
+        for shown in self.shown():
             if before is not None and due / self.fps < shown.time - SAME_TIME:
                 yield before
                 due = max(due + 1, math.ceil((shown.time - SAME_TIME) * self.fps))

@@ -9,18 +9,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from facegender.errors import VideoReadError
 from facegender.formats.records import TIMELINE, TRACKS, Schema
 from facegender.formats.registry import Format, by_suffix
 from facegender.inference.options import Options
 from facegender.inference.output import Output
-from facegender.inference.pictures import MARK, PictureNames
+from facegender.inference.pictures import MARK, PictureNames, check_folder
 from facegender.inference.relabel import relabelled
 from facegender.sources import Source
 from facegender.video.analyze import VideoAnalyzer
 from facegender.video.frames import DEFAULT_FPS
 from facegender.video.types import VideoResult
 
-#: Of a video, where its comment is.
+#: Of a file at either end, where it says who made it.
 _END_BYTES = 65_536
 
 
@@ -85,17 +86,18 @@ def analyze_videos(
         MissingExtraError: PyAV, or pyarrow for Parquet, is not installed.
     """
     files = files or VideoFiles()
-    names = PictureNames()
+    for folder in filter(None, (files.subtitles, files.annotate)):
+        check_folder(folder)
+    names = _Names(files)
     with ExitStack() as stack:
         outputs: list[tuple[Output, Callable[[VideoResult], dict[str, Any]]]] = []
-
+        settings = options.provenance()
+        settings["options"] |= {"fps": fps}
         # Subtitles and drawn copies have labels of their own, which only a new analysis makes again.
-        confidence = options.provenance()["model"]["min_confidence"]
-        relabel = partial(relabelled, min_confidence=confidence) if _paths("", files) == [] else None
+        bare = files.subtitles is None and files.annotate is None
+        relabel = partial(relabelled, min_confidence=settings["model"]["min_confidence"]) if bare else None
 
         def add(path: Path, form: Format, schema: Schema, record: Callable[[VideoResult], dict[str, Any]]) -> None:
-            settings = options.provenance()
-            settings["options"] = {**settings["options"], "fps": fps}
             opened = Output(path, form, schema, settings, command=command, resume=resume, relabel=relabel)
             outputs.append((stack.enter_context(opened), record))
 
@@ -104,8 +106,11 @@ def analyze_videos(
         if files.timeline is not None:
             add(files.timeline, by_suffix(files.timeline), TIMELINE, VideoResult.timeline)
         analyzer = VideoAnalyzer(options=options, fps=fps, workers=workers)
+        stems: dict[str, str] = {}  # videos of earlier runs keep theirs
+        for earlier in outputs[0][0].records() if outputs else ():
+            stems.setdefault(earlier["path"], names.stem(earlier["path"]))
         for path in paths:
-            stem = names.stem(path)
+            stem = stems.get(path) or names.stem(path)
             complete = partial(_has_files, stem=stem, files=files)
             missing = [each for each in outputs if not each[0].is_done(Source.file(path), complete)]
             if outputs and not missing:
@@ -122,15 +127,32 @@ def is_made(path: str) -> bool:
     """Whether a video is the drawn copy that a run made of another: its name ends like one, and it holds the mark."""
     from facegender.video.annotate import ANNOTATED_VIDEO_SUFFIX
 
-    if not path.endswith(ANNOTATED_VIDEO_SUFFIX):
-        return False
+    return path.endswith(ANNOTATED_VIDEO_SUFFIX) and _holds_mark(Path(path))
+
+
+class _Names(PictureNames):
+    """Stems for the files made of videos. What is there and was not made by a run is not overwritten."""
+
+    def __init__(self, files: VideoFiles) -> None:
+        super().__init__()
+        self._files = files
+
+    def _is_of_the_user(self, stem: str) -> bool:
+        return any(path.exists() and not _holds_mark(path) for path in _paths(stem, self._files))
+
+
+def _holds_mark(path: Path) -> bool:
+    """Whether a file holds the mark of a drawn copy, or the remark of subtitles."""
+    from facegender.video.subtitles import REMARK
+
     try:
-        with Path(path).open("rb") as file:
-            head = file.read(_END_BYTES)
+        with path.open("rb") as file:
+            ends = file.read(_END_BYTES)
             file.seek(max(0, file.seek(0, 2) - _END_BYTES))  # MP4 ends with its table of contents
-            return MARK.encode() in head + file.read()
+            ends += file.read()
     except OSError:
         return False
+    return MARK.encode() in ends or REMARK.encode() in ends
 
 
 def _has_files(record: dict[str, Any], stem: str, files: VideoFiles) -> bool:
@@ -163,6 +185,9 @@ def _analyzed(
         save_webvtt(result, files.subtitles / f"{stem}.vtt")
     if files.annotate is not None:
         drawn = files.annotate / f"{stem}{ANNOTATED_VIDEO_SUFFIX}"
-        remarks = annotate_video(result, drawn, reached(f"{path}, drawing"))
+        try:
+            remarks = annotate_video(result, drawn, reached(f"{path}, drawing"))
+        except VideoReadError as error:  # it could be read until now
+            remarks = (str(error),)
         result = replace(result, remarks=(*result.remarks, *remarks))
     return result

@@ -16,9 +16,12 @@ _Cue: TypeAlias = tuple[float, float, Sighting, Track, Sighting | None]
 #: Sightings are joined where no more than this number of seconds lies between them.
 _AT_ONCE = 0.01
 
+#: A comment in the head of each file, which also tells a file that a run made.
+REMARK = "The answers say how faces are likely to be perceived, not who the people are."
+
 _ASS_HEAD = """\
 [Script Info]
-; The answers say how faces are likely to be perceived, not who the people are.
+; {remark}
 ScriptType: v4.00+
 PlayResX: {width}
 PlayResY: {height}
@@ -47,7 +50,7 @@ def save_ass(result: VideoResult, path: Path) -> None:
     """
     width, height = result.width or 0, result.height or 0
     line, size = max(1, round(max(width, height) / 400)), max(10, round(max(width, height) / 45))
-    lines = [_ASS_HEAD.format(width=width, height=height)]
+    lines = [_ASS_HEAD.format(remark=REMARK, width=width, height=height)]
     for label, colour in COLOURS.items():
         bgr = colour[5:7] + colour[3:5] + colour[1:3]
         # Letters in the answer's colour with a black edge; of boxes the edge is all that is seen.
@@ -75,7 +78,7 @@ def save_webvtt(result: VideoResult, path: Path) -> None:
         OutputError: the file cannot be written.
     """
     width, height = result.width or 1, result.height or 1
-    lines = ["WEBVTT\n\nNOTE The answers say how faces are likely to be perceived, not who the people are.\n\nSTYLE\n"]
+    lines = [f"WEBVTT\n\nNOTE {REMARK}\n\nSTYLE\n"]
     lines += [f"::cue(.{label}) {{ color: {colour}; background-color: black }}\n" for label, colour in COLOURS.items()]
     for begin, end, sighting, track, _ in _cues(result):
         x, y, w, _ = sighting.face.box
