@@ -1,13 +1,17 @@
 """Answers: on disk at every key, taken up again, taken back, and what a survey makes of them."""
 
 import csv
+import json
 
 import pytest
 
 from facegender.errors import InputError, OutputError
+from facegender.label.draw import draw
 from facegender.label.precision import precision
-from facegender.label.session import all_labels
+from facegender.label.session import Session, agreement_files, all_labels
 from facegender.survey.labels import read_labels
+from facegender.survey.results import read_results
+from facegender.tables import read_table
 
 from .conftest import is_woman
 
@@ -98,6 +102,31 @@ def test_two_people_label_the_same_faces(start):
     assert (agreed.faces, agreed.share) == (40, pytest.approx(0.9))
     with pytest.raises(InputError, match="the labels of anna"):
         start("labels.anna.csv", labeller="ben")
+
+
+def test_which_files_are_of_the_other_labellers(tmp_path):
+    names = ["faces.csv", "faces.labels.csv", "faces.labels.anna.csv", "faces.labels.ben.csv", "labels.csv"]
+    for name in [*names, "faces.labels.ben.csv.part"]:
+        (tmp_path / name).touch()
+    for path, labeller in (("faces.labels.csv", ""), ("faces.labels.ben.csv", "ben")):
+        found = [each.name for each in agreement_files(tmp_path / path, labeller)]
+        assert found == ["faces.labels.anna.csv", "faces.labels.ben.csv", "faces.labels.csv"]
+
+
+def test_photos_whose_names_begin_with_a_blank(results, tmp_path):
+    """A table's cells are read without the blanks around them."""
+    lines = [json.loads(line) for line in results.read_text().splitlines()]
+    lines[0]["path"] = f" {lines[0]['path']}"
+    file = tmp_path / "faces.jsonl"
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    file.with_name("faces.jsonl.run.json").write_text(results.with_name("faces.jsonl.run.json").read_text())
+    collection = read_results([file])
+    for _ in range(2):
+        session = Session(collection, draw(collection, 0), tmp_path / "labels.csv")
+        for place, row in enumerate(session.rows):
+            if session.item(place).photo.startswith(" "):
+                session.answer(place, "female" if row % 2 else "male")
+    assert len(read_table(tmp_path / "labels.csv", ["path"])) == 2
 
 
 HEADER = "path,face,label,weight,stratum,stratum_faces,labeller\n"

@@ -18,6 +18,7 @@ import PIL.Image
 import pytest
 
 from facegender.errors import InputError
+from facegender.formats.records import printable
 from facegender.label.pictures import Pictures
 from facegender.label.site import Desk, serving
 from facegender.sources.source import LocalFile
@@ -148,6 +149,15 @@ def test_where_photos_are_looked_for(collection, results, tmp_path, monkeypatch)
         Pictures.find(names, [other], [])
     moved = Pictures.find(names, [other], [str(results.parent)])  # by file name
     assert moved.face(names[0], (15, 20, 40, 40))[:2] == b"\xff\xd8"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of bytes are Linux's")
+def test_photos_whose_names_are_not_utf_8(results, tmp_path):
+    name = os.fsdecode(b"\xe9.png")
+    (tmp_path / name).write_bytes((results.parent / "000.png").read_bytes())
+    for given in ([], [str(tmp_path)]):
+        found = Pictures.find([printable(name)], [tmp_path / "faces.jsonl"], given)
+        assert found.face(printable(name), (15, 20, 40, 40))[:2] == b"\xff\xd8"
 
 
 def test_answers_of_many_connections_are_all_kept(desk):

@@ -66,6 +66,16 @@ def test_a_folder_with_something_else_is_left_alone(tmp_path):
         write_page(tmp_path / "thesis.tex")
 
 
+def test_what_was_put_beside_the_page_is_left_alone(tmp_path):
+    write_page(tmp_path / "site")
+    (tmp_path / "site" / "CNAME").write_text("example.org")
+    with pytest.raises(OutputError, match="more than a page: CNAME"):
+        write_page(tmp_path / "site")
+    assert (tmp_path / "site" / "CNAME").read_text() == "example.org"
+    (tmp_path / "site" / "CNAME").unlink()
+    write_page(tmp_path / "site")
+
+
 def test_the_command_that_serves_the_page_can_be_pasted(tmp_path):
     folder = tmp_path / "the editor's page"
     result = CliRunner().invoke(app, ["page", "--output", str(folder)])

@@ -365,6 +365,11 @@ def test_runs_of_videos_draw_no_sample(rates):
     assert survey(some, rates, replicates=100).population is None
 
 
+def test_the_method_names_the_version_that_made_the_results(rates):
+    some = replace(videos(12, 40), runs=[{"version": "0.1.2"}, {"version": "0.1.1"}, {"version": "0.1.2"}])
+    assert "with facegender 0.1.1, 0.1.2." in method_text(survey(some, rates, replicates=100))[0]
+
+
 def test_the_method_of_these_photos_without_labels_says_what_is_assumed(rates):
     found = survey(videos(12, 40), rates, replicates=100, target="these")
     text = " ".join(method_text(found))

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from facegender.errors import InputError
+from facegender.survey.prevalence import FloatArray, IntArray
 from facegender.survey.rates import COARSE_SCORES
 from facegender.survey.results import Results
-
-IntArray: TypeAlias = npt.NDArray[np.int64]
-FloatArray: TypeAlias = npt.NDArray[np.float64]
 
 #: Bound between poor and good faces.
 _QUALITY = 0.5

@@ -12,6 +12,7 @@ import numpy as np
 from facegender.errors import InputError, PhotoReadError
 from facegender.faces.decode import decode
 from facegender.faces.types import Image
+from facegender.formats.records import printable, unprinted
 from facegender.sources.photos import find_photos
 from facegender.sources.source import Source, read
 from facegender.survey.metadata import matched_paths
@@ -48,12 +49,13 @@ class Pictures:
         """
         names = list(dict.fromkeys(names))
         if given:
-            found = {source.name: source for source in find_photos(given, recursive=True)}
+            found = {printable(source.name): source for source in find_photos(given, recursive=True)}
             matched = matched_paths(names, list(found))
             there = {name: found[path] for name, path in zip(names, matched, strict=True) if path is not None}
         else:
             folders = [Path(), *dict.fromkeys(path.parent for path in results)]
-            paths = {name: next((f / name for f in folders if (f / name).is_file()), None) for name in names}
+            places = {name: [folder / unprinted(name) for folder in folders] for name in names}
+            paths = {name: next((path for path in some if path.is_file()), None) for name, some in places.items()}
             there = {name: Source.file(name, str(path)) for name, path in paths.items() if path is not None}
         if not there:
             raise InputError(

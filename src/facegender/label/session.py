@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import threading
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
@@ -111,13 +113,9 @@ class Session:
         """
         row = self.item(place).row
         with self._lock:
-            before = self._answers.get(row)
-            self._answers[row] = answer
-            try:
-                self._write()
-            except BaseException:
-                self._set(row, before)
-                raise
+            answers = self._answers | {row: answer}
+            self._write(answers)
+            self._answers = answers
             self._given = [*(each for each in self._given if each != row), row]
 
     def undo(self) -> int | None:
@@ -131,12 +129,9 @@ class Session:
             row = next((row for row in reversed(self._given) if row in rows), None)
             if row is None:
                 return None
-            before = self._answers.pop(row)
-            try:
-                self._write()
-            except BaseException:
-                self._set(row, before)
-                raise
+            answers = {each: said for each, said in self._answers.items() if each != row}
+            self._write(answers)
+            self._answers = answers
             self._given.remove(row)
             return self.rows.index(row)
 
@@ -156,26 +151,17 @@ class Session:
             len(answers) - len(clear),
         )
 
-    def _set(self, row: int, answer: Answer | None) -> None:
-        if answer is None:
-            self._answers.pop(row, None)
-        else:
-            self._answers[row] = answer
+    def _looked(self, answers: dict[int, Answer]) -> Counter[str]:
+        return Counter(self._draw.strata[row] for row in answers)
 
-    def _looked(self, answers: dict[int, Answer]) -> dict[str, int]:
-        looked: dict[str, int] = {}
-        for row in answers:
-            looked[self._draw.strata[row]] = looked.get(self._draw.strata[row], 0) + 1
-        return looked
-
-    def _weight(self, row: int, looked: dict[str, int]) -> float:
+    def _weight(self, row: int, looked: Counter[str]) -> float:
         stratum = self._draw.strata[row]
         return self._draw.sizes[stratum] / looked[stratum]
 
-    def _write(self) -> None:
-        looked = self._looked(self._answers)
+    def _write(self, answers: dict[int, Answer]) -> None:
+        looked = self._looked(answers)
         lines = []
-        for row, answer in self._answers.items():
+        for row, answer in answers.items():
             stratum = self._draw.strata[row]
             weight, size = f"{self._weight(row, looked):.6g}", f"{self._draw.sizes[stratum]:.12g}"
             values = (self._paths[row], self._numbers[row], answer, weight, stratum, size, self.labeller)
@@ -196,7 +182,8 @@ class Session:
         if names != {self.labeller}:
             said = ", ".join(sorted(name or "nobody by name" for name in names))
             raise InputError(f"{self.path} holds the labels of {said}", remedy="pass the same --labeller")
-        places = {key: i for i, key in enumerate(zip(self._paths, self._numbers.tolist(), strict=True))}
+        paths = [path.strip() for path in self._paths]  # as tables are read
+        places = {key: i for i, key in enumerate(zip(paths, self._numbers.tolist(), strict=True))}
         for row in rows:
             key = row["path"], int(row["face"]) if row["face"].isdecimal() else -1
             place = places.get(key)
@@ -210,15 +197,16 @@ class Session:
             self._given.append(place)
 
 
-def agreement_files(path: Path) -> list[Path]:
-    """The labels files of all labellers beside one: ``labels.csv`` and ``labels.NAME.csv``."""
-    stem = path.name.split(".")[0]
-    return sorted({*path.parent.glob(f"{stem}.*.csv"), *path.parent.glob(f"{stem}.csv")})
+def agreement_files(path: Path, labeller: str) -> list[Path]:
+    """The labels files of all labellers beside that of one: ``labels.csv`` and ``labels.NAME.csv``."""
+    stem = path.stem.removesuffix(f".{labeller}") if labeller else path.stem
+    beside = re.compile(re.escape(stem) + r"(\.[^.]+)?\.csv")
+    return sorted(each for each in path.parent.iterdir() if beside.fullmatch(each.name))
 
 
 def all_labels(session: Session) -> Labelled | None:
     """The labels of all labellers of the draw, with their agreement; None where they are too few."""
     try:
-        return read_labels(agreement_files(session.path), session.collection)
+        return read_labels(agreement_files(session.path, session.labeller), session.collection)
     except InputError:
         return None

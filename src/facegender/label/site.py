@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,6 @@ class Desk:
 
     def state(self) -> dict[str, Any]:
         """Where the labelling stands."""
-        now = self._precision
         return {
             "labeller": self.session.labeller,
             "review": self.review,
@@ -61,10 +61,7 @@ class Desk:
             "done": self.session.done,
             "next": self.session.next,
             "file": str(self.session.path),
-            "before": now.before,
-            "now": now.now,
-            "more": now.more,
-            "enough": now.enough,
+            **asdict(self._precision),
         }
 
     def answered(self) -> None:

@@ -108,9 +108,13 @@ def write_page(folder: Path) -> int:
         OutputError: the folder holds something else, or cannot be written.
         WeightsError: as for `assets`.
     """
-    if folder.exists() and not (folder.is_dir() and (not any(folder.iterdir()) or (folder / "models.json").is_file())):
-        raise OutputError(f"{folder} holds something else than a page", remedy="give a new or an empty folder")
     files = assets()
+    if folder.exists():
+        there = {path.name for path in folder.iterdir()} if folder.is_dir() else {folder.name}
+        others = there - {name.partition("/")[0] for name in files}
+        if others or (there and "models.json" not in there):
+            named = ", ".join(sorted(others or there)[:3])
+            raise OutputError(f"{folder} holds more than a page: {named}", remedy="give a new or an empty folder")
     with atomic_folder(folder) as temporary:
         for name, asset in files.items():
             path = temporary / name
@@ -167,13 +171,9 @@ def _models() -> dict[str, Any]:
 def _classifier(name: str) -> dict[str, Any]:
     path = weights.weight_path(name)
     about = weights.load_card(name).to_dict() | {"file": f"models/{path.name}", "rates": None, "groups": []}
-    for key in ("rates", "groups"):
-        beside = path.with_suffix(f".{_BESIDE[key]}.json")
+    # How often answers of each probability are wrong, and how well it does on each group of people.
+    for key, ending in (("rates", "errors"), ("groups", "groups")):
+        beside = path.with_suffix(f".{ending}.json")
         if beside.is_file():
             about[key] = json.loads(beside.read_text(encoding="utf-8"))
     return about
-
-
-#: Further files beside a classifier: how often answers of each probability are wrong, and how well it does on each
-#: group of people.
-_BESIDE = {"rates": "errors", "groups": "groups"}

@@ -19,13 +19,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray: TypeAlias = npt.NDArray[np.float64]
-IntArray: TypeAlias = npt.NDArray[np.int64]
+from facegender.survey.prevalence import FloatArray, IntArray
 
 #: The scores of a collection count as this share of its faces, and as no more than this number of faces.
 _POWER, _MOST_FACES = 0.1, 30.0

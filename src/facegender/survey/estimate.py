@@ -104,6 +104,7 @@ def survey(
         groups=groups,
         rates=rates,
         local=rates.totals is not None,
+        made_with=", ".join(sorted({str(run["version"]) for run in collection.runs if "version" in run})),
         population=population,
         agreement=None if labelled is None else labelled.agreement,
         warnings=warnings(

@@ -9,15 +9,12 @@ from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from facegender.errors import DatasetError, InputError
 from facegender.survey.agreement import Agreement, agreement
+from facegender.survey.prevalence import FloatArray, IntArray
 from facegender.survey.results import Results
 from facegender.tables import read_table
-
-IntArray: TypeAlias = npt.NDArray[np.int64]
-FloatArray: TypeAlias = npt.NDArray[np.float64]
 
 #: The words of a label file; None where the gender cannot be seen, or where the row is empty.
 LABELS: Mapping[str, int | None] = {"female": 0, "f": 0, "male": 1, "m": 1, "unclear": None, "u": None, "": None}
@@ -140,7 +137,7 @@ def _read(path: Path, collection: Results) -> tuple[dict[int, _Answer], Counter[
         rows = read_table(path, ("path", "label"))
     except DatasetError as error:
         raise InputError(str(error)) from error
-    photos = {name: i for i, name in enumerate(collection.photos["path"])}
+    photos = {name.strip(): i for i, name in enumerate(collection.photos["path"])}  # as tables are read
     faces = {key: i for i, key in enumerate(zip(collection.faces["photo"], collection.faces["face"], strict=True))}
     column = "track" if collection.kind == "videos" else "face"
     first = collection.faces.groupby("photo")["face"].min().to_dict()
@@ -153,7 +150,8 @@ def _read(path: Path, collection: Results) -> tuple[dict[int, _Answer], Counter[
                 f"{path} gives {row['path']} the label {row['label']!r}", remedy="write female, male or unclear"
             )
         if row["path"] not in photos:
-            raise InputError(f"{path} names {row['path']}, of which there are no results")
+            other = ", or only under another name, as a copy of another photo" if collection.copies else ""
+            raise InputError(f"{path} names {row['path']}, of which there are no results{other}")
         photo, label, number = photos[row["path"]], LABELS[word], row.get(column)
         if number and not number.isdecimal():
             raise InputError(f"{path} gives {row['path']} the {column} {number!r}, not a number")

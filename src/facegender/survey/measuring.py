@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from facegender.survey.labels import Labelled
-from facegender.survey.rates import COARSE_SCORES, QUALITIES, SCORES, ErrorRates, FloatArray, IntArray
+from facegender.survey.prevalence import FloatArray, IntArray
+from facegender.survey.rates import COARSE_SCORES, QUALITIES, SCORES, ErrorRates
 from facegender.survey.results import Results
 
 #: With fewer faces of a gender the bins are coarse.

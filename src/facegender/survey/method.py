@@ -64,7 +64,7 @@ def method_text(survey: Survey) -> list[str]:
         )
     model = rates.model or "named in the results"
     data = (
-        f"We detected faces in {everyone.photos:,} files with facegender {__version__}. "
+        f"We detected faces in {everyone.photos:,} files with facegender {survey.made_with or __version__}. "
         f"{everyone.not_read:,} "
         f"more files could not be read. The classifier {model} (sha256 {rates.sha256[:16] or 'unknown'}) gave each "
         "face "

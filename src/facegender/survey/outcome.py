@@ -107,6 +107,7 @@ class Survey:
         groups: one each, in order; empty without a grouping.
         rates: the classifier's.
         local: the rates are from labelled faces of the collection itself.
+        made_with: versions of facegender that made the results; empty where they do not say.
         population: photos that the results were sampled from; None where they were not.
         agreement: of the people who labelled the same faces, where there were several.
         warnings: sentences for people.
@@ -127,6 +128,7 @@ class Survey:
     groups: Sequence[Estimate]
     rates: ErrorRates
     local: bool
+    made_with: str
     population: int | None
     agreement: Agreement | None
     warnings: Sequence[str]

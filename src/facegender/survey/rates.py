@@ -6,19 +6,16 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from facegender import weights
 from facegender.errors import InputError
 from facegender.files import write_text
 from facegender.survey.effects import SetCounts, effects, logits
+from facegender.survey.prevalence import FloatArray, IntArray
 from facegender.survey.results import Results
-
-IntArray: TypeAlias = npt.NDArray[np.int64]
-FloatArray: TypeAlias = npt.NDArray[np.float64]
 
 #: Bounds of the bins of p_male, narrow where most scores are.
 SCORES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 0.98, 1.0)

@@ -26,7 +26,7 @@ export class Camera {
     $("camera-start").onclick = () => this.start();
     $("camera-stop").onclick = () => this.stop();
     $("camera-keep").onclick = () => this.#keep();
-    document.addEventListener("visibilitychange", () => document.hidden && this.stop());
+    document.addEventListener("visibilitychange", () => document.hidden && this.#stream && this.stop());
     window.addEventListener("pagehide", () => this.stop());
   }
 
