@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from facegender.errors import InputError, MissingExtraError
+from facegender.errors import FacegenderError, InputError, MissingExtraError
 from facegender.faces.types import PhotoResult
-from facegender.inference.options import Options
+from facegender.inference.engines import Engine
 from facegender.inference.tasks import Job, Task, error_result
 from facegender.inference.workers import TIME_LIMIT, WorkerPool, chunks_of
 
@@ -21,7 +21,7 @@ BATCH_PHOTOS = 512
 
 
 @dataclass(frozen=True)
-class RayEngine:
+class RayEngine(Engine):
     """An engine for `facegender.analyze`: actors of a cluster analyse, and this process writes what they find.
 
     Sources must be within reach of all machines. The list of them is held in memory. With the device ``cuda`` each
@@ -37,10 +37,6 @@ class RayEngine:
     address: str | None = None
     workers: int | None = None
     time_limit: float = TIME_LIMIT
-
-    def provenance(self, options: Options) -> dict[str, Any]:
-        """As for `facegender.inference.engines.Engine`."""
-        return options.provenance()
 
     def run(self, tasks: Iterable[Task], job: Job, /) -> Generator[list[PhotoResult], None, None]:
         """As for `facegender.inference.engines.Engine`.
@@ -72,7 +68,14 @@ class RayEngine:
                 num_cpus=1,
                 num_gpus=1 if gpus else None,
             )
-            for row in done.iter_rows():
+            rows = done.iter_rows()
+            while True:
+                try:
+                    row = next(rows, None)
+                except ray.exceptions.RayError as error:
+                    raise FacegenderError(f"the Ray cluster failed: {error}") from error
+                if row is None:
+                    break
                 yield pickle.loads(row["results"])
 
 

@@ -7,6 +7,7 @@
     │   ├── PhotoNotFoundError      kind "not_found"
     │   ├── PhotoPermissionError    kind "permission"
     │   ├── NotAnImageError         kind "not_an_image"
+    │   ├── MissingDecoderError     kind "missing_extra"
     │   ├── TruncatedImageError     kind "truncated"
     │   ├── PixelLimitError         kind "pixel_limit"
     │   └── ByteLimitError          kind "byte_limit"
@@ -66,6 +67,12 @@ class NotAnImageError(PhotoReadError):
     """The bytes are not an image of a supported format."""
 
     kind = "not_an_image"
+
+
+class MissingDecoderError(PhotoReadError):
+    """The image is of a format that an optional dependency decodes, and that is not installed."""
+
+    kind = "missing_extra"
 
 
 class TruncatedImageError(PhotoReadError):

@@ -56,6 +56,20 @@ def test_a_photo_that_was_not_there_is_tried_again(tmp_path):
     assert widths(path) == [("late", 1)]
 
 
+@pytest.mark.parametrize(
+    ("kind", "again"), [("permission", True), ("unreadable", True), ("missing_extra", True), ("truncated", False)]
+)
+def test_errors_that_may_be_gone_are_tried_again(kind, again, tmp_path):
+    path = tmp_path / "out.jsonl"
+    fill(tmp_path, a="1")
+    photo = Source.file(str(tmp_path / "a.png"))
+    with output(path) as out:
+        assert not out.is_done(photo)
+        out.write([{**record(photo.name, 0), "error": {"kind": kind, "message": "no"}}])
+    with output(path) as out:
+        assert out.is_done(photo) != again
+
+
 def test_a_photo_that_is_gone_keeps_its_record_until_pruned(tmp_path):
     path = tmp_path / "out.jsonl"
     fill(tmp_path, a="1", b="1", c="1")

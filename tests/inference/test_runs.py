@@ -55,6 +55,7 @@ class Recorder:
         yield from self.engine.run(self.tasks, job)
 
 
+@pytest.mark.usefixtures("warm")
 @pytest.mark.parametrize("engine", [InProcess(), Workers(), Workers(2)], ids=repr)
 def test_results_come_in_order(engine, photos, options):
     results = list(analyze(photos, options=options, engine=engine))
@@ -146,6 +147,7 @@ class Killer:
         return [[] for _ in pictures]
 
 
+@pytest.mark.usefixtures("warm")
 @pytest.mark.parametrize("workers", [None, 1])
 def test_limits_hold_for_few_photos(workers, save, tiny_model):
     paths = [save(f"{width}.png", np.zeros((9, width, 3), np.uint8)) for width in (12, 13, 14, 15)]

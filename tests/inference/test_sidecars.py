@@ -8,10 +8,8 @@ from xml.etree import ElementTree
 import numpy as np
 import PIL.Image
 import pytest
-from typer.testing import CliRunner
 
 from facegender import __version__
-from facegender.cli import app
 from facegender.errors import OutputError
 from facegender.inference.sidecars import NAMESPACE, sidecar_text, write_sidecars
 from facegender.sources import LocalFile
@@ -36,12 +34,6 @@ STORED = {
     7: lambda upright: np.rot90(upright, 2).transpose(1, 0, 2),
     8: lambda upright: np.rot90(upright, -1),
 }
-
-
-@pytest.fixture
-def run(tiny_model, tiny_detector):
-    networks = ["--model", str(tiny_model), "--detector-model", str(tiny_detector), "--workers", "auto"]
-    return lambda *args: CliRunner().invoke(app, ["predict", *networks, *map(str, args)])
 
 
 def image(*, faces=True):

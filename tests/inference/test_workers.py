@@ -58,6 +58,7 @@ def errors(results):
     return {result.path: result.error.kind for chunk in results for result in chunk if result.error}
 
 
+@pytest.mark.usefixtures("warm")
 def test_results_come_in_order_from_several_processes(tmp_path):
     wanted = [f"note {tmp_path / 'who'} {number}" for number in range(10 * CHUNK_PHOTOS + 1)]
     results = list(Workers(3).run(tasks(wanted), Scripted))
@@ -67,6 +68,7 @@ def test_results_come_in_order_from_several_processes(tmp_path):
     assert names(InProcess().run(tasks(wanted[:3]), Scripted)) == wanted[:3]
 
 
+@pytest.mark.usefixtures("warm")
 def test_a_photo_that_ends_its_process_costs_no_other(tmp_path):
     wanted = [f"{'die' if number in (3, 40) else 'note ' + str(tmp_path / 'who')} {number}" for number in range(60)]
     results = list(Workers(2).run(tasks(wanted), Scripted))
@@ -74,6 +76,7 @@ def test_a_photo_that_ends_its_process_costs_no_other(tmp_path):
     assert errors(results) == {"die 3": "crashed", "die 40": "crashed"}
 
 
+@pytest.mark.usefixtures("warm")
 def test_a_photo_that_takes_for_ever_is_given_up():
     wanted = ["a", "hang", "b"]
     results = list(Workers(1, time_limit=1.0).run(tasks(wanted), Scripted))
@@ -81,6 +84,7 @@ def test_a_photo_that_takes_for_ever_is_given_up():
     assert errors(results) == {"hang": "timeout"}
 
 
+@pytest.mark.usefixtures("warm")
 def test_what_no_photo_will_be_spared_ends_the_run():
     with pytest.raises(OutputError, match="no space"):
         list(Workers(2).run(tasks(["a", "refuse"]), Scripted))
@@ -93,6 +97,7 @@ def kill_self(threads):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+@pytest.mark.usefixtures("warm")
 def test_a_process_that_cannot_begin_ends_the_run():
     with pytest.raises(FacegenderError, match="before it could begin"):
         list(Workers(1).run(tasks(["a"]), kill_self))
@@ -127,6 +132,7 @@ def test_threads_are_limited_in_workers_without_a_change_of_this_process(monkeyp
     assert both == [["['1', '1', '1'] 2"]] * 2
 
 
+@pytest.mark.usefixtures("warm")
 def test_a_handler_that_gives_too_few_results_ends_the_run():
     with pytest.raises(ValueError, match="shorter"):
         list(Workers(1).run(tasks(["a", "b"]), Forgetful))
@@ -149,6 +155,7 @@ def test_no_process_stays():
     assert len(psutil.Process().children()) == before
 
 
+@pytest.mark.usefixtures("warm")
 def test_photos_are_taken_only_as_fast_as_they_are_worked_on():
     taken = []
 
@@ -164,6 +171,7 @@ def test_photos_are_taken_only_as_fast_as_they_are_worked_on():
     results.close()
 
 
+@pytest.mark.usefixtures("warm")
 def test_workers_answer_as_the_analyzer_does(tiny_model, tiny_detector, save):
     rng = np.random.default_rng(0)
     paths = []

@@ -1,5 +1,8 @@
 import pytest
+from typer.testing import CliRunner
 
+from facegender.cli import app
+from facegender.cli.serve import TOKEN_VARIABLE
 from facegender.errors import InputError, WeightsError
 from facegender.server.service import Service
 from facegender.server.settings import ServerSettings
@@ -238,6 +241,13 @@ def test_beyond_this_machine_with_a_token_or_knowingly():
     assert ServerSettings(host="0.0.0.0", open_to_all=True, allowed_hosts=("Faces.example",)).hosts == {
         *("localhost", "127.0.0.1", "[::1]", "0.0.0.0", "faces.example"),
     }
+
+
+def test_an_empty_variable_is_no_token(monkeypatch):
+    monkeypatch.setenv(TOKEN_VARIABLE, "")
+    result = CliRunner().invoke(app, ["serve", "--host", "0.0.0.0"])
+    assert isinstance(result.exception, InputError)
+    assert "there is no token" in str(result.exception)
 
 
 def test_an_origin_that_is_no_address(service, photos):

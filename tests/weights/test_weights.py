@@ -1,4 +1,5 @@
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -100,7 +101,7 @@ def test_detector_card(tiny_detector):
     card = load_detector_card(tiny_detector)
     assert card == load_detector_card(str(tiny_detector))
     assert (card.min_score, card.smallest_face) == (0.5, 16)
-    assert DetectorCard.from_dict(json.loads(json.dumps(card.to_dict()))) == card
+    assert DetectorCard.from_dict(json.loads(json.dumps(asdict(card)))) == card
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def _run() -> int | str | None:
 
 def _flushed(status: int | str | None) -> int | str | None:
     """The exit status once all output is written: 1 where that fails, as on a full disk."""
-    for stream in (sys.stdout, sys.stderr):
+    for stream in filter(None, (sys.stdout, sys.stderr)):  # None: it was closed before Python started
         try:
             stream.flush()
         except OSError as error:

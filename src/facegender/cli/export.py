@@ -62,7 +62,7 @@ def export(
     licence: Annotated[str, typer.Option("--licence", help="Terms of the training data, for the card.")],
     form: Annotated[Form, typer.Option("--format", help="What will run it.")] = Form.ONNX,
     precision: Annotated[
-        WeightPrecision, typer.Option("--precision", help="Of the weights; int8 also computes in 8 bits.")
+        WeightPrecision, typer.Option("--precision", help="Precision of the weights; int8 also computes in 8 bits.")
     ] = WeightPrecision.FP32,
     mirror: Annotated[
         bool,

@@ -19,7 +19,7 @@ def require(extra: str, *packages: str) -> None:
         MissingExtraError: one is not there.
     """
     for package in packages:
-        if find_spec(_MODULES.get(package, package)) is None:
+        if find_spec(_MODULES.get(package, package.replace("-", "_"))) is None:
             raise MissingExtraError(package, extra)
 
 
@@ -38,11 +38,4 @@ def require_training() -> None:
 
 
 #: Modules of other names than their packages'.
-_MODULES = {
-    "lightning-fabric": "lightning_fabric",
-    "markdown-it-py": "markdown_it",
-    "prometheus-client": "prometheus_client",
-    "python-multipart": "python_multipart",
-    "scikit-learn": "sklearn",
-    "tomli-w": "tomli_w",
-}
+_MODULES = {"markdown-it-py": "markdown_it", "scikit-learn": "sklearn"}

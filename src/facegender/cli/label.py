@@ -49,7 +49,7 @@ def label(
     review: Annotated[
         bool, typer.Option("--review", help="Go through the faces whose answer is uncertain, all of them.")
     ] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Of the draw; the same for all labellers.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the draw; the same for all labellers.")] = 0,
     port: Annotated[int, typer.Option(min=0, max=65535, help="On this machine only; 0 takes a free one.")] = 0,
     open_: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
 ) -> None:

@@ -77,7 +77,8 @@ def predict(
         Rows,
         typer.Option(
             "--rows",
-            help="What a row is of: a face; or a photo, with how many faces have each answer. JSON Lines likewise.",
+            help="One row per face, or one per photo with the number of faces for each answer; likewise the objects of "
+            "JSON Lines.",
         ),
     ] = "face",
     dry_run: Annotated[
@@ -97,14 +98,14 @@ def predict(
     ] = None,
     report: Annotated[
         Path | None,
-        typer.Option("--report", metavar="DIR", help="Of photos: write a page with all faces, to look through them."),
+        typer.Option("--report", metavar="DIR", help="Photos: write a page with all faces, to look through them."),
     ] = None,
     xmp: Annotated[
         str | None,
         typer.Option(
             "--xmp",
             metavar="beside|DIR",
-            help="Of photos: write the answers as XMP sidecars for picture software, PHOTO.xmp, beside each photo or "
+            help="Photos: write the answers as XMP sidecars for picture software, PHOTO.xmp, beside each photo or "
             "in a folder. Sidecars of others are left alone.",
         ),
     ] = None,
@@ -116,11 +117,13 @@ def predict(
     ] = 2.0,
     timeline: Annotated[
         Path | None,
-        typer.Option("--timeline", metavar="FILE", help="Of videos: every sighting of a face, as CSV or Parquet."),
+        typer.Option("--timeline", metavar="FILE", help="Videos: write every sighting of a face, as CSV or Parquet."),
     ] = None,
     subtitles: Annotated[
         Path | None,
-        typer.Option("--subtitles", metavar="DIR", help="Of videos: answers as ASS, with boxes, and as WebVTT."),
+        typer.Option(
+            "--subtitles", metavar="DIR", help="Videos: write the answers as ASS subtitles, with boxes, and as WebVTT."
+        ),
     ] = None,
     sample: Annotated[
         int | None,
@@ -131,7 +134,7 @@ def predict(
             help="Analyse N photos drawn at random; each one's `weight` says for how many it stands.",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", metavar="S", help="Of --sample.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", metavar="S", help="Seed of the random draw for --sample.")] = 0,
     limit: Annotated[
         int | None,
         typer.Option("--limit", min=1, metavar="N", help="Analyse only the first N photos or videos that are listed."),
@@ -141,12 +144,15 @@ def predict(
         typer.Option(
             "--workers",
             metavar="N",
-            help="Processes, of one thread each. `auto`: one for each core, and none for a few photos.",
+            help="Processes of one thread each. `auto`: one for each core; up to 64 photos get a single one that uses "
+            "all cores.",
         ),
     ] = "auto",
     time_limit: Annotated[
         float,
-        typer.Option("--time-limit", min=0.1, metavar="SECONDS", help="For one photo; then it is an error."),
+        typer.Option(
+            "--time-limit", min=0.1, metavar="SECONDS", help="Time for one photo, after which it is an error."
+        ),
     ] = TIME_LIMIT,
     on: Annotated[
         str,
@@ -254,7 +260,7 @@ def predict(
     if card is not None and card.name == DEFAULT and not dry_run and (terms := first_use(card)):
         say(terms)
     if videos := videos_in(paths, recursive)[:limit]:
-        check_video_options(ctx, timeline)
+        check_video_options(ctx, timeline, output)
         files = VideoFiles(timeline, subtitles, annotate)
         status = predict_videos(
             videos, options, destination, files, card=card, fps=fps or None, workers=worker_count(workers)

@@ -14,7 +14,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from facegender._version import __version__
 from facegender.errors import FacegenderError
-from facegender.formats.records import visible
+from facegender.formats.records import printable, visible
 
 #: People read this one; records go to standard output so that they can be piped.
 stderr = Console(stderr=True, highlight=False)
@@ -40,7 +40,7 @@ def complain(kind: str, message: str) -> None:
 
 def command_line() -> str:
     """The command as it was given, to be noted beside results."""
-    return shlex.join(["facegender", *sys.argv[1:]])
+    return printable(shlex.join(["facegender", *sys.argv[1:]]))
 
 
 #: The verbs in the order in which people need them. The line is the first paragraph of the verb's help: a list of all

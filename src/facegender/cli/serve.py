@@ -40,30 +40,33 @@ def serve(
     workers: Annotated[
         str, typer.Option(metavar="N", help="Processes, of one thread each. `auto`: one for each core.")
     ] = "auto",
-    max_bytes: Annotated[int, typer.Option(metavar="N", help="Of the body of one request.")] = Limits.max_bytes,
-    max_photos: Annotated[int, typer.Option(metavar="N", help="In one request.")] = Limits.max_photos,
-    max_pixels: Annotated[int, typer.Option(metavar="N", help="Of one photo.")] = Limits.max_pixels,
-    max_queue: Annotated[int, typer.Option(metavar="N", help="Photos that wait, of all requests.")] = Limits.max_queue,
+    max_bytes: Annotated[int, typer.Option(metavar="N", help="Largest request body, in bytes.")] = Limits.max_bytes,
+    max_photos: Annotated[int, typer.Option(metavar="N", help="Most photos in one request.")] = Limits.max_photos,
+    max_pixels: Annotated[int, typer.Option(metavar="N", help="Most pixels of one photo.")] = Limits.max_pixels,
+    max_queue: Annotated[
+        int, typer.Option(metavar="N", help="Most photos that wait, of all requests.")
+    ] = Limits.max_queue,
     max_wait: Annotated[
         float,
         typer.Option(metavar="SECONDS", help="Refuse requests while the work before them should take longer."),
     ] = Limits.max_wait,
     max_memory: Annotated[
-        int, typer.Option(metavar="N", help="Bytes of bodies that are held at one time, of all requests.")
+        int, typer.Option(metavar="N", help="Most bytes of request bodies held at one time.")
     ] = Limits.max_memory,
     body_timeout: Annotated[
-        float, typer.Option(metavar="SECONDS", help="In which the body of a request must have come.")
+        float, typer.Option(metavar="SECONDS", help="Time in which a request body must arrive.")
     ] = Limits.body_timeout,
     time_limit: Annotated[
-        float, typer.Option(metavar="SECONDS", help="For a batch of photos; then for each of them alone.")
+        float, typer.Option(metavar="SECONDS", help="Time for a batch of photos; then for each of them alone.")
     ] = Limits.time_limit,
     grace: Annotated[
-        float, typer.Option(metavar="SECONDS", help="To finish accepted requests after a signal to end.")
+        float, typer.Option(metavar="SECONDS", help="Time to finish accepted requests after a signal to end.")
     ] = ServerSettings.grace,
     token_file: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help=f"Holds the token that requests must bear. Default: the variable {TOKEN_VARIABLE}."
+            metavar="FILE",
+            help=f"File with the token that requests must carry. Default: the variable {TOKEN_VARIABLE}.",
         ),
     ] = None,
     no_token: Annotated[
@@ -133,7 +136,7 @@ def _token(file: Path | None) -> str | None:
     from facegender.errors import InputError
 
     if file is None:
-        return os.environ.get(TOKEN_VARIABLE)
+        return os.environ.get(TOKEN_VARIABLE) or None
     try:
         return file.read_text(encoding="utf-8").strip()
     except (OSError, ValueError) as error:

@@ -64,12 +64,14 @@ def survey(
             "[default: beyond; these where at least half of the faces are labelled]"
         ),
     ] = None,
-    level: Annotated[float, typer.Option(help="Of the intervals.")] = 0.95,
-    bootstrap: Annotated[int, typer.Option(metavar="N", help="Replicates.")] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
+    level: Annotated[float, typer.Option(help="Confidence level of the intervals.")] = 0.95,
+    bootstrap: Annotated[int, typer.Option(metavar="N", help="Number of bootstrap replicates.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Folder for survey.csv, survey.json, trend.png and report.html."),
+        typer.Option(
+            "--output", "-o", help="Folder for report.html, report.md, survey.csv, survey.json and trend.png."
+        ),
     ] = None,
 ) -> None:
     """Estimate how often women and men appear, corrected for the classifier's own errors, with intervals."""

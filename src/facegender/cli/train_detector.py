@@ -33,7 +33,7 @@ def train_detector(
     ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Threads that label; all cores without it.")] = None,
     recipe: Annotated[str, typer.Option("--recipe", "-r", help="detector, or a TOML file.")] = "detector",
-    licence: Annotated[str, typer.Option(help="Of the photos, for the card.")] = "unstated",
+    licence: Annotated[str, typer.Option(help="Licence of the photos, for the card.")] = "unstated",
     changes: SetOption = None,
     accelerator: AcceleratorOption = "auto",
 ) -> None:

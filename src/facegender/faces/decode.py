@@ -17,6 +17,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from facegender.errors import (
     ByteLimitError,
+    FacegenderError,
     NotAnImageError,
     PhotoNotFoundError,
     PhotoPermissionError,
@@ -168,16 +169,25 @@ def _errors_of(name: str) -> Iterator[None]:
     """Errors of ours for what opening and reading a photo may raise."""
     try:
         yield
-    except PhotoReadError:
-        raise
-    except FileNotFoundError as error:
-        raise PhotoNotFoundError(f"no such file: {name}") from error
-    except PermissionError as error:
-        raise PhotoPermissionError(f"no permission to read {name}") from error
-    except MemoryError as error:
-        raise PhotoReadError(f"not enough memory to read {name}") from error
-    except OSError as error:
-        raise PhotoReadError(f"cannot read {name}: {error.strerror or error}") from error
+    except (OSError, MemoryError) as error:
+        raise as_photo_error(name, error) from error
+
+
+def as_photo_error(name: str, error: Exception) -> PhotoReadError:
+    """An error of ours for what a file system or the network has raised on reading `name`."""
+    status = getattr(error, "status", None)  # of an HTTP answer
+    if isinstance(error, PhotoReadError):
+        return error
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return PhotoNotFoundError(f"no such file: {name}")
+    if isinstance(error, PermissionError) or status in (401, 403):
+        return PhotoPermissionError(f"no permission to read {name}")
+    if isinstance(error, MemoryError):
+        return PhotoReadError(f"not enough memory to read {name}")
+    if isinstance(error, TimeoutError):
+        return PhotoReadError(f"cannot read {name}: it took too long to answer")
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+    return PhotoReadError(reason if isinstance(error, FacegenderError) else f"cannot read {name}: {reason}")
 
 
 def _opened(source: str | Path | bytes) -> IO[bytes]:

@@ -6,7 +6,7 @@ import importlib.util
 
 from PIL import UnidentifiedImageError
 
-from facegender.errors import NotAnImageError, PhotoReadError, TruncatedImageError
+from facegender.errors import MissingDecoderError, NotAnImageError, PhotoReadError, TruncatedImageError
 
 #: Offset and bytes by which each kind begins; tells a damaged photo from a file that never was one.
 _SIGNATURES = (
@@ -70,7 +70,7 @@ def raw_error(name: str, kind: str) -> NotAnImageError:
 def unidentified(head: bytes, name: str, error: Exception) -> PhotoReadError:
     """What is to be said of a file of which no image could be made, given its first bytes and what was raised."""
     if is_heic(head) and not HAS_HEIF:
-        return NotAnImageError(
+        return MissingDecoderError(
             f"{name} is a HEIC photo, and the package pillow-heif is not installed",
             remedy="pip install 'facegender[heif]'",
         )

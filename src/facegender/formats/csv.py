@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, Any
 
 from facegender.formats.records import COLUMN_TYPES, Record, Schema
-from facegender.formats.registry import Format, Writer, register
+from facegender.formats.registry import StreamFormat, Writer, register
 
 
 class CsvWriter(AbstractContextManager["CsvWriter"]):
@@ -18,20 +18,10 @@ class CsvWriter(AbstractContextManager["CsvWriter"]):
 
     def __init__(self, stream: IO[str], schema: Schema) -> None:
         self._stream, self._schema = stream, schema
-        self._files = ExitStack()
         self._line = io.StringIO()
         # With this line end the module quotes both "\r" and "\n" within a cell; before Python 3.13, otherwise not.
         self._csv = csv.writer(self._line, lineterminator="\r\n")
         self._put(list(schema.columns))
-
-    @classmethod
-    def to_file(cls, path: Path, schema: Schema) -> CsvWriter:
-        """A writer to a new file, which it closes."""
-        with ExitStack() as stack:
-            stream = stack.enter_context(path.open("w", encoding="utf-8", newline="\n"))
-            writer = cls(stream, schema)
-            writer._files = stack.pop_all()
-        return writer
 
     def write(self, record: Record) -> None:
         """Add one record."""
@@ -46,12 +36,11 @@ class CsvWriter(AbstractContextManager["CsvWriter"]):
         self._line.truncate()
 
     def __exit__(self, *_: object) -> None:
-        """Close the file, if there is one."""
-        self._files.close()
+        """The stream stays open."""
 
 
 @register
-class Csv(Format):
+class Csv(StreamFormat):
     """Comma-separated values."""
 
     name, title, suffixes = "csv", "CSV", (".csv",)
@@ -64,10 +53,6 @@ class Csv(Format):
     def stream_writer(self, stream: IO[str], schema: Schema) -> Writer:
         """A writer to a stream."""
         return CsvWriter(stream, schema)
-
-    def writer(self, path: Path, schema: Schema) -> Writer:
-        """A writer to a file."""
-        return CsvWriter.to_file(path, schema)
 
     def rows(self, path: Path) -> Iterator[Record]:
         """The rows; cells of columns that no schema knows stay text."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from facegender.formats.records import Record, Schema, printable
-from facegender.formats.registry import Format, Writer, register
+from facegender.formats.registry import StreamFormat, Writer, register
 
 T = TypeVar("T")
 
@@ -19,14 +19,6 @@ class JsonLinesWriter(AbstractContextManager["JsonLinesWriter"]):
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
-        self._files = ExitStack()
-
-    @classmethod
-    def to_file(cls, path: Path) -> JsonLinesWriter:
-        """A writer to a new file, which it closes."""
-        writer = cls(path.open("w", encoding="utf-8", newline="\n"))
-        writer._files.enter_context(writer._stream)
-        return writer
 
     def write(self, record: Record) -> None:
         """Add one record."""
@@ -34,12 +26,11 @@ class JsonLinesWriter(AbstractContextManager["JsonLinesWriter"]):
         self._stream.flush()
 
     def __exit__(self, *_: object) -> None:
-        """Close the file, if there is one."""
-        self._files.close()
+        """The stream stays open."""
 
 
 @register
-class JsonLines(Format):
+class JsonLines(StreamFormat):
     """One JSON object a line."""
 
     name, title, suffixes = "jsonl", "JSON Lines", (".jsonl",)
@@ -51,10 +42,6 @@ class JsonLines(Format):
     def stream_writer(self, stream: IO[str], schema: Schema) -> Writer:
         """A writer to a stream."""
         return JsonLinesWriter(stream)
-
-    def writer(self, path: Path, schema: Schema) -> Writer:
-        """A writer to a file."""
-        return JsonLinesWriter.to_file(path)
 
     def rows(self, path: Path) -> Iterator[Record]:
         """The rows of the records."""

@@ -7,7 +7,7 @@ import pkgutil
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import IO, ClassVar, Protocol, Self, TypeVar
@@ -61,8 +61,8 @@ class Format(ABC):
         return None
 
     @abstractmethod
-    def writer(self, path: Path, schema: Schema) -> Writer:
-        """A writer to a new file."""
+    def writer(self, path: Path, schema: Schema) -> AbstractContextManager[Writer]:
+        """A writer to a new file, which is closed with it."""
 
     @abstractmethod
     def rows(self, path: Path) -> Iterator[Record]:
@@ -78,6 +78,20 @@ class Format(ABC):
     def records(self, path: Path, schema: Schema) -> Iterator[Record]:
         """The records of a file, in order; what its rows do not hold (landmarks) is absent. Errors as for `rows`."""
         return schema.records(self.rows(path))
+
+
+class StreamFormat(Format):
+    """A format of text: a file is written as a stream is."""
+
+    @abstractmethod
+    def stream_writer(self, stream: IO[str], schema: Schema) -> Writer:
+        """A writer to a text stream that stays the caller's; each record reaches it at once."""
+
+    @contextmanager
+    def writer(self, path: Path, schema: Schema) -> Iterator[Writer]:
+        """A writer to a new file, which is closed with it."""
+        with path.open("w", encoding="utf-8", newline="\n") as stream, self.stream_writer(stream, schema) as writer:
+            yield writer
 
 
 FormatT = TypeVar("FormatT", bound=type[Format])

@@ -17,6 +17,15 @@ from facegender.wording import counted
 
 PERCEPTION_NOTE = "The answer is how a face is likely to be perceived, not who the person is."
 
+#: Headings after the path: of photos with faces, of photos in one row, and of videos.
+_HEADINGS = {
+    "faces": ("face box", "score", "quality", "p_male", "answer"),
+    "women": ("faces", "women", "men", "uncertain", ""),
+    "tracks": ("on screen", "seconds", "quality", "p_male", "answer"),
+}
+#: Those of words. The others are of numbers.
+_OF_WORDS = ("face box", "on screen", "answer", "")
+
 
 class TableWriter(AbstractContextManager["TableWriter"]):
     """A table with one row a face, a photo or a track, printed when the run ends, also when it ends early."""
@@ -29,58 +38,28 @@ class TableWriter(AbstractContextManager["TableWriter"]):
 
     def write(self, record: Record) -> None:
         """Add one photo or video."""
-        if "women" in record:
-            self._write_photo(record)
-            return
-        noun, items = ("video", record["tracks"]) if "tracks" in record else ("photo", record["faces"])
+        kind = next(kind for kind in ("women", "tracks", "faces") if kind in record)
         if not self._counts:
-            self._add_columns(noun)
-        self._noun = noun
-        path = Text(visible(record["path"]))
+            self._noun = "video" if kind == "tracks" else "photo"
+            self._table.add_column(self._noun, overflow="fold")
+            for heading in _HEADINGS[kind]:
+                self._table.add_column(heading, justify="left" if heading in _OF_WORDS else "right", no_wrap=True)
+        path, blank = Text(visible(record["path"])), [""] * 4
         self._counts["files"] += 1
         self._notes.update(note["kind"] for note in record.get("notes", ()))
-        blank = [""] * (len(self._table.columns) - 2)
         if record["error"] is not None:
             self._counts["unreadable"] += 1
             self._table.add_row(path, *blank, Text(f"cannot be read: {record['error']['kind']}", style="red"))
-        elif not items:
+        elif kind == "women":
+            self._table.add_row(path, *(str(record[heading]) for heading in _HEADINGS[kind] if heading), "")
+            of = {"items": "faces", "female": "women", "male": "men", "uncertain": "uncertain"}
+            self._counts.update({name: record[column] for name, column in of.items()})
+        elif not record[kind]:
             self._table.add_row(path, *blank, Text("no face found", style="dim"))
-        for item in items:
-            self._counts["items"] += 1
-            self._counts[item["label"]] += 1
-            self._table.add_row(path, *(_track_cells if noun == "video" else _face_cells)(item))
-
-    def _write_photo(self, record: Record) -> None:
-        """Add the one row of a photo that has counts in the place of faces."""
-        names = ("faces", "women", "men", "uncertain")
-        if not self._counts:
-            self._table.add_column("photo", overflow="fold")
-            for name in names:
-                self._table.add_column(name, justify="right", no_wrap=True)
-            self._table.add_column("", no_wrap=True)
-        self._noun = "photo"
-        self._counts["files"] += 1
-        self._notes.update(note["kind"] for note in record.get("notes", ()))
-        error, path = record["error"], Text(visible(record["path"]))
-        if error is not None:
-            self._counts["unreadable"] += 1
-            self._table.add_row(path, *[""] * len(names), Text(f"cannot be read: {error['kind']}", style="red"))
-            return
-        self._table.add_row(path, *(str(record[name]) for name in names), "")
-        counted = {"items": "faces", "female": "women", "male": "men", "uncertain": "uncertain"}
-        self._counts.update({name: record[column] for name, column in counted.items()})
-
-    def _add_columns(self, noun: str) -> None:
-        self._table.add_column(noun, overflow="fold")
-        if noun == "video":
-            self._table.add_column("on screen", no_wrap=True)
-            self._table.add_column("seconds", justify="right", no_wrap=True)
         else:
-            self._table.add_column("face box", no_wrap=True)
-            self._table.add_column("score", justify="right", no_wrap=True)
-        self._table.add_column("quality", justify="right", no_wrap=True)
-        self._table.add_column("p_male", justify="right", no_wrap=True)
-        self._table.add_column("answer", no_wrap=True)
+            for item in record[kind]:
+                self._counts.update(("items", item["label"]))
+                self._table.add_row(path, *(_track_cells if kind == "tracks" else _face_cells)(item))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

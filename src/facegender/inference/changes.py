@@ -10,22 +10,27 @@ from facegender.inference.journal import Row
 from facegender.sources import Source, Stamp, content_digest, read
 from facegender.sources.source import InMemory
 
+#: Errors that may be gone though the photo is as it was: of rights, of a disk or a network, of what is installed.
+_PASSING = ("permission", "unreadable", "missing_extra")
 
-def is_unchanged(photo: Source | str, stamp: Stamp | None, row: Row, *, failed: bool) -> bool:
-    """Whether a photo is as it was when its record was made.
+
+def is_unchanged(photo: Source | str, stamp: Stamp | None, row: Row, *, error: str | None) -> bool:
+    """Whether a photo is as it was when its record was made, and would have the same record now.
 
     Args:
         photo: the photo; or its name alone, where it cannot have changed.
         stamp: of the photo now.
         row: its record.
-        failed: the record is of an error.
+        error: the kind of error that the record is of.
     """
+    if error in _PASSING:
+        return False
     if isinstance(photo, InMemory) and row.digest is not None:
         return content_digest(photo.data) == row.digest
     if isinstance(photo, str) or stamp is None or row.has_stamp(stamp):
         return True
     if row.size is None:  # it was not there, or came from a file without its journal
-        return not failed
+        return error is None
     return row.size == stamp.size and row.digest is not None and _digest(photo) == row.digest
 
 

@@ -23,7 +23,7 @@ class Engine(Protocol):
 
     def provenance(self, options: Options) -> dict[str, Any]:
         """What results depend on, as `Options.provenance` has it; errors as there."""
-        ...
+        return options.provenance()
 
     def run(self, tasks: Iterable[Task], job: Job, /) -> Generator[Sequence[PhotoResult], None, None]:
         """The results in the order of the tasks, some at a time; tasks are taken only as fast as they are handled.
@@ -35,12 +35,8 @@ class Engine(Protocol):
 
 
 @dataclass(frozen=True)
-class InProcess:
+class InProcess(Engine):
     """Analyses photos in the process that asks, on all its cores. A photo that crashes the process ends the run."""
-
-    def provenance(self, options: Options) -> dict[str, Any]:
-        """As for `Engine`."""
-        return options.provenance()
 
     def run(
         self, tasks: Iterable[Task], make_handler: MakeHandler[Task, PhotoResult], /
@@ -52,7 +48,7 @@ class InProcess:
 
 
 @dataclass(frozen=True)
-class Workers:
+class Workers(Engine):
     """Analyses photos in processes of their own, which a photo may crash without any harm to the others.
 
     Attributes:
@@ -72,10 +68,6 @@ class Workers:
             raise InputError(f"at least 1 worker is needed, not {self.workers}")
         if not self.time_limit > 0:
             raise InputError(f"the time limit must be above 0 seconds, not {self.time_limit}")
-
-    def provenance(self, options: Options) -> dict[str, Any]:
-        """As for `Engine`."""
-        return options.provenance()
 
     def run(
         self, tasks: Iterable[Task], make_handler: MakeHandler[Task, PhotoResult], /

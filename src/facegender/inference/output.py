@@ -16,10 +16,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
-from facegender.errors import FacegenderError, InputError, OutputError
+from facegender.errors import InputError, OutputError
 from facegender.files import atomic_file, check_regular
 from facegender.formats.records import Record, Schema, printable
 from facegender.formats.registry import Format, reading
@@ -59,6 +58,7 @@ class Output:
             the file again; from a file that was edited or lost its journal, no faces can be read.
 
     Attributes:
+        done: how many records earlier runs left.
         pruned: records dropped, after the run has ended.
         relabelled: whether the records of earlier runs were made with another least confidence.
         former_view: the table that the rows of the file were of, where `view` has it written again; else None.
@@ -107,16 +107,11 @@ class Output:
                 self._journal.rollback()
                 self._leave()
                 raise
-        self._total, self._last = self._journal.count()
+        self.done, self._last = self._journal.count()
         self._seen = bytearray(self._last + 1)
         return self
 
     # -- during the run
-
-    @property
-    def done(self) -> int:
-        """How many records earlier runs left."""
-        return self._total
 
     def is_done(self, photo: Source | str, complete: Callable[[Record], bool] | None = None) -> bool:
         """Whether an earlier run left the record of a photo as it is now; one that comes twice is asked for twice.
@@ -138,7 +133,7 @@ class Output:
                 if not self._seen[row.row]:
                     self._seen[row.row] = True
                     record = json.loads(row.text)
-                    same = is_unchanged(photo, stamp, row, failed=record["error"] is not None)
+                    same = is_unchanged(photo, stamp, row, error=(record["error"] or {}).get("kind"))
                     if same and stamp is not None and not row.has_stamp(stamp):
                         self._journal.stamp(row.row, stamp)
                     if (complete is None or complete(record)) and same:
@@ -220,9 +215,7 @@ class Output:
 
     # -- at the end
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         try:
             with self._refusals():
                 self._journal.commit()
@@ -299,8 +292,6 @@ class Output:
     def _refusals(self) -> Iterator[None]:
         try:
             yield
-        except FacegenderError:
-            raise
         except sqlite3.Error as error:
             if getattr(error, "sqlite_errorname", "") in ("SQLITE_BUSY", "SQLITE_LOCKED"):
                 remedy = "wait for it, or choose another --output"

@@ -7,11 +7,11 @@ import shutil
 import sqlite3
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
 
 from facegender.inference.engines import Engine, Workers
 from facegender.inference.journal import Journal, connect_read_only
@@ -80,24 +80,10 @@ class _Unwritten(Output):
     def _leave(self) -> None:
         self._journal.close()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if error is None and self._prune_wanted:
             self.pruned = self._prune()
         self._leave()
-
-
-class _Count:
-    """Counts the photos that the output holds."""
-
-    held = 0
-
-    def skipped(self) -> None:
-        self.held += 1
-
-    def analyzed(self, results: Sequence[object]) -> None:
-        pass
 
 
 def plan(
@@ -114,7 +100,7 @@ def plan(
 ) -> Plan:
     """What `facegender.analyze` would do with the same arguments; its errors."""
     job = Job(options, annotate, crops)
-    count, drawn, new = _Count(), list[Task](), 0
+    held, drawn, new = Counter[str](), list[Task](), 0
     rng = random.Random(0)
     to_file = (
         nullcontext()
@@ -122,15 +108,15 @@ def plan(
         else output_of(_Unwritten, collection, output, options, engine, format=format, resume=resume, prune=prune)
     )
     with to_file as file:
-        for new, task in enumerate(tasks_of(collection, job, file, count), 1):
+        for new, task in enumerate(tasks_of(collection, job, file, lambda: held.update(["photos"])), 1):
             if new <= TIMED:
                 drawn.append(task)
             elif (place := rng.randrange(new)) < TIMED:
                 drawn[place] = task
     each = _seconds_each(drawn, replace(job, annotate=None, crops=None), engine) if drawn else None
     return Plan(
-        photos=count.held + new,
-        held=count.held,
+        photos=held.total() + new,
+        held=held.total(),
         pruned=0 if file is None else file.pruned,
         relabelled=file is not None and file.relabelled,
         timed=len(drawn),

@@ -28,6 +28,8 @@ def read_provenance(file: Path, settings: Record, *, labels: bool = True) -> Rec
     try:
         provenance: Record = json.loads(file.read_text(encoding="utf-8"))
         require_same_settings(provenance, settings, file, labels=labels)
+    except InputError:  # a ValueError too, and says more
+        raise
     except (OSError, ValueError, KeyError, TypeError):
         raise InputError(f"there are results already, and no {file} says how they came about", remedy=AFRESH) from None
     return provenance

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -222,10 +222,11 @@ def analyze(
     job = Job(options, None if annotate is None else Path(annotate), None if crops is None else Path(crops))
     for folder in filter(None, (job.annotate, job.crops)):
         check_folder(folder)
+    skipped = None if progress is None else progress.skipped
     if output is None:
         if format is not None or prune or rows != "face":
             raise InputError("a format, rows per photo, or to prune, needs an output")
-        return _results(tasks_of(sources, job, None, progress), job, engine, progress)
+        return _results(tasks_of(sources, job, None, skipped), job, engine, progress)
     photos = faces = errors = 0
     with output_of(
         Output,
@@ -239,8 +240,8 @@ def analyze(
         command=command,
         rows=rows,
     ) as file:
-        skipped = file.done
-        with closing(engine.run(tasks_of(sources, job, file, progress), job)) as chunks:
+        held = file.done
+        with closing(engine.run(tasks_of(sources, job, file, skipped), job)) as chunks:
             for results in chunks:
                 file.write([result.to_dict() for result in results], [result.digest for result in results])
                 photos += len(results)
@@ -249,7 +250,7 @@ def analyze(
                 if progress is not None:
                     progress.analyzed(results)
     former: Rows | None = None if file.former_view is None else "photo" if file.former_view == PHOTOS.table else "face"
-    return RunSummary(file.path, photos, faces, errors, skipped, file.pruned, file.relabelled, former)
+    return RunSummary(file.path, photos, faces, errors, held, file.pruned, file.relabelled, former)
 
 
 def output_of(
@@ -292,8 +293,10 @@ def _results(
                 progress.analyzed(results)
 
 
-def tasks_of(collection: Collection, job: Job, file: Output | None, progress: Progress | None) -> Iterator[Task]:
-    """What is to be done. A photo that is done is passed over, unless pictures of it are wanted and absent."""
+def tasks_of(
+    collection: Collection, job: Job, file: Output | None, skipped: Callable[[], object] | None
+) -> Iterator[Task]:
+    """What is to be done. A photo that is done is skipped, unless pictures of it are wanted and absent."""
     wanted = job.annotate is not None or job.crops is not None
     taken = map(stem_of, file.records()) if wanted and file is not None else ()
     names = PictureNames(job.annotate, job.crops, filter(None, taken)) if wanted else None
@@ -307,8 +310,8 @@ def tasks_of(collection: Collection, job: Job, file: Output | None, progress: Pr
     for source in collection.photos:
         former = None
         if file is not None and file.is_done(source, complete if wanted else None):
-            if progress is not None:
-                progress.skipped()
+            if skipped is not None:
+                skipped()
             continue
         stem = None if former is None else stem_of(former)
         yield Task(source, collection.weight, stem or (names.stem(source.name) if names else ""))

@@ -163,10 +163,8 @@ class OpenVinoSession(_Reopened):
         except ImportError as error:
             raise MissingExtraError("openvino", "openvino") from error
         settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32"}
-        if _checked(threads) is not None:
-            settings["INFERENCE_NUM_THREADS"] = threads
-        elif default := _default_threads():
-            settings["INFERENCE_NUM_THREADS"] = default
+        if number := _checked(threads) or _default_threads():
+            settings["INFERENCE_NUM_THREADS"] = number
         try:
             core = openvino.Core()
             return core.compile_model(core.read_model(path), "CPU", settings)

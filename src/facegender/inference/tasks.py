@@ -51,7 +51,8 @@ class Job:
         """Open the networks, with this number of CPU threads where the options do not say; None takes all cores."""
         from facegender.inference.handler import PhotoHandler
 
-        return PhotoHandler(replace(self, options=replace(self.options, threads=self.options.threads or threads)))
+        threads = threads if self.options.threads is None else self.options.threads
+        return PhotoHandler(replace(self, options=replace(self.options, threads=threads)))
 
 
 def error_result(task: Task, kind: str, what: str) -> PhotoResult:

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from multiprocessing.connection import wait
 from typing import Generic, Protocol, Self, TypeVar
 
@@ -60,13 +61,8 @@ _CHUNKS_PER_WORKER = 8
 
 def chunks_of(size: int, tasks: Iterable[TaskT]) -> Iterator[list[TaskT]]:
     """The tasks in lists of `size`; the last may be shorter."""
-    chunk: list[TaskT] = []
-    for task in tasks:
-        chunk.append(task)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-    if chunk:
+    every = iter(tasks)
+    while chunk := list(islice(every, size)):
         yield chunk
 
 

@@ -93,11 +93,16 @@ class Photos:
             if counting:
                 raise _UncountedError
             try:
-                for found in remote.files_matching(url):
-                    if self._is_meant(path, found, passed):
-                        yield from _in_remote_file(found, passed, counting)
+                matching = list(remote.files_matching(url))
             except Exception as error:  # whatever its file system raises
                 yield Unreadable.of(url, error)
+                return
+            for found in matching:
+                if self._is_meant(path, found, passed):
+                    try:
+                        yield from _in_remote_file(found, passed, counting)
+                    except InputError as error:  # a zip file, or a table without paths; the next may be served
+                        yield Unreadable.of(found, error)
         elif path.endswith("/"):
             if counting:
                 raise _UncountedError
@@ -161,11 +166,9 @@ def find_photos(
     for argument in arguments:
         given.extend(_standard_input() if argument == "-" else [argument])
     photos = Photos(tuple(given), recursive, skip)
-    empty = tuple(argument for argument in given if isinstance(argument, str) and not photos.has_any(argument))
+    passed = PassedOver()
+    empty = tuple(each for each in given if isinstance(each, str) and not photos.has_any(each, passed))
     if len(empty) == len(given):
-        passed = PassedOver()
-        for argument in empty:
-            photos.has_any(argument, passed)
         remedy = "--recursive looks in folders of folders" if not recursive and any(map(_is_folder, empty)) else None
         message = f"no photos in {', '.join(empty)}" if empty else "no photos were named"
         raise InputError(f"{message}: {passed}" if passed else message, remedy=remedy)

@@ -11,12 +11,10 @@ from facegender.errors import (
     ByteLimitError,
     FacegenderError,
     NotAnImageError,
-    PhotoNotFoundError,
-    PhotoPermissionError,
     PhotoReadError,
     TruncatedImageError,
 )
-from facegender.faces.decode import DEFAULT_MAX_PIXELS
+from facegender.faces.decode import DEFAULT_MAX_PIXELS, as_photo_error
 
 #: Files from archives and URLs are held in memory; larger ones are refused. The largest photo that is read by
 #: default, without compression, and room for its metadata.
@@ -99,23 +97,6 @@ def stamp_of(path: str, size: int | None = None, version: int | None = None) -> 
     except (OSError, ValueError):
         return None
     return Stamp(place, status.st_size if size is None else size, status.st_mtime_ns if version is None else version)
-
-
-def as_photo_error(name: str, error: Exception) -> PhotoReadError:
-    """An error of ours for what a file system or the network has raised on reading `name`."""
-    status = getattr(error, "status", None)  # of an HTTP answer
-    if isinstance(error, PhotoReadError):
-        return error
-    if isinstance(error, FileNotFoundError | NotADirectoryError):
-        return PhotoNotFoundError(f"no such file: {name}")
-    if isinstance(error, PermissionError) or status in (401, 403):
-        return PhotoPermissionError(f"no permission to read {name}")
-    if isinstance(error, MemoryError):
-        return PhotoReadError(f"not enough memory to read {name}")
-    if isinstance(error, TimeoutError):
-        return PhotoReadError(f"cannot read {name}: it took too long to answer")
-    reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
-    return PhotoReadError(reason if isinstance(error, FacegenderError) else f"cannot read {name}: {reason}")
 
 
 def refuse_above_limit(name: str, size: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import filterfalse
 from pathlib import Path
 
@@ -28,25 +28,24 @@ def find_videos(
     Raises:
         InputError: some arguments are videos by name, and others are photos.
     """
+    skip = skip or (lambda path: False)
     videos: list[str] = []
     by_name = photos = False
     for argument in arguments:
         exists = os.path.lexists(argument)
         if is_video(argument) and not os.path.isdir(argument):  # noqa: PTH112 (also for names that are too long)
+            if is_url(argument):
+                raise InputError(f"{argument}: videos are read from this machine only", remedy="download it first")
             by_name = True
             pattern = is_pattern(argument) and not exists
-            videos += _unless(skip, files_matching(argument)) if pattern else [argument]
+            videos += filterfalse(skip, files_matching(argument)) if pattern else [argument]
         elif is_url(argument) or argument == "-" or Photos((argument,), recursive, None).has_any(argument):
             photos = True
         else:
-            videos += _unless(skip, _videos_in(argument, recursive))
+            videos += filterfalse(skip, _videos_in(argument, recursive))
     if photos and by_name:
         raise InputError("give photos or videos, not both: their records differ")
     return () if photos else tuple(videos)
-
-
-def _unless(skip: Callable[[str], bool] | None, paths: Iterable[str]) -> Iterator[str]:
-    return iter(paths) if skip is None else filterfalse(skip, paths)
 
 
 def _videos_in(argument: str, recursive: bool) -> Iterator[str]:

@@ -152,10 +152,6 @@ class DetectorCard:
         if not (math.isfinite(self.smallest_face) and self.smallest_face >= 1):
             raise ValueError(f"smallest_face must be at least 1 pixel, not {self.smallest_face}")
 
-    def to_dict(self) -> dict[str, Any]:
-        """The record for the JSON file."""
-        return asdict(self)
-
     @classmethod
     def from_dict(cls, record: dict[str, Any]) -> DetectorCard:
         """Read a card's record; errors and other fields as for `Card.from_dict`."""
