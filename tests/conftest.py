@@ -1,6 +1,7 @@
 """What several tests need: a tiny classifier and a tiny detector with their cards, and a photo of a face."""
 
 import atexit
+import functools
 import gc
 import hashlib
 import importlib.util
@@ -19,6 +20,7 @@ import numpy as np
 import onnx
 import PIL.Image
 import pytest
+import typer.main
 from click.testing import Result
 from onnx import TensorProto, helper, numpy_helper
 from typer.testing import CliRunner
@@ -37,8 +39,11 @@ if TYPE_CHECKING:
 
 STUDIES = Path(__file__).parents[1] / "studies" / "speed"
 
+# A call of the command line builds all verbs that are imported, twice, and evaluates their annotations anew.
+typer.main.get_command_from_info = functools.cache(typer.main.get_command_from_info)
+
 # The tests' tensors are tiny: a second thread gains nothing, and waits long where the machine is busy.
-os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["OMP_NUM_THREADS"] = os.environ["OPENCV_FOR_THREADS_NUM"] = "1"
 
 # Thousands of files are written and many synced: where the system has memory for them, not on a disk.
 _memory = Path("/dev/shm")
@@ -165,12 +170,20 @@ def _write_detector(folder: Path, name: str = "blocks", **card_changes: object) 
         names = [value if value in values or value == "mass" else f"{value}{s}" for value in inputs.split()]
         nodes.append(helper.make_node(kind, names, [f"{output}{s}"], **attributes))
 
+    # A window is 6 x 6 blocks of one stride: first the sums of each block, then those of the window from theirs.
+    x, y = np.meshgrid(*[np.arange(6, dtype=np.float32) - 2.5] * 2)
+    gather = np.zeros((4, 4, 6, 6), np.float32)
+    gather[range(4), range(4)] = 1
+    gather[1:, 0] = x, y, x * x + y * y
+    gather[3, 1:3] = 2 * x, 2 * y
+    values["gather"] = gather
     for s in (8, 16, 32):
-        along = ((np.arange(6 * s) + 0.5) / s - 3).astype(np.float32)
+        along = ((np.arange(s) + 0.5) / s - 0.5).astype(np.float32)
         x, y = np.meshgrid(along, along)
         kernels = np.stack([np.ones_like(x), x, y, x * x + y * y])
         values[f"kernels{s}"] = kernels[:, None].astype(np.float32) / s**2
-        add("Conv", "mass kernels", "sums", strides=[s, s], pads=[s * 5 // 2] * 4)
+        add("Conv", "mass kernels", "blocks", strides=[s, s], pads=[s // 2] * 4)
+        add("Conv", "blocks gather", "sums", pads=[2] * 4)
         add("Slice", "sums from0 from1 from1", "area")
         add("Slice", "sums from1 from3 from1", "moment")
         add("Slice", "sums from3 from4 from1", "square")
@@ -254,16 +267,21 @@ def networks(tiny_model: Path, tiny_detector: Path) -> list[str]:
 
 
 @pytest.fixture
-def run(networks: list[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """``facegender predict`` with the tiny networks: ``run(*arguments, stdin=None)``.
+def warm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers are forked from a process that has everything imported.
 
-    Workers are forked from a process that has everything imported: hundreds of starts of Python took a tenth of the
-    suite's time. Of commands in processes of their own, which start theirs, there are tests.
+    Hundreds of starts of Python took a tenth of the suite's time. There are tests of commands in processes of their
+    own, which start theirs.
     """
     if "forkserver" in multiprocessing.get_all_start_methods():
-        warm = multiprocessing.get_context("forkserver")
-        warm.set_forkserver_preload(["facegender.inference.handler", "onnxruntime"])
-        monkeypatch.setattr(worker_process, "SPAWN", warm)
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["facegender.inference.handler", "onnxruntime"])
+        monkeypatch.setattr(worker_process, "SPAWN", context)
+
+
+@pytest.fixture
+def run(networks: list[str], warm: None) -> Callable[..., Result]:
+    """``facegender predict`` with the tiny networks: ``run(*arguments, stdin=None)``."""
 
     def invoke(*args: object, stdin: str | bytes | None = None) -> Result:
         return CliRunner().invoke(app, ["predict", *networks, *map(str, args)], input=stdin)

@@ -3,11 +3,11 @@
 import csv
 import importlib.util
 import json
-import math
 import re
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from facegender import weights
@@ -40,6 +40,7 @@ WORDS_ALLOWED = re.compile(
 NUMBER = re.compile(r"(?<![\w.^])-?\d[\d,]*(?:\.\d+)?(?![\w^])")
 
 
+@cache
 def script():
     spec = importlib.util.spec_from_file_location("results_index", ROOT / "scripts" / "results_index.py")
     module = importlib.util.module_from_spec(spec)
@@ -106,8 +107,8 @@ def stands(text, numbers):
     printed = float(text.replace(",", ""))
     decimals = len(text.partition(".")[2])
     room = 0.5 * 10**-decimals * (1 + 1e-9) + 1e-12
-    scales = (1, 100, 1000, 1e-3)
-    return any(math.isclose(number * scale, printed, rel_tol=0, abs_tol=room) for number in numbers for scale in scales)
+    values = np.fromiter(numbers, float) if isinstance(numbers, (set, frozenset)) else numbers
+    return any((abs(values * scale - printed) <= room).any() for scale in (1, 100, 1000, 1e-3))
 
 
 def links(text):
@@ -150,7 +151,13 @@ def is_in(files, row, number, page):
     """Whether a number stands in one of the files or in a card; for BY_NAME in the file's rows of that name."""
     if page in BY_NAME:
         return stands(number, set().union(*(numbers_of(name, frozenset(words_in(row))) for name in files)))
-    return stands(number, numbers_of_cards().union(*map(numbers_of, files or script().files())))
+    return stands(number, known_numbers(tuple(sorted(files or script().files()))))
+
+
+@cache
+def known_numbers(files):
+    """Those of the files and of the cards."""
+    return np.array(sorted(numbers_of_cards().union(*map(numbers_of, files))))
 
 
 def rows_of(page):

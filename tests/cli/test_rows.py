@@ -4,9 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from facegender.cli import app
 from facegender.errors import InputError
 from facegender.formats.records import per_photo
 from facegender.formats.registry import read_rows
@@ -17,12 +15,6 @@ from facegender.survey.results import read_results
 
 COUNTS = ("faces", "women", "men", "uncertain")
 SUFFIXES = ("csv", "jsonl", "parquet", "sqlite")
-
-
-@pytest.fixture
-def run(tiny_model, tiny_detector):
-    networks = ["--model", str(tiny_model), "--detector-model", str(tiny_detector)]
-    return lambda *args: CliRunner().invoke(app, ["predict", *networks, *map(str, args)])
 
 
 @pytest.fixture

@@ -9,9 +9,7 @@ from urllib.parse import unquote
 import numpy as np
 import PIL.Image
 import pytest
-from typer.testing import CliRunner
 
-from facegender.cli import app
 from facegender.errors import OutputError
 from facegender.inference.pictures import is_made
 from facegender.sheet import check_report, write_report
@@ -140,12 +138,6 @@ def test_faces_at_edges_and_of_any_size(side, pairs, tmp_path):
     about = about | {"faces": [face(-10, 0.5, "uncertain", side=side), face(199, 0.5, "uncertain", side=side)]}
     data = data_of(write_report(tmp_path / "report", [(source, about)]))
     assert [each[6] for each in data["faces"]] == [True, True]
-
-
-@pytest.fixture
-def run(tiny_model, tiny_detector):
-    networks = ["--model", str(tiny_model), "--detector-model", str(tiny_detector)]
-    return lambda *args: CliRunner().invoke(app, ["predict", *networks, *map(str, args)])
 
 
 @pytest.fixture
