@@ -24,7 +24,7 @@ PURPOSES = {
     "open": "trained on FairFace alone (CC BY 4.0), with a committee of networks under CC0 as teacher, so that its "
     "terms are those of the data: attribution",
     "research": "trained on FairFace, UTKFace, CelebA and All-Age-Faces, with a committee of other networks as "
-    "teacher: better on press photos and old prints, for research and other non-commercial use",
+    "teacher: better on press photos and old prints, for non-commercial research",
 }
 
 INTENDED = """\
