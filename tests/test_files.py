@@ -1,11 +1,12 @@
 """Files and folders that are whole or not there, whatever their names lead to."""
 
 import os
+from pathlib import PureWindowsPath
 
 import pytest
 
 from facegender.errors import OutputError
-from facegender.files import atomic_file, atomic_folder
+from facegender.files import atomic_file, atomic_folder, read_only_uri
 
 
 def test_a_link_stays_and_its_file_is_written(tmp_path):
@@ -16,6 +17,12 @@ def test_a_link_stays_and_its_file_is_written(tmp_path):
         temporary.write_text("new")
     assert link.is_symlink()
     assert target.read_text() == "new"
+
+
+def test_sqlite_reads_a_windows_share():
+    share = PureWindowsPath(r"\\nas\photos\a b.db").as_uri()
+    assert read_only_uri(share) == "file:////nas/photos/a%20b.db?mode=ro"
+    assert read_only_uri("file:///a%20b.db") == "file:///a%20b.db?mode=ro"
 
 
 def test_a_pipe_is_no_file_to_be_replaced(tmp_path):

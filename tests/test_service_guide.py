@@ -52,6 +52,11 @@ def test_every_count_is_named(guide):
     assert given <= named
 
 
+def test_one_photo_that_takes_too_much_memory_does_not_end_the_unit(guide):
+    assert "\nOOMPolicy=continue\n" in guide
+    assert all("--workers" in line for line in guide.splitlines() if line.startswith("ExecStart="))
+
+
 def test_proxies_and_the_unit_agree_with_the_defaults(guide, defaults):
     assert re.search(r"client_max_body_size (\d+);", guide)[1] == defaults["--max-bytes"]
     assert int(re.search(r"max_size (\d+)MiB", guide)[1]) * 2**20 == int(defaults["--max-bytes"])

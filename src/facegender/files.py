@@ -84,3 +84,11 @@ def _refusals(path: Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise OutputError(f"cannot write {path}: {reason}", remedy="choose another place, or make room") from error
+
+
+def read_only_uri(uri: str) -> str:
+    """A file's URI for SQLite, to read the file only.
+
+    SQLite takes no host: a path of a Windows share follows four slashes.
+    """
+    return (uri if uri.startswith("file:///") else uri.replace("file://", "file:////", 1)) + "?mode=ro"

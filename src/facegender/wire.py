@@ -197,7 +197,8 @@ class Limits:
         max_wait: seconds; while the work before a request is expected to take longer, it is refused.
         max_memory: bytes of bodies that are held at one time, of all requests.
         body_timeout: seconds in which the body of a request must have come.
-        time_limit: seconds that photos of one batch may take together; then each may take as long by itself.
+        time_limit: seconds that photos of one batch may take together; then they are tried one by one, within as long
+            again.
 
     Raises:
         InputError: a limit that lets nothing through.

@@ -19,6 +19,7 @@ from facegender.errors import (
     PixelLimitError,
     TruncatedImageError,
 )
+from facegender.faces import tiff
 from facegender.faces.decode import decode, decode_reduced
 from facegender.faces.types import Note
 
@@ -626,6 +627,28 @@ def test_directories_without_an_end(astronaut):
     assert decode(bytes(data)).shape == (20, 20, 3)
     struct.pack_into("<I", data, first + 2 + 12 * count, len(data) - 3)
     assert decode(bytes(data)).shape == (20, 20, 3)
+
+
+def test_more_strips_than_any_scanner_writes():
+    """Pillow would make objects of each when it opens the file."""
+    data = bytearray(raw({}))
+    place = data.index(struct.pack("<HHII", 273, 4, 1, 500))
+    struct.pack_into("<HHII", data, place, 273, 4, 300_000, 500)
+    with pytest.raises(TruncatedImageError, match="300,000 strips"):
+        decode(bytes(data) + bytes(2_400_000))
+
+
+def test_inner_images_that_are_all_the_same(monkeypatch):
+    """4,096 times the same place is one directory to read."""
+    looked = []
+    real = tiff._tags
+    monkeypatch.setattr(tiff, "_tags", lambda file, place, layout: looked.append(place) or real(file, place, layout))
+    data = bytearray(raw({}, {254: 1, 256: 8, 257: 8, 262: 1}))
+    data += struct.pack("<4096I", *[300] * 4096)
+    place = data.index(struct.pack("<HHII", 330, 4, 1, 300))
+    struct.pack_into("<HHII", data, place, 330, 4, 4096, len(data) - 4 * 4096)
+    assert decode(bytes(data)).shape == (16, 16, 3)
+    assert looked == [8, 300]
 
 
 def test_libtiff_says_nothing(capfd):

@@ -57,7 +57,9 @@ def test_a_photo_that_was_not_there_is_tried_again(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("kind", "again"), [("permission", True), ("unreadable", True), ("missing_extra", True), ("truncated", False)]
+    ("kind", "again"),
+    [(kind, True) for kind in ("permission", "unreadable", "missing_extra", "timeout", "crashed")]
+    + [("truncated", False)],
 )
 def test_errors_that_may_be_gone_are_tried_again(kind, again, tmp_path):
     path = tmp_path / "out.jsonl"
@@ -182,6 +184,26 @@ def test_some_of_the_photos_do_not_tell_which_are_gone(tiny_model, tiny_detector
     few = collect(tmp_path, limit=1)
     with pytest.raises(InputError, match="which are gone"):
         analyze(few, options=options, engine=InProcess(), output=tmp_path / "out.csv", prune=True)
+
+
+def test_nothing_is_pruned_for_a_drive_that_is_not_there(tiny_model, tiny_detector, tmp_path, noise, save):
+    places = [save(f"{folder}/a.png", noise).parent for folder in ("here", "drive")]
+    out, options = tmp_path / "out.csv", Options(model=tiny_model, detector=tiny_detector)
+    analyze(places, options=options, engine=InProcess(), output=out)
+    before = out.read_bytes()
+    (places[1] / "a.png").unlink()
+    with pytest.raises(InputError, match=r"no photos in .*drive.*connected"):
+        analyze(places, options=options, engine=InProcess(), output=out, prune=True)
+    assert out.read_bytes() == before
+    assert analyze(places[:1], options=options, engine=InProcess(), output=out, prune=True).pruned == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_is_no_photo_and_is_not_waited_for(tiny_model, tiny_detector, tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    options = Options(model=tiny_model, detector=tiny_detector)
+    [result] = analyze([tmp_path / "pipe.png"], options=options, engine=InProcess())
+    assert result.error.kind == "not_found"
 
 
 @pytest.mark.parametrize("number", [{"draw": 0}, {"draw": -1}, {"limit": 0}])

@@ -1,6 +1,7 @@
 import os
 import signal
 import sys
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,10 @@ from facegender.faces.types import PhotoResult
 from facegender.inference.engines import InProcess, Workers
 from facegender.inference.options import Options
 from facegender.inference.pipeline import FaceAnalyzer
-from facegender.inference.tasks import CHUNK_PHOTOS, Job, Task
+from facegender.inference.tasks import CHUNK_PHOTOS, Job, Task, error_result
+from facegender.inference.workers import CHUNK_BYTES, WorkerPool, chunks_of
 from facegender.sources import Source
+from facegender.sources.source import InMemory
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -143,6 +146,35 @@ class Forgetful(Scripted):
 
     def __call__(self, tasks):
         return super().__call__(tasks)[:-1]
+
+
+@pytest.mark.usefixtures("warm")
+def test_all_tasks_of_a_chunk_share_the_time_that_they_have_alone():
+    hanging = [f"hang {number}" for number in range(6)]
+    with WorkerPool(Scripted, 1, 1.0, error_result, alone_limit=1.0) as pool:
+        found = list(pool.run(tasks([*hanging, "a"])))
+    assert names(found) == [*hanging, "a"]
+    assert errors(found) == dict.fromkeys(hanging, "timeout")
+
+
+def test_chunks_end_at_a_number_of_bytes():
+    held = [Task(InMemory(str(number), bytes(CHUNK_BYTES // 3 + 1))) for number in range(7)]
+    assert [len(chunk) for chunk in chunks_of(16, held)] == [3, 3, 1]
+    assert [len(chunk) for chunk in chunks_of(2, held)] == [2, 2, 2, 1]
+
+
+@pytest.mark.usefixtures("warm")
+def test_photos_of_archives_are_not_all_held():
+    """Their bytes travel to the workers and are given up with the results."""
+    every = (Task(InMemory(str(number), bytes(8 * 2**20))) for number in range(60))
+    tracemalloc.start()
+    try:
+        found = names(Workers(2).run(every, Scripted))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert found == [str(number) for number in range(60)]
+    assert peak < 300 * 2**20
 
 
 def test_no_process_stays():

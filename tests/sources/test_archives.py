@@ -147,6 +147,18 @@ def test_a_tar_with_a_damaged_header(tmp_path):
     assert outcomes(path) == {"0.jpg": b"x", "1.jpg": b"x", "2.jpg": b"x", str(path): "truncated"}
 
 
+def test_a_header_that_claims_gigabytes(tmp_path):
+    """What describes the next member is read into memory: no more of it than any writer needs."""
+    member = tarfile.TarInfo("pax")
+    member.type, member.size = tarfile.XHDTYPE, 2**33
+    (tmp_path / "a.tar.gz").write_bytes(gzip.compress(member.tobuf(tarfile.GNU_FORMAT) + bytes(2**20)))
+    tracemalloc.start()
+    found = outcomes(tmp_path / "a.tar.gz")
+    assert tracemalloc.get_traced_memory()[1] < 2**20 * 8
+    tracemalloc.stop()
+    assert "truncated" in found.values() or "not_an_image" in found.values()
+
+
 @pytest.mark.parametrize("name", ["a.tar", "a.tar.gz", "a.zip"])
 @pytest.mark.parametrize("data", [b"", b"Dear reader", bytes(5), b"\x1f\x8b", b"PK\3\4", b"PK\5\6", b"x" * 5000])
 def test_what_is_no_archive(name, data, tmp_path):
@@ -209,6 +221,15 @@ def test_zips_of_unusual_build(tmp_path):
             with archive.open(name, "w", force_zip64=True) as member:
                 member.write(data)
     assert outcomes(path) == CONTENT
+
+
+@pytest.mark.parametrize(("name", "coding"), [("ünï.jpg", "utf-8"), ("é.jpg", "cp437")])
+def test_names_without_the_flag_of_utf_8(name, coding, tmp_path):
+    """macOS writes UTF-8 so."""
+    plain = "x" * len(name.encode(coding))
+    data = zip_({plain: b"1"}, zipfile.ZIP_STORED).replace(plain.encode(), name.encode(coding))
+    (tmp_path / "a.zip").write_bytes(data)
+    assert list(outcomes(tmp_path / "a.zip")) == [name]
 
 
 def test_a_zip_whose_directory_has_wide_numbers(tmp_path, monkeypatch):

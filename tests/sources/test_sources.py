@@ -60,6 +60,14 @@ def test_listing_again_sees_what_is_new(there):
     assert [source.name for source in photos] == ["many/a.png", "many/b.png"]
 
 
+def test_a_list_of_another_encoding_where_names_are_text(tmp_path, monkeypatch):
+    """As on Windows."""
+    (tmp_path / "list.txt").write_bytes(b"M\x81ller.jpg\n")
+    monkeypatch.setattr(os, "fsdecode", lambda name: name.decode() if isinstance(name, bytes) else str(name))
+    with pytest.raises(InputError, match="neither UTF-8 nor UTF-16"):
+        list(find_photos([str(tmp_path / "list.txt")]))
+
+
 def test_photos_to_be_skipped(there):
     write("many/a.png", "many/a.faces.jpg", "b.faces.jpg")
 

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from facegender.cli.evaluation import ModelArgument, unseen
 from facegender.cli.extras import require
-from facegender.cli.root import app, command_line, results_console
+from facegender.cli.root import app, command_line, results_console, say
 from facegender.weights.cards import DEFAULT_MAX_ERROR
 from facegender.wording import counted
 
@@ -61,6 +61,7 @@ def audit(
     from facegender.lab.evaluation.audit import AuditedFaces, audit_faces, write_audit
     from facegender.lab.evaluation.audit_report import write_audit_report
     from facegender.lab.evaluation.models import open_model
+    from facegender.lab.evaluation.subgroups import grouping_attributes
 
     console = results_console(140)
 
@@ -72,6 +73,9 @@ def audit(
         # A manifest's name and the splits drawn for it say nothing of what a network has seen; its photos do.
         own = manifest is not None
         index = unseen(network, store, split or ("all" if own else None), by_name=not own).index
+        many = [name for name in store.attributes if by is None and name not in grouping_attributes(store)]
+        for name in (name for name in many if len(set(store.attributes[name])) > 1):
+            say(f"note: {name} has more than 30 values and is left out; --by {name} audits it")
         faces = AuditedFaces.of(store, index, network.p_male(store.crops, index), by or (), missed)
         done = audit_faces(network.name, faces, network.confidence(max_error))
     _print(console, done)
@@ -84,29 +88,33 @@ def audit(
 
 
 @contextmanager
-def _prepared(console: Console, manifest: Path | None, root: Path | None) -> Iterator[tuple[Path, tuple[int, int]]]:
-    """A store of the manifest's faces, while it is measured; women and men whose face was not found.
+def _prepared(
+    console: Console, manifest: Path | None, root: Path | None
+) -> Iterator[tuple[Path, list[dict[str, str]]]]:
+    """A store of the manifest's faces, while it is measured; gender and attributes of those that were not found.
 
     Says which other photos were left out.
     """
     from facegender.lab.datasets.listing import FACELESS, prepare
     from facegender.lab.datasets.manifest import list_manifest
+    from facegender.lab.datasets.store import LABELS
+    from facegender.lab.evaluation.audit import GENDER
     from facegender.progress import Bar
 
     with tempfile.TemporaryDirectory(prefix="facegender-audit-") as folder:
-        store, missed = Path(folder, "store"), [0, 0]
+        store, missed = Path(folder, "store"), list[dict[str, str]]()
         if manifest is not None:
             listing = list_manifest(manifest, manifest.stem, None if root is None else str(root))
             with Bar("cropping") as bar:
                 report = prepare(listing, store, on_image=lambda total: bar.step(total=total))
             names = report.findings.get(FACELESS, ())
             faceless = set() if isinstance(names, int) else set(names)
-            for entry in listing.entries:
-                missed[entry.label] += entry.name in faceless
+            absent = [entry for entry in listing.entries if entry.name in faceless]
+            missed += [{**entry.attributes, GENDER: LABELS[entry.label]} for entry in absent]
             for text, found in report.findings.items():
                 if text != FACELESS:
                     console.print(f"{found if isinstance(found, int) else len(found):,} {text}")
-        yield store, (missed[0], missed[1])
+        yield store, missed
 
 
 def _print(console: Console, audit: Audit) -> None:
@@ -131,8 +139,11 @@ def _print(console: Console, audit: Audit) -> None:
             f"gap by {column}: {100 * gap['difference']:.2f} points, {gap['worst']} against {gap['best']}",
             soft_wrap=True,
         )
-    if sum(audit.not_found):
-        console.print(f"not found, so not answered: {audit.not_found[0]} women, {audit.not_found[1]} men")
+    if audit.not_found:
+        absent = {each.value: each.count for each in audit.not_found if each.column == GENDER}
+        console.print(f"not found, so not answered: {absent.get('female', 0)} women, {absent.get('male', 0)} men")
+        most = max(audit.not_found, key=lambda each: (each.count / each.all, each.all))
+        console.print(f"most often of {most.value} (by {most.column}): {most.count:,} of {most.all:,}", soft_wrap=True)
     table = Table(
         title="worst first, by the upper end of the interval; † children, * fewer than 30 faces", title_justify="left"
     )

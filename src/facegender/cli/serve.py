@@ -57,7 +57,8 @@ def serve(
         float, typer.Option(metavar="SECONDS", help="Time in which a request body must arrive.")
     ] = Limits.body_timeout,
     time_limit: Annotated[
-        float, typer.Option(metavar="SECONDS", help="Time for a batch of photos; then for each of them alone.")
+        float,
+        typer.Option(metavar="SECONDS", help="Time for a batch of photos; then as long for them one by one."),
     ] = Limits.time_limit,
     grace: Annotated[
         float, typer.Option(metavar="SECONDS", help="Time to finish accepted requests after a signal to end.")

@@ -12,6 +12,12 @@ from facegender.faces.kinds import raw_kind
 
 #: Directories beyond are not looked for.
 _MOST = 4096
+#: Tags of one directory.
+_MOST_ENTRIES = 4096
+#: With more different sizes of images in a file, none is taken for a copy of another.
+_MOST_SIZES = 256
+#: Strips or tiles of one image: Pillow makes several objects of each before the size of the image can be checked.
+_PIECES, _MOST_PIECES = (273, 324), 2**18
 
 _SUBFILE, _OLD_SUBFILE, _WIDTH, _HEIGHT, _PHOTOMETRIC, _SUB_DIRECTORIES, _DNG = 254, 255, 256, 257, 262, 330, 50706
 _REDUCED, _MASK = 1, 4
@@ -25,6 +31,10 @@ _LETTERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 _COPY = 2
 #: Longest side in pixels of a thumbnail, and by what factor the picture is larger; its shape does not matter.
 _THUMBNAIL, _THUMBNAIL_OF = 320, 4
+
+
+class TooManyPiecesError(Exception):
+    """An image is in more strips or tiles than any camera or scanner writes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +75,9 @@ def contents(file: IO[bytes]) -> Contents:
     """Look through the directories of a TIFF file; its place in the file is not kept.
 
     A directory that is damaged ends the list, and never the reading of the photo.
+
+    Raises:
+        TooManyPiecesError: opening the file would take memory without bounds.
     """
     file.seek(0)
     head = file.read(16)
@@ -80,7 +93,10 @@ def contents(file: IO[bytes]) -> Contents:
     if whole_within or any(entry.photometric in (_SENSOR, _LINEAR) for entry in chain + inner):
         return Contents(raw="TIFF/EP")
     photos = [number for number, entry in enumerate(chain) if not entry.aside] or list(range(len(chain)))
-    pages = [n for n in photos if not any(chain[n].copies(chain[other]) for other in photos if other != n)]
+    # An image is a copy of a larger one, so one of each size is compared.
+    sizes = {(chain[n].width, chain[n].height): chain[n] for n in photos}
+    others = list(sizes.values()) if len(sizes) <= _MOST_SIZES else []
+    pages = [n for n in photos if not any(chain[n].copies(other) for other in others)]
     return Contents(photo=pages[0], further=len(pages) - 1) if pages else Contents()
 
 
@@ -95,7 +111,8 @@ def _directories(file: IO[bytes], head: bytes) -> Iterator[tuple[_Entry, bool]]:
         while offset and offset not in seen and len(seen) < _MOST:
             seen.add(offset)
             tags, offset = _tags(file, offset, layout)
-            below = [place for place in tags.get(_SUB_DIRECTORIES, ()) if place not in seen][:_MOST]
+            places = dict.fromkeys(tags.get(_SUB_DIRECTORIES, ()))
+            below = [place for place in places if place not in seen][: max(0, _MOST - len(seen))]
             yield _entry(tags), False
             for place in below:
                 seen.add(place)
@@ -119,9 +136,13 @@ def _tags(file: IO[bytes], offset: int, layout: str) -> tuple[dict[int, tuple[in
     entry = struct.Struct(order + "HH" + letter)
     room = struct.calcsize(order + letter)
     size = entry.size + room
-    if count > 65535:
+    data = file.read(min(count, 65535) * size)
+    for start in range(0, len(data) - size + 1, size):  # before any damage: Pillow also reads what is damaged
+        tag, _, length = entry.unpack_from(data, start)
+        if tag in _PIECES and length > _MOST_PIECES:
+            raise TooManyPiecesError(f"it has {length:,} strips or tiles")
+    if count > _MOST_ENTRIES:
         raise ValueError("no such directory")
-    data = file.read(count * size)
     (following,) = struct.unpack(order + letter, file.read(room))
     tags: dict[int, tuple[int, ...]] = {}
     for start in range(0, count * size, size):

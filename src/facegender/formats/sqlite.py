@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import Any
 
+from facegender.files import read_only_uri
 from facegender.formats.records import ROW_GROUP, SCHEMAS, Record, Schema
 from facegender.formats.registry import Format, Writer, register
 
@@ -66,7 +67,7 @@ class Sqlite(Format):
 
     def rows(self, path: Path) -> Iterator[Record]:
         """The rows of the table that a schema names."""
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as base:
+        with closing(sqlite3.connect(read_only_uri(path.absolute().as_uri()), uri=True)) as base:
             tables = {name for (name,) in base.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             name = next((schema.table for schema in SCHEMAS if schema.table in tables), None)
             if name is None:

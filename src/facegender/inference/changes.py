@@ -10,8 +10,9 @@ from facegender.inference.journal import Row
 from facegender.sources import Source, Stamp, content_digest, read
 from facegender.sources.source import InMemory
 
-#: Errors that may be gone though the photo is as it was: of rights, of a disk or a network, of what is installed.
-_PASSING = ("permission", "unreadable", "missing_extra")
+#: Errors that may be gone though the photo is as it was: of rights, a disk or a network, of what is installed, of a
+#: machine with too little time or memory.
+_PASSING = ("permission", "unreadable", "missing_extra", "timeout", "crashed")
 
 
 def is_unchanged(photo: Source | str, stamp: Stamp | None, row: Row, *, error: str | None) -> bool:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain
 from typing import Any, Protocol
 
 from facegender.errors import InputError
@@ -16,6 +17,8 @@ from facegender.machine import usable_cores
 
 #: So few photos are done by one process before several would have started.
 FEW_PHOTOS = 64
+#: Photos of archives are counted up to this number of bytes, since they are held in memory until then.
+_FEW_BYTES = 64 * 2**20
 
 
 class Engine(Protocol):
@@ -77,10 +80,20 @@ class Workers(Engine):
         workers = self.workers
         threads: int | None = 1
         if workers is None:
-            first = list(islice(every, FEW_PHOTOS + 1))
-            every = chain(first, every)
-            workers, threads = (1, None) if len(first) <= FEW_PHOTOS else (usable_cores(), 1)
+            first, held = deque[Task](), 0
+            while len(first) <= FEW_PHOTOS and held < _FEW_BYTES and (task := next(every, None)) is not None:
+                first.append(task)
+                held += task.source.held
             if not first:
                 return
+            few = len(first) <= FEW_PHOTOS and held < _FEW_BYTES
+            workers, threads = (1, None) if few else (usable_cores(), 1)
+            every = chain(_drained(first), every)
         with WorkerPool(make_handler, workers, self.time_limit, error_result, threads=threads) as pool:
             yield from pool.run(every)
+
+
+def _drained(tasks: deque[Task]) -> Iterator[Task]:
+    """The tasks, each given up once it is taken."""
+    while tasks:
+        yield tasks.popleft()

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from facegender.files import read_only_uri
 from facegender.formats.records import Record, printable, unprinted
 from facegender.sources import Stamp
 
@@ -57,7 +58,7 @@ def content_digests(path: Path) -> dict[str, str]:
 
 def connect_read_only(journal: Path) -> sqlite3.Connection:
     """A connection that does not wait for a lock, and creates no file."""
-    return sqlite3.connect(f"{journal.absolute().as_uri()}?mode=ro", uri=True, timeout=0)
+    return sqlite3.connect(read_only_uri(journal.absolute().as_uri()), uri=True, timeout=0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -269,6 +269,11 @@ def output_of(
     """The output of a run, not opened yet; arguments and errors as for `analyze`."""
     if prune and isinstance(sources.photos, Sample) and sources.sample is None:
         raise InputError("some of the photos do not tell which are gone", remedy="prune without a limit")
+    if prune and sources.empty:
+        raise InputError(
+            f"no photos in {', '.join(sources.empty)}: the records of all photos there would be dropped",
+            remedy="is its drive connected? otherwise leave it out",
+        )
     settings = engine.provenance(options) | {"sample": sources.sample}
     confidence = settings.get("model", {}).get("min_confidence")
     relabel = None if confidence is None else partial(relabelled, min_confidence=confidence)

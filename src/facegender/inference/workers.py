@@ -7,12 +7,12 @@ long, has a result with an error, and the run continues.
 from __future__ import annotations
 
 import pickle
+import sys
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import islice
 from multiprocessing.connection import wait
 from typing import Generic, Protocol, Self, TypeVar
 
@@ -53,34 +53,51 @@ class MakeError(Protocol[TaskT_contra, ResultT_co]):
 TIME_LIMIT = 120.0
 #: Seconds in which a process must be ready; on a busy machine it takes many.
 _START_TIMEOUT = 120.0
+#: Seconds that a task has by itself, however little is left for all of its chunk.
+_LEAST_ALONE = 0.5
 #: Chunks sent to a process: enough that it never waits while the main process writes.
 _PREFETCH = 3
+#: A chunk also ends at this number of bytes: photos of archives are held in memory.
+CHUNK_BYTES = 16 * 2**20
 #: Chunks done or under way for each process: enough that one slow task does not hold up the others at once.
 _CHUNKS_PER_WORKER = 8
 
 
 def chunks_of(size: int, tasks: Iterable[TaskT]) -> Iterator[list[TaskT]]:
-    """The tasks in lists of `size`; the last may be shorter."""
-    every = iter(tasks)
-    while chunk := list(islice(every, size)):
+    """The tasks in lists of `size`, or of fewer that hold `CHUNK_BYTES`; the last may be shorter."""
+    chunk: list[TaskT] = []
+    held = 0
+    for task in tasks:
+        chunk.append(task)
+        held += getattr(getattr(task, "source", None), "held", 0)
+        if len(chunk) == size or held >= CHUNK_BYTES:
+            yield chunk
+            chunk, held = [], 0
+    if chunk:
         yield chunk
 
 
 @dataclass
 class _Chunk(Generic[TaskT, ResultT]):
-    """Tasks that were taken together, and their results so far by index."""
+    """Tasks that were taken together: those without a result, and the results, by index.
 
-    tasks: list[TaskT]
+    Attributes:
+        alone_until: by when tasks that are tried one by one must be done; None while they are not.
+    """
+
+    tasks: dict[int, TaskT]
     results: dict[int, ResultT] = field(default_factory=dict)
+    alone_until: float | None = None
 
     def add(self, places: Sequence[int], results: Sequence[ResultT]) -> None:
         self.results.update(zip(places, results, strict=True))
+        for place in places:
+            del self.tasks[place]  # with the bytes that it holds
 
     @property
     def in_order(self) -> list[ResultT] | None:
         """All results, once they are there."""
-        whole = len(self.results) == len(self.tasks)
-        return [self.results[place] for place in range(len(self.tasks))] if whole else None
+        return None if self.tasks else [self.results[place] for place in range(len(self.results))]
 
 
 @dataclass(frozen=True)
@@ -114,7 +131,8 @@ class WorkerPool(Generic[TaskT, ResultT]):
     """Worker processes.
 
     Args:
-        time_limit: seconds that the tasks of a chunk may take together; then each may take as long by itself.
+        time_limit: seconds that the tasks of a chunk may take together; then they are tried one by one.
+        alone_limit: seconds for all of those tasks; None: `time_limit` for each.
         make_error: the result of a task that crashed its process or took too long.
         threads: CPU threads of each process; None takes all cores.
 
@@ -130,6 +148,7 @@ class WorkerPool(Generic[TaskT, ResultT]):
         make_error: MakeError[TaskT, ResultT],
         *,
         threads: int | None = 1,
+        alone_limit: float | None = None,
     ) -> None:
         try:
             self._make_handler = pickle.dumps(make_handler)
@@ -138,7 +157,11 @@ class WorkerPool(Generic[TaskT, ResultT]):
                 f"what analyses the photos cannot be sent to a worker process: {error}",
                 remedy="a detector object must be one that pickle takes; or analyse with engine=InProcess()",
             ) from error
-        self._size, self._time_limit, self._make_error, self._threads = workers, time_limit, make_error, threads
+        # Before Python 3.13, Windows waits for at most 63 pipes.
+        few = sys.platform == "win32" and sys.version_info < (3, 13)
+        self._size = min(workers, 60) if few else workers
+        self._time_limit, self._alone_limit = time_limit, alone_limit
+        self._make_error, self._threads = make_error, threads
         self._workers: list[_Worker[TaskT, ResultT]] = []
         #: Requests of processes that crashed; the one that crashed it is split into single tasks.
         self._retries: deque[_Request[TaskT, ResultT]] = deque()
@@ -187,7 +210,7 @@ class WorkerPool(Generic[TaskT, ResultT]):
                     exhausted = exhausted or (chunk is None and not full)
                     if chunk is None:
                         break
-                    waiting.append(_Chunk(chunk))
+                    waiting.append(_Chunk(dict(enumerate(chunk))))
                     self._send(worker, _Request(waiting[-1], range(len(chunk))))
             while waiting and (results := waiting[0].in_order) is not None:
                 waiting.popleft()
@@ -202,11 +225,21 @@ class WorkerPool(Generic[TaskT, ResultT]):
         return self._start_worker()
 
     def _send(self, worker: _Worker[TaskT, ResultT], request: _Request[TaskT, ResultT]) -> None:
-        if not worker.requests:
-            worker.deadline = time.monotonic() + (self._time_limit if worker.ready else _START_TIMEOUT)
         worker.requests.append(request)
+        if len(worker.requests) == 1:
+            worker.deadline = self._deadline(worker)
         with suppress(OSError):  # it has ended, which reading the pipe will show
             worker.pipe.send(request.tasks)
+
+    def _deadline(self, worker: _Worker[TaskT, ResultT]) -> float:
+        """By when the process must have answered its first request."""
+        now = time.monotonic()
+        if not worker.ready:
+            return now + _START_TIMEOUT
+        chunk = worker.requests[0].chunk
+        if chunk.alone_until is None:
+            return now + self._time_limit
+        return now + min(self._time_limit, max(_LEAST_ALONE, (chunk.alone_until - now) / len(chunk.tasks)))
 
     def _collect(self) -> None:
         """Wait until a process has results, has ended, or has reached its deadline."""
@@ -231,11 +264,11 @@ class WorkerPool(Generic[TaskT, ResultT]):
             raise answer
         if answer is None:
             worker.ready = True
-            worker.deadline = time.monotonic() + self._time_limit
         else:
             request = worker.requests.popleft()
             request.chunk.add(request.places, answer)
-            worker.deadline = time.monotonic() + self._time_limit
+        if worker.requests:
+            worker.deadline = self._deadline(worker)
 
     def _replace(self, worker: _Worker[TaskT, ResultT], kind: str, what: str) -> None:
         """Replace a process that crashed or took too long; the tasks of its first request are retried one by one."""
@@ -245,6 +278,8 @@ class WorkerPool(Generic[TaskT, ResultT]):
         self._workers[self._workers.index(worker)] = self._start_worker()
         first, *others = worker.requests
         if len(first.places) > 1:
+            if self._alone_limit is not None:
+                first.chunk.alone_until = time.monotonic() + self._alone_limit
             self._retries.extend(_Request(first.chunk, [place]) for place in first.places)
         else:
             [task] = first.tasks

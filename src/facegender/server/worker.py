@@ -142,13 +142,13 @@ def open_worker(
     """A process that handles tasks; it has handled a photo for each model when this is entered.
 
     Args:
-        time_limit: seconds that tasks may take together; then each may take as long by itself.
+        time_limit: seconds that tasks may take together; then they are tried one by one, within as long again.
 
     Raises:
         FacegenderError: the process cannot be started, or fails; `WeightsError` and others as for `FaceAnalyzer`.
     """
     pool: WorkerPool[ServiceTask, Answer] = WorkerPool(
-        functools.partial(ServiceHandler, models), 1, time_limit, error_answer
+        functools.partial(ServiceHandler, models), 1, time_limit, error_answer, alone_limit=time_limit
     )
     with pool:
 

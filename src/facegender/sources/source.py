@@ -51,6 +51,11 @@ class Source(ABC):
         """A local file; `path` where it lies under another path than its name."""
         return LocalFile(name, name if path is None else path)
 
+    @property
+    def held(self) -> int:
+        """Bytes of memory that it takes once it is read, as far as that is known; 0 for a local file."""
+        return 0
+
     def stamp(self) -> Stamp | None:
         """What it is now, without reading it; None where that cannot be had: for what lies elsewhere, or is gone."""
         return None
@@ -83,6 +88,8 @@ def content_digest(photo: str | Path | bytes) -> str | None:
     if isinstance(photo, bytes):
         return hashlib.sha256(photo).hexdigest()
     try:
+        if not Path(photo).is_file():  # a pipe would be waited for
+            return None
         with Path(photo).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except (OSError, ValueError):
@@ -128,6 +135,11 @@ class ByteRange(Source):
     offset: int
     size: int
 
+    @property
+    def held(self) -> int:
+        """Its size, unless that is refused."""
+        return min(self.size, MAX_BYTES)
+
     def stamp(self) -> Stamp | None:
         """Of the member, with the time of the archive."""
         return stamp_of(self.archive, self.size)
@@ -150,6 +162,11 @@ class InMemory(Source):
     """A photo with its bytes, for what can only be read from its beginning."""
 
     data: bytes
+
+    @property
+    def held(self) -> int:
+        """Its size."""
+        return len(self.data)
 
     def load(self) -> bytes:
         """Its bytes."""

@@ -44,6 +44,19 @@ class _StrictInfo(tarfile.TarInfo):
         except (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError) as error:  # type: ignore[attr-defined]
             raise tarfile.ReadError(str(error)) from error
 
+    def _proc_member(self, tarfile_: tarfile.TarFile) -> Any:
+        """Read what follows the header; tarfile holds in memory what one claims that only describes another."""
+        if self.type in _LONG_HEADERS and self.size > _MOST_HEADER_BYTES:
+            raise tarfile.ReadError(f"a header claims {self.size} bytes")
+        return super()._proc_member(tarfile_)  # type: ignore[misc]
+
+
+#: Kinds of headers that describe the member that follows, or all.
+_LONG_HEADERS = (
+    *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
+)
+_MOST_HEADER_BYTES = 16 * 2**20
+
 
 def is_compressed(path: str) -> bool:
     """Whether the photos of this tar can only be counted by reading it all."""

@@ -8,6 +8,8 @@ import os
 from collections.abc import Iterator
 from typing import IO, cast
 
+from facegender.errors import InputError
+
 #: Bytes from which an encoding is detected.
 _HEAD_BYTES = 4096
 _CHUNK_BYTES = 65_536
@@ -26,10 +28,10 @@ def lines(file: IO[bytes]) -> Iterator[str]:
         with io.TextIOWrapper(buffered, encoding, "replace", newline="\n") as text:
             yield from filter(_is_named, (line.rstrip("\r\n") for line in text))
     elif b"\0" in head:
-        yield from map(os.fsdecode, filter(None, _between_nul(buffered)))
+        yield from map(_name, filter(None, _between_nul(buffered)))
     else:
         found = (line.removeprefix(codecs.BOM_UTF8) if number == 0 else line for number, line in enumerate(buffered))
-        yield from filter(_is_named, (os.fsdecode(line).rstrip("\r\n") for line in found))
+        yield from filter(_is_named, (_name(line).rstrip("\r\n") for line in found))
 
 
 def text_of(file: IO[bytes]) -> io.TextIOWrapper:
@@ -39,6 +41,15 @@ def text_of(file: IO[bytes]) -> io.TextIOWrapper:
     if encoding is not None:
         return io.TextIOWrapper(buffered, encoding, "replace", newline="")
     return io.TextIOWrapper(buffered, "utf-8-sig", "surrogateescape", newline="")
+
+
+def _name(line: bytes) -> str:
+    try:
+        return os.fsdecode(line)
+    except UnicodeDecodeError:  # on Windows, where names are no bytes
+        raise InputError(
+            "a list of photos is neither UTF-8 nor UTF-16", remedy="save it as UTF-8; in cmd, first run: chcp 65001"
+        ) from None
 
 
 def _is_named(line: str) -> bool:

@@ -18,7 +18,7 @@ from typing import IO
 from facegender.errors import PhotoPermissionError, PhotoReadError, TruncatedImageError
 from facegender.sources.kinds import is_photo
 from facegender.sources.passed import PassedOver
-from facegender.sources.source import Source, Stamp, Unreadable, refuse_above_limit, stamp_of
+from facegender.sources.source import MAX_BYTES, Source, Stamp, Unreadable, refuse_above_limit, stamp_of
 
 # .ZIP File Format Specification (PKWARE APPNOTE 6.3.10), sections 4.3.7 and 4.3.12 to 4.3.16.
 _LOCAL = struct.Struct("<4s5H3L2H")
@@ -52,6 +52,11 @@ class ZipMember(Source):
     method: int
     checksum: int
     flags: int
+
+    @property
+    def held(self) -> int:
+        """Its size, unless that is refused."""
+        return min(self.size, MAX_BYTES)
 
     def stamp(self) -> Stamp | None:
         """Of the member, by its checksum."""
@@ -186,6 +191,9 @@ def _wide(extra: bytes, *values: int) -> tuple[int, ...]:
 
 
 def _text(name: bytes, flags: int) -> str:
-    """A member's name; Unix tools write bytes of UTF-8 or CP437 according to the flag."""
-    text = name.decode("utf-8", "surrogateescape") if flags & _UTF8 else name.decode("cp437")
+    """A member's name, in UTF-8 or CP437 according to the flag. macOS writes UTF-8 without it."""
+    try:
+        text = name.decode("utf-8")  # names in CP437 are hardly ever sound UTF-8
+    except UnicodeDecodeError:
+        text = name.decode("utf-8", "surrogateescape") if flags & _UTF8 else name.decode("cp437")
     return text.partition("\0")[0]

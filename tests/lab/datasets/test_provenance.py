@@ -17,7 +17,7 @@ from facegender.cli import app
 from facegender.errors import CheckpointError, InputError, WeightsError
 from facegender.faces.align import DEFAULT_TEMPLATE
 from facegender.lab.datasets.join import join_stores
-from facegender.lab.datasets.provenance import Provenance, Seen, face_digests
+from facegender.lab.datasets.provenance import Provenance, Seen, Use, face_digests
 from facegender.lab.datasets.splits import random_folds
 from facegender.lab.datasets.store import Table, create_store, open_store, photo_digest
 from facegender.lab.datasets.unseen import unseen
@@ -331,3 +331,18 @@ def test_photos_of_a_manifest_are_recognised(astronaut, recipe, tmp_path):
     result = run("audit", tmp_path / "run", "--manifest", moved / "new.csv")
     assert result.exit_code == 0, result.output
     assert "8 of 12 faces of new all are left out" in result.output
+    assert "note: no list" not in result.output
+    assert "no list of the faces that open learned from" in run("audit", "open", "--manifest", moved / "new.csv").output
+
+
+def test_a_list_of_some_faces_still_knows_them(tmp_path):
+    """Training that began with a network without a list: its own photos are recognised, the others by name."""
+    data = open_store(write(tmp_path / "a", "a", noise(1), labels()))
+    own, before = Seen.of(data, np.arange(20)), Seen((Use("fairface", "", {"train": 0}),))
+    both = own | before
+    assert (both.listed, both.complete) == (False, False)
+    assert Seen.from_record(json.loads(json.dumps(both.to_record())), both.faces) == both
+    renamed = replace(data, name="renamed", digest="other")
+    assert unseen(renamed, Provenance(both), "all").index.tolist() == list(range(20, len(data)))
+    assert unseen(replace(renamed, name="fairface"), Provenance(both)).split == "test"
+    assert (own | own).listed

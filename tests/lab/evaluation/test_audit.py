@@ -188,7 +188,10 @@ def test_the_command_on_photos_needs_no_torch(tiny_model, photos, tmp_path):
     assert rows[0]["count"] == "4"
     assert "1 absent or no photo, left out" in done.stdout
     assert "not found, so not answered: 0 women, 1 men" in done.stdout
-    assert json.loads((tmp_path / "out" / "audit.json").read_text())["not_found"] == {"female": 0, "male": 1}
+    assert "most often of male (by gender): 1 of 3" in done.stdout
+    summary = json.loads((tmp_path / "out" / "audit.json").read_text())
+    assert summary["not_found"] == {"female": 0, "male": 1}
+    assert summary["not_found_by"] == [{"column": "region", "value": "north", "count": 1, "all": 3}]
 
 
 def test_a_run_needs_torch(photos, tmp_path):

@@ -57,10 +57,12 @@ class Seen:
     Attributes:
         uses: by store; of a joined store, the stores in it follow it.
         faces: uint64, ascending, digests of the photos and the crops; None where there is no such list.
+        complete: the list has all of them; False where training began with a network that has none.
     """
 
     uses: tuple[Use, ...] = ()
     faces: Digests | None = None
+    complete: bool = True
 
     @classmethod
     def of(cls, store: Store, index: IntArray) -> Seen:
@@ -81,10 +83,15 @@ class Seen:
         return cls(uses, digests[digests != 0])
 
     def __or__(self, other: Seen) -> Seen:
-        """Both together; the list of faces only where both have one."""
+        """Both together."""
         lists = [seen.faces for seen in (self, other) if seen.faces is not None]
         uses = self.uses + tuple(use for use in other.uses if use not in self.uses)
-        return Seen(uses, np.unique(np.concatenate(lists)) if len(lists) == 2 else None)
+        return Seen(uses, np.unique(np.concatenate(lists)) if lists else None, self.listed and other.listed)
+
+    @property
+    def listed(self) -> bool:
+        """Whether there is a list of all faces."""
+        return self.faces is not None and self.complete
 
     def has_photo(self, digest: str, store: str, split: str) -> bool:
         """Whether a photo that is in no prepared store was used.
@@ -95,7 +102,9 @@ class Seen:
             split: its split there.
         """
         if self.faces is not None and digest:
-            return bool(np.isin(np.uint64(int(digest, 16)), self.faces))
+            found = bool(np.isin(np.uint64(int(digest, 16)), self.faces))
+            if found or self.complete:
+                return found
         return any(use.name == store and split in use.splits for use in self.uses)
 
     @property
@@ -105,7 +114,8 @@ class Seen:
 
     def to_record(self) -> dict[str, Any]:
         """For a checkpoint or a card; the list of faces is stored elsewhere."""
-        return {"stores": [asdict(use) for use in self.uses], "faces_sha256": self.sha256}
+        record = {"stores": [asdict(use) for use in self.uses], "faces_sha256": self.sha256}
+        return record if self.faces is None else record | {"complete": self.complete}
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any], faces: Digests | None) -> Seen:
@@ -115,7 +125,7 @@ class Seen:
             KeyError, TypeError: another record.
             ValueError: the list of faces is not the one that the record was made with.
         """
-        seen = cls(tuple(Use(**use) for use in record["stores"]), faces)
+        seen = cls(tuple(Use(**use) for use in record["stores"]), faces, record.get("complete", True))
         if faces is not None and seen.sha256 != record["faces_sha256"]:
             raise ValueError("the list of the faces that it has seen is another network's")
         return seen

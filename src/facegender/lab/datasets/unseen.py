@@ -115,9 +115,9 @@ def _matches(store: Store, records: Sequence[Seen], by_name: bool) -> Iterator[t
         for seen in records:
             for use in seen.uses:
                 if use.sha256 and use.sha256 == sha256:
-                    applies = seen.faces is None
+                    applies = not seen.listed
                 else:
-                    applies = by_name and use.name == name and (seen.faces is None or not any(store.photos))
+                    applies = by_name and use.name == name and (not seen.listed or not any(store.photos))
                 if applies:
                     yield use, there
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from facegender.lab.evaluation.metrics import (
     expected_calibration_error,
     is_right,
 )
-from facegender.lab.evaluation.subgroups import EVERYONE, FEW, grouped, grouping_attributes, rank
+from facegender.lab.evaluation.subgroups import EVERYONE, FEW, grouped, grouping_attributes, rank, value_of
 from facegender.tables import rounded, write_csv
 
 #: The name of the label among the grouping columns.
@@ -50,7 +51,7 @@ class AuditedFaces:
         labels: int64, N; 0 female, 1 male.
         p_male: float, N.
         groups: N words by column, such as race or age; ages in years gathered into bands.
-        not_found: faces that the detector did not find and that were therefore not answered: female, male.
+        missed: gender and attributes of each face that the detector did not find and that was therefore not answered.
         people: N names, "" where unknown; none where no person is named.
     """
 
@@ -58,7 +59,7 @@ class AuditedFaces:
     labels: IntArray
     p_male: FloatArray
     groups: Mapping[str, Sequence[str]]
-    not_found: tuple[int, int] = (0, 0)
+    missed: Sequence[Mapping[str, str]] = ()
     people: Sequence[str] = ()
 
     @classmethod
@@ -68,7 +69,7 @@ class AuditedFaces:
         index: IntArray,
         p_male: FloatArray,
         columns: Sequence[str] = (),
-        not_found: tuple[int, int] = (0, 0),
+        missed: Sequence[Mapping[str, str]] = (),
     ) -> AuditedFaces:
         """The answers to the crops `index` of a store.
 
@@ -82,7 +83,7 @@ class AuditedFaces:
         """
         groups = {name: grouped(store, index, name) for name in columns or grouping_attributes(store)}
         people = [store.identities[i] for i in index.tolist()]
-        return cls(store.name, store.labels[index], np.asarray(p_male, np.float64), groups, not_found, people)
+        return cls(store.name, store.labels[index], np.asarray(p_male, np.float64), groups, missed, people)
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,22 @@ class AuditGroup:
 
 
 @dataclass(frozen=True)
+class NotFound:
+    """Faces of one value of one column that the detector did not find.
+
+    Attributes:
+        column, value: such as ``race`` and ``Indian``.
+        count: of those faces.
+        all: faces of this value, found or not.
+    """
+
+    column: str
+    value: str
+    count: int
+    all: int
+
+
+@dataclass(frozen=True)
 class Audit:
     """All cells of one dataset, and what stands out.
 
@@ -135,7 +152,7 @@ class Audit:
             least 30 faces, or among all where none has 30; of equals, the larger one.
         gaps: largest difference of accuracy between two values of a column (of at least 30 faces each), and the
             ratio of the lower to the higher; by column.
-        not_found: faces that the detector did not find: female, male.
+        not_found: faces that the detector did not find, by gender and by each column; values without any are absent.
     """
 
     model: str
@@ -144,7 +161,7 @@ class Audit:
     cells: Sequence[AuditGroup]
     worst: AuditGroup
     gaps: Mapping[str, Mapping[str, Any]]
-    not_found: tuple[int, int]
+    not_found: Sequence[NotFound]
 
     def by(self, columns: str) -> list[AuditGroup]:
         """The cells of one grouping, in the order of its values."""
@@ -189,8 +206,15 @@ def audit_faces(model: str, faces: AuditedFaces, confidence: float) -> Audit:
         cells=cells,
         worst=min(counted, key=badness),
         gaps={column: gap for column in (GENDER, *columns) if (gap := frame.gap(column))},
-        not_found=faces.not_found,
+        not_found=[each for column in (GENDER, *columns) for each in _not_found(column, table[column], faces.missed)],
     )
+
+
+def _not_found(column: str, found: Iterable[str], missed: Sequence[Mapping[str, str]]) -> list[NotFound]:
+    there = Counter(found)
+    absent = Counter(value_of(column, face.get(column, "")) for face in missed)
+    values = sorted(absent, key=rank)
+    return [NotFound(column, value, absent[value], there[value] + absent[value]) for value in values]
 
 
 def write_audit(folder: Path, audit: Audit, extra: Mapping[str, str] | None = None) -> None:
@@ -214,7 +238,8 @@ def write_audit(folder: Path, audit: Audit, extra: Mapping[str, str] | None = No
         "worst": _plain(audit.worst),
         "worst_by": "upper end of the 95 % interval",
         "gaps": audit.gaps,
-        "not_found": dict(zip(LABELS, audit.not_found, strict=True)),
+        "not_found": {label: 0 for label in LABELS} | {n.value: n.count for n in audit.not_found if n.column == GENDER},
+        "not_found_by": [asdict(each) for each in audit.not_found if each.column != GENDER],
         **extra,
     }
     write_text(folder / "audit.json", json.dumps(summary, indent=2) + "\n")

@@ -108,9 +108,13 @@ def _worst(audit: Audit) -> list[str]:
             for column, gap in sorted(audit.gaps.items(), key=lambda item: -item[1]["difference"])
         ]
         blocks.append(table(("column", "largest gap, points", "ratio", "worst", "best"), rows))
-    if sum(audit.not_found):
-        female, male = audit.not_found
-        blocks.append(f"Not found by the detector and so not answered: {female} women's and {male} men's faces.")
+    if audit.not_found:
+        blocks.append("The detector did not find these faces, so they are not answered and in no other number:")
+        rows = [
+            (each.column, each.value, f"{each.all:,}", f"{each.count:,}", _percent(each.count / each.all))
+            for each in audit.not_found
+        ]
+        blocks.append(table(("column", "group", "faces", "not found", "%"), rows))
     return blocks
 
 

@@ -102,7 +102,7 @@ def grouped(store: Store, index: IntArray, attribute: str) -> list[str]:
         known = ", ".join(store.attributes) or "none"
         raise InputError(f"store {store.name} has no attribute {attribute!r}", remedy=f"it has: {known}")
     words = store.attributes[attribute]
-    return [_value(attribute, words[i]) for i in index.tolist()]
+    return [value_of(attribute, words[i]) for i in index.tolist()]
 
 
 def grouping_attributes(store: Store) -> list[str]:
@@ -110,11 +110,12 @@ def grouping_attributes(store: Store) -> list[str]:
     return [
         name
         for name, words in store.attributes.items()
-        if 1 < len({_value(name, word) for word in words}) <= _MOST_VALUES
+        if 1 < len({value_of(name, word) for word in words}) <= _MOST_VALUES
     ]
 
 
-def _value(attribute: str, word: str) -> str:
+def value_of(attribute: str, word: str) -> str:
+    """What a word is grouped by: numbers in bands, ``unknown`` for none."""
     if attribute == "age" and word.isdigit():
         return _band(int(word), _AGES)
     if attribute == FACE_SIZE and word.isdigit():
