@@ -252,7 +252,9 @@ class WorkerPool(Generic[TaskT, ResultT]):
             if worker.pipe in readable:
                 self._receive(worker)
             elif time.monotonic() > worker.deadline:
-                self._replace(worker, "timeout", f"took longer than {self._time_limit:g} seconds")
+                shared = worker.ready and worker.requests[0].chunk.alone_until is not None
+                limit = f"its share of {self._alone_limit:g}" if shared else f"{self._time_limit:g}"
+                self._replace(worker, "timeout", f"took longer than {limit} seconds")
 
     def _receive(self, worker: _Worker[TaskT, ResultT]) -> None:
         try:
