@@ -7,7 +7,7 @@
     │   ├── PhotoNotFoundError      kind "not_found"
     │   ├── PhotoPermissionError    kind "permission"
     │   ├── NotAnImageError         kind "not_an_image"
-    │   ├── MissingDecoderError     kind "missing_extra"
+    │   │   └── MissingDecoderError kind "missing_extra"
     │   ├── TruncatedImageError     kind "truncated"
     │   ├── PixelLimitError         kind "pixel_limit"
     │   └── ByteLimitError          kind "byte_limit"
@@ -69,7 +69,7 @@ class NotAnImageError(PhotoReadError):
     kind = "not_an_image"
 
 
-class MissingDecoderError(PhotoReadError):
+class MissingDecoderError(NotAnImageError):
     """The image is of a format that an optional dependency decodes, and that is not installed."""
 
     kind = "missing_extra"
