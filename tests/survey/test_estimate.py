@@ -361,7 +361,7 @@ def test_intervals_from_labels_hold_what_they_promise():
 
 
 def test_runs_of_videos_draw_no_sample(rates):
-    some = replace(videos(12, 40), runs=[{"model": {"name": "tiny"}}])  # as `facegender predict` writes of videos
+    some = replace(videos(12, 40), runs=[{"model": {"name": "tiny", "sha256": "ab" * 32}}])  # as `facegender predict` writes of videos
     assert survey(some, rates, replicates=100).population is None
 
 
@@ -375,3 +375,28 @@ def test_the_method_of_these_photos_without_labels_says_what_is_assumed(rates):
     text = " ".join(method_text(found))
     assert "labelled faces count as known" not in text
     assert "assume that the classifier errs" in text
+
+
+def test_rates_of_another_model_are_refused(rates):
+    some = replace(collection(np.tile([0, 1], 50)), runs=[{"model": {"name": "other", "sha256": "cd" * 32}}])
+    with pytest.raises(InputError, match=r"error rates are of tiny \(abababab\), the results of other \(cdcdcdcd\)"):
+        survey(some, rates)
+    survey(some, replace(rates, sha256=""), replicates=100)
+
+
+def test_rates_from_labels_of_other_photos_are_no_labels_of_these():
+    truth = np.tile([0, 1], 150)
+    some = collection(truth)
+    known, local = everything_labelled(some, truth, 0.3)
+    local = replace(local, detector="ef" * 32)
+    other = replace(collection(truth, seed=4), runs=[{"detector": {"sha256": "01" * 32}}])
+    mine, found = survey(some, local, labelled=known, replicates=100), survey(other, local, replicates=100)
+    assert (mine.local, found.local) == (True, False)
+    for text in ("labels of other photos (labels)", "another face detector"):
+        assert any(text in warning for warning in found.warnings)
+        assert not any(text in warning for warning in mine.warnings)
+    method = " ".join(method_text(found))
+    assert "estimated from hand labels of other photos (labels)" in method
+    assert "assume that the classifier errs" in method
+    assert "of the collection were labelled" not in method
+    assert "90 faces of the collection were labelled" in " ".join(method_text(mine))

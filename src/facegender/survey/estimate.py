@@ -40,15 +40,21 @@ def survey(
         method: see `facegender.survey.prevalence`; among photos always the likeliest composition of each.
         group_by: columns of `Results.photos`, perhaps with bins: see `facegender.survey.groups.groups_of`.
         min_quality: faces below it are left out.
-        labelled: the faces of known gender that `rates` were measured on, where they are faces of the collection.
+        labelled: the faces of the collection that `rates` were measured on; None where those are other faces.
         target: what intervals are for. ``beyond``: photos or videos like these, of which these are a sample; whole
             photos or whole videos are resampled. ``these``: these photos or videos alone; labelled faces are known, and
             the gender of the others is imputed. None: ``these`` where at least half of the faces are labelled.
 
     Raises:
-        InputError: nothing to count, a column that is not there, a unit that the results do not have, a sample that is
+        InputError: the rates are of another model than the results; nothing to count, a column that is not there, a unit that the results do not have, a sample that is
             to be surveyed alone, or a number out of range.
     """
+    made = collection.model
+    if rates.sha256 and made and made[1] != rates.sha256:
+        raise InputError(
+            f"the error rates are of {rates.model} ({rates.sha256[:8]}), the results of {made[0]} ({made[1][:8]})",
+            remedy="give rates of that model, or --labelled",
+        )
     unit = unit or ("screen-time" if collection.kind == "videos" else "faces")
     _check(collection, unit, method, min_quality, level, replicates, target)
     counts = (collection.faces["quality"] >= min_quality).to_numpy()
@@ -103,7 +109,7 @@ def survey(
         everyone=everyone,
         groups=groups,
         rates=rates,
-        local=rates.totals is not None,
+        local=labelled is not None,
         made_with=", ".join(sorted({str(run["version"]) for run in collection.runs if "version" in run})),
         population=population,
         agreement=None if labelled is None else labelled.agreement,

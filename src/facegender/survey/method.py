@@ -109,6 +109,12 @@ def _errors(survey: Survey) -> str:
             f"The classifier's errors were estimated from {women:,} faces of women and {men:,} faces of men "
             f"({rates.source}): the distribution of the score for either gender in {bins}."
         )
+    if not survey.local:
+        return (
+            f"The classifier's errors were estimated from hand labels of other photos ({rates.source}): the share of "
+            f"women among the labelled faces in {bins}, which together with the number of all faces in each bin gave "
+            "the distribution of the score for either gender."
+        )
     agreed = ""
     if survey.agreement is not None:
         kappa = "" if survey.agreement.kappa is None else f" (Cohen's kappa {survey.agreement.kappa:.2f}; Cohen 1960)"
@@ -117,8 +123,7 @@ def _errors(survey: Survey) -> str:
             f"received the same label{kappa}; faces with different labels were treated as unlabelled."
         )
     return (
-        # Rates that were measured before, in another part of the collection, come without its labels.
-        f"{survey.everyone.labelled or women + men:,} faces of the collection were labelled by hand ({rates.source}). "
+        f"{survey.everyone.labelled:,} faces of the collection were labelled by hand ({rates.source}). "
         f"The share of women among the labelled faces was determined in {bins}, with sampling weights (Kish 1965); "
         "together with the number of all faces in each bin it gives the distribution of the score for either "
         f"gender.{agreed}"

@@ -41,7 +41,7 @@ def warnings(
         *_about_fit(rows),
         *_about_intervals(collection, rows, resampled, target),
         *_about_labels(rows[0], labelled),
-        *_about_rates(collection, rates, by_quality),
+        *_about_rates(collection, rates, by_quality, local=labelled is not None),
     ]
 
 
@@ -99,34 +99,37 @@ def _about_labels(everyone: Estimate, labelled: Labelled | None) -> list[str]:
     return said
 
 
-def _about_rates(collection: Results, rates: ErrorRates, by_quality: FloatArray) -> list[str]:
+def _about_rates(collection: Results, rates: ErrorRates, by_quality: FloatArray, *, local: bool) -> list[str]:
+    if local:
+        return []
     said = []
-    if rates.totals is None:
-        if rates.sets:
-            count = len({some.name for some in rates.sets})
+    if rates.totals is not None:
+        said.append(
+            f"The error rates are from labels of other photos ({rates.source}). They hold only if these photos are of "
+            "the same kind; label some of these too."
+        )
+    elif rates.sets:
+        count = len({some.name for some in rates.sets})
+        said.append(
+            f"The error rates are from {count} sets of other photos, and the intervals allow for as much difference "
+            "from them as the sets show among each other. Labels of these photos (facegender label, then --labelled) "
+            "make the interval narrower, and safe where these photos are unlike all of the sets."
+        )
+    else:
+        said.append(
+            "The error rates are from other photos than these. If the classifier errs otherwise here, the corrected "
+            "shares are off by more than their intervals say; only labels of these photos (facegender label, then "
+            "--labelled) can tell."
+        )
+    if collection.kind == "videos" and rates.totals is None:
+        said.append("They are of single photos, and a track's score is the mean of several looks.")
+    found = collection.detectors
+    if rates.detector and found and found != {rates.detector}:
+        said.append("The results were made with another face detector than the error rates.")
+    for (name, women, _, men, _), part in zip(rates.summary(), by_quality.tolist(), strict=True):
+        if rates.totals is None and part > _MUCH and min(women, men) < _FEW_RATES:
             said.append(
-                f"The error rates are from {count} sets of other photos, and the intervals allow for as much "
-                "difference "
-                "from them as the sets show among each other. Labels of these photos (facegender label, then "
-                "--labelled) "
-                "make the interval narrower, and safe where these photos are unlike all of the sets."
+                f"{100 * part:.0f} % of what is counted has a quality of {name}, where the error rates are from "
+                f"{women} women's and {men} men's faces only."
             )
-        else:
-            said.append(
-                "The error rates are from other photos than these. If the classifier errs otherwise here, the "
-                "corrected "
-                "shares are off by more than their intervals say; only labels of these photos (facegender label, then "
-                "--labelled) can tell."
-            )
-        if collection.kind == "videos":
-            said.append("They are of single photos, and a track's score is the mean of several looks.")
-        found = collection.detectors
-        if rates.detector and found and found != {rates.detector}:
-            said.append("The results were made with another face detector than the error rates.")
-        for (name, women, _, men, _), part in zip(rates.summary(), by_quality.tolist(), strict=True):
-            if part > _MUCH and min(women, men) < _FEW_RATES:
-                said.append(
-                    f"{100 * part:.0f} % of what is counted has a quality of {name}, where the error rates are from "
-                    f"{women} women's and {men} men's faces only."
-                )
     return said
