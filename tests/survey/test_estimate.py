@@ -400,3 +400,18 @@ def test_rates_from_labels_of_other_photos_are_no_labels_of_these():
     assert "assume that the classifier errs" in method
     assert "of the collection were labelled" not in method
     assert "90 faces of the collection were labelled" in " ".join(method_text(mine))
+
+
+@pytest.mark.parametrize(
+    ("command", "limited"),
+    [
+        ("facegender predict photos --limit 50 -o a.jsonl", True),
+        ("facegender predict photos --limit=50", True),
+        ("facegender predict photos --time-limit 50", False),
+        ("facegender predict x--limit", False),
+    ],
+)
+def test_the_first_photos_are_no_sample(rates, command, limited):
+    some = replace(collection(np.tile([0, 1], 50)), runs=[{"command": command}], copies=1)
+    first = survey(some, rates, replicates=100).warnings[0]
+    assert first.startswith("The results are of the first photos alone (--limit)") == limited

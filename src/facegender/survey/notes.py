@@ -37,11 +37,22 @@ def warnings(
         labelled: the labels of the collection that the rates are from.
     """
     return [
+        *_about_limit(collection),
         *_about_copies(collection),
         *_about_fit(rows),
         *_about_intervals(collection, rows, resampled, target),
         *_about_labels(rows[0], labelled),
         *_about_rates(collection, rates, by_quality, local=labelled is not None),
+    ]
+
+
+def _about_limit(collection: Results) -> list[str]:
+    if not collection.limited:
+        return []
+    sample = ", or with --sample" if collection.kind == "photos" else ""
+    return [
+        f"The results are of the first {collection.kind} alone (--limit), which are no sample: their share says nothing "
+        f"of the others. Run facegender predict without it{sample}."
     ]
 
 

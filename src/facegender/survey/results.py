@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,8 @@ _OURS = ("weight", "error_kind")
 #: The path in the metadata, while it is joined.
 _ROW = " row"
 _NEEDED = ("path", "quality", "p_male", "label")
+#: The option of `facegender predict` in the command that a run notes.
+_LIMIT = re.compile(r"(?<!\S)--limit(?![^\s=])")
 #: Rows that are Python objects at a time.
 _ROWS = 65_536
 
@@ -72,6 +75,11 @@ class Results:
     def detectors(self) -> set[str]:
         """The sha256 of the face detectors, as far as runs tell."""
         return {str(run["detector"]["sha256"]) for run in self.runs if run.get("detector")}
+
+    @property
+    def limited(self) -> bool:
+        """A run took the first photos or videos alone."""
+        return any(_LIMIT.search(str(run.get("command", ""))) for run in self.runs)
 
 
 def read_results(paths: Sequence[Path]) -> Results:
