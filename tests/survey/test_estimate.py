@@ -15,7 +15,7 @@ from facegender.survey.labels import Labelled
 from facegender.survey.measuring import count_rates, local_rates
 from facegender.survey.method import method_text
 from facegender.survey.outcome import EVERYONE
-from facegender.survey.prevalence import METHODS, adjusted, mixture, overall
+from facegender.survey.prevalence import METHODS, adjusted, imputed, mixture, overall
 from facegender.survey.results import Results, read_results
 
 from .conftest import answer, draw, photo
@@ -415,3 +415,28 @@ def test_the_first_photos_are_no_sample(rates, command, limited):
     some = replace(collection(np.tile([0, 1], 50)), runs=[{"command": command}], copies=1)
     first = survey(some, rates, replicates=100).warnings[0]
     assert first.startswith("The results are of the first photos alone (--limit)") == limited
+
+
+def test_imputed_masses_are_right_on_average():
+    rng = np.random.default_rng(0)
+    one = np.ones(100_000)
+    assert imputed(one, one, np.full(100_000, 0.02), rng).mean() == pytest.approx(0.02, abs=0.002)
+    # 40 seconds of four equal tracks.
+    drawn = imputed(np.full(100_000, 40.0), np.full(100_000, 400.0), np.full(100_000, 0.3), rng)
+    assert set(drawn) == {0.0, 10.0, 20.0, 30.0, 40.0}
+    assert drawn.mean() == pytest.approx(12, abs=0.1)
+    assert imputed(np.zeros(2), np.zeros(2), np.full(2, 0.5), rng).tolist() == [0, 0]
+
+
+def test_intervals_of_these_photos_of_several_people_hold_what_they_promise(rates):
+    """40 collections of 300 photos of five people, one in ten of them a woman."""
+    held = {"women": 0, "men": 0}
+    for number in range(40):
+        genders = (np.random.default_rng(number).random(1500) > 0.1).astype(int)
+        some = collection(genders, seed=3000 + number)
+        some = Results("photos", some.photos[:300], some.faces.assign(photo=np.arange(1500) // 5), [])
+        found = survey(some, rates, unit="photos", target="these", replicates=100).everyone
+        shown = genders.reshape(300, 5)
+        held["women"] += found.women_low <= (shown == 0).any(axis=1).mean() <= found.women_high
+        held["men"] += found.men_low <= (shown == 1).any(axis=1).mean() <= found.men_high
+    assert min(held.values()) >= 35
