@@ -361,7 +361,9 @@ def test_intervals_from_labels_hold_what_they_promise():
 
 
 def test_runs_of_videos_draw_no_sample(rates):
-    some = replace(videos(12, 40), runs=[{"model": {"name": "tiny", "sha256": "ab" * 32}}])  # as `facegender predict` writes of videos
+    some = replace(
+        videos(12, 40), runs=[{"model": {"name": "tiny", "sha256": "ab" * 32}}]
+    )  # as `facegender predict` writes of videos
     assert survey(some, rates, replicates=100).population is None
 
 

@@ -14,6 +14,7 @@ from facegender.errors import DatasetError, InputError
 from facegender.survey.agreement import Agreement, agreement
 from facegender.survey.prevalence import FloatArray, IntArray
 from facegender.survey.results import Results
+from facegender.survey.strata import same_size, strata_of
 from facegender.tables import read_table
 
 #: The words of a label file; None where the gender cannot be seen, or where the row is empty.
@@ -36,6 +37,7 @@ class Labelled:
         not_found: women's and men's photos without the face that was labelled.
         unclear: faces that were shown and got no label, or contradicting ones.
         agreement: of the labellers, where there are two or more.
+        moved: labels that were drawn from other results than these.
     """
 
     rows: IntArray
@@ -44,6 +46,7 @@ class Labelled:
     not_found: tuple[int, int]
     unclear: int
     agreement: Agreement | None = None
+    moved: int = 0
 
     @property
     def women(self) -> int:
@@ -120,6 +123,7 @@ def read_labels(paths: Sequence[Path], collection: Results) -> Labelled:
         (women, men),
         len(every) - len(rows),
         agreement([{place: answer.label for place, answer in some.items()} for some in answers]),
+        moved=_moved(every, collection),
     )
     if min(labelled.women, labelled.men) < _FEWEST and len(rows) < MOST * len(collection.faces):
         names = ", ".join(map(str, paths))
@@ -129,6 +133,21 @@ def read_labels(paths: Sequence[Path], collection: Results) -> Labelled:
             remedy="label more photos",
         )
     return labelled
+
+
+def _moved(every: Mapping[int, Sequence[_Answer]], collection: Results) -> int:
+    """How many faces have a label whose stratum is not theirs, or was of another size; rows without one don't tell."""
+    drawn = [(place, answer) for place, said in every.items() for answer in said if answer.stratum]
+    if not drawn:
+        return 0
+    names, sizes = strata_of(collection)
+    return len(
+        {
+            place
+            for place, answer in drawn
+            if answer.stratum != names[place] or not same_size(answer.stratum_faces, sizes[names[place]])
+        }
+    )
 
 
 def _read(path: Path, collection: Results) -> tuple[dict[int, _Answer], Counter[_Missed]]:

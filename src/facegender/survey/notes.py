@@ -38,6 +38,7 @@ def warnings(
     """
     return [
         *_about_limit(collection),
+        *_about_moved(labelled),
         *_about_copies(collection),
         *_about_fit(rows),
         *_about_intervals(collection, rows, resampled, target),
@@ -53,6 +54,15 @@ def _about_limit(collection: Results) -> list[str]:
     return [
         f"The results are of the first {collection.kind} alone (--limit), which are no sample: their share says nothing "
         f"of the others. Run facegender predict without it{sample}."
+    ]
+
+
+def _about_moved(labelled: Labelled | None) -> list[str]:
+    if labelled is None or not labelled.moved:
+        return []
+    return [
+        f"{labelled.moved:,} of the labels were drawn from other results than these: photos or answers have changed "
+        "since. Photos that came later had no chance to be labelled; label these results anew."
     ]
 
 
