@@ -74,6 +74,7 @@ def test_labels_of_ones_own(files):
     results, known, rates, out = files
     done = run(results, "--labelled", known, "--bootstrap", 200, "-o", out)
     assert "label a sample" not in done.output
+    assert "One person labelled, and the interval takes every label as right" in " ".join(done.output.split())
     assert json.loads((out / "rates.errors.json").read_text())["source"].endswith("known.csv")
     again = run(results, "--rates", out / "rates.errors.json", "--bootstrap", 200)
     assert again.exit_code == 0
@@ -203,6 +204,7 @@ def test_two_labellers_and_a_complete_collection(files, tmp_path):
     other.loc[:9, "label"] = "unclear"
     other.to_csv(tmp_path / "other.csv", index=False)
     done = run(results, "--labelled", known, "--labelled", tmp_path / "other.csv", "--bootstrap", 100, "-o", out)
+    assert "One person labelled" not in done.output
     assert "agree on 97.5 % of the 400 faces" in " ".join(done.output.split())
     assert "Cohen's kappa 0.9" in (out / "report.md").read_text()
     assert read_rows(out / "survey.csv")[0]["labelled"] == "390"

@@ -37,6 +37,7 @@ class Labelled:
         not_found: women's and men's photos without the face that was labelled.
         unclear: faces that were shown and got no label, or contradicting ones.
         agreement: of the labellers, where there are two or more.
+        people: how many labelled.
         moved: labels that were drawn from other results than these.
     """
 
@@ -46,6 +47,7 @@ class Labelled:
     not_found: tuple[int, int]
     unclear: int
     agreement: Agreement | None = None
+    people: int = 1
     moved: int = 0
 
     @property
@@ -77,6 +79,11 @@ class _Answer:
     weight: float
     stratum: str
     stratum_faces: float
+
+    @property
+    def size(self) -> float:
+        """Of its stratum; without one what the face itself stands for."""
+        return self.stratum_faces if self.stratum else self.weight
 
 
 def read_labels(paths: Sequence[Path], collection: Results) -> Labelled:
@@ -115,6 +122,7 @@ def read_labels(paths: Sequence[Path], collection: Results) -> Labelled:
         labels.append(said[0].label)
         stratum = said[0].stratum
         weights.append(said[0].stratum_faces / looked[stratum] if stratum else said[0].weight)
+    strata = {place: (said[0].stratum, said[0].size) for place, said in every.items()}
     women, men = (sum(count for (*_, label), count in missed.items() if label == gender) for gender in (0, 1))
     labelled = Labelled(
         np.array(rows, np.int64),
@@ -122,7 +130,8 @@ def read_labels(paths: Sequence[Path], collection: Results) -> Labelled:
         np.array(weights, np.float64),
         (women, men),
         len(every) - len(rows),
-        agreement([{place: answer.label for place, answer in some.items()} for some in answers]),
+        agreement([{place: answer.label for place, answer in some.items()} for some in answers], strata),
+        people=len(paths),
         moved=_moved(every, collection),
     )
     if min(labelled.women, labelled.men) < _FEWEST and len(rows) < MOST * len(collection.faces):

@@ -120,7 +120,7 @@ def _errors(survey: Survey) -> str:
         kappa = "" if survey.agreement.kappa is None else f" (Cohen's kappa {survey.agreement.kappa:.2f}; Cohen 1960)"
         agreed = (
             f" Of {survey.agreement.faces:,} faces labelled by two people, {100 * survey.agreement.share:.1f} % "
-            f"received the same label{kappa}; faces with different labels were treated as unlabelled."
+            f"received the same label{kappa}, weighted like the faces that they stand for; faces with different labels were treated as unlabelled."
         )
     return (
         f"{survey.everyone.labelled:,} faces of the collection were labelled by hand ({rates.source}). "

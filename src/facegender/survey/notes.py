@@ -117,6 +117,12 @@ def _about_labels(everyone: Estimate, labelled: Labelled | None) -> list[str]:
             f"at{kappa}."
             + (" That is little: report it." if agreed.kappa is not None and agreed.kappa < _AGREED else "")
         )
+    else:
+        alone = "One person labelled" if labelled.people == 1 else "No face was labelled by two people"
+        said.append(
+            f"{alone}, and the interval takes every label as right; a second person (--labeller) shows how far that "
+            "holds."
+        )
     return said
 
 
