@@ -442,3 +442,19 @@ def test_intervals_of_these_photos_of_several_people_hold_what_they_promise(rate
         held["women"] += found.women_low <= (shown == 0).any(axis=1).mean() <= found.women_high
         held["men"] += found.men_low <= (shown == 1).any(axis=1).mean() <= found.men_high
     assert min(held.values()) >= 35
+
+
+@pytest.mark.parametrize(("largest", "people", "said"), [(True, 2, True), (True, 1, False), (False, 2, False)])
+def test_labels_of_the_largest_faces_say_nothing_of_the_others(largest, people, said):
+    truth = np.tile([0, 1], 150)
+    some = collection(truth)
+    photo_of = np.arange(300) // people
+    some = Results(
+        "photos", some.photos[: 300 // people], some.faces.assign(photo=photo_of, face=np.arange(300) % people), []
+    )
+    rows = np.flatnonzero(np.diff(photo_of, prepend=-1))[:100]
+    rows[::2] += people - 1  # of either gender
+    known = Labelled(rows, truth[rows], np.ones(len(rows)), (0, 0), 0, largest=largest)
+    found = survey(some, local_rates(some, known, source="", command=""), labelled=known, replicates=100)
+    words = "The labels are of the largest face of each photo; 150 other faces are counted with the same errors"
+    assert any(warning.startswith(words) for warning in found.warnings) == said

@@ -38,6 +38,7 @@ class Labelled:
         unclear: faces that were shown and got no label, or contradicting ones.
         agreement: of the labellers, where there are two or more.
         people: how many labelled.
+        largest: some labels are of the first face of their photo, the largest, because the file numbers no faces.
         moved: labels that were drawn from other results than these.
     """
 
@@ -48,6 +49,7 @@ class Labelled:
     unclear: int
     agreement: Agreement | None = None
     people: int = 1
+    largest: bool = False
     moved: int = 0
 
     @property
@@ -103,8 +105,10 @@ def read_labels(paths: Sequence[Path], collection: Results) -> Labelled:
     """
     answers: list[dict[int, _Answer]] = []
     missed: Counter[_Missed] = Counter()  # once, whatever number of people say so
+    largest = False
     for path in paths:
-        some, absent = _read(path, collection)
+        some, absent, of_largest = _read(path, collection)
+        largest |= of_largest
         answers.append(some)
         missed |= absent
     every: dict[int, list[_Answer]] = {}
@@ -132,6 +136,7 @@ def read_labels(paths: Sequence[Path], collection: Results) -> Labelled:
         len(every) - len(rows),
         agreement([{place: answer.label for place, answer in some.items()} for some in answers], strata),
         people=len(paths),
+        largest=largest,
         moved=_moved(every, collection),
     )
     if min(labelled.women, labelled.men) < _FEWEST and len(rows) < MOST * len(collection.faces):
@@ -159,8 +164,9 @@ def _moved(every: Mapping[int, Sequence[_Answer]], collection: Results) -> int:
     )
 
 
-def _read(path: Path, collection: Results) -> tuple[dict[int, _Answer], Counter[_Missed]]:
-    """The answers of one file by position in `Results.faces`, and the labels of faces that were not found."""
+def _read(path: Path, collection: Results) -> tuple[dict[int, _Answer], Counter[_Missed], bool]:
+    """The answers of one file by position in `Results.faces`, the labels of faces that were not found, and whether the
+    file numbers no faces."""
     try:
         rows = read_table(path, ("path", "label"))
     except DatasetError as error:
@@ -193,7 +199,7 @@ def _read(path: Path, collection: Results) -> tuple[dict[int, _Answer], Counter[
             raise InputError(f"{path} labels {row['path']} twice", remedy="keep one row a face")
         weight = _number(path, row, "weight", 1.0)
         found[place] = _Answer(label, weight, row.get("stratum", ""), _number(path, row, "stratum_faces", weight))
-    return found, missed
+    return found, missed, any(column not in row for row in rows)
 
 
 def _number(path: Path, row: Mapping[str, str], column: str, default: float) -> float:

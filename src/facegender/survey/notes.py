@@ -13,6 +13,8 @@ from facegender.wording import counted
 
 #: Error rates of a quality bin from fewer faces of a gender than this are called few, where this share of faces are.
 _FEW_RATES, _MUCH = 100, 0.1
+#: Labels of the largest faces alone are worth a word where more than this share of the faces are others.
+_OTHERS = 0.1
 #: Less agreement than this, or kappa, is worth a word (J. R. Landis, G. G. Koch, Biometrics 33, 1977: "substantial").
 _AGREED = 0.6
 
@@ -42,7 +44,7 @@ def warnings(
         *_about_copies(collection),
         *_about_fit(rows),
         *_about_intervals(collection, rows, resampled, target),
-        *_about_labels(rows[0], labelled),
+        *_about_labels(collection, labelled),
         *_about_rates(collection, rates, by_quality, local=labelled is not None),
     ]
 
@@ -100,10 +102,18 @@ def _about_intervals(collection: Results, rows: Sequence[Estimate], resampled: s
     return said
 
 
-def _about_labels(everyone: Estimate, labelled: Labelled | None) -> list[str]:
+def _about_labels(collection: Results, labelled: Labelled | None) -> list[str]:
     if labelled is None:
         return []
     said = []
+    others = len(collection.faces) - collection.faces["photo"].nunique()
+    if labelled.largest and others > _OTHERS * len(collection.faces):
+        first, other = ("largest face", "face") if collection.kind == "photos" else ("first track", "track")
+        draw = " facegender label draws among all faces." if collection.kind == "photos" else ""
+        said.append(
+            f"The labels are of the {first} of each {collection.kind.removesuffix('s')}; {counted(others, f'other {other}')} "
+            f"{'is' if others == 1 else 'are'} counted with the same errors, which nobody has checked.{draw}"
+        )
     if labelled.unclear:
         said.append(
             f"{labelled.unclear:,} of {labelled.unclear + len(labelled.rows):,} faces that were looked at have no "
