@@ -9,6 +9,7 @@ import pytest
 
 from facegender.errors import InputError
 from facegender.survey.compositions import find_patterns, photos_with
+from facegender.survey.effects import SetCounts
 from facegender.survey.estimate import survey
 from facegender.survey.groups import UNKNOWN
 from facegender.survey.labels import Labelled
@@ -458,3 +459,14 @@ def test_labels_of_the_largest_faces_say_nothing_of_the_others(largest, people, 
     found = survey(some, local_rates(some, known, source="", command=""), labelled=known, replicates=100)
     words = "The labels are of the largest face of each photo; 150 other faces are counted with the same errors"
     assert any(warning.startswith(words) for warning in found.warnings) == said
+
+
+def test_the_method_counts_each_photo_of_a_set_once(rates):
+    sets = []
+    for name in ("one", "two"):
+        for part, version in enumerate(("colour", "gray"), 1):
+            sets.append(SetCounts(name, version, rates.female // part, rates.male // part))
+    found = survey(collection(np.tile([0, 1], 50)), replace(rates, sets=tuple(sets)), replicates=100)
+    text = method_text(found)[1]
+    assert "from photos of 4,000 women's and 4,000 men's faces in 2 labelled sets (one, two)" in text
+    assert "each photo in the versions colour, gray" in text

@@ -76,6 +76,7 @@ def test_labels_of_ones_own(files):
     assert "label a sample" not in done.output
     assert "One person labelled, and the interval takes every label as right" in " ".join(done.output.split())
     assert json.loads((out / "rates.errors.json").read_text())["source"].endswith("known.csv")
+    assert "| women (effective) | called male % | men (effective) |" in (out / "report.md").read_text()
     again = run(results, "--rates", out / "rates.errors.json", "--bootstrap", 200)
     assert again.exit_code == 0
     with pytest.raises(InputError, match="cannot both be given"):

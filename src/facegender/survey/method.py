@@ -98,10 +98,14 @@ def _errors(survey: Survey) -> str:
     if rates.sets:
         names = list(dict.fromkeys(some.name for some in rates.sets))
         versions = list(dict.fromkeys(some.version for some in rates.sets))
-        women, men = (sum(int(getattr(some, word).sum()) for some in rates.sets) for word in ("female", "male"))
+        # Each photo is there once a version; in some of them no face was found.
+        women, men = (
+            sum(max(int(getattr(some, word).sum()) for some in rates.sets if some.name == name) for name in names)
+            for word in ("female", "male")
+        )
         return (
-            f"The classifier's errors were estimated from {women:,} faces of women and {men:,} faces of men in "
-            f"{len(names)} labelled sets ({', '.join(names)}), each in the versions {', '.join(versions)}: the "
+            f"The classifier's errors were estimated from photos of {women:,} women's and {men:,} men's faces in "
+            f"{len(names)} labelled sets ({', '.join(names)}), each photo in the versions {', '.join(versions)}: the "
             f"distribution of the score for either gender in {bins}."
         )
     if rates.totals is None:
