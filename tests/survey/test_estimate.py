@@ -470,3 +470,25 @@ def test_the_method_counts_each_photo_of_a_set_once(rates):
     text = method_text(found)[1]
     assert "from photos of 4,000 women's and 4,000 men's faces in 2 labelled sets (one, two)" in text
     assert "each photo in the versions colour, gray" in text
+
+
+def test_groups_with_labels_have_error_rates_of_their_own():
+    """Two groups of the same share, in one of which everybody looks more like a man to the classifier."""
+    rng = np.random.default_rng(0)
+    truth = np.concatenate([rng.permutation(np.repeat([0, 1], [400, 600])) for _ in range(2)] + [np.tile([0, 1], 50)])
+    part = np.repeat(["a", "b", "c"], [1000, 1000, 100])
+    some = collection(truth, part=part)
+    some.faces.loc[part == "b", "p_male"] **= 0.4
+    rows = np.concatenate([rng.permutation(np.flatnonzero(part == name))[:n] for name, n in zip("abc", (200, 200, 10))])
+    known = Labelled(rows, truth[rows], np.ones(len(rows)), (0, 0), 0)
+    local = local_rates(some, known, source="labels", command="pytest")
+    found = survey(some, local, labelled=known, group_by=["part"], replicates=200)
+    assert found.own == ["a", "b"]
+    for row in found.groups[:2]:
+        assert row.women == pytest.approx(0.4, abs=0.06)
+        assert row.women_low < 0.4 < row.women_high
+    a, b, _ = survey(some, local, group_by=["part"], replicates=100).groups
+    assert a.women - b.women > 0.2  # out of nothing, with the error rates of both
+    (warning,) = [text for text in found.warnings if text.startswith("These groups have fewer than 50 labels")]
+    assert warning.endswith(": c.")
+    assert "error rates of their own labels (a, b); the others" in method_text(found)[1]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from facegender.errors import DatasetError, InputError
 from facegender.survey.agreement import Agreement, agreement
@@ -21,7 +22,9 @@ from facegender.tables import read_table
 LABELS: Mapping[str, int | None] = {"female": 0, "f": 0, "male": 1, "m": 1, "unclear": None, "u": None, "": None}
 
 #: Fewer labelled faces of a gender say nothing about it, unless most faces are labelled.
-_FEWEST = 5
+FEWEST = 5
+#: A group with as many labels has error rates of its own.
+OWN = 50
 #: With this share of the faces labelled, the collection counts as labelled.
 MOST = 0.5
 
@@ -61,6 +64,11 @@ class Labelled:
     def men(self) -> int:
         """Faces of men."""
         return int((self.labels == 1).sum())
+
+    def among(self, faces: npt.NDArray[np.bool_]) -> Labelled:
+        """Those among some of all faces of the collection; `faces` is true for these."""
+        here = faces[self.rows]
+        return replace(self, rows=self.rows[here], labels=self.labels[here], weights=self.weights[here])
 
     def known(self, faces: int) -> IntArray:
         """The label of each of all faces of the collection, int64; -1 where there is none."""
@@ -139,11 +147,11 @@ def read_labels(paths: Sequence[Path], collection: Results) -> Labelled:
         largest=largest,
         moved=_moved(every, collection),
     )
-    if min(labelled.women, labelled.men) < _FEWEST and len(rows) < MOST * len(collection.faces):
+    if min(labelled.women, labelled.men) < FEWEST and len(rows) < MOST * len(collection.faces):
         names = ", ".join(map(str, paths))
         raise InputError(
             f"{names} labels {labelled.women} women's and {labelled.men} men's faces that were found; "
-            f"at least {_FEWEST} of each are needed",
+            f"at least {FEWEST} of each are needed",
             remedy="label more photos",
         )
     return labelled

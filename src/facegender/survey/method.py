@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from facegender._version import __version__
+from facegender.survey.labels import OWN
 from facegender.survey.outcome import Survey, Unit
 from facegender.survey.prevalence import Method
 
@@ -119,6 +120,13 @@ def _errors(survey: Survey) -> str:
             f"women among the labelled faces in {bins}, which together with the number of all faces in each bin gave "
             "the distribution of the score for either gender."
         )
+    of_groups = ""
+    if survey.groups:
+        own = ", ".join(survey.own)
+        of_groups = (
+            f" Groups with at least {OWN} labelled faces have error rates of their own labels "
+            f"({own or 'none here'}); the others have those of the whole collection."
+        )
     agreed = ""
     if survey.agreement is not None:
         kappa = "" if survey.agreement.kappa is None else f" (Cohen's kappa {survey.agreement.kappa:.2f}; Cohen 1960)"
@@ -130,7 +138,7 @@ def _errors(survey: Survey) -> str:
         f"{survey.everyone.labelled:,} faces of the collection were labelled by hand ({rates.source}). "
         f"The share of women among the labelled faces was determined in {bins}, with sampling weights (Kish 1965); "
         "together with the number of all faces in each bin it gives the distribution of the score for either "
-        f"gender.{agreed}"
+        f"gender.{of_groups}{agreed}"
     )
 
 

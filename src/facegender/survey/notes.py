@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from facegender.survey.labels import Labelled
+from facegender.survey.labels import FEWEST, OWN, Labelled
 from facegender.survey.outcome import FEW, FEWEST_VIDEOS, Estimate, Target
 from facegender.survey.prevalence import FloatArray
 from facegender.survey.rates import ErrorRates
@@ -28,6 +28,7 @@ def warnings(
     resampled: str,
     target: Target,
     labelled: Labelled | None,
+    own: Sequence[str],
 ) -> list[str]:
     """Sentences for people, the gravest first.
 
@@ -37,6 +38,7 @@ def warnings(
         resampled: what the bootstrap draws, in words.
         target: what the intervals are for.
         labelled: the labels of the collection that the rates are from.
+        own: groups with error rates of their own.
     """
     return [
         *_about_limit(collection),
@@ -44,6 +46,7 @@ def warnings(
         *_about_copies(collection),
         *_about_fit(rows),
         *_about_intervals(collection, rows, resampled, target),
+        *([] if labelled is None else _about_groups(rows[1:], own, target)),
         *_about_labels(collection, labelled),
         *_about_rates(collection, rates, by_quality, local=labelled is not None),
     ]
@@ -100,6 +103,21 @@ def _about_intervals(collection: Results, rows: Sequence[Estimate], resampled: s
     elif few := [row.group for row in rows if row.few]:
         said.append(f"Fewer than {FEW} {resampled} to resample; the interval may be too narrow: {', '.join(few)}.")
     return said
+
+
+def _about_groups(groups: Sequence[Estimate], own: Sequence[str], target: Target) -> list[str]:
+    shared = [
+        row.group
+        for row in groups
+        # Of a group that is labelled throughout the share is known, for these photos.
+        if row.faces and row.group not in own and not (target == "these" and row.labelled == row.faces)
+    ]
+    if not shared:
+        return []
+    return [
+        f"These groups have fewer than {OWN} labels, or than {FEWEST} of a gender, and the error rates of the whole "
+        f"collection; do not compare them: {', '.join(shared)}."
+    ]
 
 
 def _about_labels(collection: Results, labelled: Labelled | None) -> list[str]:

@@ -110,6 +110,7 @@ class Survey:
         made_with: versions of facegender that made the results; empty where they do not say.
         population: photos that the results were sampled from; None where they were not.
         agreement: of the people who labelled the same faces, where there were several.
+        own: names of the groups that have error rates of their own, from their labels.
         warnings: sentences for people.
     """
 
@@ -131,6 +132,7 @@ class Survey:
     made_with: str
     population: int | None
     agreement: Agreement | None
+    own: Sequence[str]
     warnings: Sequence[str]
 
     @property
