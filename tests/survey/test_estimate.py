@@ -492,3 +492,21 @@ def test_groups_with_labels_have_error_rates_of_their_own():
     (warning,) = [text for text in found.warnings if text.startswith("These groups have fewer than 50 labels")]
     assert warning.endswith(": c.")
     assert "error rates of their own labels (a, b); the others" in method_text(found)[1]
+
+
+@pytest.mark.parametrize(
+    ("again", "note", "method"),
+    [
+        (frozenset(), "each content counts once, in the group of its first name.", "left out, so that each content"),
+        (
+            frozenset(["3.jpg"]),
+            "each of them counts, and",
+            "1 file with the content of another under another name was counted too.",
+        ),
+    ],
+)
+def test_what_is_said_of_copies(rates, again, note, method):
+    some = replace(collection(np.tile([0, 1], 50)), copies=1, again=again)
+    found = survey(some, rates, replicates=100)
+    assert note in found.warnings[0]
+    assert method in method_text(found)[0]

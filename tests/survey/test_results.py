@@ -13,6 +13,7 @@ from facegender.formats.registry import by_suffix
 from facegender.inference.output import Output
 from facegender.sources import Source, content_digest
 from facegender.survey.results import join_metadata, read_results
+from facegender.survey.strata import strata_of
 
 from .conftest import photo
 
@@ -127,6 +128,20 @@ def test_copies_count_once(suffix, tmp_path):
     names = ["a.jpg", "b.jpg", "again/c.jpg", "again/../a.jpg"]
     read = read_results([analysed(tmp_path, out, names)])
     assert (len(read.photos), read.copies) == (3, 1)
+
+
+def test_copies_count_all_where_that_is_asked_for(tmp_path):
+    """Two photos, and one of them again in another folder; of the three faces two are different."""
+    (tmp_path / "again").mkdir()
+    for name, content in {"a.jpg": b"1", "b.jpg": b"2", "again/c.jpg": b"1"}.items():
+        (tmp_path / name).write_bytes(content)
+    out = analysed(tmp_path, tmp_path / "out.csv", ["a.jpg", "b.jpg", "again/c.jpg"])
+    once, read = read_results([out]), read_results([out], copies="all")
+    assert [Path(path).name for path in read.photos["path"]] == ["a.jpg", "b.jpg", "c.jpg"]
+    assert (read.copies, {Path(path).name for path in read.again}, once.again) == (1, {"c.jpg"}, frozenset())
+    assert strata_of(read)[1] == strata_of(once)[1]  # labels of the one are labels of the other
+    with pytest.raises(InputError, match="no way 'twice' to count copies"):
+        read_results([out], copies="twice")
 
 
 def test_copies_in_a_sample_all_count(tmp_path):

@@ -122,6 +122,8 @@ def survey(
         rates=rates,
         local=labelled is not None,
         made_with=", ".join(sorted({str(run["version"]) for run in collection.runs if "version" in run})),
+        copies=collection.copies,
+        all_copies=bool(collection.again),
         population=population,
         agreement=None if labelled is None else labelled.agreement,
         own=own,

@@ -192,7 +192,11 @@ def _read(path: Path, collection: Results) -> tuple[dict[int, _Answer], Counter[
                 f"{path} gives {row['path']} the label {row['label']!r}", remedy="write female, male or unclear"
             )
         if row["path"] not in photos:
-            other = ", or only under another name, as a copy of another photo" if collection.copies else ""
+            other = (
+                ", or only under another name, as a copy of another photo"
+                if collection.copies and not collection.again
+                else ""
+            )
             raise InputError(f"{path} names {row['path']}, of which there are no results{other}")
         photo, label, number = photos[row["path"]], LABELS[word], row.get(column)
         if number and not number.isdecimal():

@@ -6,6 +6,7 @@ from facegender._version import __version__
 from facegender.survey.labels import OWN
 from facegender.survey.outcome import Survey, Unit
 from facegender.survey.prevalence import Method
+from facegender.wording import counted
 
 REFERENCES = (
     "A. Agresti, B. A. Coull: Approximate is better than exact for interval estimation of binomial proportions. "
@@ -63,11 +64,16 @@ def method_text(survey: Survey) -> list[str]:
         population = (
             f" The files are a random sample of {survey.population:,}, and the shares are weighted accordingly."
         )
+    copies = ""
+    if survey.copies:
+        were = "was" if survey.copies == 1 else "were"
+        treated = "counted too" if survey.all_copies else "left out, so that each content counts once"
+        copies = f" {counted(survey.copies, 'file')} with the content of another under another name {were} {treated}."
     model = rates.model or "named in the results"
     data = (
         f"We detected faces in {everyone.photos:,} files with facegender {survey.made_with or __version__}. "
         f"{everyone.not_read:,} "
-        f"more files could not be read. The classifier {model} (sha256 {rates.sha256[:16] or 'unknown'}) gave each "
+        f"more files could not be read.{copies} The classifier {model} (sha256 {rates.sha256[:16] or 'unknown'}) gave each "
         "face "
         f"a calibrated probability of being perceived as male. We analysed the {everyone.faces:,} faces with a quality "
         f"of at least {survey.min_quality:g}; {everyone.left_out:,} faces of lower quality were excluded."

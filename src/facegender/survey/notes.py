@@ -76,7 +76,10 @@ def _about_copies(collection: Results) -> list[str]:
         return []
     have = "has" if collection.copies == 1 else "have"
     copies = counted(collection.copies, "photo")
-    return [f"{copies} {have} the content of another under another name; each content counts once."]
+    counts = "each content counts once, in the group of its first name"
+    if collection.again:
+        counts = "each of them counts, and the interval takes them for photos of their own"
+    return [f"{copies} {have} the content of another under another name; {counts}."]
 
 
 def _about_fit(rows: Sequence[Estimate]) -> list[str]:

@@ -6,9 +6,9 @@ import itertools
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,9 @@ from facegender.inference.journal import content_digests
 from facegender.survey.metadata import matched_paths
 
 Kind: TypeAlias = Literal["photos", "videos"]
+#: Of photos with the same content the first counts once, or all of them count.
+Copies: TypeAlias = Literal["once", "all"]
+COPIES: tuple[Copies, ...] = get_args(Copies)
 
 #: Columns of a face or track; all others of a table belong to the photo or video.
 _FACE = ("face", "track", "x", "y", "w", "h", "score", "quality", "p_male", "label", "begin", "end", "seconds", "faces")
@@ -49,7 +52,9 @@ class Results:
             `quality`, `p_male` (floats), `label` (female, male or uncertain), `seconds` (float, 1 for a photo's face);
             of photos `x`, `y`, `w`, `h` (floats, the box in pixels of the oriented photo), where the file has them.
         runs: what lies beside the results as ``.run.json``, in their order; empty where nothing does.
-        copies: photos left out because their content is that of another one under another name.
+        copies: photos whose content is that of another one under another name; they are left out, unless `again` has
+            their paths.
+        again: paths of those of `photos` whose content is that of an earlier one.
     """
 
     kind: Kind
@@ -57,6 +62,7 @@ class Results:
     faces: pd.DataFrame
     runs: Sequence[Mapping[str, Any]]
     copies: int = 0
+    again: frozenset[str] = frozenset()
 
     @property
     def model(self) -> tuple[str, str] | None:
@@ -82,16 +88,19 @@ class Results:
         return any(_LIMIT.search(str(run.get("command", ""))) for run in self.runs)
 
 
-def read_results(paths: Sequence[Path]) -> Results:
+def read_results(paths: Sequence[Path], *, copies: Copies = "once") -> Results:
     """Read result files of one kind; they may be of several formats.
 
-    Of photos with the same content, as far as the journals beside the files know it, the first counts. Those of a
-    sample all count: each stands for others.
+    Args:
+        copies: of photos with the same content, as far as the journals beside the files know it, ``once`` takes the
+            first, ``all`` takes all. Those of a sample are all taken: a sample is of files, and each stands for others.
 
     Raises:
-        InputError: a file is absent, damaged, no result of `facegender predict`, or not of the kind of the others; or
+        InputError: there is no such choice of copies; a file is absent, damaged, no result of `facegender predict`, or not of the kind of the others; or
             a photo has results twice.
     """
+    if copies not in COPIES:
+        raise InputError(f"there is no way {copies!r} to count copies", remedy=f"one of {', '.join(COPIES)}")
     if not paths:
         raise InputError("there are no results to read")
     tables, runs, digests = [], [], dict[str, str]()
@@ -111,8 +120,9 @@ def read_results(paths: Sequence[Path]) -> Results:
     number = "track" if kind == "videos" else "face"
     _require_once(tables, paths, number)
     rows = pd.concat(tables, ignore_index=True)
-    copies = _copies(rows["path"], digests)
-    rows = rows[~rows["path"].isin(copies)].reset_index(drop=True)
+    again = _copies(rows["path"], digests)
+    if copies == "once":
+        rows = rows[~rows["path"].isin(again)].reset_index(drop=True)
     about = [column for column in rows.columns if column not in _FACE]
     codes, _ = pd.factorize(rows["path"])
     photos = rows[about].drop_duplicates("path", ignore_index=True)
@@ -129,7 +139,7 @@ def read_results(paths: Sequence[Path]) -> Results:
             **{side: rows.loc[found, side].astype(float).to_numpy() for side in _BOX if side in rows},
         }
     )
-    return Results(kind, photos, faces, runs, len(copies))
+    return Results(kind, photos, faces, runs, len(again), frozenset() if copies == "once" else frozenset(again))
 
 
 def _copies(names: pd.Series, digests: Mapping[str, str]) -> set[str]:
@@ -166,7 +176,7 @@ def join_metadata(collection: Results, metadata: Path) -> Results:
     photos = collection.photos.drop(columns=[c for c in table.columns if c in collection.photos])
     photos[_ROW] = pd.Series(matched, photos.index, dtype=object)
     joined = photos.merge(table, on=_ROW, how="left").drop(columns=_ROW)
-    return Results(collection.kind, joined, collection.faces, collection.runs, collection.copies)
+    return replace(collection, photos=joined)
 
 
 def _read(path: Path) -> pd.DataFrame:

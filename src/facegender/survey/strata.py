@@ -18,7 +18,7 @@ def strata_of(collection: Results) -> tuple[list[str], dict[str, float]]:
 
     Returns:
         for each of all faces of the collection the name of its stratum; and the faces of each stratum, weighted as
-        their photos are.
+        their photos are, without copies.
     """
     faces = collection.faces
     good = faces["quality"].to_numpy() >= _QUALITY
@@ -29,7 +29,9 @@ def strata_of(collection: Results) -> tuple[list[str], dict[str, float]]:
         + (", uncertain" if u else "")
         for g, s, u in zip(good.tolist(), score.tolist(), uncertain.tolist(), strict=True)
     ]
-    weight = collection.photos["weight"].to_numpy(float)[faces["photo"].to_numpy()]
+    # A copy is no other face to label.
+    once = collection.photos["weight"].to_numpy(float) * ~collection.photos["path"].isin(collection.again).to_numpy()
+    weight = once[faces["photo"].to_numpy()]
     unique, codes = np.unique(names, return_inverse=True)
     return names, dict(zip(unique.tolist(), np.bincount(codes, weight).tolist(), strict=True))
 
