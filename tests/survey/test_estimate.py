@@ -510,3 +510,9 @@ def test_what_is_said_of_copies(rates, again, note, method):
     found = survey(some, rates, replicates=100)
     assert note in found.warnings[0]
     assert method in method_text(found)[0]
+
+
+def test_metadata_found_by_name_alone_is_said(rates):
+    some = replace(collection(np.tile([0, 1], 50)), across_folders=3)
+    words = "3 photos took the metadata of the row with the same file name"
+    assert any(text.startswith(words) for text in survey(some, rates, replicates=100).warnings)

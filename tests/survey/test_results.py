@@ -238,6 +238,19 @@ def test_metadata_goes_by_file_name_where_only_one_can_be_meant(write, tmp_path)
     assert list(joined["year"].fillna("none")) == ["1", "2", "6", "none", "5", "7"]
 
 
+def test_metadata_of_another_folder_is_of_another_photo(write, tmp_path):
+    paths = ["2019/one.jpg", "/scans/2019/two.jpg", r"D:\scans\2019\three.jpg", "old/2019/four.jpg", "x/five.jpg"]
+    results = read_results([write(tmp_path / "a.jsonl", [photo(path) for path in paths])])
+    more = tmp_path / "more.csv"
+    more.write_text("path,year\n2020/one.jpg,1\n2019/two.jpg,2\n./2019/three.jpg,3\nnew/2019/four.jpg,4\nfive.jpg,5\n")
+    joined = join_metadata(results, more)
+    assert list(joined.photos["year"].fillna("none")) == ["none", "2", "3", "4", "5"]
+    assert joined.across_folders == 2  # four.jpg and five.jpg
+    more.write_text("path,year\n2020/one.jpg,1\n")
+    with pytest.raises(InputError, match="none of the photos"):
+        join_metadata(results, more)
+
+
 def test_two_photos_of_one_name_take_no_row(write, tmp_path):
     results = read_results([write(tmp_path / "a.jsonl", [photo("a/x.jpg"), photo("b/x.jpg"), photo("y.jpg")])])
     more = tmp_path / "more.csv"

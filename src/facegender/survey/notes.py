@@ -48,6 +48,7 @@ def warnings(
         *_about_intervals(collection, rows, resampled, target),
         *([] if labelled is None else _about_groups(rows[1:], own, target)),
         *_about_labels(collection, labelled),
+        *_about_metadata(collection),
         *_about_rates(collection, rates, by_quality, local=labelled is not None),
     ]
 
@@ -155,6 +156,13 @@ def _about_labels(collection: Results, labelled: Labelled | None) -> list[str]:
             "holds."
         )
     return said
+
+
+def _about_metadata(collection: Results) -> list[str]:
+    if not (across := collection.across_folders):
+        return []
+    took = counted(across, collection.kind.removesuffix("s"))
+    return [f"{took} took the metadata of the row with the same file name, whose folders are other ones or not given."]
 
 
 def _about_rates(collection: Results, rates: ErrorRates, by_quality: FloatArray, *, local: bool) -> list[str]:

@@ -17,7 +17,7 @@ from facegender.errors import InputError
 from facegender.formats.records import COLUMN_TYPES, Record
 from facegender.formats.registry import read_rows
 from facegender.inference.journal import content_digests
-from facegender.survey.metadata import matched_paths
+from facegender.survey.metadata import folders_agree, is_across_folders, matched_paths
 
 Kind: TypeAlias = Literal["photos", "videos"]
 #: Of photos with the same content the first counts once, or all of them count.
@@ -55,6 +55,7 @@ class Results:
         copies: photos whose content is that of another one under another name; they are left out, unless `again` has
             their paths.
         again: paths of those of `photos` whose content is that of an earlier one.
+        across_folders: photos whose metadata was found by file name alone, in a row with other folders or none.
     """
 
     kind: Kind
@@ -63,6 +64,7 @@ class Results:
     runs: Sequence[Mapping[str, Any]]
     copies: int = 0
     again: frozenset[str] = frozenset()
+    across_folders: int = 0
 
     @property
     def model(self) -> tuple[str, str] | None:
@@ -151,8 +153,8 @@ def _copies(names: pd.Series, digests: Mapping[str, str]) -> set[str]:
 def join_metadata(collection: Results, metadata: Path) -> Results:
     """The collection with the columns of a CSV or Parquet file that has one row a `path`.
 
-    Rows go with photos as `facegender.survey.metadata.matched_paths` says. A photo without a row gets None. Weights and
-    errors stay those of the results.
+    Rows go with photos as `facegender.survey.metadata.matched_paths` says, where their last folders do not
+    contradict. A photo without a row gets None. Weights and errors stay those of the results.
 
     Raises:
         InputError: the file cannot be read, has no such column, two rows for a path, or no photo of the results.
@@ -165,7 +167,9 @@ def join_metadata(collection: Results, metadata: Path) -> Results:
     table["path"] = table["path"].astype(str)
     if (again := table["path"].duplicated()).any():
         raise InputError(f"{metadata} has two rows for {table['path'][again].iloc[0]}", remedy="keep one a photo")
-    matched = matched_paths(collection.photos["path"].tolist(), table["path"].tolist())
+    paths = collection.photos["path"].tolist()
+    found = zip(paths, matched_paths(paths, table["path"].tolist()), strict=True)
+    matched = [row if row is not None and folders_agree(photo, row) else None for photo, row in found]
     if not any(matched):
         raise InputError(
             f"{metadata} has none of the photos of the results",
@@ -176,7 +180,9 @@ def join_metadata(collection: Results, metadata: Path) -> Results:
     photos = collection.photos.drop(columns=[c for c in table.columns if c in collection.photos])
     photos[_ROW] = pd.Series(matched, photos.index, dtype=object)
     joined = photos.merge(table, on=_ROW, how="left").drop(columns=_ROW)
-    return replace(collection, photos=joined)
+    pairs = zip(paths, matched, strict=True)
+    across = sum(row is not None and is_across_folders(photo, row) for photo, row in pairs)
+    return replace(collection, photos=joined, across_folders=across)
 
 
 def _read(path: Path) -> pd.DataFrame:
