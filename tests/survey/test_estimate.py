@@ -479,7 +479,8 @@ def test_groups_with_labels_have_error_rates_of_their_own():
     part = np.repeat(["a", "b", "c"], [1000, 1000, 100])
     some = collection(truth, part=part)
     some.faces.loc[part == "b", "p_male"] **= 0.4
-    rows = np.concatenate([rng.permutation(np.flatnonzero(part == name))[:n] for name, n in zip("abc", (200, 200, 10))])
+    labelled = {"a": 200, "b": 200, "c": 10}
+    rows = np.concatenate([rng.permutation(np.flatnonzero(part == name))[:n] for name, n in labelled.items()])
     known = Labelled(rows, truth[rows], np.ones(len(rows)), (0, 0), 0)
     local = local_rates(some, known, source="labels", command="pytest")
     found = survey(some, local, labelled=known, group_by=["part"], replicates=200)

@@ -48,8 +48,8 @@ def survey(
             the gender of the others is imputed. None: ``these`` where at least half of the faces are labelled.
 
     Raises:
-        InputError: the rates are of another model than the results; nothing to count, a column that is not there, a unit that the results do not have, a sample that is
-            to be surveyed alone, or a number out of range.
+        InputError: rates of another model than that of the results, nothing to count, a column that is not there, a
+            unit that the results do not have, a sample that is to be surveyed alone, or a number out of range.
     """
     made = collection.model
     if rates.sha256 and made and made[1] != rates.sha256:

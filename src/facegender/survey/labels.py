@@ -173,8 +173,12 @@ def _moved(every: Mapping[int, Sequence[_Answer]], collection: Results) -> int:
 
 
 def _read(path: Path, collection: Results) -> tuple[dict[int, _Answer], Counter[_Missed], bool]:
-    """The answers of one file by position in `Results.faces`, the labels of faces that were not found, and whether the
-    file numbers no faces."""
+    """Read one file.
+
+    Returns:
+        the answers by position in `Results.faces`, the labels of faces that were not found, and whether the file
+        numbers no faces.
+    """
     try:
         rows = read_table(path, ("path", "label"))
     except DatasetError as error:

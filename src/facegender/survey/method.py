@@ -73,10 +73,9 @@ def method_text(survey: Survey) -> list[str]:
     data = (
         f"We detected faces in {everyone.photos:,} files with facegender {survey.made_with or __version__}. "
         f"{everyone.not_read:,} "
-        f"more files could not be read.{copies} The classifier {model} (sha256 {rates.sha256[:16] or 'unknown'}) gave each "
-        "face "
-        f"a calibrated probability of being perceived as male. We analysed the {everyone.faces:,} faces with a quality "
-        f"of at least {survey.min_quality:g}; {everyone.left_out:,} faces of lower quality were excluded."
+        f"more files could not be read.{copies} The classifier {model} (sha256 {rates.sha256[:16] or 'unknown'}) gave "
+        f"each face a calibrated probability of being perceived as male. We analysed the {everyone.faces:,} faces with "
+        f"a quality of at least {survey.min_quality:g}; {everyone.left_out:,} faces of lower quality were excluded."
         f"{population} {_COUNTED[survey.unit]}"
     )
     estimated = _OF_PHOTOS if survey.unit == "photos" else _ESTIMATED[survey.method]
@@ -138,7 +137,8 @@ def _errors(survey: Survey) -> str:
         kappa = "" if survey.agreement.kappa is None else f" (Cohen's kappa {survey.agreement.kappa:.2f}; Cohen 1960)"
         agreed = (
             f" Of {survey.agreement.faces:,} faces labelled by two people, {100 * survey.agreement.share:.1f} % "
-            f"received the same label{kappa}, weighted like the faces that they stand for; faces with different labels were treated as unlabelled."
+            f"received the same label{kappa}, weighted like the faces that they stand for; faces with different labels "
+            "were treated as unlabelled."
         )
     return (
         f"{survey.everyone.labelled:,} faces of the collection were labelled by hand ({rates.source}). "

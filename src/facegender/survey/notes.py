@@ -58,8 +58,8 @@ def _about_limit(collection: Results) -> list[str]:
         return []
     sample = ", or with --sample" if collection.kind == "photos" else ""
     return [
-        f"The results are of the first {collection.kind} alone (--limit), which are no sample: their share says nothing "
-        f"of the others. Run facegender predict without it{sample}."
+        f"The results are of the first {collection.kind} alone (--limit), which are no sample: their share says "
+        f"nothing of the others. Run facegender predict without it{sample}."
     ]
 
 
@@ -130,11 +130,13 @@ def _about_labels(collection: Results, labelled: Labelled | None) -> list[str]:
     said = []
     others = len(collection.faces) - collection.faces["photo"].nunique()
     if labelled.largest and others > _OTHERS * len(collection.faces):
-        first, other = ("largest face", "face") if collection.kind == "photos" else ("first track", "track")
+        largest, other = "largest face of each photo", "other face"
+        if collection.kind == "videos":
+            largest, other = "first track of each video", "other track"
         draw = " facegender label draws among all faces." if collection.kind == "photos" else ""
         said.append(
-            f"The labels are of the {first} of each {collection.kind.removesuffix('s')}; {counted(others, f'other {other}')} "
-            f"{'is' if others == 1 else 'are'} counted with the same errors, which nobody has checked.{draw}"
+            f"The labels are of the {largest}; {counted(others, other)} {'is' if others == 1 else 'are'} counted with "
+            f"the same errors, which nobody has checked.{draw}"
         )
     if labelled.unclear:
         said.append(

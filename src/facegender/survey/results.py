@@ -98,8 +98,8 @@ def read_results(paths: Sequence[Path], *, copies: Copies = "once") -> Results:
             first, ``all`` takes all. Those of a sample are all taken: a sample is of files, and each stands for others.
 
     Raises:
-        InputError: there is no such choice of copies; a file is absent, damaged, no result of `facegender predict`, or not of the kind of the others; or
-            a photo has results twice.
+        InputError: there is no such choice of copies; a file is absent, damaged, no result of `facegender predict`, or
+            not of the kind of the others; or a photo has results twice.
     """
     if copies not in COPIES:
         raise InputError(f"there is no way {copies!r} to count copies", remedy=f"one of {', '.join(COPIES)}")
