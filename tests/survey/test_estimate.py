@@ -432,10 +432,10 @@ def test_imputed_masses_are_right_on_average():
 
 
 def test_intervals_of_these_photos_of_several_people_hold_what_they_promise(rates):
-    """40 collections of 300 photos of five people, one in ten of them a woman."""
+    """40 collections of 300 photos of five people, one in fifty of them a woman."""
     held = {"women": 0, "men": 0}
     for number in range(40):
-        genders = (np.random.default_rng(number).random(1500) > 0.1).astype(int)
+        genders = (np.random.default_rng(number).random(1500) > 0.02).astype(int)
         some = collection(genders, seed=3000 + number)
         some = Results("photos", some.photos[:300], some.faces.assign(photo=np.arange(1500) // 5), [])
         found = survey(some, rates, unit="photos", target="these", replicates=100).everyone
