@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -134,7 +134,9 @@ def read_labels(paths: Sequence[Path], collection: Results) -> Labelled:
         labels.append(said[0].label)
         stratum = said[0].stratum
         weights.append(said[0].stratum_faces / looked[stratum] if stratum else said[0].weight)
-    strata = {place: (said[0].stratum, said[0].size) for place, said in every.items()}
+    strata: dict[Hashable, tuple[str, float]] = {
+        place: (said[0].stratum, said[0].size) for place, said in every.items()
+    }
     women, men = (sum(count for (*_, label), count in missed.items() if label == gender) for gender in (0, 1))
     labelled = Labelled(
         np.array(rows, np.int64),

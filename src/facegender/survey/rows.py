@@ -197,9 +197,9 @@ class Rows:
         """
         known, amount, shape = self.known[here], self.amount[here], self.rates.female.shape
         left = known < 0
+        cell, size = self.cell[here][left], self.rates.female.size
         mass, square = (
-            np.bincount(self.cell[here][left], amount[left] ** power, self.rates.female.size).reshape(shape)
-            for power in (1, 2)
+            np.asarray(np.bincount(cell, amount[left] ** power, size).reshape(shape), np.float64) for power in (1, 2)
         )
         share = np.clip(shares, 0, 1)[..., None]
         women, men = share * histograms[0], (1 - share) * histograms[1]
