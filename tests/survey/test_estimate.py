@@ -406,16 +406,18 @@ def test_rates_from_labels_of_other_photos_are_no_labels_of_these():
 
 
 @pytest.mark.parametrize(
-    ("command", "limited"),
+    ("command", "count", "limited"),
     [
-        ("facegender predict photos --limit 50 -o a.jsonl", True),
-        ("facegender predict photos --limit=50", True),
-        ("facegender predict photos --time-limit 50", False),
-        ("facegender predict x--limit", False),
+        ("facegender predict photos --limit 50 -o a.jsonl", 50, True),
+        ("facegender predict photos --limit=50", None, True),
+        ("facegender predict photos --limit 51", 50, False),  # there were no more
+        ("facegender predict photos --time-limit 50", 50, False),
+        ("facegender predict x--limit 50", 50, False),
     ],
 )
-def test_the_first_photos_are_no_sample(rates, command, limited):
-    some = replace(collection(np.tile([0, 1], 50)), runs=[{"command": command}], copies=1)
+def test_the_first_photos_are_no_sample(rates, command, count, limited):
+    run = {"command": command, "photos": count}
+    some = replace(collection(np.tile([0, 1], 50)), runs=[run], copies=1)
     first = survey(some, rates, replicates=100).warnings[0]
     assert first.startswith("The results are of the first photos alone (--limit)") == limited
 

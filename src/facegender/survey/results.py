@@ -35,7 +35,7 @@ _OURS = ("weight", "error_kind")
 _ROW = " row"
 _NEEDED = ("path", "quality", "p_male", "label")
 #: The option of `facegender predict` in the command that a run notes.
-_LIMIT = re.compile(r"(?<!\S)--limit(?![^\s=])")
+_LIMIT = re.compile(r"(?<!\S)--limit[ =](\d+)")
 #: Rows that are Python objects at a time.
 _ROWS = 65_536
 
@@ -86,8 +86,9 @@ class Results:
 
     @property
     def limited(self) -> bool:
-        """A run took the first photos or videos alone."""
-        return any(_LIMIT.search(str(run.get("command", ""))) for run in self.runs)
+        """A run took the first photos or videos alone, and there were as many as it was to take."""
+        asked = [(_LIMIT.search(str(run.get("command", ""))), run.get(self.kind)) for run in self.runs]
+        return any(limit and not (isinstance(found, int) and found < int(limit[1])) for limit, found in asked)
 
 
 def read_results(paths: Sequence[Path], *, copies: Copies = "once") -> Results:
