@@ -9,7 +9,9 @@ from facegender.errors import InputError, OutputError
 from facegender.label.draw import draw
 from facegender.label.precision import precision
 from facegender.label.session import Session, agreement_files, all_labels
+from facegender.survey.estimate import survey
 from facegender.survey.labels import read_labels
+from facegender.survey.measuring import local_rates
 from facegender.survey.results import read_results
 from facegender.tables import read_table
 
@@ -99,7 +101,8 @@ def test_two_people_label_the_same_faces(start):
         anna.answer(place, truth(anna, place))
         ben.answer(place, "unclear" if place < 4 else truth(ben, place))
     agreed = all_labels(anna).agreement
-    assert (agreed.faces, agreed.share) == (40, pytest.approx(0.9))
+    stand_for = [float(row["weight"]) for row in read_rows(anna.path)]
+    assert (agreed.faces, agreed.share) == (40, pytest.approx(sum(stand_for[4:]) / sum(stand_for), rel=1e-4))
     with pytest.raises(InputError, match="the labels of anna"):
         start("labels.anna.csv", labeller="ben")
 
@@ -127,6 +130,37 @@ def test_photos_whose_names_begin_with_a_blank(results, tmp_path):
             if session.item(place).photo.startswith(" "):
                 session.answer(place, "female" if row % 2 else "male")
     assert len(read_table(tmp_path / "labels.csv", ["path"])) == 2
+
+
+def test_labels_of_other_results_are_noticed(start, collection, results, tmp_path):
+    """Each photo has come a second time, under another name."""
+    session = start()
+    for place in range(40):
+        session.answer(place, truth(session, place))
+    labels = session.path
+    assert read_labels([labels], collection).moved == 0
+    lines = [json.loads(line) for line in results.read_text().splitlines()]
+    file = tmp_path / "faces.jsonl"
+    file.write_text(
+        "".join(json.dumps(line) + "\n" for line in [*lines, *({**x, "path": f"b/{x['path']}"} for x in lines)])
+    )
+    file.with_name("faces.jsonl.run.json").write_text(results.with_name("faces.jsonl.run.json").read_text())
+    grown = read_results([file])
+    known = read_labels([labels], grown)
+    assert known.moved == 40
+    rates = local_rates(grown, known, source="labels", command="pytest")
+    found = survey(grown, rates, labelled=known, replicates=100)
+    assert found.warnings[0].startswith("40 of the labels were drawn from other results than these")
+    before = labels.read_text()
+    with pytest.raises(InputError, match="drawn from results of another size") as caught:
+        Session(grown, draw(grown), labels)
+    assert "--output NEW.csv" in caught.value.remedy
+    assert labels.read_text() == before
+    # A file by hand says nothing of strata.
+    labels.write_text(
+        "path,face,label\n" + "".join(f"{row['path']},{row['face']},{row['label']}\n" for row in read_rows(labels))
+    )
+    assert read_labels([labels], grown).moved == 0
 
 
 HEADER = "path,face,label,weight,stratum,stratum_faces,labeller\n"

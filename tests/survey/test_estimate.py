@@ -9,13 +9,14 @@ import pytest
 
 from facegender.errors import InputError
 from facegender.survey.compositions import find_patterns, photos_with
+from facegender.survey.effects import SetCounts
 from facegender.survey.estimate import survey
 from facegender.survey.groups import UNKNOWN
 from facegender.survey.labels import Labelled
 from facegender.survey.measuring import count_rates, local_rates
 from facegender.survey.method import method_text
 from facegender.survey.outcome import EVERYONE
-from facegender.survey.prevalence import METHODS, adjusted, mixture, overall
+from facegender.survey.prevalence import METHODS, adjusted, imputed, mixture, overall
 from facegender.survey.results import Results, read_results
 
 from .conftest import answer, draw, photo
@@ -361,7 +362,9 @@ def test_intervals_from_labels_hold_what_they_promise():
 
 
 def test_runs_of_videos_draw_no_sample(rates):
-    some = replace(videos(12, 40), runs=[{"model": {"name": "tiny"}}])  # as `facegender predict` writes of videos
+    some = replace(
+        videos(12, 40), runs=[{"model": {"name": "tiny", "sha256": "ab" * 32}}]
+    )  # as `facegender predict` writes of videos
     assert survey(some, rates, replicates=100).population is None
 
 
@@ -375,3 +378,144 @@ def test_the_method_of_these_photos_without_labels_says_what_is_assumed(rates):
     text = " ".join(method_text(found))
     assert "labelled faces count as known" not in text
     assert "assume that the classifier errs" in text
+
+
+def test_rates_of_another_model_are_refused(rates):
+    some = replace(collection(np.tile([0, 1], 50)), runs=[{"model": {"name": "other", "sha256": "cd" * 32}}])
+    with pytest.raises(InputError, match=r"error rates are of tiny \(abababab\), the results of other \(cdcdcdcd\)"):
+        survey(some, rates)
+    survey(some, replace(rates, sha256=""), replicates=100)
+
+
+def test_rates_from_labels_of_other_photos_are_no_labels_of_these():
+    truth = np.tile([0, 1], 150)
+    some = collection(truth)
+    known, local = everything_labelled(some, truth, 0.3)
+    local = replace(local, detector="ef" * 32)
+    other = replace(collection(truth, seed=4), runs=[{"detector": {"sha256": "01" * 32}}])
+    mine, found = survey(some, local, labelled=known, replicates=100), survey(other, local, replicates=100)
+    assert (mine.local, found.local) == (True, False)
+    for text in ("labels of other photos (labels)", "another face detector"):
+        assert any(text in warning for warning in found.warnings)
+        assert not any(text in warning for warning in mine.warnings)
+    method = " ".join(method_text(found))
+    assert "estimated from hand labels of other photos (labels)" in method
+    assert "assume that the classifier errs" in method
+    assert "of the collection were labelled" not in method
+    assert "90 faces of the collection were labelled" in " ".join(method_text(mine))
+
+
+@pytest.mark.parametrize(
+    ("command", "count", "limited"),
+    [
+        ("facegender predict photos --limit 50 -o a.jsonl", 50, True),
+        ("facegender predict photos --limit=50", None, True),
+        ("facegender predict photos --limit 51", 50, False),  # there were no more
+        ("facegender predict photos --time-limit 50", 50, False),
+        ("facegender predict x--limit 50", 50, False),
+    ],
+)
+def test_the_first_photos_are_no_sample(rates, command, count, limited):
+    run = {"command": command, "photos": count}
+    some = replace(collection(np.tile([0, 1], 50)), runs=[run], copies=1)
+    first = survey(some, rates, replicates=100).warnings[0]
+    assert first.startswith("The results are of the first photos alone (--limit)") == limited
+
+
+def test_imputed_masses_are_right_on_average():
+    rng = np.random.default_rng(0)
+    one = np.ones(100_000)
+    assert imputed(one, one, np.full(100_000, 0.02), rng).mean() == pytest.approx(0.02, abs=0.002)
+    # 40 seconds of four equal tracks.
+    drawn = imputed(np.full(100_000, 40.0), np.full(100_000, 400.0), np.full(100_000, 0.3), rng)
+    assert set(drawn) == {0.0, 10.0, 20.0, 30.0, 40.0}
+    assert drawn.mean() == pytest.approx(12, abs=0.1)
+    assert imputed(np.zeros(2), np.zeros(2), np.full(2, 0.5), rng).tolist() == [0, 0]
+
+
+def test_intervals_of_these_photos_of_several_people_hold_what_they_promise(rates):
+    """40 collections of 300 photos of five people, one in fifty of them a woman."""
+    held = {"women": 0, "men": 0}
+    for number in range(40):
+        genders = (np.random.default_rng(number).random(1500) > 0.02).astype(int)
+        some = collection(genders, seed=3000 + number)
+        some = Results("photos", some.photos[:300], some.faces.assign(photo=np.arange(1500) // 5), [])
+        found = survey(some, rates, unit="photos", target="these", replicates=100).everyone
+        shown = genders.reshape(300, 5)
+        held["women"] += found.women_low <= (shown == 0).any(axis=1).mean() <= found.women_high
+        held["men"] += found.men_low <= (shown == 1).any(axis=1).mean() <= found.men_high
+    assert min(held.values()) >= 35
+
+
+@pytest.mark.parametrize(("largest", "people", "said"), [(True, 2, True), (True, 1, False), (False, 2, False)])
+def test_labels_of_the_largest_faces_say_nothing_of_the_others(largest, people, said):
+    truth = np.tile([0, 1], 150)
+    some = collection(truth)
+    photo_of = np.arange(300) // people
+    some = Results(
+        "photos", some.photos[: 300 // people], some.faces.assign(photo=photo_of, face=np.arange(300) % people), []
+    )
+    rows = np.flatnonzero(np.diff(photo_of, prepend=-1))[:100]
+    rows[::2] += people - 1  # of either gender
+    known = Labelled(rows, truth[rows], np.ones(len(rows)), (0, 0), 0, largest=largest)
+    found = survey(some, local_rates(some, known, source="", command=""), labelled=known, replicates=100)
+    words = "The labels are of the largest face of each photo; 150 other faces are counted with the same errors"
+    assert any(warning.startswith(words) for warning in found.warnings) == said
+
+
+def test_the_method_counts_each_photo_of_a_set_once(rates):
+    sets = []
+    for name in ("one", "two"):
+        for part, version in enumerate(("colour", "gray"), 1):
+            sets.append(SetCounts(name, version, rates.female // part, rates.male // part))
+    found = survey(collection(np.tile([0, 1], 50)), replace(rates, sets=tuple(sets)), replicates=100)
+    text = method_text(found)[1]
+    assert "from photos of 4,000 women's and 4,000 men's faces in 2 labelled sets (one, two)" in text
+    assert "each photo in the versions colour, gray" in text
+
+
+def test_groups_with_labels_have_error_rates_of_their_own():
+    """Two groups of the same share, in one of which everybody looks more like a man to the classifier."""
+    rng = np.random.default_rng(0)
+    truth = np.concatenate([rng.permutation(np.repeat([0, 1], [400, 600])) for _ in range(2)] + [np.tile([0, 1], 50)])
+    part = np.repeat(["a", "b", "c"], [1000, 1000, 100])
+    some = collection(truth, part=part)
+    some.faces.loc[part == "b", "p_male"] **= 0.4
+    labelled = {"a": 200, "b": 200, "c": 10}
+    rows = np.concatenate([rng.permutation(np.flatnonzero(part == name))[:n] for name, n in labelled.items()])
+    known = Labelled(rows, truth[rows], np.ones(len(rows)), (0, 0), 0)
+    local = local_rates(some, known, source="labels", command="pytest")
+    found = survey(some, local, labelled=known, group_by=["part"], replicates=200)
+    assert found.own == ["a", "b"]
+    for row in found.groups[:2]:
+        assert row.women == pytest.approx(0.4, abs=0.06)
+        assert row.women_low < 0.4 < row.women_high
+    a, b, _ = survey(some, local, group_by=["part"], replicates=100).groups
+    assert a.women - b.women > 0.2  # out of nothing, with the error rates of both
+    (warning,) = [text for text in found.warnings if text.startswith("These groups have fewer than 50 labels")]
+    assert warning.endswith(": c.")
+    assert "error rates of their own labels (a, b); the others" in method_text(found)[1]
+
+
+@pytest.mark.parametrize(
+    ("again", "note", "method"),
+    [
+        (frozenset(), "each content counts once, in the group of its first name.", "left out, so that each content"),
+        (
+            frozenset(["3.jpg"]),
+            "each of them counts, and",
+            "1 file with the content of another under another name was counted too.",
+        ),
+    ],
+)
+def test_what_is_said_of_copies(rates, again, note, method):
+    some = replace(collection(np.tile([0, 1], 50)), copies=1, again=again)
+    found = survey(some, rates, replicates=100)
+    assert note in found.warnings[0]
+    assert method in method_text(found)[0]
+
+
+def test_metadata_found_by_name_alone_is_said(rates):
+    some = replace(collection(np.tile([0, 1], 50)), across_folders=3)
+    words = "3 photos took the metadata of the row with the same file name"
+    assert any(text.startswith(words) for text in survey(some, rates, replicates=100).warnings)

@@ -39,6 +39,7 @@ def test_the_first_face_is_the_labelled_one(results, tmp_path):
     known = read_labels([path], results)
     assert (known.women, known.men, known.unclear, known.not_found) == (20, 20, 2, (0, 1))
     assert set(results.faces["face"].iloc[known.rows]) == {0}
+    assert known.largest
     rates = measure_rates(results, known, source="made", command="pytest")
     assert (rates.female.sum(), rates.male.sum(), rates.not_found) == (20, 20, (0, 1))
     assert rates.model == "tiny"
@@ -48,6 +49,7 @@ def test_another_face_by_its_number(results, tmp_path):
     rows = [f"{i}.jpg,{'male' if i % 2 else 'female'},1" for i in range(20)]
     known = read_labels([labels(tmp_path, "path,label,face", *rows, "30.jpg,female,", "31.jpg,male,7")], results)
     assert set(results.faces["face"].iloc[known.rows]) == {1}
+    assert not known.largest
     assert known.not_found == (1, 1)
 
 

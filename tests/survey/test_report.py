@@ -74,7 +74,9 @@ def test_labels_of_ones_own(files):
     results, known, rates, out = files
     done = run(results, "--labelled", known, "--bootstrap", 200, "-o", out)
     assert "label a sample" not in done.output
+    assert "One person labelled, and the interval takes every label as right" in " ".join(done.output.split())
     assert json.loads((out / "rates.errors.json").read_text())["source"].endswith("known.csv")
+    assert "| women (effective) | called male % | men (effective) |" in (out / "report.md").read_text()
     again = run(results, "--rates", out / "rates.errors.json", "--bootstrap", 200)
     assert again.exit_code == 0
     with pytest.raises(InputError, match="cannot both be given"):
@@ -203,6 +205,22 @@ def test_two_labellers_and_a_complete_collection(files, tmp_path):
     other.loc[:9, "label"] = "unclear"
     other.to_csv(tmp_path / "other.csv", index=False)
     done = run(results, "--labelled", known, "--labelled", tmp_path / "other.csv", "--bootstrap", 100, "-o", out)
+    assert "One person labelled" not in done.output
     assert "agree on 97.5 % of the 400 faces" in " ".join(done.output.split())
     assert "Cohen's kappa 0.9" in (out / "report.md").read_text()
     assert read_rows(out / "survey.csv")[0]["labelled"] == "390"
+
+
+def test_the_verb_says_first_that_the_first_photos_are_no_sample(files, write, tmp_path):
+    rng = np.random.default_rng(0)
+    photos = [photo(f"{i}.jpg", zip(*draw(rng, [i % 2]), strict=True)) for i in range(60)]
+    results = write(tmp_path / "first.jsonl", photos, command="facegender predict photos --limit 60 -o first.jsonl")
+    done = run(results, "--rates", files[2], "--bootstrap", 100)
+    assert done.output.startswith("note: The results are of the first photos alone (--limit)")
+
+
+def test_the_verb_takes_copies_once_or_all(files):
+    results, _, rates, _ = files
+    assert run(results, "--rates", rates, "--bootstrap", 100, "--copies", "all").exit_code == 0
+    with pytest.raises(InputError, match="no way 'twice' to count copies"):
+        run(results, "--rates", rates, "--copies", "twice")

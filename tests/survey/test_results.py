@@ -13,6 +13,7 @@ from facegender.formats.registry import by_suffix
 from facegender.inference.output import Output
 from facegender.sources import Source, content_digest
 from facegender.survey.results import join_metadata, read_results
+from facegender.survey.strata import strata_of
 
 from .conftest import photo
 
@@ -129,6 +130,20 @@ def test_copies_count_once(suffix, tmp_path):
     assert (len(read.photos), read.copies) == (3, 1)
 
 
+def test_copies_count_all_where_that_is_asked_for(tmp_path):
+    """Two photos, and one of them again in another folder; of the three faces two are different."""
+    (tmp_path / "again").mkdir()
+    for name, content in {"a.jpg": b"1", "b.jpg": b"2", "again/c.jpg": b"1"}.items():
+        (tmp_path / name).write_bytes(content)
+    out = analysed(tmp_path, tmp_path / "out.csv", ["a.jpg", "b.jpg", "again/c.jpg"])
+    once, read = read_results([out]), read_results([out], copies="all")
+    assert [Path(path).name for path in read.photos["path"]] == ["a.jpg", "b.jpg", "c.jpg"]
+    assert (read.copies, {Path(path).name for path in read.again}, once.again) == (1, {"c.jpg"}, frozenset())
+    assert strata_of(read)[1] == strata_of(once)[1]  # labels of the one are labels of the other
+    with pytest.raises(InputError, match="no way 'twice' to count copies"):
+        read_results([out], copies="twice")
+
+
 def test_copies_in_a_sample_all_count(tmp_path):
     for name in "abc":
         (tmp_path / name).write_bytes(b"1")
@@ -221,6 +236,19 @@ def test_metadata_goes_by_file_name_where_only_one_can_be_meant(write, tmp_path)
     assert list(joined["path"]) == paths
     # a/two.jpg takes the row that b/two.jpg, which has its own, leaves over; three.jpg could be either of two rows.
     assert list(joined["year"].fillna("none")) == ["1", "2", "6", "none", "5", "7"]
+
+
+def test_metadata_of_another_folder_is_of_another_photo(write, tmp_path):
+    paths = ["2019/one.jpg", "/scans/2019/two.jpg", r"D:\scans\2019\three.jpg", "old/2019/four.jpg", "x/five.jpg"]
+    results = read_results([write(tmp_path / "a.jsonl", [photo(path) for path in paths])])
+    more = tmp_path / "more.csv"
+    more.write_text("path,year\n2020/one.jpg,1\n2019/two.jpg,2\n./2019/three.jpg,3\nnew/2019/four.jpg,4\nfive.jpg,5\n")
+    joined = join_metadata(results, more)
+    assert list(joined.photos["year"].fillna("none")) == ["none", "2", "3", "4", "5"]
+    assert joined.across_folders == 2  # four.jpg and five.jpg
+    more.write_text("path,year\n2020/one.jpg,1\n")
+    with pytest.raises(InputError, match="none of the photos"):
+        join_metadata(results, more)
 
 
 def test_two_photos_of_one_name_take_no_row(write, tmp_path):

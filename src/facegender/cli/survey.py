@@ -55,6 +55,13 @@ def survey(
         Path | None,
         typer.Option(metavar="FILE", help="Error rates measured before.  [default: those of the shipped model]"),
     ] = None,
+    copies: Annotated[
+        str,
+        typer.Option(
+            help="once or all: whether photos with the same content count once, in the group of the first name, or "
+            "under each name."
+        ),
+    ] = "once",
     min_quality: Annotated[float, typer.Option(help="Leave out faces of less quality.", min=0.0, max=1.0)] = 0.0,
     method: Annotated[str, typer.Option(help="mixture or adjusted: how the count is corrected.")] = "mixture",
     target: Annotated[
@@ -88,7 +95,7 @@ def survey(
     if labelled and rates is not None:
         raise InputError("--labelled and --rates cannot both be given", remedy="give one")
     command = command_line()
-    collection = read_results(results)
+    collection = read_results(results, copies=copies)  # type: ignore[arg-type]  # checked there
     if metadata is not None:
         collection = join_metadata(collection, metadata)
     known = read_labels(labelled, collection) if labelled else None

@@ -9,11 +9,9 @@ import numpy as np
 
 from facegender.errors import InputError
 from facegender.survey.prevalence import FloatArray, IntArray
-from facegender.survey.rates import COARSE_SCORES
 from facegender.survey.results import Results
+from facegender.survey.strata import strata_of
 
-#: Bound between poor and good faces.
-_QUALITY = 0.5
 #: However sure the network is of the faces of a stratum, at least this share of them may be of the other gender.
 _DOUBT = 0.05
 #: Length of the blocks of the order that are shuffled, so that the place of a face gives no hint of its answer.
@@ -38,9 +36,9 @@ class Draw:
 def draw(collection: Results, seed: int = 0) -> Draw:
     """Put all faces in the order in which they should be labelled.
 
-    Strata are two classes of quality, the bins of the score, and whether the face got an answer. Each gets faces in
-    proportion to its size times the standard deviation of gender in it, as far as the scores tell (J. Neyman, "On the
-    two different aspects of the representative method", Journal of the Royal Statistical Society 97, 1934).
+    Each stratum gets faces in proportion to its size times the standard deviation of gender in it, as far as the
+    scores tell (J. Neyman, "On the two different aspects of the representative method", Journal of the Royal
+    Statistical Society 97, 1934).
 
     Args:
         seed: of the order; the same for everyone who labels the same draw.
@@ -55,21 +53,11 @@ def draw(collection: Results, seed: int = 0) -> Draw:
         raise InputError("the results do not say where the faces are", remedy="give what facegender predict wrote")
     if not len(faces):
         raise InputError("there are no faces in the results")
-    good = faces["quality"].to_numpy() >= _QUALITY
-    score = np.clip(np.searchsorted(COARSE_SCORES, faces["p_male"], side="right") - 1, 0, len(COARSE_SCORES) - 2)
-    uncertain = (faces["label"] == "uncertain").to_numpy()
-    names = [
-        f"quality {'>=' if g else '<'} {_QUALITY:g}, score {COARSE_SCORES[s]:g} to {COARSE_SCORES[s + 1]:g}"
-        + (", uncertain" if u else "")
-        for g, s, u in zip(good.tolist(), score.tolist(), uncertain.tolist(), strict=True)
-    ]
-    weight = collection.photos["weight"].to_numpy(float)[faces["photo"].to_numpy()]
+    names, sizes = strata_of(collection)
     unique, codes = np.unique(names, return_inverse=True)
-    sizes = np.asarray(np.bincount(codes, weight), np.float64)
+    amounts = np.array([sizes[name] for name in unique.tolist()])
     rng = np.random.default_rng([seed, len(faces)])
-    return Draw(
-        _order(codes, sizes, faces["p_male"].to_numpy(float), rng), names, dict(zip(unique, sizes, strict=True))
-    )
+    return Draw(_order(codes, amounts, faces["p_male"].to_numpy(float), rng), names, sizes)
 
 
 def _order(codes: IntArray, sizes: FloatArray, p_male: FloatArray, rng: np.random.Generator) -> IntArray:

@@ -15,6 +15,7 @@ from facegender.errors import DatasetError, InputError
 from facegender.label.draw import Draw
 from facegender.survey.labels import Labelled, read_labels
 from facegender.survey.results import Results
+from facegender.survey.strata import same_size
 from facegender.tables import read_table, write_csv
 
 Answer: TypeAlias = Literal["female", "male", "unclear"]
@@ -50,7 +51,7 @@ class Session:
         review: only faces whose answer is uncertain.
 
     Raises:
-        InputError: the file is not of such a draw, or there is nothing to label.
+        InputError: the file is not of such a draw or was drawn from other results, or there is nothing to label.
     """
 
     def __init__(
@@ -193,8 +194,20 @@ class Session:
                     f"{self.path} does not go with these results: {row['path']}, face {row['face']}",
                     remedy="give the results that it was labelled from, or choose another name with --output",
                 )
+            if not same_size(_size(row["stratum_faces"]), self._draw.sizes[row["stratum"]]):
+                raise InputError(
+                    f"{self.path} was drawn from results of another size: photos or answers have changed since",
+                    remedy="--output NEW.csv labels these anew",
+                )
             self._answers[place] = answer
             self._given.append(place)
+
+
+def _size(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
 
 
 def agreement_files(path: Path, labeller: str) -> list[Path]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from facegender.survey.prevalence import FloatArray, IntArray
+from facegender.survey.prevalence import FloatArray, IntArray, imputed
 
 _STEPS = 400
 #: From the point estimate on a replicate has not far to go.
@@ -125,8 +125,7 @@ def photos_showing(
             belief /= np.maximum(belief.sum(axis=-1, keepdims=True), 1e-300)
             for which, composition in enumerate((0, size)):
                 chance = 1 - belief[..., composition]
-                noise = np.sqrt(squares[here] * chance * (1 - chance)) * rng.standard_normal(chance.shape)
-                shown[which, part] += np.clip(counts[here] * chance + noise, 0, counts[here]).sum(axis=-1)
+                shown[which, part] += imputed(counts[here], squares[here], chance, rng).sum(axis=-1)
     return shown[0], shown[1]
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from facegender.errors import InputError
 from facegender.progress import Bar
 from facegender.survey.groups import groups_of
-from facegender.survey.labels import MOST, Labelled
+from facegender.survey.labels import FEWEST, MOST, OWN, Labelled
+from facegender.survey.measuring import local_rates
 from facegender.survey.notes import warnings
 from facegender.survey.outcome import EVERYONE, TARGETS, UNITS, Survey, Target, Unit
 from facegender.survey.prevalence import METHODS, Method
@@ -40,15 +42,21 @@ def survey(
         method: see `facegender.survey.prevalence`; among photos always the likeliest composition of each.
         group_by: columns of `Results.photos`, perhaps with bins: see `facegender.survey.groups.groups_of`.
         min_quality: faces below it are left out.
-        labelled: the faces of known gender that `rates` were measured on, where they are faces of the collection.
+        labelled: the faces of the collection that `rates` were measured on; None where those are other faces.
         target: what intervals are for. ``beyond``: photos or videos like these, of which these are a sample; whole
             photos or whole videos are resampled. ``these``: these photos or videos alone; labelled faces are known, and
             the gender of the others is imputed. None: ``these`` where at least half of the faces are labelled.
 
     Raises:
-        InputError: nothing to count, a column that is not there, a unit that the results do not have, a sample that is
-            to be surveyed alone, or a number out of range.
+        InputError: rates of another model than that of the results, nothing to count, a column that is not there, a
+            unit that the results do not have, a sample that is to be surveyed alone, or a number out of range.
     """
+    made = collection.model
+    if rates.sha256 and made and made[1] != rates.sha256:
+        raise InputError(
+            f"the error rates are of {rates.model} ({rates.sha256[:8]}), the results of {made[0]} ({made[1][:8]})",
+            remedy="give rates of that model, or --labelled",
+        )
     unit = unit or ("screen-time" if collection.kind == "videos" else "faces")
     _check(collection, unit, method, min_quality, level, replicates, target)
     counts = (collection.faces["quality"] >= min_quality).to_numpy()
@@ -64,27 +72,36 @@ def survey(
     if target is None:
         complete = bool((collection.photos["weight"] == 1).all())
         target = "these" if complete and (known >= 0).mean() >= MOST else "beyond"
-    rows = Rows(
-        collection,
-        faces,
-        known,
-        rates,
-        unit=unit,
-        method=method,
-        level=level,
-        replicates=replicates,
-        seed=seed,
-        target=target,
-    )
+
+    def rows_with(some: ErrorRates) -> Rows:
+        return Rows(
+            collection,
+            faces,
+            known,
+            some,
+            unit=unit,
+            method=method,
+            level=level,
+            replicates=replicates,
+            seed=seed,
+            target=target,
+        )
+
+    rows = rows_with(rates)
     grouped = groups_of(collection.photos, group_by) if group_by else None
     names = [] if grouped is None else grouped.names
+    own = []
     with Bar("resampling", total=1 + len(names)) as bar:
         everyone = rows.estimate(EVERYONE, np.ones(len(collection.photos), bool), 0)
         groups = []
         for number, name in enumerate(names):
             assert grouped is not None
             bar.step()
-            groups.append(rows.estimate(name, grouped.codes == number, number + 1))
+            photos = grouped.codes == number
+            of_group = _own_rates(collection, rates, labelled, photos)
+            own += [] if of_group is None else [name]
+            used = rows if of_group is None else rows_with(of_group)
+            groups.append(used.estimate(name, photos, number + 1))
     samples = [run.get("sample") for run in collection.runs]  # runs of videos draw none
     whole = sum(int(sample["population"]) for sample in samples if sample)
     population = whole if samples and all(samples) else None
@@ -103,10 +120,13 @@ def survey(
         everyone=everyone,
         groups=groups,
         rates=rates,
-        local=rates.totals is not None,
+        local=labelled is not None,
         made_with=", ".join(sorted({str(run["version"]) for run in collection.runs if "version" in run})),
+        copies=collection.copies,
+        all_copies=bool(collection.again),
         population=population,
         agreement=None if labelled is None else labelled.agreement,
+        own=own,
         warnings=warnings(
             collection,
             rates,
@@ -115,8 +135,21 @@ def survey(
             resampled=rows.resampled,
             target=target,
             labelled=labelled,
+            own=own,
         ),
     )
+
+
+def _own_rates(
+    collection: Results, rates: ErrorRates, labelled: Labelled | None, photos: npt.NDArray[np.bool_]
+) -> ErrorRates | None:
+    """Error rates from the labels of a group alone; None where they are too few."""
+    if labelled is None:
+        return None
+    here = labelled.among(photos[collection.faces["photo"].to_numpy()])
+    if len(here.rows) < OWN or min(here.women, here.men) < FEWEST:
+        return None
+    return local_rates(collection, labelled, source=rates.source, command=rates.command, photos=photos)
 
 
 def _check(

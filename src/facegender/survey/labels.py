@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from facegender.errors import DatasetError, InputError
 from facegender.survey.agreement import Agreement, agreement
 from facegender.survey.prevalence import FloatArray, IntArray
 from facegender.survey.results import Results
+from facegender.survey.strata import same_size, strata_of
 from facegender.tables import read_table
 
 #: The words of a label file; None where the gender cannot be seen, or where the row is empty.
 LABELS: Mapping[str, int | None] = {"female": 0, "f": 0, "male": 1, "m": 1, "unclear": None, "u": None, "": None}
 
 #: Fewer labelled faces of a gender say nothing about it, unless most faces are labelled.
-_FEWEST = 5
+FEWEST = 5
+#: A group with as many labels has error rates of its own.
+OWN = 50
 #: With this share of the faces labelled, the collection counts as labelled.
 MOST = 0.5
 
@@ -36,6 +40,9 @@ class Labelled:
         not_found: women's and men's photos without the face that was labelled.
         unclear: faces that were shown and got no label, or contradicting ones.
         agreement: of the labellers, where there are two or more.
+        people: how many labelled.
+        largest: some labels are of the first face of their photo, the largest, because the file numbers no faces.
+        moved: labels that were drawn from other results than these.
     """
 
     rows: IntArray
@@ -44,6 +51,9 @@ class Labelled:
     not_found: tuple[int, int]
     unclear: int
     agreement: Agreement | None = None
+    people: int = 1
+    largest: bool = False
+    moved: int = 0
 
     @property
     def women(self) -> int:
@@ -54,6 +64,11 @@ class Labelled:
     def men(self) -> int:
         """Faces of men."""
         return int((self.labels == 1).sum())
+
+    def among(self, faces: npt.NDArray[np.bool_]) -> Labelled:
+        """Those among some of all faces of the collection; `faces` is true for these."""
+        here = faces[self.rows]
+        return replace(self, rows=self.rows[here], labels=self.labels[here], weights=self.weights[here])
 
     def known(self, faces: int) -> IntArray:
         """The label of each of all faces of the collection, int64; -1 where there is none."""
@@ -75,6 +90,11 @@ class _Answer:
     stratum: str
     stratum_faces: float
 
+    @property
+    def size(self) -> float:
+        """Of its stratum; without one what the face itself stands for."""
+        return self.stratum_faces if self.stratum else self.weight
+
 
 def read_labels(paths: Sequence[Path], collection: Results) -> Labelled:
     """Whose faces are women's and men's.
@@ -93,8 +113,10 @@ def read_labels(paths: Sequence[Path], collection: Results) -> Labelled:
     """
     answers: list[dict[int, _Answer]] = []
     missed: Counter[_Missed] = Counter()  # once, whatever number of people say so
+    largest = False
     for path in paths:
-        some, absent = _read(path, collection)
+        some, absent, of_largest = _read(path, collection)
+        largest |= of_largest
         answers.append(some)
         missed |= absent
     every: dict[int, list[_Answer]] = {}
@@ -112,6 +134,9 @@ def read_labels(paths: Sequence[Path], collection: Results) -> Labelled:
         labels.append(said[0].label)
         stratum = said[0].stratum
         weights.append(said[0].stratum_faces / looked[stratum] if stratum else said[0].weight)
+    strata: dict[Hashable, tuple[str, float]] = {
+        place: (said[0].stratum, said[0].size) for place, said in every.items()
+    }
     women, men = (sum(count for (*_, label), count in missed.items() if label == gender) for gender in (0, 1))
     labelled = Labelled(
         np.array(rows, np.int64),
@@ -119,20 +144,43 @@ def read_labels(paths: Sequence[Path], collection: Results) -> Labelled:
         np.array(weights, np.float64),
         (women, men),
         len(every) - len(rows),
-        agreement([{place: answer.label for place, answer in some.items()} for some in answers]),
+        agreement([{place: answer.label for place, answer in some.items()} for some in answers], strata),
+        people=len(paths),
+        largest=largest,
+        moved=_moved(every, collection),
     )
-    if min(labelled.women, labelled.men) < _FEWEST and len(rows) < MOST * len(collection.faces):
+    if min(labelled.women, labelled.men) < FEWEST and len(rows) < MOST * len(collection.faces):
         names = ", ".join(map(str, paths))
         raise InputError(
             f"{names} labels {labelled.women} women's and {labelled.men} men's faces that were found; "
-            f"at least {_FEWEST} of each are needed",
+            f"at least {FEWEST} of each are needed",
             remedy="label more photos",
         )
     return labelled
 
 
-def _read(path: Path, collection: Results) -> tuple[dict[int, _Answer], Counter[_Missed]]:
-    """The answers of one file by position in `Results.faces`, and the labels of faces that were not found."""
+def _moved(every: Mapping[int, Sequence[_Answer]], collection: Results) -> int:
+    """How many faces have a label whose stratum is not theirs, or was of another size; rows without one don't tell."""
+    drawn = [(place, answer) for place, said in every.items() for answer in said if answer.stratum]
+    if not drawn:
+        return 0
+    names, sizes = strata_of(collection)
+    return len(
+        {
+            place
+            for place, answer in drawn
+            if answer.stratum != names[place] or not same_size(answer.stratum_faces, sizes[names[place]])
+        }
+    )
+
+
+def _read(path: Path, collection: Results) -> tuple[dict[int, _Answer], Counter[_Missed], bool]:
+    """Read one file.
+
+    Returns:
+        the answers by position in `Results.faces`, the labels of faces that were not found, and whether the file
+        numbers no faces.
+    """
     try:
         rows = read_table(path, ("path", "label"))
     except DatasetError as error:
@@ -150,7 +198,11 @@ def _read(path: Path, collection: Results) -> tuple[dict[int, _Answer], Counter[
                 f"{path} gives {row['path']} the label {row['label']!r}", remedy="write female, male or unclear"
             )
         if row["path"] not in photos:
-            other = ", or only under another name, as a copy of another photo" if collection.copies else ""
+            other = (
+                ", or only under another name, as a copy of another photo"
+                if collection.copies and not collection.again
+                else ""
+            )
             raise InputError(f"{path} names {row['path']}, of which there are no results{other}")
         photo, label, number = photos[row["path"]], LABELS[word], row.get(column)
         if number and not number.isdecimal():
@@ -165,7 +217,7 @@ def _read(path: Path, collection: Results) -> tuple[dict[int, _Answer], Counter[
             raise InputError(f"{path} labels {row['path']} twice", remedy="keep one row a face")
         weight = _number(path, row, "weight", 1.0)
         found[place] = _Answer(label, weight, row.get("stratum", ""), _number(path, row, "stratum_faces", weight))
-    return found, missed
+    return found, missed, any(column not in row for row in rows)
 
 
 def _number(path: Path, row: Mapping[str, str], column: str, default: float) -> float:

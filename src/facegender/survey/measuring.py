@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from facegender.survey.labels import Labelled
 from facegender.survey.prevalence import FloatArray, IntArray
@@ -37,17 +38,30 @@ def measure_rates(collection: Results, known: Labelled, *, source: str, command:
     )
 
 
-def local_rates(collection: Results, known: Labelled, *, source: str, command: str) -> ErrorRates:
+def local_rates(
+    collection: Results,
+    known: Labelled,
+    *,
+    source: str,
+    command: str,
+    photos: npt.NDArray[np.bool_] | None = None,
+) -> ErrorRates:
     """As `measure_rates`, from labels of a sample of the collection itself, drawn with or without regard to the scores.
 
     The labels of a cell give the share of women among its faces; faces of unequal weight count as their effective
     number of equal weight (L. Kish, "Survey sampling", 1965).
+
+    Args:
+        photos: one a photo of the collection; only those that are true count, and the labels of their faces. None: all.
     """
+    place = collection.faces["photo"].to_numpy()
+    here = np.ones(len(place), bool) if photos is None else photos[place]
+    known = known.among(here)
     plain = measure_rates(collection, known, source=source, command=command)
     shape = plain.female.shape
     faces = collection.faces
     cells = plain.cells(faces["quality"].to_numpy(), faces["p_male"].to_numpy())
-    amount = collection.photos["weight"].to_numpy(float)[faces["photo"].to_numpy()]
+    amount = collection.photos["weight"].to_numpy(float)[place] * here
     labelled = cells[known.rows]
 
     def summed(values: FloatArray) -> FloatArray:

@@ -12,6 +12,24 @@ def file_name(path: str) -> str:
     return re.split(r"[/\\]", path)[-1]
 
 
+def folders_agree(photo: str, row: str) -> bool:
+    """The last folder of two paths of one file name is the same, or one of them has none."""
+    one, other = _folders(photo), _folders(row)
+    return not one or not other or one[-1] == other[-1]
+
+
+def is_across_folders(photo: str, row: str) -> bool:
+    """Two paths of one file name have other folders, and those of one are not the last of the other, or are none."""
+    one, other = _folders(photo), _folders(row)
+    shared = min(len(one), len(other))
+    return one != other and (not shared or one[-shared:] != other[-shared:])
+
+
+def _folders(path: str) -> list[str]:
+    """The parts of a path before the last, without empty ones and dots."""
+    return [part for part in re.split(r"[/\\]", path)[:-1] if part not in ("", ".")]
+
+
 def matched_paths(photos: Sequence[str], rows: Sequence[str]) -> list[str | None]:
     """The path in `rows` that goes with each photo.
 

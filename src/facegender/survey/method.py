@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from facegender._version import __version__
+from facegender.survey.labels import OWN
 from facegender.survey.outcome import Survey, Unit
 from facegender.survey.prevalence import Method
+from facegender.wording import counted
 
 REFERENCES = (
     "A. Agresti, B. A. Coull: Approximate is better than exact for interval estimation of binomial proportions. "
@@ -62,14 +64,18 @@ def method_text(survey: Survey) -> list[str]:
         population = (
             f" The files are a random sample of {survey.population:,}, and the shares are weighted accordingly."
         )
+    copies = ""
+    if survey.copies:
+        were = "was" if survey.copies == 1 else "were"
+        treated = "counted too" if survey.all_copies else "left out, so that each content counts once"
+        copies = f" {counted(survey.copies, 'file')} with the content of another under another name {were} {treated}."
     model = rates.model or "named in the results"
     data = (
         f"We detected faces in {everyone.photos:,} files with facegender {survey.made_with or __version__}. "
         f"{everyone.not_read:,} "
-        f"more files could not be read. The classifier {model} (sha256 {rates.sha256[:16] or 'unknown'}) gave each "
-        "face "
-        f"a calibrated probability of being perceived as male. We analysed the {everyone.faces:,} faces with a quality "
-        f"of at least {survey.min_quality:g}; {everyone.left_out:,} faces of lower quality were excluded."
+        f"more files could not be read.{copies} The classifier {model} (sha256 {rates.sha256[:16] or 'unknown'}) gave "
+        f"each face a calibrated probability of being perceived as male. We analysed the {everyone.faces:,} faces with "
+        f"a quality of at least {survey.min_quality:g}; {everyone.left_out:,} faces of lower quality were excluded."
         f"{population} {_COUNTED[survey.unit]}"
     )
     estimated = _OF_PHOTOS if survey.unit == "photos" else _ESTIMATED[survey.method]
@@ -98,10 +104,14 @@ def _errors(survey: Survey) -> str:
     if rates.sets:
         names = list(dict.fromkeys(some.name for some in rates.sets))
         versions = list(dict.fromkeys(some.version for some in rates.sets))
-        women, men = (sum(int(getattr(some, word).sum()) for some in rates.sets) for word in ("female", "male"))
+        # Each photo is there once a version; in some of them no face was found.
+        women, men = (
+            sum(max(int(getattr(some, word).sum()) for some in rates.sets if some.name == name) for name in names)
+            for word in ("female", "male")
+        )
         return (
-            f"The classifier's errors were estimated from {women:,} faces of women and {men:,} faces of men in "
-            f"{len(names)} labelled sets ({', '.join(names)}), each in the versions {', '.join(versions)}: the "
+            f"The classifier's errors were estimated from photos of {women:,} women's and {men:,} men's faces in "
+            f"{len(names)} labelled sets ({', '.join(names)}), each photo in the versions {', '.join(versions)}: the "
             f"distribution of the score for either gender in {bins}."
         )
     if rates.totals is None:
@@ -109,19 +119,32 @@ def _errors(survey: Survey) -> str:
             f"The classifier's errors were estimated from {women:,} faces of women and {men:,} faces of men "
             f"({rates.source}): the distribution of the score for either gender in {bins}."
         )
+    if not survey.local:
+        return (
+            f"The classifier's errors were estimated from hand labels of other photos ({rates.source}): the share of "
+            f"women among the labelled faces in {bins}, which together with the number of all faces in each bin gave "
+            "the distribution of the score for either gender."
+        )
+    of_groups = ""
+    if survey.groups:
+        own = ", ".join(survey.own)
+        of_groups = (
+            f" Groups with at least {OWN} labelled faces have error rates of their own labels "
+            f"({own or 'none here'}); the others have those of the whole collection."
+        )
     agreed = ""
     if survey.agreement is not None:
         kappa = "" if survey.agreement.kappa is None else f" (Cohen's kappa {survey.agreement.kappa:.2f}; Cohen 1960)"
         agreed = (
             f" Of {survey.agreement.faces:,} faces labelled by two people, {100 * survey.agreement.share:.1f} % "
-            f"received the same label{kappa}; faces with different labels were treated as unlabelled."
+            f"received the same label{kappa}, weighted like the faces that they stand for; faces with different labels "
+            "were treated as unlabelled."
         )
     return (
-        # Rates that were measured before, in another part of the collection, come without its labels.
-        f"{survey.everyone.labelled or women + men:,} faces of the collection were labelled by hand ({rates.source}). "
+        f"{survey.everyone.labelled:,} faces of the collection were labelled by hand ({rates.source}). "
         f"The share of women among the labelled faces was determined in {bins}, with sampling weights (Kish 1965); "
         "together with the number of all faces in each bin it gives the distribution of the score for either "
-        f"gender.{agreed}"
+        f"gender.{of_groups}{agreed}"
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from facegender.survey.labels import Labelled
+from facegender.survey.labels import FEWEST, OWN, Labelled
 from facegender.survey.outcome import FEW, FEWEST_VIDEOS, Estimate, Target
 from facegender.survey.prevalence import FloatArray
 from facegender.survey.rates import ErrorRates
@@ -13,6 +13,8 @@ from facegender.wording import counted
 
 #: Error rates of a quality bin from fewer faces of a gender than this are called few, where this share of faces are.
 _FEW_RATES, _MUCH = 100, 0.1
+#: Labels of the largest faces alone are worth a word where more than this share of the faces are others.
+_OTHERS = 0.1
 #: Less agreement than this, or kappa, is worth a word (J. R. Landis, G. G. Koch, Biometrics 33, 1977: "substantial").
 _AGREED = 0.6
 
@@ -26,6 +28,7 @@ def warnings(
     resampled: str,
     target: Target,
     labelled: Labelled | None,
+    own: Sequence[str],
 ) -> list[str]:
     """Sentences for people, the gravest first.
 
@@ -35,13 +38,37 @@ def warnings(
         resampled: what the bootstrap draws, in words.
         target: what the intervals are for.
         labelled: the labels of the collection that the rates are from.
+        own: groups with error rates of their own.
     """
     return [
+        *_about_limit(collection),
+        *_about_moved(labelled),
         *_about_copies(collection),
         *_about_fit(rows),
         *_about_intervals(collection, rows, resampled, target),
-        *_about_labels(rows[0], labelled),
-        *_about_rates(collection, rates, by_quality),
+        *([] if labelled is None else _about_groups(rows[1:], own, target)),
+        *_about_labels(collection, labelled),
+        *_about_metadata(collection),
+        *_about_rates(collection, rates, by_quality, local=labelled is not None),
+    ]
+
+
+def _about_limit(collection: Results) -> list[str]:
+    if not collection.limited:
+        return []
+    sample = ", or with --sample" if collection.kind == "photos" else ""
+    return [
+        f"The results are of the first {collection.kind} alone (--limit), which are no sample: their share says "
+        f"nothing of the others. Run facegender predict without it{sample}."
+    ]
+
+
+def _about_moved(labelled: Labelled | None) -> list[str]:
+    if labelled is None or not labelled.moved:
+        return []
+    return [
+        f"{labelled.moved:,} of the labels were drawn from other results than these: photos or answers have changed "
+        "since. Photos that came later had no chance to be labelled; label these results anew."
     ]
 
 
@@ -50,7 +77,10 @@ def _about_copies(collection: Results) -> list[str]:
         return []
     have = "has" if collection.copies == 1 else "have"
     copies = counted(collection.copies, "photo")
-    return [f"{copies} {have} the content of another under another name; each content counts once."]
+    counts = "each content counts once, in the group of its first name"
+    if collection.again:
+        counts = "each of them counts, and the interval takes them for photos of their own"
+    return [f"{copies} {have} the content of another under another name; {counts}."]
 
 
 def _about_fit(rows: Sequence[Estimate]) -> list[str]:
@@ -79,10 +109,35 @@ def _about_intervals(collection: Results, rows: Sequence[Estimate], resampled: s
     return said
 
 
-def _about_labels(everyone: Estimate, labelled: Labelled | None) -> list[str]:
+def _about_groups(groups: Sequence[Estimate], own: Sequence[str], target: Target) -> list[str]:
+    shared = [
+        row.group
+        for row in groups
+        # Of a group that is labelled throughout the share is known, for these photos.
+        if row.faces and row.group not in own and not (target == "these" and row.labelled == row.faces)
+    ]
+    if not shared:
+        return []
+    return [
+        f"These groups have fewer than {OWN} labels, or than {FEWEST} of a gender, and the error rates of the whole "
+        f"collection; do not compare them: {', '.join(shared)}."
+    ]
+
+
+def _about_labels(collection: Results, labelled: Labelled | None) -> list[str]:
     if labelled is None:
         return []
     said = []
+    others = len(collection.faces) - collection.faces["photo"].nunique()
+    if labelled.largest and others > _OTHERS * len(collection.faces):
+        largest, other = "largest face of each photo", "other face"
+        if collection.kind == "videos":
+            largest, other = "first track of each video", "other track"
+        draw = " facegender label draws among all faces." if collection.kind == "photos" else ""
+        said.append(
+            f"The labels are of the {largest}; {counted(others, other)} {'is' if others == 1 else 'are'} counted with "
+            f"the same errors, which nobody has checked.{draw}"
+        )
     if labelled.unclear:
         said.append(
             f"{labelled.unclear:,} of {labelled.unclear + len(labelled.rows):,} faces that were looked at have no "
@@ -96,37 +151,53 @@ def _about_labels(everyone: Estimate, labelled: Labelled | None) -> list[str]:
             f"at{kappa}."
             + (" That is little: report it." if agreed.kappa is not None and agreed.kappa < _AGREED else "")
         )
+    else:
+        alone = "One person labelled" if labelled.people == 1 else "No face was labelled by two people"
+        said.append(
+            f"{alone}, and the interval takes every label as right; a second person (--labeller) shows how far that "
+            "holds."
+        )
     return said
 
 
-def _about_rates(collection: Results, rates: ErrorRates, by_quality: FloatArray) -> list[str]:
+def _about_metadata(collection: Results) -> list[str]:
+    if not (across := collection.across_folders):
+        return []
+    took = counted(across, collection.kind.removesuffix("s"))
+    return [f"{took} took the metadata of the row with the same file name, whose folders are other ones or not given."]
+
+
+def _about_rates(collection: Results, rates: ErrorRates, by_quality: FloatArray, *, local: bool) -> list[str]:
+    if local:
+        return []
     said = []
-    if rates.totals is None:
-        if rates.sets:
-            count = len({some.name for some in rates.sets})
+    if rates.totals is not None:
+        said.append(
+            f"The error rates are from labels of other photos ({rates.source}). They hold only if these photos are of "
+            "the same kind; label some of these too."
+        )
+    elif rates.sets:
+        count = len({some.name for some in rates.sets})
+        said.append(
+            f"The error rates are from {count} sets of other photos, and the intervals allow for as much difference "
+            "from them as the sets show among each other. Labels of these photos (facegender label, then --labelled) "
+            "make the interval narrower, and safe where these photos are unlike all of the sets."
+        )
+    else:
+        said.append(
+            "The error rates are from other photos than these. If the classifier errs otherwise here, the corrected "
+            "shares are off by more than their intervals say; only labels of these photos (facegender label, then "
+            "--labelled) can tell."
+        )
+    if collection.kind == "videos" and rates.totals is None:
+        said.append("They are of single photos, and a track's score is the mean of several looks.")
+    found = collection.detectors
+    if rates.detector and found and found != {rates.detector}:
+        said.append("The results were made with another face detector than the error rates.")
+    for (name, women, _, men, _), part in zip(rates.summary(), by_quality.tolist(), strict=True):
+        if rates.totals is None and part > _MUCH and min(women, men) < _FEW_RATES:
             said.append(
-                f"The error rates are from {count} sets of other photos, and the intervals allow for as much "
-                "difference "
-                "from them as the sets show among each other. Labels of these photos (facegender label, then "
-                "--labelled) "
-                "make the interval narrower, and safe where these photos are unlike all of the sets."
+                f"{100 * part:.0f} % of what is counted has a quality of {name}, where the error rates are from "
+                f"{women} women's and {men} men's faces only."
             )
-        else:
-            said.append(
-                "The error rates are from other photos than these. If the classifier errs otherwise here, the "
-                "corrected "
-                "shares are off by more than their intervals say; only labels of these photos (facegender label, then "
-                "--labelled) can tell."
-            )
-        if collection.kind == "videos":
-            said.append("They are of single photos, and a track's score is the mean of several looks.")
-        found = collection.detectors
-        if rates.detector and found and found != {rates.detector}:
-            said.append("The results were made with another face detector than the error rates.")
-        for (name, women, _, men, _), part in zip(rates.summary(), by_quality.tolist(), strict=True):
-            if part > _MUCH and min(women, men) < _FEW_RATES:
-                said.append(
-                    f"{100 * part:.0f} % of what is counted has a quality of {name}, where the error rates are from "
-                    f"{women} women's and {men} men's faces only."
-                )
     return said

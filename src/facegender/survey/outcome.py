@@ -108,8 +108,11 @@ class Survey:
         rates: the classifier's.
         local: the rates are from labelled faces of the collection itself.
         made_with: versions of facegender that made the results; empty where they do not say.
+        copies: photos whose content is that of another one under another name.
+        all_copies: they count too.
         population: photos that the results were sampled from; None where they were not.
         agreement: of the people who labelled the same faces, where there were several.
+        own: names of the groups that have error rates of their own, from their labels.
         warnings: sentences for people.
     """
 
@@ -129,8 +132,11 @@ class Survey:
     rates: ErrorRates
     local: bool
     made_with: str
+    copies: int
+    all_copies: bool
     population: int | None
     agreement: Agreement | None
+    own: Sequence[str]
     warnings: Sequence[str]
 
     @property

@@ -82,3 +82,16 @@ def overall(counts: FloatArray, shares: FloatArray) -> FloatArray:
     total = counts.sum(axis=-1)
     share = (total * shares).sum(axis=-1) / np.maximum(total.sum(axis=-1), _TINY)
     return np.asarray(np.clip(share, 0, 1))
+
+
+def imputed(mass: FloatArray, square: FloatArray, chance: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """How much of some masses is women's, where each item is a woman's with a chance of its own kind.
+
+    A mass is drawn as if its items were of equal weight, as many as say as much (L. Kish, "Survey sampling", 1965).
+
+    Args:
+        mass, square: sums over the items of each kind of their weights and of the squares of these.
+        chance: in [0, 1]; broadcasts with `mass`, and the result has its shape.
+    """
+    items = np.rint(mass**2 / np.maximum(square, 1e-300)).astype(np.int64)
+    return np.asarray(mass * rng.binomial(items, chance) / np.maximum(items, 1), np.float64)

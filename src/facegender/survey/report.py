@@ -163,12 +163,13 @@ def _report(folder: Path, survey: Survey, command: str, figures: list[Path]) -> 
     )
     sections.append(Section("Method", method_text(survey)))
     missed = survey.rates.not_found
+    how = " (effective)" if survey.rates.totals is not None else " (all versions)" if survey.rates.sets else ""
     rates = [(name, f"{women:,}", share(f), f"{men:,}", share(m)) for name, women, f, men, m in survey.rates.summary()]
     sections.append(
         Section(
             "The classifier's errors",
             [
-                table(("quality", "women", "called male %", "men", "called female %"), rates),
+                table(("quality", f"women{how}", "called male %", f"men{how}", "called female %"), rates),
                 f"In {counted(missed[0], 'photo')} of women and {missed[1]:,} of men ({survey.rates.source}) the "
                 "labelled face was not found; no count can correct for that.",
             ],

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import pandas as pd
@@ -16,9 +17,12 @@ from facegender.errors import InputError
 from facegender.formats.records import COLUMN_TYPES, Record
 from facegender.formats.registry import read_rows
 from facegender.inference.journal import content_digests
-from facegender.survey.metadata import matched_paths
+from facegender.survey.metadata import folders_agree, is_across_folders, matched_paths
 
 Kind: TypeAlias = Literal["photos", "videos"]
+#: Of photos with the same content the first counts once, or all of them count.
+Copies: TypeAlias = Literal["once", "all"]
+COPIES: tuple[Copies, ...] = get_args(Copies)
 
 #: Columns of a face or track; all others of a table belong to the photo or video.
 _FACE = ("face", "track", "x", "y", "w", "h", "score", "quality", "p_male", "label", "begin", "end", "seconds", "faces")
@@ -30,6 +34,8 @@ _OURS = ("weight", "error_kind")
 #: The path in the metadata, while it is joined.
 _ROW = " row"
 _NEEDED = ("path", "quality", "p_male", "label")
+#: The option of `facegender predict` in the command that a run notes.
+_LIMIT = re.compile(r"(?<!\S)--limit[ =](\d+)")
 #: Rows that are Python objects at a time.
 _ROWS = 65_536
 
@@ -46,7 +52,10 @@ class Results:
             `quality`, `p_male` (floats), `label` (female, male or uncertain), `seconds` (float, 1 for a photo's face);
             of photos `x`, `y`, `w`, `h` (floats, the box in pixels of the oriented photo), where the file has them.
         runs: what lies beside the results as ``.run.json``, in their order; empty where nothing does.
-        copies: photos left out because their content is that of another one under another name.
+        copies: photos whose content is that of another one under another name; they are left out, unless `again` has
+            their paths.
+        again: paths of those of `photos` whose content is that of an earlier one.
+        across_folders: photos whose metadata was found by file name alone, in a row with other folders or none.
     """
 
     kind: Kind
@@ -54,6 +63,8 @@ class Results:
     faces: pd.DataFrame
     runs: Sequence[Mapping[str, Any]]
     copies: int = 0
+    again: frozenset[str] = frozenset()
+    across_folders: int = 0
 
     @property
     def model(self) -> tuple[str, str] | None:
@@ -73,17 +84,26 @@ class Results:
         """The sha256 of the face detectors, as far as runs tell."""
         return {str(run["detector"]["sha256"]) for run in self.runs if run.get("detector")}
 
+    @property
+    def limited(self) -> bool:
+        """A run took the first photos or videos alone, and there were as many as it was to take."""
+        asked = [(_LIMIT.search(str(run.get("command", ""))), run.get(self.kind)) for run in self.runs]
+        return any(limit and not (isinstance(found, int) and found < int(limit[1])) for limit, found in asked)
 
-def read_results(paths: Sequence[Path]) -> Results:
+
+def read_results(paths: Sequence[Path], *, copies: Copies = "once") -> Results:
     """Read result files of one kind; they may be of several formats.
 
-    Of photos with the same content, as far as the journals beside the files know it, the first counts. Those of a
-    sample all count: each stands for others.
+    Args:
+        copies: of photos with the same content, as far as the journals beside the files know it, ``once`` takes the
+            first, ``all`` takes all. Those of a sample are all taken: a sample is of files, and each stands for others.
 
     Raises:
-        InputError: a file is absent, damaged, no result of `facegender predict`, or not of the kind of the others; or
-            a photo has results twice.
+        InputError: there is no such choice of copies; a file is absent, damaged, no result of `facegender predict`, or
+            not of the kind of the others; or a photo has results twice.
     """
+    if copies not in COPIES:
+        raise InputError(f"there is no way {copies!r} to count copies", remedy=f"one of {', '.join(COPIES)}")
     if not paths:
         raise InputError("there are no results to read")
     tables, runs, digests = [], [], dict[str, str]()
@@ -103,8 +123,9 @@ def read_results(paths: Sequence[Path]) -> Results:
     number = "track" if kind == "videos" else "face"
     _require_once(tables, paths, number)
     rows = pd.concat(tables, ignore_index=True)
-    copies = _copies(rows["path"], digests)
-    rows = rows[~rows["path"].isin(copies)].reset_index(drop=True)
+    again = _copies(rows["path"], digests)
+    if copies == "once":
+        rows = rows[~rows["path"].isin(again)].reset_index(drop=True)
     about = [column for column in rows.columns if column not in _FACE]
     codes, _ = pd.factorize(rows["path"])
     photos = rows[about].drop_duplicates("path", ignore_index=True)
@@ -121,7 +142,7 @@ def read_results(paths: Sequence[Path]) -> Results:
             **{side: rows.loc[found, side].astype(float).to_numpy() for side in _BOX if side in rows},
         }
     )
-    return Results(kind, photos, faces, runs, len(copies))
+    return Results(kind, photos, faces, runs, len(again), frozenset() if copies == "once" else frozenset(again))
 
 
 def _copies(names: pd.Series, digests: Mapping[str, str]) -> set[str]:
@@ -133,8 +154,8 @@ def _copies(names: pd.Series, digests: Mapping[str, str]) -> set[str]:
 def join_metadata(collection: Results, metadata: Path) -> Results:
     """The collection with the columns of a CSV or Parquet file that has one row a `path`.
 
-    Rows go with photos as `facegender.survey.metadata.matched_paths` says. A photo without a row gets None. Weights and
-    errors stay those of the results.
+    Rows go with photos as `facegender.survey.metadata.matched_paths` says, where their last folders do not
+    contradict. A photo without a row gets None. Weights and errors stay those of the results.
 
     Raises:
         InputError: the file cannot be read, has no such column, two rows for a path, or no photo of the results.
@@ -147,7 +168,9 @@ def join_metadata(collection: Results, metadata: Path) -> Results:
     table["path"] = table["path"].astype(str)
     if (again := table["path"].duplicated()).any():
         raise InputError(f"{metadata} has two rows for {table['path'][again].iloc[0]}", remedy="keep one a photo")
-    matched = matched_paths(collection.photos["path"].tolist(), table["path"].tolist())
+    paths = collection.photos["path"].tolist()
+    found = zip(paths, matched_paths(paths, table["path"].tolist()), strict=True)
+    matched = [row if row is not None and folders_agree(photo, row) else None for photo, row in found]
     if not any(matched):
         raise InputError(
             f"{metadata} has none of the photos of the results",
@@ -158,7 +181,9 @@ def join_metadata(collection: Results, metadata: Path) -> Results:
     photos = collection.photos.drop(columns=[c for c in table.columns if c in collection.photos])
     photos[_ROW] = pd.Series(matched, photos.index, dtype=object)
     joined = photos.merge(table, on=_ROW, how="left").drop(columns=_ROW)
-    return Results(collection.kind, joined, collection.faces, collection.runs, collection.copies)
+    pairs = zip(paths, matched, strict=True)
+    across = sum(row is not None and is_across_folders(photo, row) for photo, row in pairs)
+    return replace(collection, photos=joined, across_folders=across)
 
 
 def _read(path: Path) -> pd.DataFrame:

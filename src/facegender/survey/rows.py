@@ -13,7 +13,7 @@ from facegender.errors import InputError
 from facegender.survey.compositions import find_patterns, photos_showing, photos_with
 from facegender.survey.effects import plausibility
 from facegender.survey.outcome import FEWEST_VIDEOS, NO_INTERVAL, Estimate, Target, Unit
-from facegender.survey.prevalence import METHODS, FloatArray, IntArray, Method, overall
+from facegender.survey.prevalence import METHODS, FloatArray, IntArray, Method, imputed, overall
 from facegender.survey.rates import ErrorRates
 from facegender.survey.results import Results
 
@@ -197,17 +197,14 @@ class Rows:
         """
         known, amount, shape = self.known[here], self.amount[here], self.rates.female.shape
         left = known < 0
+        cell, size = self.cell[here][left], self.rates.female.size
         mass, square = (
-            np.bincount(self.cell[here][left], amount[left] ** power, self.rates.female.size).reshape(shape)
-            for power in (1, 2)
+            np.asarray(np.bincount(cell, amount[left] ** power, size).reshape(shape), np.float64) for power in (1, 2)
         )
         share = np.clip(shares, 0, 1)[..., None]
         women, men = share * histograms[0], (1 - share) * histograms[1]
         chance = women / np.maximum(women + men, 1e-300)
-        drawn = mass * chance
-        if rng is not None:
-            noise = np.sqrt(square * chance * (1 - chance)) * rng.standard_normal(chance.shape)
-            drawn = np.clip(drawn + noise, 0, mass)
+        drawn = mass * chance if rng is None else imputed(mass, square, chance, rng)
         share_here: FloatArray = (amount[known == 0].sum() + drawn.sum(axis=(-2, -1))) / amount.sum()
         return share_here
 
