@@ -48,6 +48,35 @@ def test_keys_that_come_faster_than_the_server_are_all_taken_in_order(page):
     assert answers(page)[:10] == [words[key] for key in "fmfmuufmfm"]
 
 
+def test_the_face_before_is_not_seen_under_the_place_of_the_next(page):
+    held = []
+    page.route("**/item/3/face.jpg", held.append)
+    for key in "fmu":
+        page.keyboard.press(key)
+    expect(page.locator("#place")).to_have_text("Face 4 of 12")
+    expect(page.locator("#face")).to_be_hidden()
+    page.unroute("**/item/3/face.jpg")
+    for route in held:
+        route.continue_()
+    expect(page.locator("#face")).to_be_visible()
+
+
+def test_an_answer_is_of_the_face_that_is_shown(browser, start, serve):
+    session = start()
+    with serve(session) as url:
+        page = browser.new_page()
+        page.goto(url)
+        expect(page.locator("#place")).to_have_text("Face 1 of 40")
+        page.route("**/item/1", lambda route: route.abort(), times=1)
+        page.keyboard.press("f")
+        expect(page.locator("#alarm")).not_to_be_empty()  # the next face did not come
+        expect(page.locator("#place")).to_have_text("Face 1 of 40")
+        page.keyboard.press("m")
+        expect(page.locator("#place")).to_have_text("Face 2 of 40")
+        page.close()
+    assert [session.item(place).answer for place in range(2)] == ["male", None]
+
+
 def test_back_shows_what_was_said_and_undo_takes_it_back(page):
     page.keyboard.press("f")
     page.keyboard.press("m")

@@ -47,8 +47,10 @@ function report() {
 }
 
 async function show(where, said = "") {
-  place = Math.max(0, Math.min(where, state.count));
-  const over = place >= state.count;
+  const next = Math.max(0, Math.min(where, state.count));
+  const over = next >= state.count;
+  if (!over) item = await ask(`item/${next}`);
+  place = next; // not before: an answer is of the face that is shown
   $("desk").hidden = over;
   $("end").hidden = !over;
   if (over) {
@@ -63,9 +65,9 @@ async function show(where, said = "") {
   }
   $("photo").hidden = true;
   $("show").setAttribute("aria-expanded", "false");
-  item = await ask(`item/${place}`);
   $("missing").hidden = true;
   $("face").hidden = false;
+  $("face").classList.add("waiting"); // until it is loaded, the picture is that of the face before
   $("face").src = `item/${place}/face.jpg`;
   $("face").alt = `Face ${place + 1}`;
   $("place").textContent = `Face ${place + 1} of ${state.count}`;
@@ -114,6 +116,7 @@ const togglePhoto = () => then(() => {
   $("status").textContent = open ? "The photo is shown." : "The photo is hidden.";
 });
 
+$("face").addEventListener("load", () => $("face").classList.remove("waiting"));
 $("face").addEventListener("error", async () => {
   $("face").hidden = true;
   $("missing").hidden = false;
