@@ -122,6 +122,36 @@ def test_by_mouse_and_by_tabulator(page):
     assert answers(page)[0] == "female"
 
 
+def test_the_focus_stays_among_the_ways(page):
+    for key in "fm":
+        page.keyboard.press(key)
+    expect(page.locator("#place")).to_have_text("Face 3 of 12")
+    page.locator("#back").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#place")).to_have_text("Face 2 of 12")
+    expect(page.locator("#back")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#back")).to_be_disabled()
+    expect(page.locator("#forward")).to_be_focused()
+    for key in "fmufmufmufmu":
+        page.keyboard.press(key)
+    expect(page.locator("#end")).to_be_focused()
+    page.click("#again")
+    expect(page.locator("#place")).to_have_text("Face 12 of 12")
+    expect(page.locator("#back")).to_be_focused()
+
+
+def test_a_photo_that_cannot_be_shown_is_said(browser, start, serve):
+    with serve(start()) as url:
+        page = browser.new_page()
+        page.route("**/item/0/face.jpg", lambda route: route.abort())
+        page.goto(url)
+        expect(page.get_by_role("alert")).to_have_text("This photo cannot be shown. Press → to continue.")
+        page.keyboard.press("ArrowRight")
+        expect(page.locator("#face")).to_be_visible()
+        page.close()
+
+
 def test_keys_with_modifiers_are_the_browsers(page):
     page.keyboard.press("Control+m")
     page.keyboard.press("Alt+f")
@@ -175,6 +205,7 @@ def test_a_server_that_has_ended_is_said(browser, start, serve):
         page = browser.new_page()
         page.goto(url)
         expect(page.locator("#place")).to_have_text("Face 1 of 40")
+        expect(page.locator("#face")).to_be_visible()
     page.keyboard.press("f")
     expect(page.get_by_role("alert")).to_contain_text("has ended")
     page.close()

@@ -51,6 +51,8 @@ async function show(where, said = "") {
   const over = next >= state.count;
   if (!over) item = await ask(`item/${next}`);
   place = next; // not before: an answer is of the face that is shown
+  const focused = document.activeElement;
+  const onWay = focused === $("back") || $("end").contains(focused); // which may be disabled or hidden now
   $("desk").hidden = over;
   $("end").hidden = !over;
   if (over) {
@@ -76,6 +78,7 @@ async function show(where, said = "") {
     button.setAttribute("aria-pressed", String(button.dataset.answer === item.answer));
   }
   $("back").disabled = place === 0;
+  if (onWay) $(place === 0 ? "forward" : "back").focus();
   $("status").textContent = `${said} Face ${place + 1} of ${state.count}. ${$("said").textContent}`.trim();
   for (const ahead of [place + 1, place + 2]) {
     if (ahead < state.count) new Image().src = `item/${ahead}/face.jpg`;
