@@ -21,13 +21,13 @@ from facegender.formats.registry import by_name
 from facegender.weights import DEFAULT, load_card
 
 #: A file with its bytes reaches the page as if it were dropped or pasted.
-GIVE = """([type, name, bytes]) => {
+GIVE = """([type, name, bytes, place]) => {
   const transfer = new DataTransfer();
   transfer.items.add(new File([Uint8Array.from(atob(bytes), (c) => c.charCodeAt(0))], name, { type: "image/png" }));
   const event = type === "paste"
     ? new ClipboardEvent("paste", { clipboardData: transfer, bubbles: true, cancelable: true })
     : new DragEvent(type, { dataTransfer: transfer, bubbles: true, cancelable: true });
-  document.querySelector("main").dispatchEvent(event);
+  document.querySelector(place).dispatchEvent(event);
 }"""
 
 #: The webcam sees this photo.
@@ -95,8 +95,8 @@ def choose(page, *paths):
     expect(page.locator("#status")).to_contain_text(done, timeout=20_000)
 
 
-def give(page, how, path, name):
-    page.evaluate(GIVE, [how, name, base64.b64encode(path.read_bytes()).decode()])
+def give(page, how, path, name, place="main"):
+    page.evaluate(GIVE, [how, name, base64.b64encode(path.read_bytes()).decode(), place])
 
 
 def labels(page):
@@ -134,6 +134,46 @@ def test_dropped_and_pasted(page, photos):
     expect(page.locator(".photo h3").nth(1)).to_have_text("pasted 1.png")
     expect(page.locator("#status")).to_have_text("1 face found in pasted 1.png: 1 uncertain.")
     expect(page.locator("#summary")).to_have_text("2 faces in 2 photos: 2 uncertain.")
+    give(page, "paste", photos[0], "image.png", "#filter-photo")  # where text is meant
+    give(page, "paste", photos[0], "image.png", "#error")
+    expect(page.locator(".photo h3").nth(2)).to_have_text("pasted 2.png")
+    expect(page.locator("#summary")).to_have_text("3 faces in 3 photos: 3 uncertain.")
+
+
+def test_what_was_opened_or_closed_stays_so(page, photos):
+    choose(page, photos[0])
+    page.get_by_role("button", name=photos[0].name).first.click()
+    expect(page.locator(".photo.open")).to_have_count(0)
+    give(page, "drop", photos[2], "second.png")
+    expect(page.locator(".photo.open h3")).to_have_text(["second.png"])
+    page.locator("main").dispatch_event("drop", {"dataTransfer": page.evaluate_handle("new DataTransfer()")})
+    expect(page.locator(".photo.open h3")).to_have_text(["second.png"])
+    choose(page, *[photos[2]] * 5)
+    expect(page.locator(".photo.open")).to_have_count(0)
+    page.get_by_role("button", name="second.png").click()
+    give(page, "drop", photos[2], "last.png")
+    expect(page.locator("#summary")).to_contain_text("8 photos")
+    expect(page.locator(".photo.open h3")).to_have_text(["second.png"])
+
+
+def test_a_photo_that_failed_is_shown_once_it_is_analysed(page, photos):
+    page.evaluate(
+        """() => {
+          const post = Worker.prototype.postMessage;
+          Worker.prototype.postMessage = function (...all) {
+            if (all[0].call !== "analyze") return post.apply(this, all);
+            Worker.prototype.postMessage = post;
+            throw new Error("no memory");
+          };
+        }"""
+    )
+    choose(page, photos[0])
+    expect(page.locator(".photo.failed .caption")).to_have_text("=1+1, a.png could not be analysed: no memory")
+    page.get_by_role("radio", name="open").check()
+    expect(page.locator(".photo .box")).to_be_visible()
+    assert page.locator(".photo.failed").count() == 0
+    page.get_by_role("radio", name="research").check()
+    expect(page.locator("#model-now")).to_have_text("research")
 
 
 @pytest.mark.parametrize(
@@ -319,6 +359,8 @@ def test_many_photos_are_thumbnails(page, photos, tmp_path):
     page.set_viewport_size({"width": 390, "height": 800})
     assert page.evaluate("document.documentElement.scrollHeight") < 8000
     page.set_viewport_size({"width": 1280, "height": 800})
+    assert page.locator("img[src]").count() == 24
+    assert page.locator(".later img[src]").count() == 0
 
     expect(page.locator("#shown")).to_have_text("28 faces, the first 25 shown")
     page.get_by_role("button", name="Show all 28 rows").click()
@@ -331,6 +373,7 @@ def test_many_photos_are_thumbnails(page, photos, tmp_path):
     expect(last).to_be_hidden()
     page.get_by_role("button", name="Show all 30 photos").click()
     expect(page.locator(".photo:visible")).to_have_count(30)
+    assert page.locator(".later img[src]").count() == 4
     page.locator(".photo").nth(3).locator(".frame").click()
     expect(page.locator(".photo").nth(3).locator(".evidence")).to_be_visible()
 

@@ -36,16 +36,18 @@ function unique(file) {
 }
 
 function add(files) {
-  if ($("choose").disabled) return; // the networks could not be loaded
+  if (!files.length || $("choose").disabled) return; // disabled where the networks could not be loaded
+  const before = photos.length;
   for (const file of files) {
     const photo = new Photo(unique(file));
     photos.push(photo);
     $("photos").append(photo.element);
   }
-  $("results").hidden = !photos.length;
+  $("results").hidden = false;
   const open = photos.length <= OPEN;
   $("photos").classList.toggle("sheet", !open);
-  for (const photo of photos) photo.open = open;
+  // What the user opened or closed stays so, unless all become thumbnails.
+  for (const photo of (before <= OPEN) === open ? photos.slice(before) : photos) photo.open = open;
   unfold($("all-photos").ariaPressed === "true");
   work();
 }
@@ -56,7 +58,10 @@ function unfold(all) {
   $("all-photos").hidden = photos.length <= THUMBNAILS;
   $("all-photos").ariaPressed = String(all);
   $("all-photos").textContent = `Show all ${photos.length.toLocaleString("en")} photos`;
-  photos.forEach((photo, place) => photo.element.classList.toggle("later", place >= THUMBNAILS));
+  photos.forEach((photo, place) => {
+    photo.element.classList.toggle("later", place >= THUMBNAILS);
+    if (all || place < THUMBNAILS) photo.load();
+  });
 }
 $("all-photos").onclick = () => unfold($("all-photos").ariaPressed !== "true");
 
@@ -104,7 +109,8 @@ document.addEventListener("drop", (event) => {
   $("choose").classList.remove("over");
   add(event.dataTransfer.files);
 });
-document.addEventListener("paste", ({ clipboardData }) => {
+document.addEventListener("paste", ({ target, clipboardData }) => {
+  if (target.matches?.("[type=search]")) return; // text is meant
   // The clipboard calls each picture image.png.
   add([...clipboardData.files].map((file) =>
     file.name === "image.png" ? new File([file], `pasted ${++pasted}.png`, { type: file.type }) : file));
