@@ -41,6 +41,21 @@ FILM = """async (bytes) => {
 }"""
 
 
+#: Photos wait for analysis until the next `held.shift()()`.
+HOLD = """() => {
+  const post = Worker.prototype.postMessage;
+  window.held = [];
+  Worker.prototype.postMessage = function (...all) {
+    if (all[0].call === "analyze") held.push(() => post.apply(this, all));
+    else post.apply(this, all);
+  };
+  window.release = () => {
+    Worker.prototype.postMessage = post;
+    for (const each of held) each();
+  };
+}"""
+
+
 @pytest.fixture(scope="module")
 def loaded(browser, page_url):
     """The page once its networks are loaded, and what has gone wrong on it so far."""
@@ -237,6 +252,37 @@ def test_the_files_are_those_of_the_python_tool(page, photos):
             writer.write(record)
     assert saved["faces.csv"] == expected.getvalue()
     assert list(csv.reader(copied.splitlines(), delimiter="\t")) == list(csv.reader(io.StringIO(expected.getvalue())))
+
+
+def test_answers_of_two_models_do_not_stand_in_one_file(page, photos):
+    choose(page, photos[0], photos[1])
+    page.evaluate(HOLD)
+    page.get_by_role("radio", name="open").check()
+    status = page.locator("#status")
+    expect(status).to_have_text("2 photos to go")
+    page.evaluate("held.shift()()")
+    expect(status).to_contain_text("found in =1+1, a.png")
+    with page.expect_download() as download:
+        page.click("#save-csv")
+    expect(status).to_have_text("Saved faces.csv, without 1 photo still to be analysed.")
+    rows = csv.DictReader(download.value.path().read_text("utf-8").splitlines())
+    assert [row["path"] for row in rows] == ["=1+1, a.png"]
+    page.click("#copy")
+    expect(status).to_have_text("Copied, without 1 photo still to be analysed: paste it into a spreadsheet.")
+    page.evaluate("release()")
+    expect(status).to_contain_text("2 photos done")
+    page.get_by_role("radio", name="research").check()
+    expect(page.locator("#model-now")).to_have_text("research")
+
+
+def test_a_browser_that_does_not_copy(page, photos):
+    choose(page, photos[0])
+    page.evaluate(
+        "navigator.clipboard.writeText = () => Promise.reject(new Error()); document.execCommand = () => false"
+    )
+    page.click("#copy")
+    expect(page.locator("#status")).to_have_text("The browser did not allow it: save the table as CSV.")
+    page.evaluate("delete navigator.clipboard.writeText; delete document.execCommand")
 
 
 def test_numbers_are_rounded_as_in_python(page, page_url):

@@ -147,29 +147,38 @@ function summarize() {
   table.show(photos.flatMap((each) => each.rows));
 }
 
-const records = () => photos.filter((each) => each.result)
-  .map(({ file, result, labels }) => record(file.name, result, labels));
+/** Those with an answer of the chosen model: answers of two must not stand in one file. */
+const answered = () => photos.filter((each) => each.result && each.card === card);
+const records = () => answered().map(({ file, result, labels }) => record(file.name, result, labels));
+
+/** What the records lack so far: ", without 3 photos still to be analysed". */
+function lacking() {
+  const count = photos.length - answered().length;
+  return count ? `, without ${counted(count, "photo")} still to be analysed` : "";
+}
 
 function save(name, type, text) {
   const link = element("a", { href: URL.createObjectURL(new Blob([text], { type })), download: name });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-  say(`Saved ${name}.`);
+  say(`Saved ${name}${lacking()}.`);
 }
 
 async function copy() {
-  const text = toTsv(records());
+  const [text, lack] = [toTsv(records()), lacking()];
+  let copied = true;
   try {
     await navigator.clipboard.writeText(text); // over https and on this machine only
   } catch {
     const area = element("textarea", { class: "aside" }, text);
     document.body.append(area);
     area.select();
-    document.execCommand("copy");
+    copied = document.execCommand("copy");
     area.remove();
     $("copy").focus();
   }
-  say("Copied: paste it into a spreadsheet.");
+  say(copied ? `Copied${lack}: paste it into a spreadsheet.`
+    : "The browser did not allow it: save the table as CSV.");
 }
 
 $("copy").onclick = copy;
