@@ -40,7 +40,6 @@ FILM = """async (bytes) => {
   navigator.mediaDevices.getUserMedia = async () => canvas.captureStream();
 }"""
 
-
 #: Photos wait for analysis until the next `held.shift()()`.
 HOLD = """() => {
   const post = Worker.prototype.postMessage;
@@ -370,6 +369,21 @@ def test_the_table_is_sorted_by_a_column(page, photos):
     assert shown(page, 1) == ["two.jpg", "two.jpg", "=1+1, a.png"]
     page.get_by_role("columnheader", name="Photo").get_by_role("button").click()
     assert (shown(page, 1), shown(page, 4)) == (names, probabilities)
+
+
+def test_the_focus_stays_in_the_table_when_rows_come(page, photos):
+    choose(page, photos[0])
+    button = page.get_by_role("button", name="Face 1 of =1+1, a.png")
+    button.focus()
+    give(page, "drop", photos[1], "two.png")
+    expect(page.locator("#rows tbody tr")).to_have_count(3)
+    expect(button).to_be_focused()
+    page.get_by_role("columnheader", name="Photo").get_by_role("button").dblclick()
+    assert shown(page, 1) == ["two.png", "two.png", "=1+1, a.png"]
+    button.focus()
+    give(page, "drop", photos[0], "a.png")
+    expect(page.locator("#rows tbody th")).to_have_text(["two.png", "two.png", "a.png", "=1+1, a.png"])
+    expect(button).to_be_focused()
 
 
 def test_the_table_is_filtered(page, photos):
