@@ -15,9 +15,10 @@ from playwright.sync_api import expect
 from typer.testing import CliRunner
 
 from facegender.cli import app
-from facegender.faces.types import PhotoResult
+from facegender.faces.types import PhotoResult, Prediction
 from facegender.formats.records import FACES
 from facegender.formats.registry import by_name
+from facegender.inference.classifier import prediction_for
 from facegender.weights import DEFAULT, load_card
 
 #: A file with its bytes reaches the page as if it were dropped or pasted.
@@ -292,6 +293,26 @@ def test_numbers_are_rounded_as_in_python(page, page_url):
     script = "async ([url, asked]) => { const { rounded } = await import(url + 'records.js');"
     got = page.evaluate(script + "return asked.map(([v, d]) => rounded(v, d)); }", [page_url, asked])
     assert got == [round(value, digits) for value, digits in asked]
+
+
+def test_answers_and_percentages_are_those_of_python(page, page_url):
+    numbers = [0.03, 0.43, 0.57, 0.97, 0.9999, 0.5, 0.0, 1.0]
+    bounds = [0.5, 0.57, 0.5701, 0.97, 0.9701, 1.0]
+    script = "async ([url, numbers, bounds]) => { const { label, probable } = await import(url + 'words.js');"
+    script += "return numbers.map((p) => [probable(p), ...bounds.map((b) => label({ p_male: p, quality: 1 }, b))]); }"
+    for p, (shown, *answers) in zip(numbers, page.evaluate(script, [page_url, numbers, bounds]), strict=True):
+        side, share = str(Prediction(p, "male" if p >= 0.5 else "female")).split(" ", 1)
+        assert shown.replace("\xa0", " ") == f"{share} {side}"
+        assert answers == [prediction_for(p, bound).label for bound in bounds]
+
+
+def test_why_a_face_is_hard_to_judge(page, page_url):
+    script = "async (url) => { const { warning } = await import(url + 'words.js');"
+    script += "return [[90, 0], [20, 0], [20, 0.3], [90, 0.3], [90, 0.5]]"
+    script += ".map(([side, quality]) => warning({ box: [0, 0, side, side], quality })); }"
+    said = page.evaluate(script, page_url)
+    assert [each[:16] for each in said] == ["No answer: the f", "No answer: the f", *["Low quality: the"] * 2, ""]
+    assert "only 20 pixels wide" in said[2]
 
 
 def test_the_whole_walk_by_keyboard(page, photos):

@@ -6,6 +6,7 @@ import {
 } from "./faces.js";
 import { turned } from "./pixels.js";
 import { smoothed, texture } from "./prints.js";
+import { rounded } from "./records.js";
 
 const here = new URL("./", self.location.href);
 const state = { ort: null, models: null, detector: null, backend: "wasm", classifier: null, card: null };
@@ -155,12 +156,13 @@ async function analyze({ source, upright }) {
     const detected = performance.now();
     const p_male = await classify(bitmap, found);
     const ended = performance.now();
+    // Rounded here, so that the label, what is shown and the records follow from the same numbers.
     const faces = found.map((face, k) => ({
       box: face.box,
       score: face.score,
-      quality: quality(face, state.models.detector),
+      quality: rounded(quality(face, state.models.detector), 4),
       landmarks: face.points,
-      p_male: p_male[k],
+      p_male: rounded(p_male[k], 4),
     }));
     const ms = { decode: decoded - began, detect: detected - decoded, classify: ended - detected, total: ended - began };
     return { width, height, faces, error: null, notes: notesOn(pattern, found), ms, model: state.card.name };
