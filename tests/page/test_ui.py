@@ -300,9 +300,9 @@ def test_answers_and_percentages_are_those_of_python(page, page_url):
     bounds = [0.5, 0.57, 0.5701, 0.97, 0.9701, 1.0]
     script = "async ([url, numbers, bounds]) => { const { label, probable } = await import(url + 'words.js');"
     script += "return numbers.map((p) => [probable(p), ...bounds.map((b) => label({ p_male: p, quality: 1 }, b))]); }"
-    for p, (shown, *answers) in zip(numbers, page.evaluate(script, [page_url, numbers, bounds]), strict=True):
+    for p, (said, *answers) in zip(numbers, page.evaluate(script, [page_url, numbers, bounds]), strict=True):
         side, share = str(Prediction(p, "male" if p >= 0.5 else "female")).split(" ", 1)
-        assert shown.replace("\xa0", " ") == f"{share} {side}"
+        assert said.replace("\xa0", " ") == f"{share} {side}"
         assert answers == [prediction_for(p, bound).label for bound in bounds]
 
 
@@ -530,6 +530,42 @@ def test_faces_before_the_webcam(page, photos):
     assert track.evaluate("track => track.readyState") == "ended"
 
 
+def test_the_webcam_is_stopped_while_it_starts(page):
+    page.evaluate(
+        """() => {
+          navigator.mediaDevices.getUserMedia = async () => new MediaStream();
+          const video = document.getElementById("camera-video");
+          video.play = () => new Promise((_, reject) => (window.interrupt = () => reject(new DOMException("over"))));
+          window.restore = () => delete video.play && delete navigator.mediaDevices.getUserMedia;
+        }"""
+    )
+    before = page.locator("#status").text_content()
+    page.click("#camera-start")
+    page.click("#camera-keep")  # there is no frame yet
+    page.click("#camera-stop")
+    page.evaluate("interrupt(); restore()")
+    expect(page.locator("#camera-start")).to_be_enabled()
+    assert page.locator("#status").text_content() == before
+    assert page.locator(".photo").count() == 0
+
+
+def test_a_webcam_that_comes_after_the_page_was_left(page):
+    page.evaluate(
+        """() => {
+          Object.defineProperty(document, "hidden", { value: true, configurable: true });
+          const canvas = document.createElement("canvas");
+          canvas.getContext("2d");
+          window.stream = canvas.captureStream();
+          navigator.mediaDevices.getUserMedia = async () => stream;
+        }"""
+    )
+    page.click("#camera-start")
+    expect(page.locator("#camera-start")).to_be_enabled()
+    expect(page.locator("#camera")).to_be_hidden()
+    page.evaluate("delete document.hidden; delete navigator.mediaDevices.getUserMedia")
+    assert page.evaluate("stream.getTracks()[0].readyState") == "ended"
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_accessible_and_as_wide_as_the_window(page, photos, scheme):
     page.emulate_media(color_scheme=scheme)
@@ -560,3 +596,18 @@ def test_networks_that_cannot_be_loaded(browser, page_url):
     expect(page.locator("#loading")).to_be_hidden()
     expect(page.locator("#choose")).to_be_disabled()
     page.close()
+
+
+def test_a_webcam_before_networks_that_cannot_be_loaded(browser, page_url):
+    context = browser.new_context(permissions=["camera"])
+    page, held = context.new_page(), []
+    page.route("**/models/face-detector.onnx", held.append)
+    with page.expect_request("**/models/face-detector.onnx"):
+        page.goto(page_url)
+    page.click("#camera-start")
+    expect(page.locator("#camera-stop")).to_be_focused()
+    held[0].fulfill(status=500)
+    expect(page.locator("#status")).to_contain_text("not be analysed: the networks could not be loaded. Reload the page")
+    expect(page.locator("#camera")).to_be_hidden()
+    expect(page.locator("#camera-start")).to_be_disabled()
+    context.close()

@@ -255,7 +255,11 @@ async function open() {
 $("error").oninput = relabel;
 const ready = open();
 new Camera({
-  analyze: async (video) => (await ready, analyzer.analyze(video)),
+  analyze: async (video) => {
+    await ready;
+    if (!analyzer) throw new Error("the networks could not be loaded. Reload the page to try again");
+    return analyzer.analyze(video);
+  },
   confidence: () => card.confidence_for_error[accepted()],
   keep: (file) => add([file]),
   say,
