@@ -195,6 +195,7 @@ def test_a_photo_that_failed_is_shown_once_it_is_analysed(page, photos):
     ("name", "why"),
     [
         ("IMG_1.HEIC", "IMG_1.HEIC is a HEIC photo, which this browser cannot read: save it as JPEG first"),
+        ("heifer.png", "heifer.png is not a picture that this browser can read, or it is damaged"),
         ("cut.png", "cut.png is not a picture that this browser can read, or it is damaged"),
     ],
 )
@@ -260,6 +261,9 @@ def test_answers_of_two_models_do_not_stand_in_one_file(page, photos):
     page.get_by_role("radio", name="open").check()
     status = page.locator("#status")
     expect(status).to_have_text("2 photos to go")
+    spoken = [page.locator("#uncertain"), page.locator("#shown")]
+    for each in spoken:
+        expect(each).to_have_attribute("aria-live", "off")
     page.evaluate("held.shift()()")
     expect(status).to_contain_text("found in =1+1, a.png")
     with page.expect_download() as download:
@@ -271,8 +275,21 @@ def test_answers_of_two_models_do_not_stand_in_one_file(page, photos):
     expect(status).to_have_text("Copied, without 1 photo still to be analysed: paste it into a spreadsheet.")
     page.evaluate("release()")
     expect(status).to_contain_text("2 photos done")
+    for each in spoken:
+        expect(each).to_have_attribute("aria-live", "polite")
     page.get_by_role("radio", name="research").check()
     expect(page.locator("#model-now")).to_have_text("research")
+
+
+def test_photos_that_were_cleared_do_not_count(page, photos):
+    page.evaluate(HOLD)
+    for name in ("a.png", "b.png"):
+        give(page, "drop", photos[0], name)
+    page.click("#clear")
+    for name in ("c.png", "d.png"):
+        give(page, "drop", photos[0], name)
+    page.evaluate("release()")
+    expect(page.locator("#status")).to_have_text("2 photos done. 2 faces in 2 photos: 2 uncertain.")
 
 
 def test_a_browser_that_does_not_copy(page, photos):

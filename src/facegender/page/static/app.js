@@ -14,6 +14,8 @@ const USUAL_ERROR = "0.01";
 /** More photos than these are thumbnails, and of more thumbnails than those the rest waits for a click. */
 const OPEN = 6;
 const THUMBNAILS = 24;
+/** What screen readers say by itself when it changes, beside the status. */
+const SPOKEN = ["uncertain", "shown"];
 
 let photos = [];
 let analyzer = null;
@@ -69,7 +71,8 @@ $("all-photos").onclick = () => unfold($("all-photos").ariaPressed !== "true");
 async function work() {
   if (busy || !analyzer) return;
   busy = true;
-  let done = 0;
+  for (const id of SPOKEN) $(id).ariaLive = "off"; // the status says enough of each photo
+  const done = new Set();
   for (let photo; (photo = photos.find((each) => each.card !== card)); ) {
     const asked = card;
     const waiting = photos.filter((each) => each.card !== card).length;
@@ -80,15 +83,18 @@ async function work() {
     } catch (error) {
       result = { width: null, height: null, faces: [], error: { kind: "failed", message: error.message } };
     }
-    done += 1;
+    if (!photos.includes(photo)) continue; // cleared meanwhile
+    done.add(photo);
     // Another model may have been chosen before the photo's turn came.
     photo.take(result, analyzer.models.find(({ name }) => name === result.model) ?? asked);
     photo.draw(accepted());
-    if (photos.includes(photo)) say(`${result.error?.message ?? announced(photo.file.name, photo.labels)}.`);
+    say(`${result.error?.message ?? announced(photo.file.name, photo.labels)}.`);
     summarize();
   }
   busy = false;
-  if (done > 1 && photos.length) say(`${counted(done, "photo")} done. ${$("summary").textContent}`);
+  for (const id of SPOKEN) $(id).ariaLive = "polite";
+  const count = photos.filter((each) => done.has(each)).length;
+  if (count > 1) say(`${counted(count, "photo")} done. ${$("summary").textContent}`);
 }
 
 $("choose").onclick = () => $("files").click();

@@ -59,7 +59,7 @@ export function failure({ kind, message }, file) {
   if (kind === "pixel_limit") return `${file.name} is too large: ${message}`;
   if (kind !== "not_an_image") return `${file.name} could not be analysed: ${message}`;
   if (!file.size) return `${file.name} is empty`;
-  if (/hei[cf]/i.test(`${file.type} ${file.name}`)) {
+  if (/^image\/hei[cf]/i.test(file.type) || /\.hei[cf]$/i.test(file.name)) {
     return `${file.name} is a HEIC photo, which this browser cannot read: save it as JPEG first`;
   }
   return `${file.name} is not a picture that this browser can read, or it is damaged`;

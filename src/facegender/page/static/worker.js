@@ -31,11 +31,11 @@ async function fetched(path) {
   return response;
 }
 
-async function open({ model, backend }, report) {
+async function open({ backend }, report) {
   report({ fraction: 0, text: "list of networks" });
   state.models = await (await fetched("models.json")).json();
   const { detector, classifiers, default: usual } = state.models;
-  const card = named(model ?? usual);
+  const card = named(usual);
   report({ fraction: 0.1, text: "runtime and networks" });
   const files = [detector, card].map(weights); // requested now, awaited later
   const gpu = backend !== "wasm" && (await hasGpu(backend === "webgpu"));
