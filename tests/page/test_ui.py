@@ -142,6 +142,12 @@ def test_several_photos_and_what_is_none(page, photos):
     assert page.locator("#count-uncertain").text_content() == "0"
 
 
+def test_counts_stand_above_their_names(page):
+    assert page.locator(".counts div > dt + dd").count() == 3
+    count, name = (page.locator(f".counts {kind}").first.bounding_box() for kind in ("dd", "dt"))
+    assert count["y"] + count["height"] <= name["y"]
+
+
 def test_dropped_and_pasted(page, photos):
     give(page, "drop", photos[0], "dropped.png")
     expect(page.locator("#status")).to_have_text("1 face found in dropped.png: 1 uncertain.")
@@ -160,6 +166,7 @@ def test_what_was_opened_or_closed_stays_so(page, photos):
     page.get_by_role("button", name=photos[0].name).first.click()
     expect(page.locator(".photo.open")).to_have_count(0)
     give(page, "drop", photos[2], "second.png")
+    expect(page.locator("#status")).to_have_text("No face found in second.png.")
     expect(page.locator(".photo.open h3")).to_have_text(["second.png"])
     page.locator("main").dispatch_event("drop", {"dataTransfer": page.evaluate_handle("new DataTransfer()")})
     expect(page.locator(".photo.open h3")).to_have_text(["second.png"])
