@@ -625,13 +625,17 @@ def test_networks_that_cannot_be_loaded(browser, page_url):
 def test_a_webcam_before_networks_that_cannot_be_loaded(browser, page_url):
     context = browser.new_context(permissions=["camera"])
     page, held = context.new_page(), []
-    page.route("**/models/face-detector.onnx", held.append)
+
+    def hold(route):
+        held.append(route)
+
+    page.route("**/models/face-detector.onnx", hold)
     with page.expect_request("**/models/face-detector.onnx"):
         page.goto(page_url)
     page.click("#camera-start")
     expect(page.locator("#camera-stop")).to_be_focused()
     held[0].fulfill(status=500)
-    expect(page.locator("#status")).to_contain_text("not be analysed: the networks could not be loaded. Reload the page")
+    expect(page.locator("#status")).to_contain_text("analysed: the networks could not be loaded. Reload the page")
     expect(page.locator("#camera")).to_be_hidden()
     expect(page.locator("#camera-start")).to_be_disabled()
     context.close()
