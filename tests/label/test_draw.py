@@ -60,6 +60,9 @@ def test_what_cannot_be_drawn():
     some = made([0.5, 0.6])
     with pytest.raises(InputError, match="tracks of videos"):
         draw(Results("videos", some.photos, some.faces, []))
+    runs = [{"model": {"name": name, "sha256": "ab" * 32}} for name in ("research", "open")]
+    with pytest.raises(InputError, match=r"different models: open .*, research"):
+        draw(Results("photos", some.photos, some.faces, runs))
     with pytest.raises(InputError, match="where the faces are"):
         draw(Results("photos", some.photos, some.faces.drop(columns="x"), []))
     with pytest.raises(InputError, match="no faces"):

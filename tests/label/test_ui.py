@@ -48,6 +48,41 @@ def test_keys_that_come_faster_than_the_server_are_all_taken_in_order(page):
     assert answers(page)[:10] == [words[key] for key in "fmfmuufmfm"]
 
 
+def test_the_face_before_is_not_seen_under_the_place_of_the_next(page):
+    held, released = [], []
+
+    def hold(route):
+        held.append(route)
+        if released:
+            route.continue_()
+
+    page.route("**/item/3/face.jpg", hold)
+    for key in "fmu":
+        page.keyboard.press(key)
+    expect(page.locator("#place")).to_have_text("Face 4 of 12")
+    expect(page.locator("#face")).to_be_hidden()
+    released.extend(held)
+    for route in released:
+        route.continue_()
+    expect(page.locator("#face")).to_be_visible()
+
+
+def test_an_answer_is_of_the_face_that_is_shown(browser, start, serve):
+    session = start()
+    with serve(session) as url:
+        page = browser.new_page()
+        page.goto(url)
+        expect(page.locator("#place")).to_have_text("Face 1 of 40")
+        page.route("**/item/1", lambda route: route.abort(), times=1)
+        page.keyboard.press("f")
+        expect(page.locator("#alarm")).not_to_be_empty()  # the next face did not come
+        expect(page.locator("#place")).to_have_text("Face 1 of 40")
+        page.keyboard.press("m")
+        expect(page.locator("#place")).to_have_text("Face 2 of 40")
+        page.close()
+    assert [session.item(place).answer for place in range(2)] == ["male", None]
+
+
 def test_back_shows_what_was_said_and_undo_takes_it_back(page):
     page.keyboard.press("f")
     page.keyboard.press("m")
@@ -91,6 +126,36 @@ def test_by_mouse_and_by_tabulator(page):
     expect(page.locator("#place")).to_have_text("Face 2 of 12")
     assert page.evaluate("document.activeElement.dataset.answer") == "female"
     assert answers(page)[0] == "female"
+
+
+def test_the_focus_stays_among_the_ways(page):
+    for key in "fm":
+        page.keyboard.press(key)
+    expect(page.locator("#place")).to_have_text("Face 3 of 12")
+    page.locator("#back").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#place")).to_have_text("Face 2 of 12")
+    expect(page.locator("#back")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#back")).to_be_disabled()
+    expect(page.locator("#forward")).to_be_focused()
+    for key in "fmufmufmufmu":
+        page.keyboard.press(key)
+    expect(page.locator("#end")).to_be_focused()
+    page.click("#again")
+    expect(page.locator("#place")).to_have_text("Face 12 of 12")
+    expect(page.locator("#back")).to_be_focused()
+
+
+def test_a_photo_that_cannot_be_shown_is_said(browser, start, serve):
+    with serve(start()) as url:
+        page = browser.new_page()
+        page.route("**/item/0/face.jpg", lambda route: route.abort())
+        page.goto(url)
+        expect(page.get_by_role("alert")).to_have_text("This photo cannot be shown. Press → to continue.")
+        page.keyboard.press("ArrowRight")
+        expect(page.locator("#face")).to_be_visible()
+        page.close()
 
 
 def test_keys_with_modifiers_are_the_browsers(page):
@@ -146,6 +211,7 @@ def test_a_server_that_has_ended_is_said(browser, start, serve):
         page = browser.new_page()
         page.goto(url)
         expect(page.locator("#place")).to_have_text("Face 1 of 40")
+        expect(page.locator("#face")).to_be_visible()
     page.keyboard.press("f")
     expect(page.get_by_role("alert")).to_contain_text("has ended")
     page.close()

@@ -15,19 +15,20 @@ from playwright.sync_api import expect
 from typer.testing import CliRunner
 
 from facegender.cli import app
-from facegender.faces.types import PhotoResult
+from facegender.faces.types import PhotoResult, Prediction
 from facegender.formats.records import FACES
 from facegender.formats.registry import by_name
+from facegender.inference.classifier import prediction_for
 from facegender.weights import DEFAULT, load_card
 
 #: A file with its bytes reaches the page as if it were dropped or pasted.
-GIVE = """([type, name, bytes]) => {
+GIVE = """([type, name, bytes, place]) => {
   const transfer = new DataTransfer();
   transfer.items.add(new File([Uint8Array.from(atob(bytes), (c) => c.charCodeAt(0))], name, { type: "image/png" }));
   const event = type === "paste"
     ? new ClipboardEvent("paste", { clipboardData: transfer, bubbles: true, cancelable: true })
     : new DragEvent(type, { dataTransfer: transfer, bubbles: true, cancelable: true });
-  document.querySelector("main").dispatchEvent(event);
+  document.querySelector(place).dispatchEvent(event);
 }"""
 
 #: The webcam sees this photo.
@@ -38,6 +39,20 @@ FILM = """async (bytes) => {
   draw();
   setInterval(draw, 40);
   navigator.mediaDevices.getUserMedia = async () => canvas.captureStream();
+}"""
+
+#: Photos wait for analysis until the next `held.shift()()`.
+HOLD = """() => {
+  const post = Worker.prototype.postMessage;
+  window.held = [];
+  Worker.prototype.postMessage = function (...all) {
+    if (all[0].call === "analyze") held.push(() => post.apply(this, all));
+    else post.apply(this, all);
+  };
+  window.release = () => {
+    Worker.prototype.postMessage = post;
+    for (const each of held) each();
+  };
 }"""
 
 
@@ -95,8 +110,8 @@ def choose(page, *paths):
     expect(page.locator("#status")).to_contain_text(done, timeout=20_000)
 
 
-def give(page, how, path, name):
-    page.evaluate(GIVE, [how, name, base64.b64encode(path.read_bytes()).decode()])
+def give(page, how, path, name, place="main"):
+    page.evaluate(GIVE, [how, name, base64.b64encode(path.read_bytes()).decode(), place])
 
 
 def labels(page):
@@ -127,6 +142,12 @@ def test_several_photos_and_what_is_none(page, photos):
     assert page.locator("#count-uncertain").text_content() == "0"
 
 
+def test_counts_stand_above_their_names(page):
+    assert page.locator(".counts div > dt + dd").count() == 3
+    count, name = (page.locator(f".counts {kind}").first.bounding_box() for kind in ("dd", "dt"))
+    assert count["y"] + count["height"] <= name["y"]
+
+
 def test_dropped_and_pasted(page, photos):
     give(page, "drop", photos[0], "dropped.png")
     expect(page.locator("#status")).to_have_text("1 face found in dropped.png: 1 uncertain.")
@@ -134,12 +155,54 @@ def test_dropped_and_pasted(page, photos):
     expect(page.locator(".photo h3").nth(1)).to_have_text("pasted 1.png")
     expect(page.locator("#status")).to_have_text("1 face found in pasted 1.png: 1 uncertain.")
     expect(page.locator("#summary")).to_have_text("2 faces in 2 photos: 2 uncertain.")
+    give(page, "paste", photos[0], "image.png", "#filter-photo")  # where text is meant
+    give(page, "paste", photos[0], "image.png", "#error")
+    expect(page.locator(".photo h3").nth(2)).to_have_text("pasted 2.png")
+    expect(page.locator("#summary")).to_have_text("3 faces in 3 photos: 3 uncertain.")
+
+
+def test_what_was_opened_or_closed_stays_so(page, photos):
+    choose(page, photos[0])
+    page.get_by_role("button", name=photos[0].name).first.click()
+    expect(page.locator(".photo.open")).to_have_count(0)
+    give(page, "drop", photos[2], "second.png")
+    expect(page.locator("#status")).to_have_text("No face found in second.png.")
+    expect(page.locator(".photo.open h3")).to_have_text(["second.png"])
+    page.locator("main").dispatch_event("drop", {"dataTransfer": page.evaluate_handle("new DataTransfer()")})
+    expect(page.locator(".photo.open h3")).to_have_text(["second.png"])
+    choose(page, *[photos[2]] * 5)
+    expect(page.locator(".photo.open")).to_have_count(0)
+    page.get_by_role("button", name="second.png").click()
+    give(page, "drop", photos[2], "last.png")
+    expect(page.locator("#summary")).to_contain_text("8 photos")
+    expect(page.locator(".photo.open h3")).to_have_text(["second.png"])
+
+
+def test_a_photo_that_failed_is_shown_once_it_is_analysed(page, photos):
+    page.evaluate(
+        """() => {
+          const post = Worker.prototype.postMessage;
+          Worker.prototype.postMessage = function (...all) {
+            if (all[0].call !== "analyze") return post.apply(this, all);
+            Worker.prototype.postMessage = post;
+            throw new Error("no memory");
+          };
+        }"""
+    )
+    choose(page, photos[0])
+    expect(page.locator(".photo.failed .caption")).to_have_text("=1+1, a.png could not be analysed: no memory")
+    page.get_by_role("radio", name="open").check()
+    expect(page.locator(".photo .box")).to_be_visible()
+    assert page.locator(".photo.failed").count() == 0
+    page.get_by_role("radio", name="research").check()
+    expect(page.locator("#model-now")).to_have_text("research")
 
 
 @pytest.mark.parametrize(
     ("name", "why"),
     [
         ("IMG_1.HEIC", "IMG_1.HEIC is a HEIC photo, which this browser cannot read: save it as JPEG first"),
+        ("heifer.png", "heifer.png is not a picture that this browser can read, or it is damaged"),
         ("cut.png", "cut.png is not a picture that this browser can read, or it is damaged"),
     ],
 )
@@ -199,6 +262,53 @@ def test_the_files_are_those_of_the_python_tool(page, photos):
     assert list(csv.reader(copied.splitlines(), delimiter="\t")) == list(csv.reader(io.StringIO(expected.getvalue())))
 
 
+def test_answers_of_two_models_do_not_stand_in_one_file(page, photos):
+    choose(page, photos[0], photos[1])
+    page.evaluate(HOLD)
+    page.get_by_role("radio", name="open").check()
+    status = page.locator("#status")
+    expect(status).to_have_text("2 photos to go")
+    spoken = [page.locator("#uncertain"), page.locator("#shown")]
+    for each in spoken:
+        expect(each).to_have_attribute("aria-live", "off")
+    page.evaluate("held.shift()()")
+    expect(status).to_contain_text("found in =1+1, a.png")
+    with page.expect_download() as download:
+        page.click("#save-csv")
+    expect(status).to_have_text("Saved faces.csv, without 1 photo still to be analysed.")
+    rows = csv.DictReader(download.value.path().read_text("utf-8").splitlines())
+    assert [row["path"] for row in rows] == ["=1+1, a.png"]
+    page.click("#copy")
+    expect(status).to_have_text("Copied, without 1 photo still to be analysed: paste it into a spreadsheet.")
+    page.evaluate("release()")
+    expect(status).to_contain_text("2 photos done")
+    for each in spoken:
+        expect(each).to_have_attribute("aria-live", "polite")
+    page.get_by_role("radio", name="research").check()
+    expect(page.locator("#model-now")).to_have_text("research")
+
+
+def test_photos_that_were_cleared_do_not_count(page, photos):
+    page.evaluate(HOLD)
+    for name in ("a.png", "b.png"):
+        give(page, "drop", photos[0], name)
+    page.click("#clear")
+    for name in ("c.png", "d.png"):
+        give(page, "drop", photos[0], name)
+    page.evaluate("release()")
+    expect(page.locator("#status")).to_have_text("2 photos done. 2 faces in 2 photos: 2 uncertain.")
+
+
+def test_a_browser_that_does_not_copy(page, photos):
+    choose(page, photos[0])
+    page.evaluate(
+        "navigator.clipboard.writeText = () => Promise.reject(new Error()); document.execCommand = () => false"
+    )
+    page.click("#copy")
+    expect(page.locator("#status")).to_have_text("The browser did not allow it: save the table as CSV.")
+    page.evaluate("delete navigator.clipboard.writeText; delete document.execCommand")
+
+
 def test_numbers_are_rounded_as_in_python(page, page_url):
     rng = np.random.default_rng(7)
     values = [0.25, 0.75, -0.25, 12.25, 0.05, 0.15, 2.675, 0.03125, 0.09375, 99.95, *rng.uniform(-50, 900, 300)]
@@ -207,6 +317,26 @@ def test_numbers_are_rounded_as_in_python(page, page_url):
     script = "async ([url, asked]) => { const { rounded } = await import(url + 'records.js');"
     got = page.evaluate(script + "return asked.map(([v, d]) => rounded(v, d)); }", [page_url, asked])
     assert got == [round(value, digits) for value, digits in asked]
+
+
+def test_answers_and_percentages_are_those_of_python(page, page_url):
+    numbers = [0.03, 0.43, 0.57, 0.97, 0.9999, 0.5, 0.0, 1.0]
+    bounds = [0.5, 0.57, 0.5701, 0.97, 0.9701, 1.0]
+    script = "async ([url, numbers, bounds]) => { const { label, probable } = await import(url + 'words.js');"
+    script += "return numbers.map((p) => [probable(p), ...bounds.map((b) => label({ p_male: p, quality: 1 }, b))]); }"
+    for p, (said, *answers) in zip(numbers, page.evaluate(script, [page_url, numbers, bounds]), strict=True):
+        side, share = str(Prediction(p, "male" if p >= 0.5 else "female")).split(" ", 1)
+        assert said.replace("\xa0", " ") == f"{share} {side}"
+        assert answers == [prediction_for(p, bound).label for bound in bounds]
+
+
+def test_why_a_face_is_hard_to_judge(page, page_url):
+    script = "async (url) => { const { warning } = await import(url + 'words.js');"
+    script += "return [[90, 0], [20, 0], [20, 0.3], [90, 0.3], [90, 0.5]]"
+    script += ".map(([side, quality]) => warning({ box: [0, 0, side, side], quality })); }"
+    said = page.evaluate(script, page_url)
+    assert [each[:16] for each in said] == ["No answer: the f", "No answer: the f", *["Low quality: the"] * 2, ""]
+    assert "only 20 pixels wide" in said[2]
 
 
 def test_the_whole_walk_by_keyboard(page, photos):
@@ -286,6 +416,21 @@ def test_the_table_is_sorted_by_a_column(page, photos):
     assert (shown(page, 1), shown(page, 4)) == (names, probabilities)
 
 
+def test_the_focus_stays_in_the_table_when_rows_come(page, photos):
+    choose(page, photos[0])
+    button = page.get_by_role("button", name="Face 1 of =1+1, a.png")
+    button.focus()
+    give(page, "drop", photos[1], "two.png")
+    expect(page.locator("#rows tbody tr")).to_have_count(3)
+    expect(button).to_be_focused()
+    page.get_by_role("columnheader", name="Photo").get_by_role("button").dblclick()
+    assert shown(page, 1) == ["two.png", "two.png", "=1+1, a.png"]
+    button.focus()
+    give(page, "drop", photos[0], "a.png")
+    expect(page.locator("#rows tbody th")).to_have_text(["two.png", "two.png", "a.png", "=1+1, a.png"])
+    expect(button).to_be_focused()
+
+
 def test_the_table_is_filtered(page, photos):
     choose(page, *photos)
     page.locator("#error").fill("4")
@@ -319,6 +464,8 @@ def test_many_photos_are_thumbnails(page, photos, tmp_path):
     page.set_viewport_size({"width": 390, "height": 800})
     assert page.evaluate("document.documentElement.scrollHeight") < 8000
     page.set_viewport_size({"width": 1280, "height": 800})
+    assert page.locator("img[src]").count() == 24
+    assert page.locator(".later img[src]").count() == 0
 
     expect(page.locator("#shown")).to_have_text("28 faces, the first 25 shown")
     page.get_by_role("button", name="Show all 28 rows").click()
@@ -331,6 +478,7 @@ def test_many_photos_are_thumbnails(page, photos, tmp_path):
     expect(last).to_be_hidden()
     page.get_by_role("button", name="Show all 30 photos").click()
     expect(page.locator(".photo:visible")).to_have_count(30)
+    assert page.locator(".later img[src]").count() == 4
     page.locator(".photo").nth(3).locator(".frame").click()
     expect(page.locator(".photo").nth(3).locator(".evidence")).to_be_visible()
 
@@ -406,6 +554,42 @@ def test_faces_before_the_webcam(page, photos):
     assert track.evaluate("track => track.readyState") == "ended"
 
 
+def test_the_webcam_is_stopped_while_it_starts(page):
+    page.evaluate(
+        """() => {
+          navigator.mediaDevices.getUserMedia = async () => new MediaStream();
+          const video = document.getElementById("camera-video");
+          video.play = () => new Promise((_, reject) => (window.interrupt = () => reject(new DOMException("over"))));
+          window.restore = () => delete video.play && delete navigator.mediaDevices.getUserMedia;
+        }"""
+    )
+    before = page.locator("#status").text_content()
+    page.click("#camera-start")
+    page.click("#camera-keep")  # there is no frame yet
+    page.click("#camera-stop")
+    page.evaluate("interrupt(); restore()")
+    expect(page.locator("#camera-start")).to_be_enabled()
+    assert page.locator("#status").text_content() == before
+    assert page.locator(".photo").count() == 0
+
+
+def test_a_webcam_that_comes_after_the_page_was_left(page):
+    page.evaluate(
+        """() => {
+          Object.defineProperty(document, "hidden", { value: true, configurable: true });
+          const canvas = document.createElement("canvas");
+          canvas.getContext("2d");
+          window.stream = canvas.captureStream();
+          navigator.mediaDevices.getUserMedia = async () => stream;
+        }"""
+    )
+    page.click("#camera-start")
+    expect(page.locator("#camera-start")).to_be_enabled()
+    expect(page.locator("#camera")).to_be_hidden()
+    page.evaluate("delete document.hidden; delete navigator.mediaDevices.getUserMedia")
+    assert page.evaluate("stream.getTracks()[0].readyState") == "ended"
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_accessible_and_as_wide_as_the_window(page, photos, scheme):
     page.emulate_media(color_scheme=scheme)
@@ -436,3 +620,22 @@ def test_networks_that_cannot_be_loaded(browser, page_url):
     expect(page.locator("#loading")).to_be_hidden()
     expect(page.locator("#choose")).to_be_disabled()
     page.close()
+
+
+def test_a_webcam_before_networks_that_cannot_be_loaded(browser, page_url):
+    context = browser.new_context(permissions=["camera"])
+    page, held = context.new_page(), []
+
+    def hold(route):
+        held.append(route)
+
+    page.route("**/models/face-detector.onnx", hold)
+    with page.expect_request("**/models/face-detector.onnx"):
+        page.goto(page_url)
+    page.click("#camera-start")
+    expect(page.locator("#camera-stop")).to_be_focused()
+    held[0].fulfill(status=500)
+    expect(page.locator("#status")).to_contain_text("analysed: the networks could not be loaded. Reload the page")
+    expect(page.locator("#camera")).to_be_hidden()
+    expect(page.locator("#camera-start")).to_be_disabled()
+    context.close()

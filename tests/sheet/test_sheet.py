@@ -208,6 +208,8 @@ def test_filters_counts_and_links_in_a_browser(shown, pairs):
     answers("female 98 %", "uncertain", "male 97 %", "male 98 %")
     expect(shown.locator("#shown")).to_have_text("4 faces")
     expect(shown.locator(".counts dd")).to_have_text(["1", "2", "1"])
+    count, name = (shown.locator(f".counts {kind}").first.bounding_box() for kind in ("dd", "dt"))
+    assert count["y"] + count["height"] <= name["y"]
     shown.get_by_label("Answer", exact=True).select_option("male")
     answers("male 97 %", "male 98 %")
     expect(shown.locator("#shown")).to_have_text("2 of 4 faces")

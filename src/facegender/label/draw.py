@@ -44,11 +44,12 @@ def draw(collection: Results, seed: int = 0) -> Draw:
         seed: of the order; the same for everyone who labels the same draw.
 
     Raises:
-        InputError: the results are of videos, or say nothing about boxes.
+        InputError: the results are of videos or of several models, or say nothing about boxes.
     """
     faces = collection.faces
     if collection.kind == "videos":
         raise InputError("tracks of videos cannot be shown", remedy="label them by hand: docs/archives.md says how")
+    _ = collection.model  # no survey takes those of several models, so nobody need label them
     if "x" not in faces or faces[["x", "y", "w", "h"]].isna().any(axis=None):
         raise InputError("the results do not say where the faces are", remedy="give what facegender predict wrote")
     if not len(faces):

@@ -47,8 +47,12 @@ function report() {
 }
 
 async function show(where, said = "") {
-  place = Math.max(0, Math.min(where, state.count));
-  const over = place >= state.count;
+  const next = Math.max(0, Math.min(where, state.count));
+  const over = next >= state.count;
+  if (!over) item = await ask(`item/${next}`);
+  place = next; // not before: an answer is of the face that is shown
+  const focused = document.activeElement;
+  const onWay = focused === $("back") || $("end").contains(focused); // which may be disabled or hidden now
   $("desk").hidden = over;
   $("end").hidden = !over;
   if (over) {
@@ -63,9 +67,9 @@ async function show(where, said = "") {
   }
   $("photo").hidden = true;
   $("show").setAttribute("aria-expanded", "false");
-  item = await ask(`item/${place}`);
   $("missing").hidden = true;
   $("face").hidden = false;
+  $("face").classList.add("waiting"); // until it is loaded, the picture is that of the face before
   $("face").src = `item/${place}/face.jpg`;
   $("face").alt = `Face ${place + 1}`;
   $("place").textContent = `Face ${place + 1} of ${state.count}`;
@@ -74,6 +78,7 @@ async function show(where, said = "") {
     button.setAttribute("aria-pressed", String(button.dataset.answer === item.answer));
   }
   $("back").disabled = place === 0;
+  if (onWay) $(place === 0 ? "forward" : "back").focus();
   $("status").textContent = `${said} Face ${place + 1} of ${state.count}. ${$("said").textContent}`.trim();
   for (const ahead of [place + 1, place + 2]) {
     if (ahead < state.count) new Image().src = `item/${ahead}/face.jpg`;
@@ -114,6 +119,7 @@ const togglePhoto = () => then(() => {
   $("status").textContent = open ? "The photo is shown." : "The photo is hidden.";
 });
 
+$("face").addEventListener("load", () => $("face").classList.remove("waiting"));
 $("face").addEventListener("error", async () => {
   $("face").hidden = true;
   $("missing").hidden = false;

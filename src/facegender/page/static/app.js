@@ -14,6 +14,8 @@ const USUAL_ERROR = "0.01";
 /** More photos than these are thumbnails, and of more thumbnails than those the rest waits for a click. */
 const OPEN = 6;
 const THUMBNAILS = 24;
+/** What screen readers say by itself when it changes, beside the status. */
+const SPOKEN = ["uncertain", "shown"];
 
 let photos = [];
 let analyzer = null;
@@ -36,16 +38,18 @@ function unique(file) {
 }
 
 function add(files) {
-  if ($("choose").disabled) return; // the networks could not be loaded
+  if (!files.length || $("choose").disabled) return; // disabled where the networks could not be loaded
+  const before = photos.length;
   for (const file of files) {
     const photo = new Photo(unique(file));
     photos.push(photo);
     $("photos").append(photo.element);
   }
-  $("results").hidden = !photos.length;
+  $("results").hidden = false;
   const open = photos.length <= OPEN;
   $("photos").classList.toggle("sheet", !open);
-  for (const photo of photos) photo.open = open;
+  // What the user opened or closed stays so, unless all become thumbnails.
+  for (const photo of (before <= OPEN) === open ? photos.slice(before) : photos) photo.open = open;
   unfold($("all-photos").ariaPressed === "true");
   work();
 }
@@ -56,7 +60,10 @@ function unfold(all) {
   $("all-photos").hidden = photos.length <= THUMBNAILS;
   $("all-photos").ariaPressed = String(all);
   $("all-photos").textContent = `Show all ${photos.length.toLocaleString("en")} photos`;
-  photos.forEach((photo, place) => photo.element.classList.toggle("later", place >= THUMBNAILS));
+  photos.forEach((photo, place) => {
+    photo.element.classList.toggle("later", place >= THUMBNAILS);
+    if (all || place < THUMBNAILS) photo.load();
+  });
 }
 $("all-photos").onclick = () => unfold($("all-photos").ariaPressed !== "true");
 
@@ -64,7 +71,8 @@ $("all-photos").onclick = () => unfold($("all-photos").ariaPressed !== "true");
 async function work() {
   if (busy || !analyzer) return;
   busy = true;
-  let done = 0;
+  for (const id of SPOKEN) $(id).ariaLive = "off"; // the status says enough of each photo
+  const done = new Set();
   for (let photo; (photo = photos.find((each) => each.card !== card)); ) {
     const asked = card;
     const waiting = photos.filter((each) => each.card !== card).length;
@@ -75,15 +83,18 @@ async function work() {
     } catch (error) {
       result = { width: null, height: null, faces: [], error: { kind: "failed", message: error.message } };
     }
-    done += 1;
+    if (!photos.includes(photo)) continue; // cleared meanwhile
+    done.add(photo);
     // Another model may have been chosen before the photo's turn came.
     photo.take(result, analyzer.models.find(({ name }) => name === result.model) ?? asked);
     photo.draw(accepted());
-    if (photos.includes(photo)) say(`${result.error?.message ?? announced(photo.file.name, photo.labels)}.`);
+    say(`${result.error?.message ?? announced(photo.file.name, photo.labels)}.`);
     summarize();
   }
   busy = false;
-  if (done > 1 && photos.length) say(`${counted(done, "photo")} done. ${$("summary").textContent}`);
+  for (const id of SPOKEN) $(id).ariaLive = "polite";
+  const count = photos.filter((each) => done.has(each)).length;
+  if (count > 1) say(`${counted(count, "photo")} done. ${$("summary").textContent}`);
 }
 
 $("choose").onclick = () => $("files").click();
@@ -104,7 +115,8 @@ document.addEventListener("drop", (event) => {
   $("choose").classList.remove("over");
   add(event.dataTransfer.files);
 });
-document.addEventListener("paste", ({ clipboardData }) => {
+document.addEventListener("paste", ({ target, clipboardData }) => {
+  if (target.matches?.("[type=search]")) return; // text is meant
   // The clipboard calls each picture image.png.
   add([...clipboardData.files].map((file) =>
     file.name === "image.png" ? new File([file], `pasted ${++pasted}.png`, { type: file.type }) : file));
@@ -141,29 +153,38 @@ function summarize() {
   table.show(photos.flatMap((each) => each.rows));
 }
 
-const records = () => photos.filter((each) => each.result)
-  .map(({ file, result, labels }) => record(file.name, result, labels));
+/** Those with an answer of the chosen model: answers of two must not stand in one file. */
+const answered = () => photos.filter((each) => each.result && each.card === card);
+const records = () => answered().map(({ file, result, labels }) => record(file.name, result, labels));
+
+/** What the records lack so far: ", without 3 photos still to be analysed". */
+function lacking() {
+  const count = photos.length - answered().length;
+  return count ? `, without ${counted(count, "photo")} still to be analysed` : "";
+}
 
 function save(name, type, text) {
   const link = element("a", { href: URL.createObjectURL(new Blob([text], { type })), download: name });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-  say(`Saved ${name}.`);
+  say(`Saved ${name}${lacking()}.`);
 }
 
 async function copy() {
-  const text = toTsv(records());
+  const [text, lack] = [toTsv(records()), lacking()];
+  let copied = true;
   try {
     await navigator.clipboard.writeText(text); // over https and on this machine only
   } catch {
     const area = element("textarea", { class: "aside" }, text);
     document.body.append(area);
     area.select();
-    document.execCommand("copy");
+    copied = document.execCommand("copy");
     area.remove();
     $("copy").focus();
   }
-  say("Copied: paste it into a spreadsheet.");
+  say(copied ? `Copied${lack}: paste it into a spreadsheet.`
+    : "The browser did not allow it: save the table as CSV.");
 }
 
 $("copy").onclick = copy;
@@ -240,7 +261,11 @@ async function open() {
 $("error").oninput = relabel;
 const ready = open();
 new Camera({
-  analyze: async (video) => (await ready, analyzer.analyze(video)),
+  analyze: async (video) => {
+    await ready;
+    if (!analyzer) throw new Error("the networks could not be loaded. Reload the page to try again");
+    return analyzer.analyze(video);
+  },
   confidence: () => card.confidence_for_error[accepted()],
   keep: (file) => add([file]),
   say,

@@ -36,20 +36,23 @@ export class Camera {
       return;
     }
     $("camera-start").disabled = true;
+    let stream = null;
     try {
       const video = { facingMode: "user", width: { ideal: 1280 } };
-      this.#stream = await navigator.mediaDevices.getUserMedia({ video, audio: false });
-      this.#video.srcObject = this.#stream;
+      this.#stream = stream = await navigator.mediaDevices.getUserMedia({ video, audio: false });
+      if (document.hidden) return this.stop(); // the page was left before the webcam was there
+      this.#video.srcObject = stream;
       $("camera").hidden = false;
       await this.#video.play();
     } catch (error) {
+      if (stream !== this.#stream) return; // stopped meanwhile
       this.page.say(REFUSED[error.name] ?? `The webcam did not start: ${error.message}`);
       this.stop();
       return;
     }
-    this.#stream.getVideoTracks()[0].onended = () => this.stop();
+    stream.getVideoTracks()[0].onended = () => this.stop();
     $("camera-stop").focus();
-    await this.#watch(this.#stream);
+    await this.#watch(stream);
   }
 
   stop() {
@@ -58,7 +61,7 @@ export class Camera {
     this.#stream = this.#video.srcObject = null;
     $("camera-boxes").replaceChildren();
     $("camera").hidden = true;
-    $("camera-start").disabled = false;
+    $("camera-start").disabled = $("choose").disabled; // where the networks could not be loaded
     if (focused) $("camera-start").focus();
   }
 
@@ -96,6 +99,7 @@ export class Camera {
 
   /** The current frame becomes one of the photos. */
   #keep() {
+    if (!this.#video.videoWidth) return; // no frame yet
     const canvas = document.createElement("canvas");
     [canvas.width, canvas.height] = [this.#video.videoWidth, this.#video.videoHeight];
     canvas.getContext("2d").drawImage(this.#video, 0, 0);

@@ -9,18 +9,20 @@ export class Analyzer {
   /**
    * Start the worker and load the networks.
    *
-   * @param {{model?: string, backend?: "wasm" | "webgpu", onProgress?: (fraction: number, text: string) => void}} options
+   * @param {{backend?: "wasm" | "webgpu", onProgress?: (fraction: number, text: string) => void}} options
    *     without a backend, the faster one is taken
    */
-  static async open({ model, backend, onProgress } = {}) {
+  static async open({ backend, onProgress } = {}) {
     const analyzer = new Analyzer();
-    const about = await analyzer.#call("open", { model, backend }, [], ({ fraction, text }) => onProgress?.(fraction, text));
+    const about = await analyzer.#call("open", { backend }, [], ({ fraction, text }) => onProgress?.(fraction, text));
     return Object.assign(analyzer, about);
   }
 
   constructor() {
     this.#worker.onmessage = ({ data: { id, answer, failure, progress } }) => {
-      const { resolve, reject, report } = this.#waiting.get(id);
+      const waiting = this.#waiting.get(id);
+      if (!waiting) return; // was rejected when the worker broke
+      const { resolve, reject, report } = waiting;
       if (progress) return report?.(progress);
       this.#waiting.delete(id);
       if (failure === undefined) resolve(answer);
@@ -49,10 +51,6 @@ export class Analyzer {
     const upright = source instanceof HTMLVideoElement; // as films are: there is no time to turn each frame
     const bitmap = upright ? await createImageBitmap(source) : source;
     return this.#call("analyze", { source: bitmap, upright }, bitmap instanceof ImageBitmap ? [bitmap] : []);
-  }
-
-  close() {
-    this.#worker.terminate();
   }
 
   #call(call, argument, transfer = [], report = null) {

@@ -12,13 +12,15 @@ let last = 0;
 
 export class Photo {
   #id = ++last;
-  #url;
+  #url = null;
+  #picture = element("img", { alt: "", decoding: "async" });
   #boxes = element("div", { class: "boxes", role: "group", "data-roving": true });
   #caption = element("p", { class: "caption" }, "waiting");
   #faces = element("ol", { class: "faces" });
   #gist = element("p", { class: "gist" });
   #fold;
   #frame;
+  #plate;
 
   /** The classifier that made the result, and the result; null until then. */
   card = null;
@@ -27,14 +29,14 @@ export class Photo {
   /** @type {import("./table.js").Row[]} */
   rows = [];
 
-  /** @param {File} file */
+  /** @param {File} file the photo is closed, and its picture not loaded */
   constructor(file) {
     this.file = file;
-    this.#url = URL.createObjectURL(file);
-    const picture = element("img", { src: this.#url, alt: "", decoding: "async" });
     this.#boxes.setAttribute("aria-label", `Faces in ${file.name}`);
-    this.#frame = element("div", { class: "frame" }, picture, this.#boxes);
-    picture.onload = () => this.#shape(picture.naturalWidth, picture.naturalHeight);
+    this.#frame = element("div", { class: "frame" }, this.#picture, this.#boxes);
+    this.#picture.onload = () => this.#shape(this.#picture.naturalWidth, this.#picture.naturalHeight);
+    this.#plate = element("div", { class: "plate" }, this.#frame,
+      element("div", { class: "legend" }, this.#caption, this.#faces));
     const heading = `photo-${this.#id}`;
     this.#fold = element("button", { type: "button", class: "fold", title: file.name }, file.name);
     this.#fold.onclick = () => (this.open = !this.open);
@@ -44,9 +46,16 @@ export class Photo {
       { class: "photo", "aria-labelledby": heading },
       element("h3", { id: heading }, this.#fold),
       this.#gist,
-      element("div", { class: "plate" }, this.#frame, element("div", { class: "legend" }, this.#caption, this.#faces)),
+      this.#plate,
     );
-    this.open = true;
+    this.open = false;
+  }
+
+  /** Load the picture, which takes memory for all of its pixels. */
+  load() {
+    if (this.#url) return;
+    this.#url = URL.createObjectURL(this.file);
+    this.#picture.src = this.#url;
   }
 
   /** Whether all of it is shown, or a thumbnail. */
@@ -55,6 +64,7 @@ export class Photo {
   }
 
   set open(open) {
+    if (open) this.load();
     this.element.classList.toggle("open", open);
     this.#fold.ariaExpanded = String(open);
     this.#boxes.inert = !open;
@@ -69,10 +79,14 @@ export class Photo {
   /** Take the result that the classifier of this card gave. */
   take(result, card) {
     Object.assign(this, { result, card });
-    if (!result.error) return;
-    this.element.classList.add("failed");
-    this.result.error = { kind: result.error.kind, message: failure(result.error, this.file) };
-    this.#frame.remove();
+    this.element.classList.toggle("failed", result.error !== null);
+    if (result.error) {
+      this.result.error = { kind: result.error.kind, message: failure(result.error, this.file) };
+      this.#frame.remove();
+    } else {
+      this.#shape(result.width, result.height);
+      if (!this.#frame.parentNode) this.#plate.prepend(this.#frame); // it failed with another model
+    }
   }
 
   /** Label and draw all faces for this accepted error, such as "0.01". */
@@ -135,7 +149,7 @@ export class Photo {
 
   /** Give its memory back. */
   close() {
-    URL.revokeObjectURL(this.#url);
+    if (this.#url) URL.revokeObjectURL(this.#url);
     this.element.remove();
   }
 }

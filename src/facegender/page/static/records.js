@@ -13,7 +13,7 @@ export function rounded(value, digits) {
   return tie ? (2 * Math.round(scaled / 2)) / 10 ** digits : Number(value.toFixed(digits));
 }
 
-/** What `PhotoResult.to_dict` gives: one photo, its faces with `labels`, or its error. */
+/** What `PhotoResult.to_dict` gives: one photo, its faces with `labels`, or its error; quality and p_male are rounded. */
 export function record(path, { width, height, faces, error, notes = [] }, labels) {
   return {
     path,
@@ -23,9 +23,9 @@ export function record(path, { width, height, faces, error, notes = [] }, labels
     faces: faces.map((face, k) => ({
       box: face.box.map((value) => rounded(value, 1)),
       score: rounded(face.score, 4),
-      quality: rounded(face.quality, 4),
+      quality: face.quality,
       landmarks: face.landmarks.map((point) => point.map((value) => rounded(value, 1))),
-      p_male: rounded(face.p_male, 4),
+      p_male: face.p_male,
       label: labels[k],
     })),
     error,

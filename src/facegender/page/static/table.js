@@ -20,6 +20,19 @@ const FILTERS = ["filter-answer", "filter-quality", "filter-photo"];
 const ORDERS = ["none", "ascending", "descending"];
 const compared = new Intl.Collator("en", { numeric: true }).compare;
 
+/** Put these rows into the table; those that stand there already stay, and so does the focus. */
+function fill(body, rows) {
+  const there = [...body.rows];
+  const focused = there.find((row) => row.contains(document.activeElement))?.dataset.face;
+  let kept = 0;
+  while (kept < rows.length && rows[kept] === there[kept]) kept += 1;
+  for (const row of there.slice(kept)) row.remove();
+  body.append(...rows.slice(kept));
+  if (!focused || body.contains(document.activeElement)) return;
+  const again = rows.find((row) => row.dataset.face === focused);
+  again?.querySelector("button").focus({ preventScroll: true });
+}
+
 /**
  * @typedef {{element: HTMLElement, name: string, number: number, label: string, p_male: number, quality: number,
  *   otherwise: number | null, pixels: number}} Row one face; `otherwise` is a share, `pixels` an area
@@ -66,7 +79,7 @@ export class FaceTable {
   #show() {
     const rows = this.#sorted(this.#rows.filter(this.#wanted()));
     const shown = this.#all ? rows : rows.slice(0, FIRST);
-    $("rows").tBodies[0].replaceChildren(...shown.map(({ element }) => element));
+    fill($("rows").tBodies[0], shown.map(({ element }) => element));
     for (const heading of $("rows").querySelectorAll("th[data-key]")) {
       heading.ariaSort = heading.dataset.key === this.#by ? this.#order : "none";
     }

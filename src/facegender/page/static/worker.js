@@ -6,6 +6,7 @@ import {
 } from "./faces.js";
 import { turned } from "./pixels.js";
 import { smoothed, texture } from "./prints.js";
+import { rounded } from "./records.js";
 
 const here = new URL("./", self.location.href);
 const state = { ort: null, models: null, detector: null, backend: "wasm", classifier: null, card: null };
@@ -30,11 +31,11 @@ async function fetched(path) {
   return response;
 }
 
-async function open({ model, backend }, report) {
+async function open({ backend }, report) {
   report({ fraction: 0, text: "list of networks" });
   state.models = await (await fetched("models.json")).json();
   const { detector, classifiers, default: usual } = state.models;
-  const card = named(model ?? usual);
+  const card = named(usual);
   report({ fraction: 0.1, text: "runtime and networks" });
   const files = [detector, card].map(weights); // requested now, awaited later
   const gpu = backend !== "wasm" && (await hasGpu(backend === "webgpu"));
@@ -155,12 +156,13 @@ async function analyze({ source, upright }) {
     const detected = performance.now();
     const p_male = await classify(bitmap, found);
     const ended = performance.now();
+    // Rounded here, so that the label, what is shown and the records follow from the same numbers.
     const faces = found.map((face, k) => ({
       box: face.box,
       score: face.score,
-      quality: quality(face, state.models.detector),
+      quality: rounded(quality(face, state.models.detector), 4),
       landmarks: face.points,
-      p_male: p_male[k],
+      p_male: rounded(p_male[k], 4),
     }));
     const ms = { decode: decoded - began, detect: detected - decoded, classify: ended - detected, total: ended - began };
     return { width, height, faces, error: null, notes: notesOn(pattern, found), ms, model: state.card.name };
