@@ -1,6 +1,6 @@
 """Labelled faces that the networks never learned from, from photo to record, for the error rates and the simulation.
 
-    python studies/survey/faces.py FOLDER --fairface TRAIN.tar VAL.tar TRAIN.csv VAL.csv --utkface UTKFACE.tar
+    python studies/survey/faces.py FOLDER --fairface TRAIN VAL TRAIN.csv VAL.csv --utkface UTKFACE.tar
         --celeba ATTRIBUTES.csv CELEBA64.tar CELEBA_TEST.tar --all-age-faces FOLDER --lfw LFW.tar [--splits validation]
 
 Every photo goes through the detector and the shipped classifiers as `facegender predict` does it. Photos of the
@@ -79,7 +79,7 @@ def main() -> None:
     train, val, train_labels, val_labels = arguments.fairface
     attributes, squeezed, tested = arguments.celeba
     listings = [
-        list_fairface([train, val], [train_labels, val_labels]),
+        list_fairface(list(dict.fromkeys([train, val])), [train_labels, val_labels]),
         list_utkface(arguments.utkface),
         list_celeba([tested], attributes, squeezed=[squeezed]),
         list_all_age_faces(arguments.all_age_faces),

@@ -193,6 +193,7 @@ $("save-json").onclick = () => save("faces.jsonl", "application/jsonl", toJsonLi
 $("clear").onclick = () => {
   for (const photo of photos) photo.close();
   photos = [];
+  unfold(false);
   $("results").hidden = true;
   summarize();
   say("Cleared.");
