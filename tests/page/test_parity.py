@@ -106,8 +106,9 @@ def test_a_photo_of_every_kind(engine, astronaut, kind):
     image.save(file, format=kind, **options)
     expected = FaceAnalyzer().analyze(file.getvalue())
     assert expected.faces
-    # This face is uncertain, where p_male is steepest, and no two JPEG decoders round alike.
-    assert_same(analyze(page, file.getvalue()), expected, p_male=0.03 if kind == "JPEG" else 0.01)
+    # This face is uncertain, where p_male is steepest: no two JPEG decoders round alike, and half the size shows more.
+    tolerance = 0.12 if options.get("quality") else 0.03 if kind == "JPEG" else 0.01
+    assert_same(analyze(page, file.getvalue()), expected, p_male=tolerance)
 
 
 @pytest.mark.parametrize("turns", [1, 2, 3])
