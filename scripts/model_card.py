@@ -23,8 +23,8 @@ RESULTS = ROOT / "results" / "accuracy"
 PURPOSES = {
     "open": "trained on FairFace alone (CC BY 4.0), with a committee of networks under CC0 as teacher, so that its "
     "terms are those of the data: attribution",
-    "research": "trained on FairFace, UTKFace, CelebA and All-Age-Faces, with a committee of other networks as "
-    "teacher: better on press photos and old prints, for non-commercial research",
+    "research": "trained on FairFace, UTKFace, CelebA, All-Age-Faces and film stills, with a committee of other "
+    "networks as teacher: better on press photos and old prints, for non-commercial research",
 }
 
 INTENDED = """\
