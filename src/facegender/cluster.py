@@ -68,7 +68,7 @@ class RayEngine(Engine):
                 num_cpus=1,
                 num_gpus=1 if gpus else None,
             )
-            rows = done.iter_rows()
+            rows = iter(done.iter_rows())
             while True:
                 try:
                     row = next(rows, None)
