@@ -33,19 +33,19 @@ class About(NamedTuple):
 
 FILES = {
     "accuracy/flagship.csv": About(
-        "every shipped classifier on every test set: accuracy, women, men, calibration, coverage", "2026-11-26"
+        "every shipped classifier on every test set: accuracy, women, men, calibration, coverage", "2026-11-27"
     ),
     "accuracy/audit_*.csv": About(
-        "every group of faces of a test set: accuracy, rates, calibration, coverage (also as JSON)", "2026-11-26"
+        "every group of faces of a test set: accuracy, rates, calibration, coverage (also as JSON)", "2026-11-27"
     ),
     "accuracy/calibration_*.csv": About(
         "calibration by set, by group and on damaged faces (charts: `reliability_*.png`, `risk_coverage_*.png`)",
-        "2026-11-26",
+        "2026-11-27",
     ),
     "accuracy/fairface.csv": About(
         "the default weights, from photo to answer, by race and gender, on FairFace validation photos (the "
         "odd-numbered of the first 5,000)",
-        "2026-11-26",
+        "2026-11-27",
     ),
     "accuracy/detector.csv": About(
         "the face detector against its teacher: faces, landmarks, answers, time", "2026-11-24"
@@ -59,7 +59,7 @@ FILES = {
         "how much of the head a crop shows: short trainings on three templates", "2026-11-24"
     ),
     "accuracy/peers.csv": About(
-        "the tools that come by pip or npm with their weights inside, beside ours, on the same photos", "2026-11-26"
+        "the tools that come by pip or npm with their weights inside, beside ours, on the same photos", "2026-11-27"
     ),
     "accuracy/teachers.csv": About(
         "the committee that teaches, and each of its members: train faces out of fold, validation, LFW",
@@ -82,7 +82,7 @@ FILES = {
     ),
     "robustness/prints.csv": About(
         "halftone screens, newsprint, grain, JPEG, printed pages: found with and without smoothing, right, uncertain",
-        "2026-11-26",
+        "2026-11-27",
     ),
     "speed/engine.csv": About("many photos: speed, memory, cost, kills; videos; Ray", "2026-11-24"),
     "speed/faceless.csv": About("photos without a face: the search in other ways up", "2026-11-27"),
@@ -91,9 +91,9 @@ FILES = {
     "speed/service.csv": About("the service under load, overload, hostile input and SIGTERM", "2026-11-24"),
     "speed/timings.csv": About("time of the make targets", "2026-11-27"),
     "speed/training_throughput.csv": About("the input pipeline against one resident batch", "2026-11-23"),
-    "speed/pareto.csv": About("accuracy of what ships beside its time and size (chart: `pareto.png`)", "2026-11-24"),
+    "speed/pareto.csv": About("accuracy of what ships beside its time and size (chart: `pareto.png`)", "2026-11-27"),
     "speed/benchmark_flagship/benchmark.csv": About(
-        "what ships, and its networks, against the paper's network in one run", "2026-11-24"
+        "what ships, and its networks, against the paper's network in one run", "2026-11-27"
     ),
     "survey/simulation.csv": About(
         "coverage, width and bias on collections of known composition, shifted or not", "2026-11-24"
@@ -101,14 +101,14 @@ FILES = {
     "survey/videos.csv": About("coverage and width for 5 to 30 videos", "2026-11-25"),
     "survey/nightly.csv": About(
         "three nights of one command over a folder that changes: records that are stale, doubled, missing, different",
-        "2026-11-26",
+        "2026-11-27",
     ),
     "survey/first_share.csv": About(
         "from a machine with Python and pip to a share with its interval: seconds of each step", "2026-11-26"
     ),
     "survey/sets.csv": About(
         "coverage and width on a set that the error rates are not from, without labels and with 100 to 500",
-        "2026-11-26",
+        "2026-11-27",
     ),
     "paper/parameters.csv": About(
         "Tables 3 and 4, published and counted", "2026-11-23", "facegender params --format csv"

@@ -61,6 +61,13 @@ def test_every_study_that_a_result_names_is_there():
             assert (ROOT / study).is_file(), f"{name} names {study}"
 
 
+def test_no_command_has_a_path_of_the_machine_that_it_ran_on():
+    for name in script().files():
+        with (RESULTS / name).open(newline="", encoding="utf-8") as file:
+            commands = {row.get("command") or "" for row in csv.DictReader(file)}
+        assert not [command for command in commands if re.search(r"(?:^|[\s='\"])/", command)], name
+
+
 def numbers_in(value):
     if isinstance(value, dict):
         value = list(value.values())

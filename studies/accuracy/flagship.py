@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,7 @@ import numpy as np
 from facegender import weights
 from facegender.lab import effects
 from facegender.lab.datasets.store import open_stores
-from facegender.lab.evaluation.metrics import measure
+from facegender.lab.evaluation.metrics import is_right, measure
 from facegender.lab.evaluation.models import open_model
 from facegender.lab.evaluation.reliability import measure_reliability
 from facegender.machine import machine
@@ -35,7 +34,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("results/accuracy/flagship.csv"))
     arguments = parser.parse_args()
     stores = open_stores(arguments.stores)
-    extra = {"command": shlex.join(["python", "studies/accuracy/flagship.py", *sys.argv[1:]]), "machine": machine()}
+    # Without --output, which is a path of this machine.
+    words = [*map(str, arguments.stores), "--models", *arguments.models]
+    extra = {"command": shlex.join(["python", "studies/accuracy/flagship.py", *words]), "machine": machine()}
     lines = []
     for word, store in track([(w, s) for w in arguments.models for s in stores.values()], "measuring"):
         network = open_model(word)
@@ -55,7 +56,7 @@ def main() -> None:
             "male_accuracy": metrics.tpr,
             "balanced_accuracy": metrics.balanced_accuracy,
             "auc": metrics.auc,
-            "flipped": float((((p_male + mirrored) / 2 >= 0.5) == (labels == 1)).mean()),
+            "flipped": float(is_right(labels, (p_male + mirrored) / 2).mean()),
             "gray": colourless.accuracy,
             "gray_female": colourless.female_accuracy,
             "ece": row.ece,
