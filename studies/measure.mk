@@ -69,7 +69,7 @@ $(DONE)/first_share: $(DONE)/rates
 
 # Error rates for surveys. The two studies name CelebA's test photos last.
 $(WORK)/photos/validation.csv:
-	python $(STUDIES)survey/faces.py $(@D) --fairface $(FAIRFACE) $(FAIRFACE) $(FAIRFACE_LABELS) \
+	python $(STUDIES)survey/faces.py $(@D) --fairface $(FAIRFACE) $(FAIRFACE_LABELS) \
 	    --utkface $(UTKFACE) --celeba $(CELEBA_ATTRIBUTES) $(CELEBA_SQUEEZED) $(lastword $(CELEBA)) \
 	    --all-age-faces "$(ALL_AGE_FACES)" --lfw $(LFW_TAR) --splits validation
 $(WORK)/sets/done:

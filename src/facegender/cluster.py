@@ -68,15 +68,11 @@ class RayEngine(Engine):
                 num_cpus=1,
                 num_gpus=1 if gpus else None,
             )
-            rows = iter(done.iter_rows())
-            while True:
-                try:
-                    row = next(rows, None)
-                except ray.exceptions.RayError as error:
-                    raise FacegenderError(f"the Ray cluster failed: {error}") from error
-                if row is None:
-                    break
-                yield pickle.loads(row["results"])
+            try:
+                for row in done.iter_rows():
+                    yield pickle.loads(row["results"])
+            except ray.exceptions.RayError as error:
+                raise FacegenderError(f"the Ray cluster failed: {error}") from error
 
 
 @contextmanager

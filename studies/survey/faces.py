@@ -1,6 +1,6 @@
 """Labelled faces that the networks never learned from, from photo to record, for the error rates and the simulation.
 
-    python studies/survey/faces.py FOLDER --fairface TRAIN VAL TRAIN.csv VAL.csv --utkface UTKFACE.tar
+    python studies/survey/faces.py FOLDER --fairface SOURCE [SOURCE] TRAIN.csv VAL.csv --utkface UTKFACE.tar
         --celeba ATTRIBUTES.csv CELEBA64.tar CELEBA_TEST.tar --all-age-faces FOLDER --lfw LFW.tar [--splits validation]
 
 Every photo goes through the detector and the shipped classifiers as `facegender predict` does it. Photos of the
@@ -69,17 +69,19 @@ class Task:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--fairface", type=Path, nargs=4, required=True)
+    parser.add_argument(
+        "--fairface", type=Path, nargs="+", required=True, help="archives or a folder, then two label files"
+    )
     parser.add_argument("--utkface", type=Path, required=True)
     parser.add_argument("--celeba", type=Path, nargs=3, required=True)
     parser.add_argument("--all-age-faces", type=Path, required=True)
     parser.add_argument("--lfw", type=Path, required=True)
     parser.add_argument("--splits", choices=SPLITS, nargs="+", default=SPLITS)
     arguments = parser.parse_args()
-    train, val, train_labels, val_labels = arguments.fairface
+    *fairface, train_labels, val_labels = arguments.fairface
     attributes, squeezed, tested = arguments.celeba
     listings = [
-        list_fairface(list(dict.fromkeys([train, val])), [train_labels, val_labels]),
+        list_fairface(fairface, [train_labels, val_labels]),
         list_utkface(arguments.utkface),
         list_celeba([tested], attributes, squeezed=[squeezed]),
         list_all_age_faces(arguments.all_age_faces),

@@ -61,7 +61,7 @@ def audit(
     from facegender.lab.evaluation.audit import AuditedFaces, audit_faces, write_audit
     from facegender.lab.evaluation.audit_report import write_audit_report
     from facegender.lab.evaluation.models import open_model
-    from facegender.lab.evaluation.subgroups import grouping_attributes
+    from facegender.lab.evaluation.subgroups import MOST_VALUES, ungrouped_attributes
 
     console = results_console(140)
 
@@ -73,9 +73,8 @@ def audit(
         # A manifest's name and the splits drawn for it say nothing of what a network has seen; its photos do.
         own = manifest is not None
         index = unseen(network, store, split or ("all" if own else None), by_name=not own).index
-        many = [name for name in store.attributes if by is None and name not in grouping_attributes(store)]
-        for name in (name for name in many if len(set(store.attributes[name])) > 1):
-            say(f"note: {name} has more than 30 values and is left out; --by {name} audits it")
+        for name in ungrouped_attributes(store) if by is None else ():
+            say(f"note: {name} has more than {MOST_VALUES} values and is left out; --by {name} audits it")
         faces = AuditedFaces.of(store, index, network.p_male(store.crops, index), by or (), missed)
         done = audit_faces(network.name, faces, network.confidence(max_error))
     _print(console, done)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -73,20 +74,18 @@ def survey(
         complete = bool((collection.photos["weight"] == 1).all())
         target = "these" if complete and (known >= 0).mean() >= MOST else "beyond"
 
-    def rows_with(some: ErrorRates) -> Rows:
-        return Rows(
-            collection,
-            faces,
-            known,
-            some,
-            unit=unit,
-            method=method,
-            level=level,
-            replicates=replicates,
-            seed=seed,
-            target=target,
-        )
-
+    rows_with = partial(
+        Rows,
+        collection,
+        faces,
+        known,
+        unit=unit,
+        method=method,
+        level=level,
+        replicates=replicates,
+        seed=seed,
+        target=target,
+    )
     rows = rows_with(rates)
     grouped = groups_of(collection.photos, group_by) if group_by else None
     names = [] if grouped is None else grouped.names

@@ -107,7 +107,7 @@ def analyze_videos(
             add(files.timeline, by_suffix(files.timeline), TIMELINE, VideoResult.timeline)
         analyzer = VideoAnalyzer(options=options, fps=fps, workers=workers)
         stems: dict[str, str] = {}  # videos of earlier runs keep theirs
-        for earlier in outputs[0][0].records() if outputs else ():
+        for earlier in outputs[0][0].records() if outputs and not bare else ():
             stems.setdefault(earlier["path"], names.stem(earlier["path"]))
         for path in paths:
             stem = stems.get(path) or names.stem(path)

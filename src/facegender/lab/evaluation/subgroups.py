@@ -23,7 +23,7 @@ EVERYONE = "all"
 FEW = 30
 
 #: An attribute of more values than this tells faces apart, not groups of them.
-_MOST_VALUES = 30
+MOST_VALUES = 30
 #: Least height of each group of faces, pixels.
 _SIZES = (0, 24, 48, 96, 192)
 #: First year of each age group; FairFace's, so that datasets can be compared.
@@ -106,12 +106,18 @@ def grouped(store: Store, index: IntArray, attribute: str) -> list[str]:
 
 
 def grouping_attributes(store: Store) -> list[str]:
-    """The attributes of 2 to 30 values: others do not group faces."""
-    return [
-        name
-        for name, words in store.attributes.items()
-        if 1 < len({value_of(name, word) for word in words}) <= _MOST_VALUES
-    ]
+    """The attributes of 2 to `MOST_VALUES` values: others do not group faces."""
+    return [name for name, values in _values(store).items() if 1 < values <= MOST_VALUES]
+
+
+def ungrouped_attributes(store: Store) -> list[str]:
+    """The attributes of more values."""
+    return [name for name, values in _values(store).items() if values > MOST_VALUES]
+
+
+def _values(store: Store) -> dict[str, int]:
+    """How many values each attribute has."""
+    return {name: len({value_of(name, word) for word in words}) for name, words in store.attributes.items()}
 
 
 def value_of(attribute: str, word: str) -> str:

@@ -14,7 +14,7 @@ const USUAL_ERROR = "0.01";
 /** More photos than these are thumbnails, and of more thumbnails than those the rest waits for a click. */
 const OPEN = 6;
 const THUMBNAILS = 24;
-/** What screen readers say by itself when it changes, beside the status. */
+/** What screen readers announce when it changes, beside the status. */
 const SPOKEN = ["uncertain", "shown"];
 
 let photos = [];
