@@ -55,6 +55,19 @@ def zip_(content, method=zipfile.ZIP_DEFLATED):
     return buffer.getvalue()
 
 
+def traced(call):
+    """What a call gives, and its peak of memory: the least of three, since other threads' memory is traced too."""
+    peaks = []
+    for _ in range(3):
+        tracemalloc.start()
+        try:
+            result = call()
+            peaks.append(tracemalloc.get_traced_memory()[1])
+        finally:
+            tracemalloc.stop()
+    return result, min(peaks)
+
+
 def outcome(source):
     """The bytes of a photo, or the kind of its error."""
     source = pickle.loads(pickle.dumps(source))
@@ -152,10 +165,8 @@ def test_a_header_that_claims_gigabytes(tmp_path):
     member = tarfile.TarInfo("pax")
     member.type, member.size = tarfile.XHDTYPE, 2**33
     (tmp_path / "a.tar.gz").write_bytes(gzip.compress(member.tobuf(tarfile.GNU_FORMAT) + bytes(2**20)))
-    tracemalloc.start()
-    found = outcomes(tmp_path / "a.tar.gz")
-    assert tracemalloc.get_traced_memory()[1] < 2**20 * 8
-    tracemalloc.stop()
+    found, peak = traced(lambda: outcomes(tmp_path / "a.tar.gz"))
+    assert peak < 2**20 * 8
     assert "truncated" in found.values() or "not_an_image" in found.values()
 
 
@@ -244,10 +255,9 @@ def test_listing_a_zip_takes_no_memory(tmp_path):
     path = tmp_path / "a.zip"
     path.write_bytes(zip_({f"{i}.jpg": b"" for i in range(5000)}, zipfile.ZIP_STORED))
     photos = find_photos([str(path)])
-    tracemalloc.start()
-    assert photos.count() == 5000
-    assert tracemalloc.get_traced_memory()[1] < 200_000
-    tracemalloc.stop()
+    count, peak = traced(photos.count)
+    assert count == 5000
+    assert peak < 200_000
 
 
 def test_a_zip_bomb_is_refused_before_it_is_inflated(tmp_path):
@@ -258,10 +268,9 @@ def test_a_zip_bomb_is_refused_before_it_is_inflated(tmp_path):
     for claim, kind in [(MAX_BYTES + 1, "byte_limit"), (10, "truncated")]:
         struct.pack_into("<L", data, size, claim)
         path.write_bytes(data)
-        tracemalloc.start()
-        assert outcomes(path) == {"a.jpg": b"a", "bomb.jpg": kind}
-        assert tracemalloc.get_traced_memory()[1] < 2_000_000
-        tracemalloc.stop()
+        found, peak = traced(lambda: outcomes(path))
+        assert found == {"a.jpg": b"a", "bomb.jpg": kind}
+        assert peak < 2_000_000
 
 
 def test_an_encrypted_member(tmp_path):
