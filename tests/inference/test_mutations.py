@@ -1,7 +1,7 @@
 """Some of the damaged images of the study: each becomes an answer or an error."""
 
 import functools
-import importlib.util
+import importlib
 import os
 import signal
 import sys
@@ -21,14 +21,11 @@ COUNT = 616
 
 @pytest.fixture(scope="module")
 def study():
-    spec = importlib.util.spec_from_file_location(
-        "mutations", Path(__file__).parents[2] / "studies" / "robustness" / "mutations.py"
-    )
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # for the processes that it starts
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(Path(__file__).parents[2] / "studies" / "robustness")  # for its processes too
+        yield importlib.import_module("mutations")
+        for name in ("mutations", "damage"):
+            del sys.modules[name]
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +60,6 @@ def test_the_table(study, astronaut, tmp_path, monkeypatch):
     output = tmp_path / "out.csv"
     words = [str(tmp_path), "--count", "44", "--workers", "1", "--output", str(output)]
     monkeypatch.setattr(sys, "argv", ["mutations.py", *words])
-    monkeypatch.syspath_prepend(Path(study.__file__).parent)
     study.main()
     header, *rows = [line.split(",") for line in output.read_text().splitlines()]
     assert header[:3] == ["format", "mutated", "answers"]
@@ -92,7 +88,6 @@ class _Mortal:
 
 @pytest.mark.parametrize(("end", "word"), [("crash", "crashes status -11"), ("hang", "hangs")])
 def test_a_process_that_does_not_survive_is_seen(end, word, study, monkeypatch):
-    monkeypatch.syspath_prepend(Path(study.__file__).parent)
     monkeypatch.setattr(study, "PATIENCE", 1.5)
     files = {"PPM": [b"P5 1 1 255 x" * 3]}
     results = study.run(files, 5, seed=1, workers=1, make=functools.partial(_Mortal, end))

@@ -34,7 +34,8 @@ for line in sys.stdin:
 def peers(monkeypatch):
     monkeypatch.syspath_prepend(SCRIPTS)
     yield importlib.import_module("peers")
-    del sys.modules["peers"]
+    for name in ("peers", "peers_tools"):
+        del sys.modules[name]
 
 
 @pytest.fixture
