@@ -16,7 +16,7 @@ from facegender.client.answers import photo_result, prediction, used_model
 from facegender.client.connection import Connection
 from facegender.errors import InputError, PhotoReadError, ServerError
 from facegender.faces.decode import DEFAULT_MAX_PIXELS, UNNAMED, file_bytes
-from facegender.faces.types import CROP_SIZE, Crops, PhotoError, PhotoResult, Prediction
+from facegender.faces.types import CROP_SIZE, Crops, PhotoError, PhotoResult, Prediction, check_crops
 from facegender.inference.inputs import OpenedPhoto, Photo, open_photo, open_photo_or_error, refuse_one_photo
 from facegender.inference.options import Options
 from facegender.inference.tasks import Task
@@ -147,10 +147,7 @@ class Client:
             InputError: another dtype or shape.
             ServerError: as for `analyze`.
         """
-        if crops.dtype != np.uint8 or crops.ndim != 4 or crops.shape[1:] != (CROP_SIZE, CROP_SIZE, 3):
-            raise InputError(
-                f"crops must be uint8, N x {CROP_SIZE} x {CROP_SIZE} x 3, not {crops.dtype}, {crops.shape}"
-            )
+        check_crops(crops)
         predictions: list[Prediction] = []
         for start in range(0, len(crops), CROPS_AT_ONCE):
             predictions += self._classify(crops[start : start + CROPS_AT_ONCE])[1]

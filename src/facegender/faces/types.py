@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from facegender.errors import InputError
 from facegender.faces.pose import Landmarks, misfit, roll, yaw
 from facegender.wording import counted
 
@@ -37,6 +38,16 @@ FULL_QUALITY_SIDE = 48
 FULL_ROLL = 45.0
 #: Nor are faces whose landmarks lie less like a face's than this (`facegender.faces.pose.misfit`).
 FULL_MISFIT = 0.7
+
+
+def check_crops(crops: Crops) -> None:
+    """Refuse what is no uint8, N x 64 x 64 x 3.
+
+    Raises:
+        InputError: another dtype or shape.
+    """
+    if crops.dtype != np.uint8 or crops.ndim != 4 or crops.shape[1:] != (CROP_SIZE, CROP_SIZE, 3):
+        raise InputError(f"crops must be uint8, N x {CROP_SIZE} x {CROP_SIZE} x 3, not {crops.dtype}, {crops.shape}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from facegender.errors import InputError, WeightsError
-from facegender.faces.types import CROP_SIZE, PLACES, Crops, Label, Prediction
+from facegender.errors import WeightsError
+from facegender.faces.types import CROP_SIZE, PLACES, Crops, Label, Prediction, check_crops
 from facegender.inference.options import Options
 from facegender.inference.runtime import open_network
 from facegender.weights import load_card, weight_path
@@ -74,10 +74,7 @@ class GenderClassifier:
             InputError: another dtype or shape.
             WeightsError: the network gives something else than a probability a crop.
         """
-        if crops.dtype != np.uint8 or crops.ndim != 4 or crops.shape[1:] != (CROP_SIZE, CROP_SIZE, 3):
-            raise InputError(
-                f"crops must be uint8, N x {CROP_SIZE} x {CROP_SIZE} x 3, not {crops.dtype}, {crops.shape}"
-            )
+        check_crops(crops)
         p_male = np.empty(len(crops), dtype=np.float32)
         for start in range(0, len(crops), BATCH):
             batch = np.ascontiguousarray(crops[start : start + BATCH])
