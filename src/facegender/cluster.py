@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from facegender.errors import FacegenderError, InputError, MissingExtraError
+from facegender.errors import FacegenderError, InputError, needs
 from facegender.faces.types import PhotoResult
 from facegender.inference.engines import Engine
 from facegender.inference.tasks import Job, Task, error_result
@@ -110,9 +110,7 @@ class _Operator:
 
 
 def _require_ray() -> Any:
-    try:
+    with needs("ray", "cluster"):
         import ray
         import ray.data
-    except ImportError as error:
-        raise MissingExtraError("ray", "cluster") from error
     return ray

@@ -31,6 +31,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class FacegenderError(Exception):
     """Base of all errors meant for the user.
@@ -206,3 +209,16 @@ class MissingExtraError(FacegenderError):
     def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
         """For the way from one process to another."""
         return type(self), self._named
+
+
+@contextmanager
+def needs(package: str, extra: str) -> Iterator[None]:
+    """Around the import of an optional package.
+
+    Raises:
+        MissingExtraError: the package is not installed.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise MissingExtraError(package, extra) from error

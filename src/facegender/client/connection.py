@@ -10,13 +10,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from facegender._version import __version__
-from facegender.errors import InputError, MissingExtraError, ServerError
+from facegender.errors import InputError, ServerError, needs
 from facegender.wire import OCTETS, PROBLEMS, check_token, is_loopback
 
-try:
+with needs("httpx", "client"):
     import httpx
-except ImportError:
-    raise MissingExtraError("httpx", "client") from None
 
 #: Statuses after which the same request may succeed a little later. All requests to the service are safe to repeat.
 _TRANSIENT = (PROBLEMS["busy"].status, 502, PROBLEMS["not_ready"].status, 504)

@@ -10,7 +10,7 @@ from typing import Any
 
 import PIL.Image
 
-from facegender.errors import MissingExtraError, PhotoReadError
+from facegender.errors import PhotoReadError, needs
 from facegender.faces.annotate import annotate
 from facegender.faces.decode import decode
 from facegender.faces.types import PhotoResult
@@ -28,10 +28,8 @@ def frame_of(result: PhotoResult) -> Any:
 
 def require_pandas() -> Any:
     """The module pandas; MissingExtraError where it is not installed."""
-    try:
+    with needs("pandas", "survey"):
         import pandas
-    except ImportError as error:
-        raise MissingExtraError("pandas", "survey") from error
     return pandas
 
 

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from facegender.errors import MissingExtraError
+from facegender.errors import needs
 from facegender.formats.records import ROW_GROUP, Record, Schema
 from facegender.formats.registry import Format, Writer, register
 
@@ -74,9 +74,7 @@ class Parquet(Format):
 
 def _require_pyarrow() -> Any:
     """The module pyarrow with its Parquet part; MissingExtraError where it is not installed."""
-    try:
+    with needs("pyarrow", "parquet"):
         import pyarrow
         import pyarrow.parquet
-    except ImportError as error:
-        raise MissingExtraError("pyarrow", "parquet") from error
     return pyarrow

@@ -12,7 +12,7 @@ from weakref import WeakSet
 import numpy as np
 import numpy.typing as npt
 
-from facegender.errors import InputError, MissingExtraError, WeightsError
+from facegender.errors import InputError, WeightsError, needs
 from facegender.machine import bound_cores, usable_cores
 
 #: ONNX Runtime's word for "errors only"; its warnings on graphs and devices are not for our users.
@@ -158,10 +158,8 @@ class OpenVinoSession(_Reopened):
         super().__init__(path, threads)
 
     def _open(self, path: Path, threads: int | None) -> Any:
-        try:
+        with needs("openvino", "openvino"):
             import openvino
-        except ImportError as error:
-            raise MissingExtraError("openvino", "openvino") from error
         settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32"}
         if number := _checked(threads) or _default_threads():
             settings["INFERENCE_NUM_THREADS"] = number

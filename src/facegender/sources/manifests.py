@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from facegender.errors import InputError, MissingExtraError
+from facegender.errors import InputError, MissingExtraError, needs
 from facegender.sources.kinds import is_photo
 from facegender.sources.remote import Remote, check_protocol, is_url, open_url, url_path, without_query
 from facegender.sources.source import LocalFile, Source, Unreadable
@@ -123,10 +123,8 @@ def _delimited_names(file: IO[bytes], manifest: str, delimiter: str) -> Iterator
 
 
 def _parquet_names(file: IO[bytes], manifest: str) -> Iterator[str]:
-    try:
+    with needs("pyarrow", "parquet"):
         from pyarrow import parquet
-    except ImportError:
-        raise MissingExtraError("pyarrow", "parquet") from None
     table = parquet.ParquetFile(file)
     _check_column(table.schema_arrow.names, manifest)
     for batch in table.iter_batches(_BATCH_ROWS, columns=[_COLUMN]):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import IO, Any, cast
 from urllib.parse import urlsplit
 
-from facegender.errors import InputError, MissingExtraError
+from facegender.errors import InputError, MissingExtraError, needs
 from facegender.sources.kinds import is_photo
 from facegender.sources.passed import PassedOver
 from facegender.sources.source import MAX_BYTES, Source, Unreadable, refuse_above_limit
@@ -60,10 +60,8 @@ def check_protocol(url: str) -> None:
         MissingExtraError: the package of the protocol, or fsspec itself, is not installed.
         InputError: there is no such protocol.
     """
-    try:
+    with needs("fsspec", "remote"):
         import fsspec
-    except ImportError:
-        raise MissingExtraError("fsspec", "remote") from None
     protocol = _protocol(url)
     try:
         fsspec.get_filesystem_class(protocol)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from facegender.errors import MissingExtraError, NotAVideoError, VideoNotFoundError, VideoPermissionError
+from facegender.errors import NotAVideoError, VideoNotFoundError, VideoPermissionError, needs
 
 #: Containers in FFmpeg's words. Not its playlists: those open other files and addresses.
 _FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegvideo,mpegts,asf,flv,live_flv,ogg,gif"
@@ -17,10 +17,8 @@ def open_container(path: str) -> Any:
         VideoReadError: the file is absent, forbidden or of no known format.
         MissingExtraError: PyAV is not installed.
     """
-    try:
+    with needs("av", "video"):
         import av
-    except ImportError as error:
-        raise MissingExtraError("av", "video") from error
     try:
         # As a plain file: "http:", "concat:" and their like are names, not instructions.
         return av.open(f"file:{path}", options={"format_whitelist": _FORMATS, "protocol_whitelist": "file"})

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import typer
 
-from facegender.errors import DatasetError, MissingExtraError
+from facegender.errors import DatasetError, needs
 from facegender.lab.datasets.cropping import Box, face_in_box
 from facegender.lab.datasets.images import Place, base_name, last_two, places_by_name
 from facegender.lab.datasets.listing import Entry, ImageRoot, Listing
@@ -72,11 +72,9 @@ def read_mat(path: Path) -> Annotations:
         MissingExtraError: SciPy is not installed.
         DatasetError: the file is absent, cut short, or not of that layout.
     """
-    try:
+    with needs("scipy", "train"):
         from scipy.io import loadmat
         from scipy.io.matlab import MatReadError
-    except ImportError as error:
-        raise MissingExtraError("scipy", "train") from error
     remedy = "give imdb.mat or wiki.mat as the authors publish it"
     try:
         content = loadmat(path)

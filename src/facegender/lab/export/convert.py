@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 import onnx
 
-from facegender.errors import MissingExtraError, WeightsError
+from facegender.errors import WeightsError, needs
 from facegender.faces.types import Crops
 from facegender.lab.export.head import openvino_head
 from facegender.lab.export.quantize import quantize
@@ -72,10 +72,8 @@ def _halved(model: bytes) -> bytes:
 
 
 def _openvino(model: bytes, precision: Precision, crops: Crops) -> Mapping[str, bytes]:
-    try:
+    with needs("openvino", "openvino"):
         import openvino
-    except ImportError as error:
-        raise MissingExtraError("openvino", "openvino") from error
     try:
         network = openvino.Core().read_model(model)
         if precision == "int8":
@@ -93,10 +91,8 @@ def _quantized(network: Any, crops: Crops) -> Any:
 
     NNCF's own choice, the mean over crops of each one's greatest value, cuts off what makes the surest answers sure.
     """
-    try:
+    with needs("nncf", "openvino"):
         import nncf
-    except ImportError as error:
-        raise MissingExtraError("nncf", "openvino") from error
     nncf.set_log_level(logging.ERROR)
     ranges = nncf.quantization.range_estimator.RangeEstimatorParametersSet.MINMAX
     with redirect_stdout(sys.stderr if sys.stderr.isatty() else io.StringIO()):  # its progress bars
