@@ -354,7 +354,7 @@ def store_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     labels = (people % 3 > 0).astype(np.int64)
     light = np.linspace(40, 200, 64)[:, None, None]
     folder = tmp_path_factory.mktemp("stores") / "made"
-    with create_store(folder, len(labels)) as writer:
+    with create_store(folder, "made", len(labels)) as writer:
         for i, label in enumerate(labels):
             lit = light[::-1] if label else light
             crop = rng.normal(lit, 12, (64, 64, 3)) + rng.normal(0, 20, 3)
@@ -368,7 +368,7 @@ def store_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             attributes={"race": ["East" if p % 2 else "West" for p in people], "found": ["yes"] * len(labels)},
             rows=np.arange(len(labels)),
         )
-        writer.finish("made", table, {"method": "drawn", "template": DEFAULT_TEMPLATE.to_dict()}, {})
+        writer.finish(table, {"method": "drawn", "template": DEFAULT_TEMPLATE.to_dict()}, {})
     return folder
 
 

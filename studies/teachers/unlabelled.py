@@ -48,7 +48,7 @@ def main() -> None:
         raise SystemExit(f"{labelled[0]} has a label: facegender prepare makes stores of such faces")
     template = LandmarkTemplate.from_dict(alignment["template"])
     places, digests = {row["key"]: place for place, row in enumerate(rows)}, [""] * len(rows)
-    with create_store(arguments.store, len(rows), MARGIN) as writer:
+    with create_store(arguments.store, rows[0]["dataset"], len(rows), MARGIN) as writer:
         for source, faces in track(photos(rows), "cropping"):
             data = source if isinstance(source, bytes) else Path(source).read_bytes()
             try:
@@ -70,7 +70,7 @@ def main() -> None:
             rows=np.arange(len(rows)),
             photos=digests,
         )
-        writer.finish(rows[0]["dataset"], table, alignment, {"labels": "the committee's"})
+        writer.finish(table, alignment, {"labels": "the committee's"})
     women = int((table.labels == 0).sum())
     print(f"{arguments.store}: {women} faces taken for women's, {len(rows) - women} for men's")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -67,15 +67,18 @@ def audit(
 
     if (dataset is None) == (manifest is None):
         raise InputError("an audit needs --dataset STORE or --manifest CSV, one of them")
+    if root is not None and manifest is None:
+        raise InputError("--root is the folder of a manifest's photos", remedy="leave it out, or give --manifest")
     network = open_model(model)
-    with _prepared(console, manifest, root) as (folder, missed):
-        store = open_store(dataset or folder)
+    with nullcontext(dataset) if manifest is None else _prepared(console, manifest, root) as folder:
+        assert folder is not None
+        store = open_store(folder)
         # A manifest's name and the splits drawn for it say nothing of what a network has seen; its photos do.
         own = manifest is not None
         index = unseen(network, store, split or ("all" if own else None), by_name=not own).index
         for name in ungrouped_attributes(store) if by is None else ():
             say(f"note: {name} has more than {MOST_VALUES} values and is left out; --by {name} audits it")
-        faces = AuditedFaces.of(store, index, network.p_male(store.crops, index), by or (), missed)
+        faces = AuditedFaces.of(store, index, network.p_male(store.crops, index), by or ())
         done = audit_faces(network.name, faces, network.confidence(max_error))
     _print(console, done)
     if output is not None:
@@ -87,33 +90,21 @@ def audit(
 
 
 @contextmanager
-def _prepared(
-    console: Console, manifest: Path | None, root: Path | None
-) -> Iterator[tuple[Path, list[dict[str, str]]]]:
-    """A store of the manifest's faces, while it is measured; gender and attributes of those that were not found.
-
-    Says which other photos were left out.
-    """
+def _prepared(console: Console, manifest: Path, root: Path | None) -> Iterator[Path]:
+    """A store of the manifest's faces, while it is measured. Says which photos were left out for other reasons."""
     from facegender.lab.datasets.listing import FACELESS, prepare
     from facegender.lab.datasets.manifest import list_manifest
-    from facegender.lab.datasets.store import LABELS
-    from facegender.lab.evaluation.audit import GENDER
     from facegender.progress import Bar
 
     with tempfile.TemporaryDirectory(prefix="facegender-audit-") as folder:
-        store, missed = Path(folder, "store"), list[dict[str, str]]()
-        if manifest is not None:
-            listing = list_manifest(manifest, manifest.stem, None if root is None else str(root))
-            with Bar("cropping") as bar:
-                report = prepare(listing, store, on_image=lambda total: bar.step(total=total))
-            names = report.findings.get(FACELESS, ())
-            faceless = set() if isinstance(names, int) else set(names)
-            absent = [entry for entry in listing.entries if entry.name in faceless]
-            missed += [{**entry.attributes, GENDER: LABELS[entry.label]} for entry in absent]
-            for text, found in report.findings.items():
-                if text != FACELESS:
-                    console.print(f"{found if isinstance(found, int) else len(found):,} {text}")
-        yield store, missed
+        store = Path(folder, "store")
+        listing = list_manifest(manifest, manifest.stem, None if root is None else str(root))
+        with Bar("cropping") as bar:
+            report = prepare(listing, store, on_image=lambda total: bar.step(total=total))
+        for text, found in report.findings.items():
+            if text != FACELESS:
+                console.print(f"{found if isinstance(found, int) else len(found):,} {text}")
+        yield store
 
 
 def _print(console: Console, audit: Audit) -> None:

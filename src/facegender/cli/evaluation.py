@@ -36,7 +36,7 @@ def unseen(network: EvaluatedModel, store: Store, split: str | None = None, *, b
     """What `EvaluatedModel.unseen` gives; a line says how many faces are left out, or that none can be recognised."""
     faces = network.unseen(store, split, by_name=by_name)
     learned = network.provenance.learned
-    if learned.uses and not learned.listed and not by_name:
+    if learned.uses and not learned.listed and not faces.recognised:
         sets = ", ".join(sorted(network.provenance.names))
         say(f"note: no list of the faces that {network.name} learned from is here; photos of {sets} are not recognised")
     if faces.note:

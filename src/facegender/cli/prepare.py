@@ -77,7 +77,7 @@ def _prepare_and_print(listing: Listing, output: Path | None, *, in_paper: bool)
 
 
 def _print_report(report: Preparation, output: Path, *, in_paper: bool) -> None:
-    from facegender.lab.datasets.listing import IN_STORE
+    from facegender.lab.datasets.listing import FACELESS, IN_STORE
     from facegender.lab.paper.published import table2
 
     done = " (already prepared)" if report.reused else ""
@@ -98,6 +98,8 @@ def _print_report(report: Preparation, output: Path, *, in_paper: bool) -> None:
         line = f"{found:,} {text}" if isinstance(found, int) else f"{len(found):,} {text}: {_shown(found)}"
         console.print(line, soft_wrap=True)
     fallbacks = report.fallbacks
+    if not fallbacks and FACELESS in report.findings:
+        return
     share = f"{len(fallbacks):,} ({len(fallbacks) / (report.female + report.male):.2%})"
     which = f", cut out where it usually is or the dataset says: {_shown(fallbacks)}" if fallbacks else ""
     console.print(f"{share} whose face was not found{which}", soft_wrap=True)

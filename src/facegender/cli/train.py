@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from facegender.cli.extras import require_training
-from facegender.cli.root import app
+from facegender.cli.root import app, say
 from facegender.cli.training import (
     AcceleratorOption,
     DevicesOption,
@@ -43,7 +43,9 @@ def train(
         Path | None,
         typer.Option(help="What a teacher says of the crops, an .npz (studies/teachers); the recipe says what counts."),
     ] = None,
-    answer: Annotated[str, typer.Option(help="The teacher's answers in it: logit, or logit_cc0.")] = "logit",
+    answer: Annotated[
+        str | None, typer.Option(help="The teacher's answers in it: logit, or logit_cc0.  [default: logit]")
+    ] = None,
     start: Annotated[
         str | None,
         typer.Option(
@@ -86,8 +88,12 @@ def train(
         if not number.isdecimal():
             raise InputError(f"--holdout {holdout!r} is not ASSIGNMENT:NUMBER", remedy="such as identity:10")
         examples = fold_examples(data, assignment, int(number))
+    if answer is not None and lessons is None:
+        raise InputError("--answer is one of a teacher's lessons", remedy="give --lessons FILE too")
     if lessons is not None:
-        examples = replace(examples, lessons=load_lessons(lessons, data, answer))
+        taught = load_lessons(lessons, data, answer or "logit")
+        examples = replace(examples, lessons=taught)
+        say(f"the teacher knows {taught.known(examples.train):,} of {len(examples.train):,} crops to learn from")
     first = None if start is None else open_start(start)
     trained = run(settings, examples, output, Hardware(accelerator, devices), first)
     if not is_main_process():

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from facegender.cli import app
-from facegender.errors import DatasetError
+from facegender.errors import DatasetError, OutputError
 from facegender.lab.datasets.folder import list_folder
 from facegender.lab.datasets.listing import prepare
 from facegender.lab.datasets.store import open_store
@@ -96,7 +96,22 @@ def test_the_largest_face_is_taken_and_photos_without_one_are_left_out(photos, t
     report = prepare(list_folder(source, "mine"), tmp_path / "store")
     assert report.findings["without a face, left out"] == ("female/none.jpg", "male/none.jpg")
     assert report.findings["unreadable, left out"] == ("male/broken.jpg",)
-    assert list(open_store(tmp_path / "store").images) == ["female/a.jpg", "male/b.jpg"]
+    store = open_store(tmp_path / "store")
+    assert list(store.images) == ["female/a.jpg", "male/b.jpg"]
+    assert [(face["image"], face["label"]) for face in store.not_found] == [
+        ("female/none.jpg", "female"),
+        ("male/none.jpg", "male"),
+    ]
+
+
+def test_a_store_of_another_dataset_is_not_replaced(photos, tmp_path):
+    source = photos("female/a.jpg", "male/b.jpg")
+    prepare(list_folder(source, "mine"), tmp_path / "store")
+    with pytest.raises(OutputError, match="holds the store mine, not other"):
+        prepare(list_folder(source, "other"), tmp_path / "store")
+    assert open_store(tmp_path / "store").name == "mine"
+    (source / "female" / "a.jpg").rename(source / "female" / "c.jpg")
+    assert not prepare(list_folder(source, "mine"), tmp_path / "store").reused
 
 
 def test_a_folder_of_another_order(photos):

@@ -29,10 +29,10 @@ def write(folder, crops, splits, attributes=None, alignment=None, identities=Non
         attributes=attributes or {},
         rows=np.arange(count),
     )
-    with create_store(folder, count, (crops.shape[1] - 64) // 2) as writer:
+    with create_store(folder, folder.name, count, (crops.shape[1] - 64) // 2) as writer:
         for i, crop in enumerate(crops):
             writer.put(i, crop)
-        writer.finish(folder.name, table, alignment or ALIGNMENT, {})
+        writer.finish(table, alignment or ALIGNMENT, {})
     return folder
 
 

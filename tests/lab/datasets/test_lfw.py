@@ -299,6 +299,13 @@ def test_a_store_that_was_altered_is_refused(lfw, tmp_path):
     (store / "table.csv").write_bytes(table.replace(b"female", b"femule"))
     with pytest.raises(StoreError, match="femule"):
         open_store(store)
+    # Of the same size and well-formed.
+    rows = table.splitlines(keepends=True)
+    (store / "table.csv").write_bytes(b"".join([rows[0], rows[2], rows[1], *rows[3:]]))
+    with pytest.raises(StoreError, match=r"table\.csv was changed"):
+        open_store(store)
+    (store / "table.csv").write_bytes(table)
+    assert len(open_store(store)) == 9
 
 
 def test_a_folder_that_is_no_store_is_left_alone(lfw, tmp_path):

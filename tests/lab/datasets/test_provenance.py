@@ -45,10 +45,10 @@ def write(folder, name, crops, labels, splits=SPLITS, photos=()):
         rows=np.arange(len(crops)),
         photos=[photo_digest(photo) for photo in photos],
     )
-    with create_store(folder, len(crops)) as writer:
+    with create_store(folder, name, len(crops)) as writer:
         for i, crop in enumerate(crops):
             writer.put(i, crop)
-        writer.finish(name, table, {"method": "drawn", "template": DEFAULT_TEMPLATE.to_dict()}, {})
+        writer.finish(table, {"method": "drawn", "template": DEFAULT_TEMPLATE.to_dict()}, {})
     return folder
 
 
@@ -235,9 +235,17 @@ def test_a_photo_that_was_cropped_anew_is_the_same_photo(tmp_path):
     assert before.photos[0] == photo_digest(photos[0])
     provenance = Provenance(Seen.of(before, before.split("train")))
     assert unseen(after, provenance, "unseen").index.tolist() == list(range(36))
-    # Of the same name, other photos: the name alone proves nothing where the photos are known.
+    # Of the same name, other photos: they may be the same ones in other bytes, so the default is their test split.
     others = open_store(write(tmp_path / "c", "a", noise(8), labels(), photos=[b"x" + photo for photo in photos]))
-    assert (unseen(others, provenance).split, len(unseen(others, provenance).index)) == ("all", 60)
+    chosen, every = unseen(others, provenance), unseen(others, provenance, "all")
+    assert (chosen.split, len(chosen.index), chosen.note) == ("test", 18, "")
+    assert len(every.index) == 60
+    assert "learned from a store a, and none of these faces is in its list" in every.note
+    no_test = write(tmp_path / "d", "a", noise(9), labels(), ["train"] * 60, [b"y" + photo for photo in photos])
+    assert (unseen(open_store(no_test), provenance).split, len(unseen(open_store(no_test), provenance).index)) == (
+        "all",
+        60,
+    )
     unknown = open_store(write(tmp_path / "d", "a", noise(8), labels()))
     assert (unseen(unknown, provenance).split, len(unseen(unknown, provenance).index)) == ("test", 18)
 

@@ -11,6 +11,8 @@ import torch
 from facegender.errors import CheckpointError, InputError, WeightsError
 from facegender.inference.classifier import GenderClassifier
 from facegender.lab.datasets.provenance import Provenance, face_digests
+from facegender.lab.evaluation.crossdataset import cross_test
+from facegender.lab.evaluation.models import EvaluatedModel
 from facegender.lab.export import run as module
 from facegender.lab.export.run import export_run
 from facegender.lab.training.checkpoint import MODEL
@@ -118,9 +120,22 @@ def test_what_the_first_network_learned_counts_as_learned(invoke, run, store_fol
     folder = tmp_path / "run"
     settings = [f"--set={name}={getattr(recipe, name)}" for name in ("network", "batch_size", "precision")]
     invoke("train", store_folder, "--holdout=random:1", *settings, "--set=epochs=1", "--start", run, "--output", folder)
-    learned = load_model(folder / MODEL).provenance.learned
+    trained = load_model(folder / MODEL)
+    assert trained.store == store.name
+    learned = trained.provenance.learned
     assert {number for use in learned.uses for number in use.folds["random"]} == {1, 2, 3, 4}
     assert np.isin(face_digests(store, store.split("train"))[:, 1], learned.faces).all()
+
+
+def test_names_of_the_first_network_s_data_are_kept(run, store, recipe, tmp_path):
+    other = replace(store, name="other", digest="other")
+    trained = train(
+        replace(recipe, epochs=1), Examples(other, other.split("validation")), tmp_path, start=open_start(run)
+    )
+    assert trained.store == f"{store.name}+other"
+    # Whom it knows from its first store is not known, so it is not said that it knows nobody.
+    cells = cross_test({"it": EvaluatedModel.of(trained)}, {"other": other}, tmp_path / "tested")
+    assert [cell.leaked for cell in cells] == [None]
 
 
 @pytest.mark.parametrize(

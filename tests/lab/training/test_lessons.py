@@ -1,10 +1,12 @@
 """Learning from a teacher's answers and descriptions."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from facegender.errors import DatasetError
+from facegender.errors import DatasetError, InputError
 from facegender.lab.training.batches import Batch
 from facegender.lab.training.lessons import Lessons, load_lessons
 from facegender.lab.training.loop import Examples, train
@@ -110,7 +112,11 @@ def test_a_run_with_a_teacher_goes_on_and_leaves_its_layer_behind(store, tmp_pat
     model = train(recipe, Examples(store, INDEX, lessons=lessons), tmp_path / "with")
     assert not list(model.classifier.auxiliary)
     assert model.classifier(torch.zeros(2, 64, 64, 3, dtype=torch.uint8)).shape == (2, 2)
-    other = train(recipe, Examples(store, INDEX), tmp_path / "without")
+    alone = replace(recipe, teacher=0.0, description=0.0)
+    for wrong in ((recipe, Examples(store, INDEX)), (alone, Examples(store, INDEX, lessons=lessons))):
+        with pytest.raises(InputError, match="lessons"):
+            train(*wrong, tmp_path / "none")
+    other = train(alone, Examples(store, INDEX), tmp_path / "without")
     assert model.examples != other.examples
     weights, others = (m.classifier.body.head.weight for m in (model, other))
     assert not torch.equal(weights, others)

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from facegender.cli import app
 from facegender.errors import CheckpointError, DivergedError, InputError, OutputError
-from facegender.lab.training.checkpoint import CHECKPOINT, MODEL
+from facegender.lab.training.checkpoint import CHECKPOINT, MODEL, load_checkpoint, save_checkpoint
 from facegender.lab.training.hardware import Hardware
 from facegender.lab.training.loop import Examples, train
 from facegender.lab.training.model import channel_statistics, classifier_from_recipe, load_model
@@ -83,6 +83,12 @@ def test_a_finished_run_is_read_not_repeated(store, finished):
     before = (folder / MODEL).stat().st_mtime_ns
     run(store, folder, LONGER)
     assert (folder / MODEL).stat().st_mtime_ns == before
+    # A run from before a setting was added has its default.
+    saved = load_checkpoint(folder / MODEL)
+    older = {**saved.details, "recipe": {k: v for k, v in saved.details["recipe"].items() if k != "class_balance"}}
+    save_checkpoint(folder / MODEL, saved.tensors, older)
+    run(store, folder, LONGER)
+    save_checkpoint(folder / MODEL, saved.tensors, saved.details)
     with pytest.raises(CheckpointError, match="another recipe"):
         run(store, folder, replace(LONGER, seed=1))
     with pytest.raises(CheckpointError, match="other data"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -57,18 +57,9 @@ def join_stores(
         if SPLITS.index(other) > SPLITS.index(leak.split):  # no split may show what a later one asks
             unwanted.add((leak.store, leak.image))
 
-    rows: list[tuple[Store, int]] = []
-    counts: dict[str, dict[str, int]] = {}
-    for name, store in taken.items():
-        count = counts[name] = {"train": 0, "validation": 0, "left out": 0}
-        for row, (image, split) in enumerate(zip(store.images, store.splits, strict=True)):
-            if split == "test":
-                continue
-            if (name, image) in unwanted:
-                count["left out"] += 1
-                continue
-            count[split] += 1
-            rows.append((store, row))
+    rows, counts = _kept(taken, unwanted)
+    if not rows:
+        raise InputError("the stores have test crops alone", remedy="join stores with a train split")
     columns = sorted({key for store in taken.values() for key in store.attributes} - {ORIGIN})
     table = Table(
         images=[f"{store.name}/{store.images[row]}" for store, row in rows],
@@ -90,11 +81,30 @@ def join_stores(
     for name, store in taken.items():
         parts |= store.parts or {name: store.digest}
     margin = min((store.wide.shape[1] - CROP_SIZE) // 2 for store in taken.values())
-    with create_store(output, len(rows), margin) as writer:
+    with create_store(output, "+".join(taken), len(rows), margin) as writer:
         for place, (store, row) in enumerate(track(rows, "joining")):
             writer.put(place, inner(store.wide[row], margin))
-        writer.finish("+".join(taken), table, first.alignment, {"joined": counts, "parts": parts})
+        writer.finish(table, first.alignment, {"joined": counts, "parts": parts})
     return counts
+
+
+def _kept(
+    taken: Mapping[str, Store], unwanted: Collection[tuple[str, str]]
+) -> tuple[list[tuple[Store, int]], dict[str, dict[str, int]]]:
+    """The crops that are no tests and not unwanted, and how many of each store there are."""
+    rows: list[tuple[Store, int]] = []
+    counts: dict[str, dict[str, int]] = {}
+    for name, store in taken.items():
+        count = counts[name] = {"train": 0, "validation": 0, "left out": 0}
+        for row, (image, split) in enumerate(zip(store.images, store.splits, strict=True)):
+            if split == "test":
+                continue
+            if (name, image) in unwanted:
+                count["left out"] += 1
+                continue
+            count[split] += 1
+            rows.append((store, row))
+    return rows, counts
 
 
 def _cropping(store: Store) -> dict[str, Any]:

@@ -22,7 +22,16 @@ from facegender.inference.detector import OnnxDetector
 from facegender.inference.workers import chunks_of
 from facegender.lab.datasets.cropping import Box, FaceCropper
 from facegender.lab.datasets.images import Place, fingerprint, read_images
-from facegender.lab.datasets.store import MARGIN, SPLITS, Split, Table, create_store, photo_digest, read_manifest
+from facegender.lab.datasets.store import (
+    LABELS,
+    MARGIN,
+    SPLITS,
+    Split,
+    Table,
+    create_store,
+    photo_digest,
+    read_manifest,
+)
 
 #: The names of what was found; or, where there may be very many, only their number.
 Finding: TypeAlias = Sequence[str] | int
@@ -171,7 +180,7 @@ def prepare(
     cropped = np.zeros(len(entries), bool)
     photos = [""] * len(entries)
     unreadable: list[str] = []
-    with create_store(output, len(entries), MARGIN) as writer:
+    with create_store(output, listing.name, len(entries), MARGIN) as writer:
         for batch in chunks_of(_BATCH, _photos(listing)):
             readable = [(index, image) for index, image, _ in batch if image is not None]
             unreadable += [entries[index].name for index, image, _ in batch if image is None]
@@ -189,11 +198,11 @@ def prepare(
         if not cropped.any():
             raise DatasetError(f"no photo of {listing.name} in {listing.sources[0].path} shows a face")
         rows = np.flatnonzero(cropped)
-        faceless = sorted({e.name for e in entries} - {entries[i].name for i in rows.tolist()} - set(unreadable))
+        absent = [entries[i] for i in np.flatnonzero(~cropped).tolist() if entries[i].name not in set(unreadable)]
         findings = {
             **_settled(listing.findings),
             UNREADABLE: tuple(sorted(unreadable)),
-            FACELESS: tuple(faceless),
+            FACELESS: tuple(sorted(entry.name for entry in absent)),
         }
         table = _table(listing, rows, height, photos)
         report = Preparation(
@@ -203,8 +212,14 @@ def prepare(
             findings={text: finding for text, finding in findings.items() if finding},
             fallbacks=tuple(sorted(entries[i].name for i in rows.tolist() if np.isnan(height[i]))),
         )
-        details = {"inputs": inputs, "report": {k: v for k, v in asdict(report).items() if k != "reused"}}
-        writer.finish(listing.name, table, cropper.alignment, details)
+        details = {
+            "inputs": inputs,
+            "report": {k: v for k, v in asdict(report).items() if k != "reused"},
+            "not_found": [
+                {"image": e.name, "label": LABELS[e.label], "split": e.split, **e.attributes} for e in absent
+            ],
+        }
+        writer.finish(table, cropper.alignment, details)
     return report
 
 

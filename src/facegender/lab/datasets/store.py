@@ -5,7 +5,8 @@ A store is a folder::
     crops.npy     uint8, N x S x S x 3, RGB; S is 64 and perhaps a margin on each side; opened memory-mapped
     table.csv     one row a crop: image, identity, label, split, perhaps photo_digest, a column a fold assignment, a
                   column an attribute
-    store.json    name, number of crops, alignment, counts, byte sizes; its absence marks a half-written store
+    store.json    name, number of crops, alignment, counts, byte sizes, SHA-256 of the table, photos without a
+                  found face; its absence marks a half-written store
 
 It is written into a temporary folder and renamed, so it is either whole or not there.
 """
@@ -14,9 +15,10 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
@@ -66,6 +68,8 @@ class Store:
         photos: N digests of the photo files that the crops are from (`photo_digest`), "" where unknown.
         parts: of a joined store, the digest of each store in it by name, "" where unknown; the attribute ``store``
             names that of each crop.
+        not_found: the photos in which no face was found and which have no crop: ``image``, ``label``, ``split`` and the
+            attributes that do not need a face.
     """
 
     name: str
@@ -80,6 +84,7 @@ class Store:
     digest: str
     photos: Sequence[str] = ()
     parts: Mapping[str, str] = field(default_factory=dict)
+    not_found: Sequence[Mapping[str, str]] = ()
 
     def __len__(self) -> int:
         return len(self.images)
@@ -149,14 +154,14 @@ def open_store(folder: str | Path) -> Store:
     manifest = read_manifest(folder)
     try:
         crops = np.load(folder / _CROPS, mmap_mode="r", allow_pickle=False)
-        with (folder / _TABLE).open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
+        table = (folder / _TABLE).read_bytes()
+        rows = list(csv.DictReader(io.StringIO(table.decode(), newline="")))
         side = max(CROP_SIZE, crops.shape[1] // 2 * 2) if crops.ndim == 4 else CROP_SIZE
         if crops.dtype != np.uint8 or crops.shape != (len(rows), side, side, 3) or not rows:
             raise ValueError(f"{len(rows)} rows, but crops of {crops.dtype} {crops.shape}")
         if bad := {r["split"] for r in rows} - set(SPLITS):
             raise ValueError(f"unknown split {bad.pop()!r}")
-        return Store(
+        store = Store(
             name=manifest["name"],
             wide=crops,
             images=[r["image"] for r in rows],
@@ -178,9 +183,14 @@ def open_store(folder: str | Path) -> Store:
             photos=[r.get(_PHOTO, "") for r in rows],
             # Stores that were joined before digests were kept name their parts alone.
             parts=manifest.get("parts", dict.fromkeys(manifest.get("joined", {}), "")),
+            not_found=manifest.get("not_found", ()),
         )
+        # Stores from before the table had a digest of its own are taken as they are.
+        if hashlib.sha256(table).hexdigest() != manifest.get("table_sha256", hashlib.sha256(table).hexdigest()):
+            raise ValueError(f"{_TABLE} was changed after it was written")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(f"{folder} cannot be read: {error}", remedy=_again(folder)) from error
+    return store
 
 
 def open_stores(folders: Sequence[str | Path]) -> dict[str, Store]:
@@ -226,16 +236,16 @@ class Table:
 class StoreWriter:
     """Fills a store of known length; made by `create_store`."""
 
-    def __init__(self, folder: Path, length: int, side: int, name: str = _CROPS) -> None:
-        self._folder = folder
-        self._crops = np.lib.format.open_memmap(folder / name, mode="w+", dtype=np.uint8, shape=(length, side, side, 3))
+    def __init__(self, folder: Path, name: str, length: int, side: int) -> None:
+        self._folder, self._name = folder, name
+        self._crops = _new_crops(folder / _CROPS, length, side)
 
     def put(self, index: int, crop: Crops) -> None:
         """Store one crop with its margin, uint8 S x S x 3 RGB."""
         self._crops[index] = crop
 
-    def finish(self, name: str, table: Table, alignment: Mapping[str, Any], details: Mapping[str, Any]) -> None:
-        """Write the table, then the manifest that makes the store whole; `details` are for people to read.
+    def finish(self, table: Table, alignment: Mapping[str, Any], details: Mapping[str, Any]) -> None:
+        """Write the table, then the manifest that makes the store whole; `details` are added to it.
 
         Where the table is shorter than the store, its `Table.rows` say which crops are kept.
         """
@@ -253,17 +263,18 @@ class StoreWriter:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(columns)
             writer.writerows(zip(*columns.values(), strict=True))
-        digest = hashlib.sha256()
-        for name_ in (_CROPS, _TABLE):
-            with (self._folder / name_).open("rb") as written:
-                while chunk := written.read(1 << 20):
-                    digest.update(chunk)
+        digest, written = hashlib.sha256(), (self._folder / _TABLE).read_bytes()
+        with (self._folder / _CROPS).open("rb") as crops:
+            while chunk := crops.read(1 << 20):
+                digest.update(chunk)
+        digest.update(written)
         manifest = {
             "format": FORMAT_VERSION,
-            "name": name,
+            "name": self._name,
             "crops": len(table.images),
             "alignment": dict(alignment),
             "sha256": digest.hexdigest(),
+            "table_sha256": hashlib.sha256(written).hexdigest(),
             **details,
             "bytes": {file: (self._folder / file).stat().st_size for file in (_CROPS, _TABLE)},
         }
@@ -273,26 +284,34 @@ class StoreWriter:
         self._crops.flush()
         if len(rows) == len(self._crops):
             return
-        shorter = StoreWriter(self._folder, len(rows), self._crops.shape[1], _CROPS + ".shorter")
+        beside = self._folder / (_CROPS + ".shorter")
+        shorter = _new_crops(beside, len(rows), self._crops.shape[1])
         for start in range(0, len(rows), 1000):
-            shorter._crops[start : start + 1000] = self._crops[rows[start : start + 1000]]
-        shorter._crops.flush()
-        (self._folder / (_CROPS + ".shorter")).replace(self._folder / _CROPS)
+            shorter[start : start + 1000] = self._crops[rows[start : start + 1000]]
+        shorter.flush()
+        beside.replace(self._folder / _CROPS)
+
+
+def _new_crops(path: Path, length: int, side: int) -> np.memmap[Any, np.dtype[np.uint8]]:
+    return np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(length, side, side, 3))
 
 
 @contextmanager
-def create_store(folder: str | Path, length: int, margin: int = 0) -> Iterator[StoreWriter]:
+def create_store(folder: str | Path, name: str, length: int, margin: int = 0) -> Iterator[StoreWriter]:
     """Write a store of `length` crops, each with `margin` pixels on each side.
 
-    It appears at `folder` only when the block ends without an exception.
-
-    A store that is already there, whole or not, is replaced.
+    It appears at `folder` only when the block ends without an exception. A store of the same name that is already
+    there, whole or not, is replaced.
 
     Raises:
-        OutputError: the parent folder cannot be written, or `folder` holds files that are no part of a store.
+        OutputError: the parent folder cannot be written, or `folder` holds another store, or files that are no part of
+            one.
     """
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or {p.name for p in folder.iterdir()} - {_CROPS, _TABLE, _MANIFEST}):
         raise OutputError(f"{folder} exists and is not a prepared store", remedy="choose another --output")
+    with suppress(StoreError):
+        if (there := read_manifest(folder)["name"]) != name:
+            raise OutputError(f"{folder} holds the store {there}, not {name}", remedy="choose another --output")
     with atomic_folder(folder) as temporary:
-        yield StoreWriter(temporary, length, CROP_SIZE + 2 * margin)
+        yield StoreWriter(temporary, name, length, CROP_SIZE + 2 * margin)

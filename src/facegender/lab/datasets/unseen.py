@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,14 @@ ALL, UNSEEN = "all", "unseen"
 _CHANCE = 0.01
 
 
+class Namesake(Enum):
+    """What the names of the stores that a network has seen tell of a store."""
+
+    NONE = "no store of its name was used"
+    USED = "one was, and there is no complete list of its faces: its splits decide"
+    OTHER = "one was, and the complete list of its faces has none of this one"
+
+
 @dataclass(frozen=True)
 class Unseen:
     """Faces of a store that a network has not seen.
@@ -28,6 +37,8 @@ class Unseen:
         index: int64, ascending, at least one.
         left_out: how many faces of that split it has seen.
         network: its name.
+        recognised: whether anything tells that the network has seen some of the store: a face, its digest or its name.
+        namesake: it has seen a store of this name, of which this one has no face.
     """
 
     store: str
@@ -35,10 +46,17 @@ class Unseen:
     index: IntArray
     left_out: int
     network: str
+    recognised: bool
+    namesake: bool
 
     @property
     def note(self) -> str:
-        """What was left out, in words; "" where nothing was."""
+        """What was left out, or cannot be known, in words; "" where there is nothing to say."""
+        if self.namesake and self.split != "test":
+            return (
+                f"{self.network} learned from a store {self.store}, and none of these faces is in its list: "
+                "the same photos in other bytes are not recognised; their test split is safe"
+            )
         if not self.left_out:
             return ""
         count = self.left_out + len(self.index)
@@ -59,12 +77,12 @@ def unseen(
 ) -> Unseen:
     """The faces of one split of a store that a network has not seen.
 
-    Where digests are known on both sides they decide face by face; else whole splits, or folds, of a store that has the
-    digest or the name of one that was used.
+    Where digests are known on both sides and some are the same, they decide face by face; else whole splits, or folds,
+    of a store that has the digest or the name of one that was used.
 
     Args:
         split: a split, ``all``, or ``unseen`` for all that it has not seen; None takes the test split of a store that
-            the network knows, all of any other.
+            the network knows, if only by its name, and all of any other.
         calibrating: the faces are for a calibration: those of an earlier one count as unseen.
         by_name: a store of the same name may be the same; False where its name says nothing.
 
@@ -72,11 +90,12 @@ def unseen(
         InputError: no such split, or nothing of it is unseen.
     """
     records = [provenance.learned] if calibrating else [provenance.learned, provenance.calibrated]
-    seen = _seen(store, records, by_name)
+    seen, namesake = _seen(store, records, by_name)
     if split is None:
-        known = seen.mean() > _CHANCE or any(True for _ in _matches(store, records, by_name))
-        split = "test" if known else ALL
-        if known and not len(store.split("test")):
+        tested = len(store.split("test")) > 0
+        known = seen.mean() > _CHANCE or namesake is Namesake.USED
+        split = "test" if known or (namesake is Namesake.OTHER and tested) else ALL
+        if known and not tested:
             raise InputError(
                 f"store {store.name} has no test split, and {network} has seen others of its faces",
                 remedy="test on another store",
@@ -93,7 +112,15 @@ def unseen(
             f"{network} has seen every face of {store.name} {what}: nothing can be measured on them",
             remedy=f"--split {UNSEEN} takes what it has not seen" if not seen.all() else "test on another store",
         )
-    return Unseen(store.name, split, index, left_out, network)
+    return Unseen(
+        store.name,
+        split,
+        index,
+        left_out,
+        network,
+        bool(seen.any()) or namesake is Namesake.USED,
+        namesake is Namesake.OTHER,
+    )
 
 
 def split_index(store: Store, name: str) -> IntArray:
@@ -109,30 +136,31 @@ def split_index(store: Store, name: str) -> IntArray:
     return index
 
 
-def _matches(store: Store, records: Sequence[Seen], by_name: bool) -> Iterator[tuple[Use, npt.NDArray[np.bool_]]]:
-    """The uses to judge by splits and folds, since digests of faces cannot decide; and the crops that they concern."""
-    for name, sha256, there in origins(store):
-        for seen in records:
-            for use in seen.uses:
-                if use.sha256 and use.sha256 == sha256:
-                    applies = not seen.listed
-                else:
-                    applies = by_name and use.name == name and (not seen.listed or not any(store.photos))
-                if applies:
-                    yield use, there
-
-
-def _seen(store: Store, records: Sequence[Seen], by_name: bool) -> npt.NDArray[np.bool_]:
-    """N; whether each face of a store was used, or has to be taken for used."""
-    mask = np.zeros(len(store), bool)
-    lists = [seen.faces for seen in records if seen.faces is not None and len(seen.faces)]
-    if lists:
-        mask |= np.isin(face_digests(store, np.arange(len(store))), np.concatenate(lists)).any(1)
+def _seen(store: Store, records: Sequence[Seen], by_name: bool) -> tuple[npt.NDArray[np.bool_], Namesake]:
+    """N; whether each face of a store was used, or has to be taken for used. And what the names of stores tell."""
+    mask, namesake = np.zeros(len(store), bool), Namesake.NONE
     splits = np.array(store.splits)
-    for use, there in _matches(store, records, by_name):
-        used = there & np.isin(splits, list(use.splits))
-        for key, numbers in use.folds.items():
-            if key in store.folds:
-                used &= np.isin(store.folds[key], numbers)
-        mask |= used
-    return mask
+    digests = face_digests(store, np.arange(len(store)))
+    for seen in records:
+        known = np.empty(0, np.uint64) if seen.faces is None else seen.faces
+        same = np.asarray(np.isin(digests, known).any(axis=1))
+        mask |= same
+        for name, sha256, there in origins(store):
+            for use in seen.uses:
+                if not (use.sha256 and use.sha256 == sha256) and not (by_name and use.name == name):
+                    continue
+                if not seen.listed:
+                    namesake = Namesake.USED
+                    mask |= there & _used(store, splits, use)
+                elif not (same & there).any() and namesake is Namesake.NONE:
+                    namesake = Namesake.OTHER
+    return mask, namesake
+
+
+def _used(store: Store, splits: npt.NDArray[np.str_], use: Use) -> npt.NDArray[np.bool_]:
+    """N; whether each face is in a split, and in a fold, that was used."""
+    used = np.isin(splits, list(use.splits))
+    for key, numbers in use.folds.items():
+        if key in store.folds:
+            used &= np.isin(store.folds[key], numbers)
+    return used

@@ -80,7 +80,7 @@ def train_detector(
     if not (output / MODEL).exists():
         fabric = start_fabric(recipe.precision, hardware or Hardware())
         _DetectorTrainer(fabric, recipe, photos, validation, output, identity).run()
-    saved = load_same_run(output / MODEL, {"recipe": recipe.to_dict(), **identity})
+    saved = load_same_run(output / MODEL, recipe, identity)
     network = FaceDetectorNetwork()
     network.load_state_dict(dict(saved.tensors))
     return network.eval()

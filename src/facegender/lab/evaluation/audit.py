@@ -63,15 +63,8 @@ class AuditedFaces:
     people: Sequence[str] = ()
 
     @classmethod
-    def of(
-        cls,
-        store: Store,
-        index: IntArray,
-        p_male: FloatArray,
-        columns: Sequence[str] = (),
-        missed: Sequence[Mapping[str, str]] = (),
-    ) -> AuditedFaces:
-        """The answers to the crops `index` of a store.
+    def of(cls, store: Store, index: IntArray, p_male: FloatArray, columns: Sequence[str] = ()) -> AuditedFaces:
+        """The answers to the crops `index` of a store, and the faces not found in the splits of these crops.
 
         Args:
             index: int64, N.
@@ -83,6 +76,8 @@ class AuditedFaces:
         """
         groups = {name: grouped(store, index, name) for name in columns or grouping_attributes(store)}
         people = [store.identities[i] for i in index.tolist()]
+        splits = {store.splits[i] for i in index.tolist()}
+        missed = [{**face, GENDER: face["label"]} for face in store.not_found if face["split"] in splits]
         return cls(store.name, store.labels[index], np.asarray(p_male, np.float64), groups, missed, people)
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facegender.errors import InputError
+from facegender.lab.datasets.provenance import origins
 from facegender.lab.datasets.store import Store
 from facegender.lab.evaluation.crossval import split_examples
 from facegender.lab.evaluation.heatmap import Square, draw_heatmap
@@ -41,8 +42,8 @@ class MatrixCell:
         predictions: the answers to those faces of its test split that the network has not seen.
         metrics: measured on them.
         left_out: faces of the test split that it has seen.
-        leaked: N; whether the network was trained on the same photo or the same person. None where it is not known
-            what it was trained on.
+        leaked: N; whether the network was trained on the same photo or the same person. None where that is not known:
+            it was trained on a store that is not given, or began with a network that was.
         groups: the same answers by attribute and gender.
     """
 
@@ -155,7 +156,7 @@ def cross_test(
             predictions,
             predictions.measure(),
             faces.left_out,
-            _leaked(leaks, trained.get(model.examples), column, predictions.images),
+            _leaked(leaks, _only_store(model, trained, stores), column, predictions.images),
             [g for name in grouping_attributes(store) for g in subgroups(store, index, predictions.right, name)],
         )
         cells.append(cell)
@@ -190,6 +191,19 @@ def _check_tests(stores: Mapping[str, Store]) -> None:
     for name, labels in tests.items():
         if len(labels) and len(set(labels.tolist())) < 2:
             raise InputError(f"the test crops of {name} are not of both labels", remedy="leave it out")
+
+
+def _only_store(model: EvaluatedModel, trained: Mapping[str, str], stores: Mapping[str, Store]) -> str | None:
+    """The store whose train split is all that a network learned from; None where it is another, or not the only one.
+
+    Args:
+        trained: fingerprint of the train split of each store, to its name.
+    """
+    name = trained.get(model.examples)
+    if name is None:
+        return None
+    there = {sha256 for _, sha256, _ in origins(stores[name])}
+    return name if all(use.sha256 in there for use in model.provenance.learned.uses) else None
 
 
 def _leaked(

@@ -173,6 +173,7 @@ def export_run(
         },
         **provenance.to_record(),
         "recipe": trained.recipe.to_dict(),
+        **({"lessons": trained.lessons} if trained.lessons else {}),
     }
     return Export(_write(files, provenance, card, output, name), card, pairs, lost)
 

@@ -13,8 +13,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from facegender.errors import CheckpointError
+from facegender.errors import CheckpointError, RecipeError
 from facegender.files import atomic_file
+from facegender.lab.training.settings import build_settings
 
 #: Name of a finished run's weights in its folder, and of the checkpoint of an unfinished one.
 MODEL = "model.safetensors"
@@ -71,17 +72,24 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise CheckpointError(f"{path} is cut short or no facegender checkpoint") from error
 
 
-def load_same_run(path: Path, identity: Mapping[str, Any]) -> Checkpoint:
-    """Read a checkpoint of the run that these details tell from others.
+def load_same_run(path: Path, recipe: Any, identity: Mapping[str, Any]) -> Checkpoint:
+    """Read a checkpoint of the run that this recipe and these details tell from others.
+
+    Args:
+        recipe: a dataclass; settings that a checkpoint from before them lacks count as their defaults.
 
     Raises:
-        CheckpointError: as for `load_checkpoint`, or the checkpoint has other details.
+        CheckpointError: as for `load_checkpoint`, or the checkpoint has another recipe or other details.
     """
     try:
         saved = load_checkpoint(path)
     except CheckpointError as error:
         raise CheckpointError(str(error), remedy="delete it to start again") from error
-    if any(saved.details.get(key) != value for key, value in identity.items()):
+    try:
+        same = build_settings(type(recipe), saved.details["recipe"], "recipe") == recipe
+    except (KeyError, TypeError, AttributeError, RecipeError):
+        same = False
+    if not same or any(saved.details.get(key) != value for key, value in identity.items()):
         raise CheckpointError(
             f"{path} belongs to a run with another recipe or other data", remedy="choose another --output"
         )

@@ -11,10 +11,13 @@ It may hold further pairs, such as ``logit_cc0`` and ``embedding_cc0``, of a tea
 
 from __future__ import annotations
 
+import hashlib
+import io
 import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,14 +33,26 @@ class Lessons:
     Attributes:
         logits: float32, N; NaN where the teacher has not seen the face.
         descriptions: float32, N x E; NaN likewise.
+        answer: which of the teachers of the file it is.
+        sha256: of the file.
     """
 
     logits: npt.NDArray[np.float32]
     descriptions: npt.NDArray[np.float32]
+    answer: str = ""
+    sha256: str = ""
 
     def __post_init__(self) -> None:
         if self.descriptions.ndim != 2 or self.logits.shape != self.descriptions.shape[:1]:
             raise ValueError(f"answers {self.logits.shape} and descriptions {self.descriptions.shape} do not fit")
+
+    def known(self, index: npt.NDArray[np.int64]) -> int:
+        """How many of these crops the teacher has seen."""
+        return int((~np.isnan(self.logits[index])).sum())
+
+    def to_record(self, index: npt.NDArray[np.int64]) -> dict[str, Any]:
+        """For a checkpoint or a card: who taught the crops `index`, and how many of them."""
+        return {"sha256": self.sha256, "answer": self.answer, "crops": self.known(index)}
 
 
 def load_lessons(path: Path, store: Store, answer: str = "logit") -> Lessons:
@@ -50,7 +65,8 @@ def load_lessons(path: Path, store: Store, answer: str = "logit") -> Lessons:
         DatasetError: the file is absent or no such file, or knows not one of the images.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        data = path.read_bytes()
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
             keys, logits = file["key"].tolist(), np.asarray(file[answer], np.float32)
             descriptions = np.asarray(file[answer.replace("logit", "embedding")], np.float32)
         if logits.shape != (len(keys),) or descriptions.ndim != 2 or len(descriptions) != len(keys):
@@ -65,7 +81,10 @@ def load_lessons(path: Path, store: Store, answer: str = "logit") -> Lessons:
             f"{path} knows none of the {len(store)} images of {store.name}", remedy="are the names alike?"
         )
     lessons = Lessons(
-        np.full(len(store), np.nan, np.float32), np.full((len(store), descriptions.shape[1]), np.nan, np.float32)
+        np.full(len(store), np.nan, np.float32),
+        np.full((len(store), descriptions.shape[1]), np.nan, np.float32),
+        answer,
+        hashlib.sha256(data).hexdigest(),
     )
     lessons.logits[known], lessons.descriptions[known] = logits[rows[known]], descriptions[rows[known]]
     return lessons

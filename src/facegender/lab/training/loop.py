@@ -43,7 +43,7 @@ from facegender.lab.training.optimization import (
     measure_population,
 )
 from facegender.lab.training.recipe import Augmentation, Recipe
-from facegender.lab.training.start import Start, begin
+from facegender.lab.training.start import Start, begin, joined_names
 from facegender.lab.training.trainer import Trainer
 from facegender.progress import Bar
 
@@ -93,16 +93,32 @@ def train(
     Raises:
         CheckpointError: `output` holds another run, or a checkpoint that is cut short.
         DivergedError: the loss is no finite number any more.
-        InputError: no such hardware here, or `start` is of another network than the recipe.
+        InputError: no such hardware here, `start` is of another network than the recipe, or the recipe learns from a
+            teacher and there are no lessons, or the other way round.
         OutputError: `output` cannot be written.
     """
+    _check_lessons(recipe, examples)
     identity = {"examples": examples.fingerprint(), "start": None if start is None else start.sha256}
     if (output / MODEL).exists():
-        load_same_run(output / MODEL, {"recipe": recipe.to_dict(), **identity})
+        load_same_run(output / MODEL, recipe, identity)
     else:
         fabric = start_fabric(recipe.precision, hardware or Hardware())
         _ClassifierTrainer(fabric, recipe, examples, output, identity, start).run()
     return load_model(output)
+
+
+def _check_lessons(recipe: Recipe, examples: Examples) -> None:
+    taught = bool(recipe.teacher or recipe.description)
+    if taught and examples.lessons is None:
+        raise InputError(
+            f"the recipe {recipe.name} learns from a teacher, and there are no lessons",
+            remedy="--lessons FILE, or --set teacher=0 --set description=0",
+        )
+    if examples.lessons is not None and not taught:
+        raise InputError(
+            f"the recipe {recipe.name} takes nothing from the lessons",
+            remedy="leave out --lessons, or --set teacher=0.5",
+        )
 
 
 class _ClassifierTrainer(Trainer[CropClassifier, EpochRecord]):
@@ -131,7 +147,14 @@ class _ClassifierTrainer(Trainer[CropClassifier, EpochRecord]):
         if recipe.description and examples.lessons is not None:
             size = examples.lessons.descriptions.shape[1]
             classifier.auxiliary["description"] = torch.nn.Linear(classifier.body.head.in_features, size)
-        details = {"store": store.name, "alignment": dict(store.alignment), "mean": mean, "std": std}
+        details = {
+            "store": store.name if start is None else joined_names(start.store, store.name),
+            "alignment": dict(store.alignment),
+            "mean": mean,
+            "std": std,
+        }
+        if examples.lessons is not None:
+            details["lessons"] = examples.lessons.to_record(examples.train)
         super().__init__(fabric, recipe, classifier, make_optimizer(recipe, classifier), output, identity, details)
         self.model.mark_forward_method("outputs")
         self.recipe, self.examples = recipe, examples

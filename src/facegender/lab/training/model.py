@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,8 @@ class TrainedModel:
         examples: fingerprint of the training crops (`facegender.lab.training.loop.Examples.fingerprint`).
         alignment: how the training faces were cropped.
         provenance: the faces that it learned from.
+        lessons: who taught it (`facegender.lab.training.lessons.Lessons.to_record`); empty where nobody did or it is
+            not known.
     """
 
     classifier: CropClassifier
@@ -61,6 +63,7 @@ class TrainedModel:
     examples: str
     alignment: Mapping[str, Any]
     provenance: Provenance
+    lessons: Mapping[str, Any] = field(default_factory=dict)
 
 
 def classifier_from_recipe(recipe: Recipe, mean: Sequence[float], std: Sequence[float]) -> CropClassifier:
@@ -89,6 +92,7 @@ def load_model(path: Path) -> TrainedModel:
         tensors = {name: tensor for name, tensor in saved.tensors.items() if not name.startswith("auxiliary.")}
         faces = tensors.pop(SEEN, None)
         classifier.load_state_dict(tensors)
+        lessons = dict(saved.details.get("lessons", {}))
         origin = (saved.details["store"], saved.details["examples"], saved.details["alignment"])
         if (record := saved.details.get("learned_from")) is None:  # from before provenance was recorded
             provenance = Provenance.named(saved.details["store"])
@@ -97,7 +101,7 @@ def load_model(path: Path) -> TrainedModel:
             provenance = Provenance(Seen.from_record(record, digests))
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"{path} is not a finished model: {error}") from error
-    return TrainedModel(classifier.eval(), recipe, mean, std, history, *origin, provenance)
+    return TrainedModel(classifier.eval(), recipe, mean, std, history, *origin, provenance, lessons)
 
 
 @torch.inference_mode()

@@ -49,6 +49,7 @@ class Start:
         tensors: by the names that they have in the run, or in the exported file.
         exported: whether they are from an exported file.
         learned: the faces that it learned from.
+        store: names of the stores that they are from.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Start:
     tensors: Mapping[str, Tensor]
     exported: bool
     learned: Seen
+    store: str
 
     @property
     def sha256(self) -> str:
@@ -66,6 +68,11 @@ class Start:
         for name, tensor in sorted(self.tensors.items()):
             digest.update(name.encode() + tensor.contiguous().numpy().tobytes())
         return digest.hexdigest()
+
+
+def joined_names(before: str, name: str) -> str:
+    """What a network learned from that began with one that learned from `before`: both, each store once."""
+    return "+".join(dict.fromkeys([*before.split("+"), *name.split("+")]))
 
 
 def open_start(word: str | Path) -> Start:
@@ -79,7 +86,7 @@ def open_start(word: str | Path) -> Start:
         trained = load_model(Path(word))
         tensors = trained.classifier.state_dict()
         kind, learned = trained.recipe.network, trained.provenance.learned
-        return Start(str(word), kind, trained.mean, trained.std, tensors, False, learned)
+        return Start(str(word), kind, trained.mean, trained.std, tensors, False, learned, trained.store)
     file = weight_path(word)
     card = load_card(word)
     try:
@@ -87,7 +94,7 @@ def open_start(word: str | Path) -> Start:
         learned = Provenance.of(file).learned
     except Exception as error:  # protobuf has errors of its own
         raise WeightsError(f"training cannot start from {word}: {error}") from error
-    return Start(str(word), card.network, card.mean, card.std, tensors, True, learned)
+    return Start(str(word), card.network, card.mean, card.std, tensors, True, learned, card.training_data)
 
 
 def open_trained(word: str | Path, crops: Crops) -> TrainedModel:
@@ -113,7 +120,7 @@ def open_trained(word: str | Path, crops: Crops) -> TrainedModel:
     return TrainedModel(
         *(classifier.eval(), recipe, start.mean, start.std),
         history=(),
-        store=card.training_data,
+        store=start.store,
         examples="",
         alignment={"template": card.template.to_dict()},
         provenance=Provenance(start.learned),

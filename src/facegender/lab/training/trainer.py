@@ -74,8 +74,7 @@ class Trainer(ABC, Generic[NetworkT, RecordT]):
         max_norm: float | None = None,
     ) -> None:
         self.fabric, self.settings, self.network, self.output = fabric, recipe, network, output
-        self._identity = {"recipe": recipe.to_dict(), **identity}
-        self._details, self._max_norm = details, max_norm
+        self._identity, self._details, self._max_norm = identity, details, max_norm
         self._average = moving_average(network, recipe.ema) if recipe.ema else None
         self.model, self.optimizer = fabric.setup(network, optimizer)
         if self._average:
@@ -164,7 +163,7 @@ class Trainer(ABC, Generic[NetworkT, RecordT]):
             self._average.update_parameters(self.network)
 
     def _resume(self) -> None:
-        saved = load_same_run(self.output / CHECKPOINT, self._identity)
+        saved = load_same_run(self.output / CHECKPOINT, self.settings, self._identity)
         self.network.load_state_dict(saved.part("model."))
         restore_optimizer(self.optimizer, saved.part("optimizer."))
         if self._average:
@@ -193,4 +192,4 @@ class Trainer(ABC, Generic[NetworkT, RecordT]):
 
     def _noted(self) -> dict[str, Any]:
         history = [asdict(record) for record in self.history]  # type: ignore[call-overload]
-        return {**self._identity, **self._details, "history": history}
+        return {"recipe": self.settings.to_dict(), **self._identity, **self._details, "history": history}
