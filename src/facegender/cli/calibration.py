@@ -10,7 +10,7 @@ from rich.table import Table
 
 from facegender.cli.evaluation import ModelArgument, StoresArgument, unseen
 from facegender.cli.extras import require_training
-from facegender.cli.root import app, command_line, results_console
+from facegender.cli.root import app, command_line, results_console, say
 
 if TYPE_CHECKING:
     from facegender.lab.evaluation.reliability import Reliability
@@ -37,6 +37,7 @@ def calibration(
     require_training()
     from facegender.lab.evaluation.models import open_model
     from facegender.lab.evaluation.reliability import (
+        FEWEST,
         damaged,
         draw_reliability,
         draw_risk_coverage,
@@ -46,6 +47,8 @@ def calibration(
     from facegender.lab.evaluation.subgroups import grouped, grouping_attributes
 
     network = open_model(model)
+    if network.examples:
+        say("note: a run that was not exported has no thresholds, so it answers every face at each accepted error")
     rows, panels, sets = [], {}, {}
     for name, store in open_stores(stores).items():
         index = unseen(network, store).index
@@ -56,7 +59,9 @@ def calibration(
         for column in grouping_attributes(store):
             values = np.array(grouped(store, index, column))
             groups = {value: values == value for value in dict.fromkeys(values.tolist())}
-            groups = {value: mask for value, mask in groups.items() if mask.sum() >= 100}
+            if few := sorted(value for value, mask in groups.items() if mask.sum() < FEWEST):
+                say(f"note: {name}, by {column}: groups of fewer than {FEWEST} faces are left out: {', '.join(few)}")
+            groups = {value: mask for value, mask in groups.items() if value not in few}
             if len(groups) > 1:
                 panels[f"{name}, by {column}"] = {g: (labels[c], p_male[c]) for g, c in sorted(groups.items())}
                 rows += [
@@ -64,9 +69,7 @@ def calibration(
                     for g, c in sorted(groups.items())
                 ]
         rows += damaged(
-            name,
-            store.crops[index],
-            labels,
+            *(name, store.crops, index, labels),
             lambda crops: network.p_male(crops, np.arange(len(crops))),
             network.confidence,
         )

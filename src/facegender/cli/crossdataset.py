@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 @app.command()
 def crossdataset(
+    context: typer.Context,
     stores: StoresArgument,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder of the runs and results; done runs are not repeated.")
@@ -49,6 +50,7 @@ def crossdataset(
     The results are a matrix (CSV, PNG, SVG), the same by subgroup, every answer, and the faces that leak from a
     train split into a test split, with the accuracy without them.
     """
+    from facegender.errors import InputError
     from facegender.lab.datasets.store import open_stores
 
     require_training()
@@ -58,6 +60,12 @@ def crossdataset(
     from facegender.lab.training.recipe import load_recipe
     from facegender.lab.training.settings import read_changes
 
+    if model:
+        for name in ("only_train", "recipe", "changes", "accelerator", "devices"):
+            source = context.get_parameter_source(name)
+            if source is not None and source.name == "COMMANDLINE":
+                option = "--set" if name == "changes" else f"--{name.replace('_', '-')}"
+                raise InputError(f"--model trains nothing; {option} is for training", remedy="leave one of them out")
     opened = open_stores(stores)
     if model:
         result = cross_test(open_models(model), opened, output, on_cell=_say)

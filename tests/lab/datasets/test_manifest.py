@@ -95,7 +95,13 @@ def test_paths_start_from_the_root(manifest, tmp_path):
         (" label", "gender", "no column named label"),
         ("2020/c.jpg", "2019/b.jpg", r"two rows for 2019/b\.jpg"),
         ("Ann,,", "Ann,test,", "Ann in two splits, train and test"),
+        (
+            "d.jpg,male,,,",
+            "d.jpg,male,B\u00f6b,train,",
+            "Bob in the split test and B\u00f6b, who counts as the same person, in train",
+        ),
         ("Test", "dev", "the split 'dev'"),
+        ("party", "store", "column named 'store'"),
         ("party", "found", "column named 'found'"),
         ("party", "fold_one", "column named 'fold_one'"),
         ("party", "", "column named ''"),

@@ -67,6 +67,13 @@ def test_folders_for_training_only(folder, teacher, tmp_path):
     assert open_photos(tmp_path / "set", "validation") == []
 
 
+def test_a_folder_in_another_one_would_be_in_two_splits(folder, teacher, tmp_path):
+    for sources, train_only in (([folder], [folder / "test"]), ([folder / "test", folder], []), ([folder], [folder])):
+        with pytest.raises(DatasetError, match="lies in"):
+            label_photos(teacher, sources, train_only, 100, tmp_path / "labels")
+    assert not (tmp_path / "labels").exists()
+
+
 def test_a_few_of_many_are_spread_evenly(save, noise, teacher, tmp_path):
     for number in range(20):
         save(f"many/{number:02d}.png", noise)
@@ -129,7 +136,7 @@ def test_photos_that_cannot_be_read_are_passed_over(folder, teacher, tmp_path):
     broken = next((folder / "train").iterdir())
     broken.write_bytes(broken.read_bytes()[:50])
     (folder / "text.jpg").write_text("no photo")
-    label_photos(lambda: teacher, [folder], [folder], 100, tmp_path / "set")
+    label_photos(lambda: teacher, [folder], [], 100, tmp_path / "set")
     assert f"train/{broken.name}" not in files(every(tmp_path / "set"))
 
 

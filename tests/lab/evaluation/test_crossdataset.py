@@ -6,7 +6,9 @@ from dataclasses import replace
 import numpy as np
 import PIL.Image
 import pytest
+from typer.testing import CliRunner
 
+from facegender.cli import app
 from facegender.errors import CheckpointError, InputError
 from facegender.lab.evaluation.crossdataset import cross_dataset, cross_test, run_folder
 from facegender.lab.evaluation.heatmap import Square, draw_heatmap
@@ -165,3 +167,11 @@ def test_the_command(invoke, store_folder, tiny_model, tmp_path):
     assert (tmp_path / "out" / "matrix.png").exists()
     result = invoke(*arguments, "--model", tiny_model)
     assert rows(tmp_path / "out" / "matrix.csv")[0]["trained_on"] == "tiny"
+
+
+def test_options_for_training_beside_a_network_that_is_there(store_folder, tiny_model, tmp_path):
+    arguments = ["crossdataset", str(store_folder), "--model", str(tiny_model), "-o", str(tmp_path / "out")]
+    for option in (["--recipe", "tuned"], ["--set", "epochs=1"], ["--only-train", "made"]):
+        result = CliRunner().invoke(app, [*arguments, *option])
+        assert f"--model trains nothing; {option[0]} is for training" in str(result.exception)
+    assert not (tmp_path / "out").exists()

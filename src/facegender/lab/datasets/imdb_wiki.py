@@ -22,7 +22,7 @@ from facegender.lab.datasets.cropping import Box, face_in_box
 from facegender.lab.datasets.images import Place, base_name, last_two, places_by_name
 from facegender.lab.datasets.listing import Entry, ImageRoot, Listing
 from facegender.lab.datasets.registry import dataset
-from facegender.lab.datasets.splits import hashed_splits
+from facegender.lab.datasets.splits import hashed_splits, person
 from facegender.tables import digest
 
 #: Neither the set's authors nor the paper tell their thresholds. A second face of positive score is a detection, and
@@ -163,7 +163,7 @@ def list_imdb_wiki(
             f"{', '.join(map(str, sources))}: none of the {len(row_of)} photos wanted of {labels}",
             remedy="give the archives or the folder with 00/, 01/ and so on",
         )
-    splits = hashed_splits(annotations.people[row_of[name]] or name for name in names)
+    splits = hashed_splits(str(person("", annotations.people[row_of[name]]) or name) for name in names)
     return Listing(
         name=annotations.name,
         sources=[ImageRoot(source) for source in sources],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Annotated
 
@@ -13,8 +13,8 @@ from facegender.lab.datasets.folder import SPLIT_WORDS, NameOption, called
 from facegender.lab.datasets.images import Place, image_paths
 from facegender.lab.datasets.listing import FACE_SIZE, Entry, ImageRoot, Listing
 from facegender.lab.datasets.registry import dataset
-from facegender.lab.datasets.splits import hashed_splits
-from facegender.lab.datasets.store import COLUMNS, Split
+from facegender.lab.datasets.splits import hashed_splits, person
+from facegender.lab.datasets.store import COLUMNS, ORIGIN, Split
 from facegender.tables import digest, read_table
 
 _LABELS = {"female": 0, "f": 0, "male": 1, "m": 1}
@@ -22,7 +22,7 @@ _LABELS = {"female": 0, "f": 0, "male": 1, "m": 1}
 #: Columns with a meaning; any other is an attribute.
 _OWN = ("path", "label", "identity", "split")
 #: Columns that a store has beside those.
-_TAKEN = ("", "found", FACE_SIZE, *(column for column in COLUMNS if column not in _OWN))
+_TAKEN = ("", "found", FACE_SIZE, ORIGIN, *(column for column in COLUMNS if column not in _OWN))
 
 
 @dataset("manifest", "Photos of your own, described by a CSV file.")
@@ -107,16 +107,27 @@ def _splits(rows: Mapping[str, Mapping[str, str]], manifest: Path) -> list[Split
     given: list[Split | None] = []
     people: dict[str, Split] = {}
     for path, row in rows.items():
-        word, person = row.get("split", "").lower(), row.get("identity", "")
+        word, name = row.get("split", "").lower(), row.get("identity", "")
         if word and word not in SPLIT_WORDS:
             raise DatasetError(f"{manifest} gives {path} the split {word!r}", remedy="write train, validation or test")
         split = SPLIT_WORDS.get(word)
         given.append(split)
-        if person and split and people.setdefault(person, split) != split:
+        if name and split and people.setdefault(name, split) != split:
             raise DatasetError(
-                f"{manifest} has {person} in two splits, {people[person]} and {split}",
+                f"{manifest} has {name} in two splits, {people[name]} and {split}",
                 remedy="a test on people who were trained on says nothing: keep each in one",
             )
     who = [row.get("identity", "") for row in rows.values()]
-    hashed = hashed_splits(person or path for person, path in zip(who, rows, strict=True))
-    return [split or people.get(person, by_hash) for split, person, by_hash in zip(given, who, hashed, strict=True)]
+    hashed = hashed_splits(name or path for name, path in zip(who, rows, strict=True))
+    splits = [split or people.get(name, by_hash) for split, name, by_hash in zip(given, who, hashed, strict=True)]
+    first: dict[Hashable, tuple[str, Split]] = {}
+    for name, split in zip(who, splits, strict=True):
+        if (key := person("", name)) is None:
+            continue
+        before, its = first.setdefault(key, (name, split))
+        if split != its:
+            raise DatasetError(
+                f"{manifest} has {before} in the split {its} and {name}, who counts as the same person, in {split}",
+                remedy="write the name in one way, or numbers for different people",
+            )
+    return splits

@@ -110,7 +110,8 @@ def unseen(
         what = split if split != UNSEEN else ALL
         raise InputError(
             f"{network} has seen every face of {store.name} {what}: nothing can be measured on them",
-            remedy=f"--split {UNSEEN} takes what it has not seen" if not seen.all() else "test on another store",
+            remedy="test on another store"
+            + ("" if seen.all() else f", or on what it has not seen: evaluate, errors and audit --split {UNSEEN}"),
         )
     return Unseen(
         store.name,

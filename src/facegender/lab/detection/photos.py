@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import permutations
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -100,9 +101,12 @@ def label_photos(
         per_source: largest number of photos taken from one folder, evenly over its sorted files.
 
     Raises:
-        DatasetError: a source without photos.
+        DatasetError: a source without photos, or one that lies in another: its photos would be in two splits.
         OutputError: `output` cannot be written.
     """
+    for one, other in permutations((*sources, *train_only), 2):
+        if one.resolve().is_relative_to(other.resolve()):
+            raise DatasetError(f"{one} lies in {other}", remedy="give folders without common photos")
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:

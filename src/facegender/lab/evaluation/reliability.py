@@ -30,6 +30,8 @@ MOST_DEGRADED = 2000
 WHOLE = "none"
 
 _BINS = 10
+#: Groups of fewer faces are not measured.
+FEWEST = 100
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#000000")
 _LINES = ("-", "--", ":", "-.")
 
@@ -93,6 +95,7 @@ def measure_reliability(
 def damaged(
     test: str,
     crops: Crops,
+    index: IntArray,
     labels: IntArray,
     answer: Callable[[Crops], FloatArray],
     confidence: Callable[[float], float],
@@ -100,13 +103,14 @@ def damaged(
     """One row for each way of damaging some faces, and one for the same faces undamaged.
 
     Args:
-        crops: uint8, N x 64 x 64 x 3, RGB; at most `MOST_DEGRADED`, evenly spread, are used.
+        crops: uint8, M x 64 x 64 x 3, RGB.
+        index: int64, N, of `crops`; at most `MOST_DEGRADED`, evenly spread, are used.
         labels: int64, N.
         answer: crops to p_male.
         confidence: as for `measure_reliability`.
     """
     some = np.linspace(0, len(labels) - 1, min(MOST_DEGRADED, len(labels))).astype(np.int64)
-    sample, truth = np.ascontiguousarray(crops[some]), labels[some]
+    sample, truth = np.ascontiguousarray(crops[index[some]]), labels[some]
     rows = [measure_reliability(test, WHOLE, "of those damaged", truth, answer(sample), confidence)]
     for name in track(list(DEGRADATIONS), f"damaging {test}"):
         rows.append(measure_reliability(test, name, "all", truth, answer(degrade(sample, name)), confidence))

@@ -122,9 +122,9 @@ def _values(store: Store) -> dict[str, int]:
 
 def value_of(attribute: str, word: str) -> str:
     """What a word is grouped by: numbers in bands, ``unknown`` for none."""
-    if attribute == "age" and word.isdigit():
+    if attribute == "age" and word.isdecimal():
         return _band(int(word), _AGES)
-    if attribute == FACE_SIZE and word.isdigit():
+    if attribute == FACE_SIZE and word.isdecimal():
         return _band(int(word), _SIZES)
     return word or "unknown"
 
