@@ -31,6 +31,7 @@ from facegender.lab.datasets.cropping import middle_face
 from facegender.lab.detection.measure import CONFIDENT, Comparison, as_rows, landmark_error
 from facegender.lab.detection.photos import photos_below, split_of
 from facegender.lab.detection.teacher import Teacher
+from facegender.lab.study import study_command
 from facegender.machine import machine
 from facegender.progress import track
 from facegender.tables import write_csv
@@ -108,11 +109,9 @@ def main() -> None:
         ("parameters", "", detector.card.parameters, ""),
         ("ONNX bytes", "", detector_path(arguments.detector).stat().st_size, ""),
     ]
-    folders = "--stills STILLS --lfw LFW --imagenet IMAGENET --fairface-val FAIRFACE"
-    command = f"python studies/accuracy/detector.py {folders} --teacher YUNET.onnx"
     extra = {
         "detector_sha256": detector.card.sha256[:12],
-        "command": command,
+        "command": study_command(),
         "machine": machine("onnxruntime", "opencv-python-headless"),
     }
     records = []

@@ -29,6 +29,7 @@ from facegender.lab.detection.measure import as_rows
 from facegender.lab.detection.photos import photos_below
 from facegender.lab.detection.teacher import Points, read_pts
 from facegender.lab.detection.yunet import YuNetDetector
+from facegender.lab.study import study_command
 from facegender.machine import machine
 from facegender.progress import track
 from facegender.tables import write_csv
@@ -62,12 +63,10 @@ def main() -> None:
     for folder in arguments.graphics:
         rows += _false_faces(folder, finders["ours"], YuNetDetector(arguments.teacher, min_score=0.3))
     where = machine("onnxruntime", "opencv-python-headless")
-    folders = "--helen HELEN/testset --afw AFW --graphics DIR"
-    command = f"python studies/accuracy/detector_people.py {folders} --teacher YUNET.onnx"
     for row in rows:
         print(*row, sep="  ")
     columns = ("on", "photos", "detector", "measure", "value")
-    extra = {"detector_sha256": ours.card.sha256[:12], "command": command, "machine": where}
+    extra = {"detector_sha256": ours.card.sha256[:12], "command": study_command(), "machine": where}
     write_csv(arguments.output, [dict(zip(columns, row, strict=True)) | extra for row in rows])
 
 

@@ -21,6 +21,7 @@ from facegender.faces.types import PhotoResult, Prediction
 from facegender.lab.datasets.cropping import middle_face
 from facegender.lab.datasets.images import image_names, read_images
 from facegender.lab.evaluation.metrics import wilson_interval
+from facegender.lab.study import study_command
 from facegender.machine import machine
 from facegender.progress import track
 from facegender.tables import write_csv
@@ -47,7 +48,7 @@ def main() -> None:
         row = labels[name]
         groups[row["race"], row["gender"].lower()].append(_central(analyzer.analyze(decode(data))))
 
-    command, where = "python studies/accuracy/fairface.py VAL.tar fairface_label_val.csv", machine("onnxruntime")
+    command, where = study_command(), machine("onnxruntime")
     records = []
     for race, gender, answers in _with_totals(groups):
         found = [(gender_, answer) for gender_, answer in answers if answer is not None]

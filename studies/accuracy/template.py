@@ -28,6 +28,7 @@ from facegender.lab.datasets.lfw import USUAL_FACE, list_lfw
 from facegender.lab.datasets.listing import prepare
 from facegender.lab.datasets.store import Store, open_store
 from facegender.lab.evaluation.metrics import measure, p_male_from_logits
+from facegender.lab.study import study_command
 from facegender.lab.training.loop import Examples, train
 from facegender.lab.training.model import predict_logits
 from facegender.lab.training.recipe import load_recipe
@@ -74,9 +75,8 @@ def main() -> None:
             line["fairface_found"] = round(found, 4)
             lines.append(line)
             print(line, flush=True)
-    command = "python studies/accuracy/template.py LFW.tar FAIRFACE_TRAIN fairface_label_train.csv"
     where = machine("torch", "onnxruntime", "opencv-python-headless")
-    extra = {"epochs": EPOCHS, "command": command, "machine": where}
+    extra = {"epochs": EPOCHS, "command": study_command(), "machine": where}
     write_csv(arguments.output, [{**line, **extra} for line in lines])
 
 

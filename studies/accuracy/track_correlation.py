@@ -28,6 +28,7 @@ from facegender.inference.classifier import GenderClassifier
 from facegender.lab.datasets.store import Store, open_store
 from facegender.lab.evaluation.degrade import degrade
 from facegender.lab.evaluation.metrics import expected_calibration_error
+from facegender.lab.study import study_command
 from facegender.lab.training.augment import augment
 from facegender.lab.training.recipe import Augmentation
 from facegender.machine import machine
@@ -91,9 +92,8 @@ def main() -> None:
         spread = float(np.mean([np.var(_residuals(tracks)) for tracks in kinds.values()]))
         lines.append(_films(arguments.videos, spread))
         print(lines[-1])
-    command = "python studies/accuracy/track_correlation.py LFW_STORE --videos VIDEO ..."
-    where = machine("onnxruntime")
-    write_csv(arguments.output, [{**line, "command": command, "machine": where} for line in lines])
+    extra = {"command": study_command(), "machine": machine("onnxruntime")}
+    write_csv(arguments.output, [line | extra for line in lines])
 
 
 def _photos(store: Store, classifier: GenderClassifier, rng: np.random.Generator) -> list[TrackData]:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import resource
-import shlex
 import sys
 import time
 import warnings
@@ -26,6 +25,7 @@ import PIL.Image
 from damage import mutated, seeds
 
 from facegender import FaceAnalyzer
+from facegender.lab.study import study_command
 from facegender.machine import machine
 from facegender.progress import Bar
 from facegender.sources import SUFFIXES
@@ -181,15 +181,18 @@ def main() -> None:
 
     errors = sorted({what for row in counts.values() for what in row} - {"answers", "exceptions", "crashes", "hangs"})
     columns = ["answers", *errors, "exceptions", "crashes", "hangs"]
-    options = ["--count", arguments.count, "--seed", arguments.seed, "--workers", arguments.workers]
-    command = shlex.join(["python", "studies/robustness/mutations.py", "PHOTOS", *map(str, options)])
     where = machine("pillow", "pillow-heif", "numpy", "onnxruntime")
     records = []
     for kind, row in counts.items():
         records.append(
             {"format": kind, "mutated": row.total()}
             | {name: row[name] for name in columns}
-            | {"slowest_s": f"{slowest[kind]:.2f}", "peak_mb": round(peak), "command": command, "machine": where}
+            | {
+                "slowest_s": f"{slowest[kind]:.2f}",
+                "peak_mb": round(peak),
+                "command": study_command(),
+                "machine": where,
+            }
         )
         print(f"{kind:9s} {row.total():7d}  " + "  ".join(f"{name} {row[name]}" for name in columns))
     write_csv(arguments.output, records)

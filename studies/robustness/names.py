@@ -25,6 +25,7 @@ import PIL.Image
 
 from facegender.formats.records import FACES, printable
 from facegender.formats.registry import by_suffix, formats
+from facegender.lab.study import study_command
 from facegender.machine import machine
 from facegender.survey.results import read_results
 from facegender.tables import write_csv
@@ -79,7 +80,6 @@ def main() -> None:
     arguments = parser.parse_args()
     names = random_names(arguments.count, arguments.seed)
     wanted = Counter(map(os.fsdecode, names))
-    command = f"python studies/robustness/names.py --count {arguments.count} --seed {arguments.seed}"
     rows = []
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place, "photos")
@@ -108,7 +108,7 @@ def main() -> None:
                     "lost_in_survey": (printed - surveyed).total(),
                     "doubled_in_survey": (surveyed - printed).total(),
                     "annotated": sum(1 for path in drawn.iterdir()),
-                    "command": command,
+                    "command": study_command(),
                     "machine": machine("pyarrow", "pandas"),
                 }
             )

@@ -23,6 +23,8 @@ from facegender.faces.types import FaceResult, Image, Picture
 from facegender.inference.detector import OnnxDetector
 from facegender.lab.datasets.images import read_images
 from facegender.lab.datasets.lfw import TEST_FOLD, list_lfw
+from facegender.lab.effects import compressed
+from facegender.lab.study import study_command
 from facegender.progress import track
 from facegender.tables import write_csv
 from facegender.weights import load_detector_card
@@ -64,7 +66,7 @@ def main() -> None:
     head = ["pictures", "faces", "found_unsmoothed_percent", "found_percent", "right_percent", "uncertain_percent"]
     extra = {
         "detector": load_detector_card().sha256[:12],
-        "command": "python studies/robustness/prints.py LFW.tar",
+        "command": study_command(),
     }
     write_csv(arguments.output, [dict(zip(head, row, strict=True)) | extra for row in rows])
 
@@ -86,7 +88,7 @@ def changes() -> Iterator[tuple[str, Callable[[Image, np.random.Generator], Imag
     """What is done to photos, with its name."""
     yield "colour, as they are", lambda image, rng: image
     yield "gray", lambda image, rng: shown(gray(image))
-    yield "JPEG of quality 20", lambda image, rng: jpeg(image, 20)
+    yield "JPEG of quality 20", lambda image, rng: compressed(image, 20)
     for period in PERIODS:
         for angle in ANGLES:
             yield (
@@ -99,7 +101,7 @@ def changes() -> Iterator[tuple[str, Callable[[Image, np.random.Generator], Imag
         )
         yield (
             f"screen of {period:g} pixels at 45 degrees, scanned, JPEG of quality 50",
-            lambda image, rng, p=period: jpeg(shown(screened(gray(image), p, 45, 4)), 50),
+            lambda image, rng, p=period: compressed(shown(screened(gray(image), p, 45, 4)), 50),
         )
     yield "newsprint: screen of 4 pixels, soft, faded, grain of 8, JPEG of quality 60", newsprint
     for deviation in (15, 25, 40, 60):
@@ -132,18 +134,13 @@ def screened(plane: Image, period: float, angle: float, oversampling: int) -> Im
 def newsprint(image: Image, rng: np.random.Generator) -> Image:
     """A photo from a newspaper: dots that have run, gray ink on gray paper."""
     dots = cv2.GaussianBlur(screened(gray(image), 4, 45, 4), (0, 0), 0.7)
-    return jpeg(grainy(shown(np.asarray(50 + dots * (170 / 255), np.uint8)), 8, rng), 60)
+    return compressed(grainy(shown(np.asarray(50 + dots * (170 / 255), np.uint8)), 8, rng), 60)
 
 
 def grainy(image: Image, deviation: float, rng: np.random.Generator) -> Image:
     """With grain, the same in all channels."""
     grain = rng.normal(0, deviation, (*image.shape[:2], 1))
     return np.clip(image + grain, 0, 255).astype(np.uint8)
-
-
-def jpeg(image: Image, quality: int) -> Image:
-    """Written and read again."""
-    return np.asarray(cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], 1), np.uint8)
 
 
 def page_of(images: Sequence[Image], period: float) -> tuple[Image, list[tuple[float, float]]]:

@@ -21,6 +21,7 @@ from facegender.faces.decode import decode
 from facegender.faces.types import FaceResult, Image
 from facegender.inference.detector import Orientations
 from facegender.lab.datasets.images import image_paths, read_images
+from facegender.lab.study import study_command
 from facegender.progress import track
 from facegender.tables import write_csv
 from facegender.weights import load_detector_card
@@ -51,7 +52,7 @@ def main() -> None:
     images = [decode(data) for _, data in read_images(arguments.photos, wanted, key=str)]
     extra = {
         "detector": load_detector_card().sha256[:12],
-        "command": "python studies/robustness/turned.py LFW.tar",
+        "command": study_command(),
     }
     rows = []
     for orientations in arguments.orientations:

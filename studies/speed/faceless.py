@@ -18,6 +18,7 @@ import PIL.Image
 import skimage.data
 
 from facegender import FaceAnalyzer
+from facegender.lab.study import study_command
 from facegender.machine import machine
 from facegender.progress import track
 from facegender.tables import write_csv
@@ -33,7 +34,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     analyzers = {way: FaceAnalyzer(orientations=way, threads=1) for way in ("upright", "auto")}
-    extra = {"command": "python studies/speed/faceless.py", "machine": machine("onnxruntime")}
+    extra = {"command": study_command(), "machine": machine("onnxruntime")}
     rows = []
     for photo, make in PHOTOS.items():
         for size in track(SIZES, photo):

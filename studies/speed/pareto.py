@@ -13,6 +13,7 @@ import csv
 from pathlib import Path
 
 from facegender import weights
+from facegender.lab.study import study_command
 from facegender.plots import new_figure, plain, save_figure
 from facegender.tables import write_csv
 
@@ -45,7 +46,7 @@ def main() -> None:
                 "megabytes": round(weights.weight_path(row["network"]).stat().st_size / 1e6, 3),
                 "median_ms": row["median_ms"],
                 **{f"{test}_accuracy": scores[row["network"], test] for test in TESTS},
-                "command": "python studies/speed/pareto.py",
+                "command": study_command(),
                 "machine": row["machine"],
             }
         )

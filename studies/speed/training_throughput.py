@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from facegender.lab.datasets.store import open_store
+from facegender.lab.study import study_command
 from facegender.lab.training.batches import Selection, epoch_batches, steps_per_epoch
 from facegender.lab.training.hardware import Hardware, start_fabric
 from facegender.lab.training.loss import classification_loss
@@ -75,7 +76,7 @@ def main() -> None:
     columns = ("recipe", "precision", "batch_size", "source", "images_per_second", "ratio")
     extra = {
         "threads": torch.get_num_threads(),
-        "command": "python studies/speed/training_throughput.py STORE",
+        "command": study_command(),
         "machine": machine("torch"),
     }
     write_csv(arguments.output, [dict(zip(columns, row, strict=True)) | extra for row in rows])

@@ -17,8 +17,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +39,7 @@ from facegender.lab.datasets.lfw import list_lfw
 from facegender.lab.datasets.listing import Entry, Listing
 from facegender.lab.datasets.store import photo_digest
 from facegender.lab.datasets.utkface import list_utkface
+from facegender.lab.study import study_command
 from facegender.progress import track
 from facegender.tables import write_csv
 
@@ -125,7 +124,7 @@ def main() -> None:
         for name, classifier in classifiers.items():
             files[name].close()
             run = {
-                "command": shlex.join(["python", "studies/survey/faces.py", *sys.argv[1:]]),
+                "command": study_command(),
                 "model": {
                     "name": name,
                     "sha256": classifier.card.sha256,

@@ -32,6 +32,7 @@ from facegender.faces.types import Picture
 from facegender.inference.detector import OnnxDetector
 from facegender.lab.datasets.images import read_images
 from facegender.lab.datasets.lfw import list_lfw
+from facegender.lab.study import study_command
 from facegender.machine import machine
 from facegender.tables import write_csv
 
@@ -50,7 +51,7 @@ def main() -> None:
         here = Path(temporary)
         truth = unpack(arguments.photos, arguments.lists, here / "photos")
         rows = walk(here, truth)
-    extra = {"command": "python studies/survey/first_share.py LFW.tar LISTS", "machine": machine()}
+    extra = {"command": study_command(), "machine": machine()}
     write_csv(arguments.output, [row | extra for row in rows], _COLUMNS)
 
 

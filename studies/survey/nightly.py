@@ -21,6 +21,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from facegender.lab.study import study_command
 from facegender.machine import machine
 from facegender.progress import track
 from facegender.tables import write_csv
@@ -49,7 +50,7 @@ def main() -> int:
             again = Path(temporary, f"again-{night}.jsonl")
             predict(folder, again)
             rows.append({"night": night, **compared(folder, output, again), "seconds": round(seconds, 1), "said": said})
-    extra = {"command": "python studies/survey/nightly.py LFW.tar", "machine": machine()}
+    extra = {"command": study_command(), "machine": machine()}
     write_csv(arguments.output, [row | extra for row in rows])
     return int(any(row[column] for row in rows for column in _WRONG))
 

@@ -31,6 +31,7 @@ import pandas as pd
 
 from facegender import weights
 from facegender.lab.export.rates import counted, read_sets
+from facegender.lab.study import study_command
 from facegender.label.draw import draw
 from facegender.machine import machine
 from facegender.progress import track
@@ -65,7 +66,7 @@ def main() -> None:
     with ProcessPoolExecutor(arguments.jobs) as executor:
         found = pd.concat(track(executor.map(simulate, jobs), "simulating", total=len(jobs)), ignore_index=True)
     extra = {
-        "command": f"python studies/survey/sets.py FOLDER --repetitions {arguments.repetitions}",
+        "command": study_command(),
         "machine": machine(),
     }
     write_csv(arguments.output, [row | extra for row in summaries(found)])

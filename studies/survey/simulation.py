@@ -33,6 +33,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from facegender.lab.study import study_command
 from facegender.machine import machine
 from facegender.progress import track
 from facegender.survey.estimate import survey
@@ -106,7 +107,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("results/survey/simulation.csv"))
     arguments = parser.parse_args()
     extra = {
-        "command": "python studies/survey/simulation.py FOLDER --repetitions " + str(arguments.repetitions),
+        "command": study_command(),
         "machine": machine(),
     }
     jobs = [

@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from facegender import weights
+from facegender.lab.study import study_command
 from facegender.machine import machine
 from facegender.survey.estimate import survey
 from facegender.survey.outcome import TARGETS
@@ -50,7 +51,7 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=100)
     parser.add_argument("--output", type=Path, default=Path("results/survey/videos.csv"))
     arguments = parser.parse_args()
-    extra = {"command": f"python studies/survey/videos.py --repetitions {arguments.repetitions}", "machine": machine()}
+    extra = {"command": study_command(), "machine": machine()}
     rows = []
     for count in _VIDEOS:
         for spread in _SPREADS:

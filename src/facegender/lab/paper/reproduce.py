@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from facegender.errors import InputError, StoreError
+from facegender.errors import InputError
 from facegender.lab.benchmark import BATCHES, PRECISIONS, Benchmark, benchmark, read_benchmark, registered
 from facegender.lab.datasets.listing import prepare
 from facegender.lab.datasets.registry import display_name
@@ -62,6 +62,7 @@ def reproduce(
     Raises:
         InputError: no dataset is available.
         DatasetError: one that is not what it should be.
+        StoreError: a prepared one that is damaged or of another version.
         OutputError: `output` cannot be written.
     """
     hardware = hardware or Hardware()
@@ -113,7 +114,7 @@ def _stores(
     data: Path | None, folder: Path, on_part: Callable[[str], None], on_image: Callable[[int], None]
 ) -> tuple[dict[str, Store], dict[str, Sequence[tuple[str, int, int]]]]:
     """All stores, prepared where they are not, and the counts that their preparation reported."""
-    ready = {path.name for path in folder.iterdir() if _is_store(path)} if folder.is_dir() else set()
+    ready = {name for name in DATASETS if (folder / name).is_dir() and read_manifest(folder / name)}
     listings = find_datasets(data) if data is not None else {}
     for name, listed in listings.items():
         if name not in ready:
@@ -127,14 +128,6 @@ def _stores(
         report: Mapping[str, Any] = read_manifest(folder / name).get("report", {})
         counts[name] = [(text, female, male) for text, female, male in report.get("counts", ())]
     return {name: open_store(folder / name) for name in names}, counts
-
-
-def _is_store(path: Path) -> bool:
-    try:
-        read_manifest(path)
-    except StoreError:
-        return False
-    return True
 
 
 def _benchmark(scale: Scale, store: Store | None, folder: Path) -> Benchmark:
