@@ -10,7 +10,7 @@ from PIL import Image as PillowImage
 from typer.testing import CliRunner
 
 from facegender.cli import app
-from facegender.errors import InputError
+from facegender.errors import InputError, StoreError
 from facegender.lab.paper.reproduce import reproduce
 from facegender.lab.paper.scale import FoldRun, Scale, quick
 from facegender.lab.training.hardware import Hardware
@@ -91,3 +91,12 @@ def test_without_data_it_says_what_to_give(tmp_path):
     result = CliRunner().invoke(app, ["reproduce", "--quick", "--full", "--output", str(tmp_path)])
     assert result.exit_code == 2
     assert "exclude each other" in result.output
+
+
+def test_a_damaged_store_is_not_passed_over(store_folder, tmp_path):
+    stores = tmp_path / "stores"
+    for name in ("lfw", "celeba"):
+        shutil.copytree(store_folder, stores / name)
+    (stores / "lfw" / "store.json").unlink()
+    with pytest.raises(StoreError, match=r"lfw has no readable store\.json"):
+        reproduce(quick(), tmp_path / "out", stores=stores)
