@@ -51,8 +51,11 @@ def write_text(path: Path, text: str) -> None:
 
 
 @contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
+def atomic_folder(path: Path, *, resume: bool = False) -> Iterator[Path]:
     """Yield a temporary folder beside `path`; it takes the place of `path` when the block ends without an exception.
+
+    Args:
+        resume: after an interruption the temporary folder stays, and the next call yields it as it is.
 
     Raises:
         OutputError: the parent folder cannot be written, or the disk is full.
@@ -61,8 +64,10 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.writing")
     old = path.with_name(f".{path.name}.old")
     with _refusals(path):
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
+        if not resume:
+            shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True, exist_ok=True)
+        kept = False
         try:
             yield temporary
             if path.exists():
@@ -70,11 +75,22 @@ def atomic_folder(path: Path) -> Iterator[Path]:
                 shutil.rmtree(old, ignore_errors=True)
                 path.rename(old)
             temporary.rename(path)
+        except KeyboardInterrupt:
+            kept = resume
+            raise
         finally:
             if old.exists() and not path.exists():  # stopped between the two
                 old.rename(path)
-            shutil.rmtree(temporary, ignore_errors=True)
+            if not kept:
+                shutil.rmtree(temporary, ignore_errors=True)
             shutil.rmtree(old, ignore_errors=True)
+
+
+def cut_half_line(path: Path) -> None:
+    """Remove what a killed run may have left after the last whole line of a file, if there is one: more may follow."""
+    if path.exists():
+        with path.open("rb+") as file:
+            file.truncate(file.read().rfind(b"\n") + 1)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from facegender.cli import app
 from facegender.errors import DatasetError, OutputError
+from facegender.lab.datasets import listing as listing_module
 from facegender.lab.datasets.folder import list_folder
 from facegender.lab.datasets.listing import prepare
 from facegender.lab.datasets.store import open_store
@@ -102,6 +103,51 @@ def test_the_largest_face_is_taken_and_photos_without_one_are_left_out(photos, t
         ("female/none.jpg", "female"),
         ("male/none.jpg", "male"),
     ]
+
+
+@pytest.mark.parametrize("half", [False, True], ids=["interrupted", "killed in a line"])
+def test_an_interrupted_preparation_is_gone_on_with(half, photos, tmp_path, monkeypatch):
+    source = photos(*(f"{gender}/{number}.jpg" for gender in ("female", "male") for number in range(12)))
+    photos("female/none.jpg", place=None)
+    (source / "female" / "0.jpg").write_bytes(b"\xff\xd8\xff")
+    listing = list_folder(source, "mine")
+    whole = prepare(listing, tmp_path / "whole")
+    asked = []
+
+    def stop(total):
+        asked.append(total)
+        if len(asked) == 16:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prepare(listing, tmp_path / "store", on_image=stop)
+    assert not (tmp_path / "store").exists()
+    if half:
+        with (tmp_path / ".store.writing" / "done.jsonl").open("a") as file:
+            file.write('[3, "ab')
+    decoded, decode = [], listing_module.decode
+    monkeypatch.setattr(listing_module, "decode", lambda data: decoded.append(data) or decode(data))
+    again = prepare(listing, tmp_path / "store", on_image=asked.append)
+    assert len(decoded) == 25 - 16
+    assert len(asked) == 16 + 25
+    assert again == whole
+    one, two = open_store(tmp_path / "whole"), open_store(tmp_path / "store")
+    assert one.digest == two.digest
+    assert one.not_found == two.not_found
+    assert {path.name for path in (tmp_path / "store").iterdir()} == {"crops.npy", "table.csv", "store.json"}
+    assert not (tmp_path / ".store.writing").exists()
+
+
+def test_an_interrupted_preparation_of_other_photos_begins_again(photos, tmp_path):
+    source = photos("female/a.jpg", "male/b.jpg")
+
+    def stop(total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prepare(list_folder(source, "mine"), tmp_path / "store", on_image=stop)
+    photos("male/c.jpg")
+    assert prepare(list_folder(source, "mine"), tmp_path / "store").male == 2
 
 
 def test_a_store_of_another_dataset_is_not_replaced(photos, tmp_path):

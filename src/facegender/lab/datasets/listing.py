@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -155,7 +155,8 @@ def prepare(
     """Find and crop the face of every listed photo and write a prepared store.
 
     Args:
-        output: folder of the store; an equal store that is already there is left as it is.
+        output: folder of the store; an equal store that is already there is left as it is, an interrupted one is gone
+            on with.
         on_image: called after each image with their total number.
 
     Raises:
@@ -180,8 +181,14 @@ def prepare(
     cropped = np.zeros(len(entries), bool)
     photos = [""] * len(entries)
     unreadable: list[str] = []
-    with create_store(output, listing.name, len(entries), MARGIN) as writer:
-        for batch in chunks_of(_BATCH, _photos(listing)):
+    source = {"inputs": inputs, "alignment": cropper.alignment}
+    with create_store(output, listing.name, len(entries), MARGIN, source=source) as writer:
+        for index, digest, is_cropped, tall in writer.done:
+            photos[index], cropped[index], height[index] = digest, is_cropped, np.nan if tall is None else tall
+            if not digest:
+                unreadable.append(entries[index].name)
+            on_image(len(entries))
+        for batch in chunks_of(_BATCH, _photos(listing, {index for index, *_ in writer.done})):
             readable = [(index, image) for index, image, _ in batch if image is not None]
             unreadable += [entries[index].name for index, image, _ in batch if image is None]
             for index, _, digest in batch:
@@ -193,6 +200,9 @@ def prepare(
                 if crop is not None:
                     writer.put(index, crop)
                     cropped[index], height[index] = True, np.nan if tall is None else tall
+            writer.note(
+                *((i, digest, bool(cropped[i]), None if np.isnan(height[i]) else height[i]) for i, _, digest in batch)
+            )
             for _ in batch:
                 on_image(len(entries))
         if not cropped.any():
@@ -223,10 +233,12 @@ def prepare(
     return report
 
 
-def _photos(listing: Listing) -> Iterator[tuple[int, Image | None, str]]:
-    """The index of each entry, its pixels (None if unreadable) and its digest, in the order of the sources."""
+def _photos(listing: Listing, done: Collection[int]) -> Iterator[tuple[int, Image | None, str]]:
+    """The index of each other entry, its pixels (None if unreadable) and its digest ("" if so), as the sources go."""
     for number, source in enumerate(listing.sources):
-        index = {entry.path: i for i, entry in enumerate(listing.entries) if entry.source == number}
+        index = {entry.path: i for i, entry in enumerate(listing.entries) if entry.source == number and i not in done}
+        if not index:
+            continue
         for path, data in read_images(source.path, index, key=str):
             try:
                 image = decode(data)

@@ -28,7 +28,7 @@ import numpy.typing as npt
 
 from facegender.errors import InputError, OutputError, StoreError
 from facegender.faces.types import CROP_SIZE, Crops
-from facegender.files import atomic_folder
+from facegender.files import atomic_folder, cut_half_line
 
 FORMAT_VERSION = 3
 LABELS = ("female", "male")
@@ -43,6 +43,8 @@ MARGIN = 8
 _LABEL_NUMBERS = {name: number for number, name in enumerate(LABELS)}
 
 _CROPS, _TABLE, _MANIFEST = "crops.npy", "table.csv", "store.json"
+#: Of an unfinished store: what it is made from, and which crops are there.
+_BEGUN, _DONE = "begun.json", "done.jsonl"
 _PHOTO = "photo_digest"
 #: The attribute that names the store that a face of a joined store is from.
 ORIGIN = "store"
@@ -234,15 +236,28 @@ class Table:
 
 
 class StoreWriter:
-    """Fills a store of known length; made by `create_store`."""
+    """Fills a store of known length; made by `create_store`.
+
+    Attributes:
+        done: what was noted before an interruption, in that order.
+    """
 
     def __init__(self, folder: Path, name: str, length: int, side: int) -> None:
         self._folder, self._name = folder, name
-        self._crops = _new_crops(folder / _CROPS, length, side)
+        self.done = _noted(folder / _DONE)
+        if self.done:
+            self._crops = np.lib.format.open_memmap(folder / _CROPS, mode="r+")
+        else:
+            self._crops = _new_crops(folder / _CROPS, length, side)
 
     def put(self, index: int, crop: Crops) -> None:
         """Store one crop with its margin, uint8 S x S x 3 RGB."""
         self._crops[index] = crop
+
+    def note(self, *rows: Sequence[Any]) -> None:
+        """Note crops that are stored, so that they are not made again after an interruption; as JSON, a row each."""
+        with (self._folder / _DONE).open("a", encoding="utf-8") as file:
+            file.writelines(json.dumps(row) + "\n" for row in rows)
 
     def finish(self, table: Table, alignment: Mapping[str, Any], details: Mapping[str, Any]) -> None:
         """Write the table, then the manifest that makes the store whole; `details` are added to it.
@@ -278,6 +293,8 @@ class StoreWriter:
             **details,
             "bytes": {file: (self._folder / file).stat().st_size for file in (_CROPS, _TABLE)},
         }
+        for name in (_DONE, _BEGUN):
+            (self._folder / name).unlink(missing_ok=True)
         (self._folder / _MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
 
     def _keep(self, rows: npt.NDArray[np.int64]) -> None:
@@ -296,12 +313,23 @@ def _new_crops(path: Path, length: int, side: int) -> np.memmap[Any, np.dtype[np
     return np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(length, side, side, 3))
 
 
+def _noted(path: Path) -> list[Any]:
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
 @contextmanager
-def create_store(folder: str | Path, name: str, length: int, margin: int = 0) -> Iterator[StoreWriter]:
+def create_store(
+    folder: str | Path, name: str, length: int, margin: int = 0, *, source: Mapping[str, Any] | None = None
+) -> Iterator[StoreWriter]:
     """Write a store of `length` crops, each with `margin` pixels on each side.
 
     It appears at `folder` only when the block ends without an exception. A store of the same name that is already
     there, whole or not, is replaced.
+
+    Args:
+        source: what the crops are made from, as JSON has it. An interrupted store is gone on with where it is the same.
 
     Raises:
         OutputError: the parent folder cannot be written, or `folder` holds another store, or files that are no part of
@@ -313,5 +341,12 @@ def create_store(folder: str | Path, name: str, length: int, margin: int = 0) ->
     with suppress(StoreError):
         if (there := read_manifest(folder)["name"]) != name:
             raise OutputError(f"{folder} holds the store {there}, not {name}", remedy="choose another --output")
-    with atomic_folder(folder) as temporary:
+    with atomic_folder(folder, resume=source is not None) as temporary:
+        if source is not None:
+            begun, what = temporary / _BEGUN, json.dumps(source)
+            if not begun.exists() or begun.read_text(encoding="utf-8") != what:
+                for path in temporary.iterdir():
+                    path.unlink()
+                begun.write_text(what, encoding="utf-8")
+            cut_half_line(temporary / _DONE)
         yield StoreWriter(temporary, name, length, CROP_SIZE + 2 * margin)

@@ -28,6 +28,7 @@ from facegender.faces.anchors import VALUES, FaceRows
 from facegender.faces.decode import decode
 from facegender.faces.pyramid import resized
 from facegender.faces.types import Image
+from facegender.files import cut_half_line
 from facegender.lab.detection.teacher import Labels, Teacher, read_pts
 from facegender.prefetch import ahead
 from facegender.progress import track
@@ -111,7 +112,7 @@ def label_photos(
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot write {output}: {error.strerror}", remedy="choose another --output") from error
-    _cut_half_line(output / _PHOTOS)
+    cut_half_line(output / _PHOTOS)
     wanted = [(folder, path) for folder in (*sources, *train_only) for path in _evenly(folder, per_source)]
     done = {(row["source"], row["file"]) for row in _rows(output)}
     free = set(sources)
@@ -185,13 +186,6 @@ def _photo(row: dict[str, Any], pixels: npt.NDArray[np.uint8]) -> LabelledPhoto:
         np.array(row["faces"], np.float32).reshape(-1, VALUES),
         np.array(row["unsure"], np.float32).reshape(-1, VALUES),
     )
-
-
-def _cut_half_line(path: Path) -> None:
-    """Remove what a killed run may have left after the last whole line: the next photo's line would follow it."""
-    if path.exists():
-        with path.open("rb+") as table:
-            table.truncate(table.read().rfind(b"\n") + 1)
 
 
 def _rows(folder: Path) -> Iterator[dict[str, Any]]:
