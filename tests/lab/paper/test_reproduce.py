@@ -33,6 +33,7 @@ def scale():
             FoldRun("tuned-custom-rgb", "custom CNN", tuned, (3, 4)),
             FoldRun("tuned-custom-gray", "custom CNN", replace(tuned, colour="gray"), (4,)),
         ),
+        (FoldRun("tuned-custom-rgb-identity", "custom CNN", tuned, (2,), "identity"),),
         (("custom CNN", tuned),),
         benchmark_seconds=0.02,
         benchmark_networks=("custom-cnn-table1",),
@@ -58,6 +59,7 @@ def test_the_report_holds_every_part(done):
     assert "Where the paper contradicts itself" in text
     assert "diverged: paper, custom-cnn-table1: step" in text
     assert "2,041,796" in text
+    assert "<h2>LFW, folds by person" in text
     assert len(re.findall('src="data:image/png;base64,', text)) == text.count("<img") >= 6
 
 

@@ -12,6 +12,8 @@ def test_every_scale_runs_the_three_networks_and_crosses_datasets(scale):
     assert {run.network for run in scale.fold_runs} == {"custom CNN", "AlexNet", "GoogLeNet"}
     assert len({run.key for run in scale.fold_runs}) == len(scale.fold_runs)
     assert scale.cross[0][0] == "custom CNN"
+    assert {run.assignment for run in scale.fold_runs} == {"random"}
+    assert {(run.network, run.assignment) for run in scale.person_runs} == {("custom CNN", "identity")}
     assert scale.benchmark_networks == ("custom-cnn-table1", "custom-cnn-table3", "googlenet", "alexnet")
 
 

@@ -37,7 +37,7 @@ def run_folds(
     hardware: Hardware,
     on_run: Callable[[FoldRun], None] = lambda run: None,
 ) -> list[FoldOutcome]:
-    """Train and test every run on LFW's random folds; what is done is read.
+    """Train and test every run on its folds of LFW; what is done is read.
 
     A run whose training diverges is an outcome too: without batch normalisation, the paper's learning rate of 0.1
     is more than AlexNet or GoogLeNet bear from random weights.
@@ -53,7 +53,7 @@ def run_folds(
             outcomes.append(FoldOutcome(run, None, noted["failure"]))
             continue
         try:
-            result = cross_validate(run.recipe, store, "random", folder, only=run.folds, hardware=hardware)
+            result = cross_validate(run.recipe, store, run.assignment, folder, only=run.folds, hardware=hardware)
         except DivergedError as error:
             write_text(marker, json.dumps({"run": asked, "failure": str(error)}) + "\n")
             outcomes.append(FoldOutcome(run, None, str(error)))

@@ -12,6 +12,7 @@ from facegender.lab.benchmark import Benchmark
 from facegender.lab.datasets.store import Store
 from facegender.lab.evaluation.bars import MEASURES, MeasuredNetwork, draw_folds, draw_measures
 from facegender.lab.evaluation.crossdataset import MatrixCell
+from facegender.lab.evaluation.crossval import CrossValidation
 from facegender.lab.evaluation.gallery import mistakes, write_gallery
 from facegender.lab.evaluation.predictions import Predictions
 from facegender.lab.evaluation.roc import RocCurve, draw_roc
@@ -90,9 +91,7 @@ def folds(outcomes: Sequence[FoldOutcome], output: Path) -> Section:
             continue
         mean = {name: result.mean(name) for name in MEASURES}
         deviation = {name: result.std(name) for name in MEASURES} if len(result.per_fold) > 1 else {}
-        cells = [
-            f"{100 * mean[name]:.1f}" + (f" ± {100 * deviation[name]:.1f}" if deviation else "") for name in MEASURES
-        ]
+        cells = _measured(result)
         beside = f"{100 * claim.accuracy:.0f} / {100 * claim.tpr:.0f}" if claim else "-"
         difference = f"{100 * (mean['accuracy'] - claim.accuracy):+.1f}" if claim else "-"
         rows.append([run.network, run.terms, *cells, beside, difference])
@@ -124,6 +123,23 @@ def folds(outcomes: Sequence[FoldOutcome], output: Path) -> Section:
         command("facegender crossval STORE --folds random --recipe RECIPE --set network=NETWORK --output RUN"),
     ]
     return Section("Figures 4 to 6: LFW, fold by fold", blocks)
+
+
+def people(outcomes: Sequence[FoldOutcome]) -> Section:
+    """The custom CNN on folds that share no person (contradiction 6 of the paper)."""
+    rows: list[Sequence[object]] = [
+        [o.run.network, o.run.terms, *(_measured(o.result) if o.result else [f"diverged: {o.failure}", *[""] * 3])]
+        for o in outcomes
+    ]
+    return Section(
+        "LFW, folds by person",
+        [
+            "In the paper's random folds a network may be tested on people whom it was trained on. Here no person is "
+            "on both sides. Percent.",
+            table(["network", "recipe", *MEASURES.values()], rows),
+            command("facegender crossval STORE --folds identity --recipe RECIPE --output RUN"),
+        ],
+    )
 
 
 def roc(outcomes: Sequence[FoldOutcome], celeba: Sequence[tuple[str, MatrixCell]], output: Path) -> Section:
@@ -164,6 +180,14 @@ def errors(store: Store, index: np.ndarray, predictions: Predictions, output: Pa
             command("facegender errors STORE MODEL --output DIR"),
         ],
     )
+
+
+def _measured(result: CrossValidation) -> list[str]:
+    """A cell a measure, with the standard deviation of several folds."""
+    several = len(result.per_fold) > 1
+    return [
+        f"{100 * result.mean(name):.1f}" + (f" ± {100 * result.std(name):.1f}" if several else "") for name in MEASURES
+    ]
 
 
 def _answers(outcome: FoldOutcome) -> Predictions:

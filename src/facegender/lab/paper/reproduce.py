@@ -69,9 +69,13 @@ def reproduce(
     opened, counts = _stores(data, stores or output / "stores", on_part, on_image)
     lfw = opened.get("lfw")
     outcomes: list[FoldOutcome] = []
+    by_person: list[FoldOutcome] = []
     if lfw is not None:
         outcomes = run_folds(
             lfw, scale.fold_runs, output / "folds", hardware, lambda run: on_part(f"LFW: {run.network}, {run.terms}")
+        )
+        by_person = run_folds(
+            lfw, scale.person_runs, output / "folds", hardware, lambda run: on_part(f"LFW by person: {run.terms}")
         )
     crossed: dict[str, list[MatrixCell]] = {}
     for network, recipe in scale.cross:
@@ -89,6 +93,7 @@ def reproduce(
         sections.images(counts),
         figures.timing(timed, output),
         figures.folds(outcomes, output) if outcomes else None,
+        figures.people(by_person) if by_person else None,
         figures.roc(outcomes, celeba, output),
         _errors(lfw, outcomes, output),
         sections.table5(outcomes, celeba),

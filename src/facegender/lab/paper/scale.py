@@ -12,19 +12,21 @@ ALL_FOLDS = tuple(range(1, 11))
 
 @dataclass(frozen=True)
 class FoldRun:
-    """One network under one recipe on LFW's random folds (the paper's protocol).
+    """One network under one recipe on folds of LFW.
 
     Attributes:
         key: name of its folder.
         network: as the paper's figures call it.
         recipe: of the runs.
         folds: which of the ten are tested.
+        assignment: ``random``, the paper's protocol, or ``identity``: no person on both sides.
     """
 
     key: str
     network: str
     recipe: Recipe
     folds: tuple[int, ...]
+    assignment: str = "random"
 
     @property
     def terms(self) -> str:
@@ -45,6 +47,7 @@ class Scale:
         name: ``quick``, ``standard`` or ``full``.
         says: what to expect, for people.
         fold_runs: on LFW's random folds: figures 4 to 6 and LFW's half of table 5 and figure 7.
+        person_runs: the custom CNN on folds by identity.
         cross: recipes of the cross-dataset runs, by the network's printed name; the first is the custom CNN's.
         benchmark_seconds: time for one case of the benchmark.
         benchmark_networks: whose inference time is measured, by registry name; the first is what ratios are against.
@@ -53,12 +56,17 @@ class Scale:
     name: str
     says: str
     fold_runs: tuple[FoldRun, ...]
+    person_runs: tuple[FoldRun, ...]
     cross: tuple[tuple[str, Recipe], ...]
     benchmark_seconds: float
     benchmark_networks: tuple[str, ...] = tuple(PRINTED_NAMES)
 
 
 _BASELINES = (("AlexNet", "alexnet"), ("GoogLeNet", "googlenet"))
+
+
+def _by_person(recipe: Recipe, folds: tuple[int, ...]) -> FoldRun:
+    return FoldRun(f"{recipe.name}-custom-rgb-identity", "custom CNN", recipe, folds, "identity")
 
 
 def quick() -> Scale:
@@ -83,6 +91,7 @@ def quick() -> Scale:
                 for printed, name in _BASELINES
             ),
         ),
+        (_by_person(load_recipe("tuned", epochs=4), (10,)),),
         (("custom CNN", load_recipe("tuned", epochs=5)),),
         benchmark_seconds=0.5,
     )
@@ -109,6 +118,7 @@ def standard() -> Scale:
                 for printed, name in _BASELINES
             ),
         ),
+        (_by_person(load_recipe("tuned"), (10,)),),
         (("custom CNN", load_recipe("tuned", epochs=15)),),
         benchmark_seconds=1.0,
     )
@@ -131,6 +141,7 @@ def full() -> Scale:
                 ),
             )
         ),
+        tuple(_by_person(load_recipe(whose), ALL_FOLDS) for whose in ("paper", "tuned")),
         (
             ("custom CNN", load_recipe("tuned")),
             *((printed, load_recipe("tuned-baseline", network=name)) for printed, name in _BASELINES),
