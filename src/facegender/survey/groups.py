@@ -51,7 +51,7 @@ def groups_of(photos: pd.DataFrame, group_by: Sequence[str]) -> Groups:
     words, keys, ordered = [], [], []
     for asked in group_by:
         column, width = _parsed(asked, photos)
-        values = [_word(value) for value in photos[column]]
+        values = [word_of(value) for value in photos[column]]
         if width is not None:
             values = [_bin(value, width, column) for value in values]
         known = {value for value in values if value != UNKNOWN}
@@ -75,13 +75,19 @@ def _parsed(asked: str, photos: pd.DataFrame) -> tuple[str, float | None]:
         return column, float(width)
     if column in photos:
         raise InputError(f"--group-by {asked}: the width of the bins must be a number above 0, not {width!r}")
-    raise InputError(
+    raise no_such_column(asked, photos)
+
+
+def no_such_column(asked: str, photos: pd.DataFrame) -> InputError:
+    """The error that names the columns that are there."""
+    return InputError(
         f"neither the results nor the metadata have a column {asked!r}",
         remedy=f"they have: {', '.join(map(str, photos.columns))}",
     )
 
 
-def _word(value: object) -> str:
+def word_of(value: object) -> str:
+    """A cell as a word, without blanks around it; `UNKNOWN` where it is empty."""
     if value is None or value is pd.NaT or (isinstance(value, float) and np.isnan(value)):
         return UNKNOWN
     if isinstance(value, (float, np.floating)) and float(value).is_integer():

@@ -38,6 +38,7 @@ _COUNTED: dict[Unit, str] = {
     "share that show at least one man. A photo in which no face was found counts as showing no person.",
     "screen-time": "The unit of analysis is the time for which a face is on screen.",
 }
+_OF: dict[Unit, str] = {"faces": "of the faces", "photos": "of the photos", "screen-time": "of the screen time"}
 _ESTIMATED: dict[Method, str] = {
     "mixture": "Within each quality bin, the distribution of scores in the collection was modelled as a mixture of "
     "these "
@@ -142,7 +143,8 @@ def _errors(survey: Survey) -> str:
         )
     return (
         f"{survey.everyone.labelled:,} faces of the collection were labelled by hand ({rates.source}). "
-        f"The share of women among the labelled faces was determined in {bins}, with sampling weights (Kish 1965); "
+        f"The share of women among the labelled faces was determined in {bins}, with sampling weights (Kish 1965)"
+        f"{'' if survey.cluster is None else ' and the design effect of the clusters of photos described below'}; "
         "together with the number of all faces in each bin it gives the distribution of the score for either "
         f"gender.{of_groups}{agreed}"
     )
@@ -152,7 +154,8 @@ def _intervals(survey: Survey) -> str:
     everyone = survey.everyone
     if everyone.no_interval:
         return (
-            "No confidence intervals are given, because the number of videos is too small to estimate their variation."
+            f"No confidence intervals are given, because the number of {survey.resampled} is too small to estimate "
+            f"their variation.{_clusters(survey)}"
         )
     effects = (
         " Differences between collections were modelled as random effects: the distribution of the score of either "
@@ -185,5 +188,27 @@ def _intervals(survey: Survey) -> str:
     return (
         f"{begin} In each replicate whole {survey.resampled} are resampled with replacement, and {drawn}. Where it is "
         "wider, the interval with about one more observation of either gender is reported (Agresti and Coull 1998)."
-        f"{assumed}"
+        f"{_clusters(survey)}{assumed}"
+    )
+
+
+def _clusters(survey: Survey) -> str:
+    """What is drawn as a whole, where it is not single photos or videos."""
+    everyone, kind = survey.everyone, survey.kind
+    if survey.cluster is None:
+        return ""
+    single = ""
+    if survey.single:
+        are = "is a cluster of its own" if survey.single == 1 else "are each a cluster of their own"
+        single = f" {counted(survey.single, kind.removesuffix('s'))} without a value there {are}."
+    effect = ""
+    if everyone.design_effect is not None:
+        effect = (
+            f" The design effect is {everyone.design_effect:.1f}: so many times as large is the sampling variance of "
+            f"the share of women as that of single {kind} (Kish 1965)."
+        )
+    return (
+        f" A cluster is all {kind} with the same value in the column *{survey.cluster}*, which need not be independent "
+        f"of each other. There are {everyone.clusters:,} clusters; the largest has "
+        f"{100 * (everyone.largest_cluster or 0):.1f} % {_OF[survey.unit]}.{single}{effect}"
     )
