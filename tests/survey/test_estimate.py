@@ -474,6 +474,14 @@ def test_the_method_counts_each_photo_of_a_set_once(rates):
     assert "each photo in the versions colour, gray" in text
 
 
+def test_the_method_says_how_often_faces_were_found_where_that_is_known(rates):
+    some = collection(np.tile([0, 1], 50))
+    assert "the face was detected" not in method_text(survey(some, rates, replicates=100))[3]
+    known = replace(rates, not_found=(500, 0))
+    words = "the face was detected in 80.0 % of the photos of women and 100.0 % of those of men (made faces)."
+    assert words in method_text(survey(some, known, replicates=100))[3]
+
+
 def test_groups_with_labels_have_error_rates_of_their_own():
     """Two groups of the same share, in one of which everybody looks more like a man to the classifier."""
     rng = np.random.default_rng(0)

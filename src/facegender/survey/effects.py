@@ -37,24 +37,31 @@ class SetCounts:
     Attributes:
         name: of the set.
         version: ``colour``, ``gray``, ...
-        female, male: int64, Q x K: women's and men's faces.
+        female, male: int64, Q x K: women's and men's faces that were found.
+        not_found: women's and men's photos in which none was; None where they were not counted.
     """
 
     name: str
     version: str
     female: IntArray
     male: IntArray
+    not_found: tuple[int, int] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """For the JSON file."""
         counts = {"female": self.female.tolist(), "male": self.male.tolist()}
-        return {"name": self.name, "version": self.version, **counts}
+        missed = {} if self.not_found is None else {"not_found": list(self.not_found)}
+        return {"name": self.name, "version": self.version, **counts, **missed}
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> SetCounts:
         """Read what `to_dict` wrote; KeyError, TypeError or ValueError where it is something else."""
         counts = {word: np.array(record[word], np.int64) for word in ("female", "male")}
-        return cls(str(record["name"]), str(record["version"]), **counts)
+        missed = None
+        if (recorded := record.get("not_found")) is not None:
+            women, men = recorded
+            missed = int(women), int(men)
+        return cls(str(record["name"]), str(record["version"]), **counts, not_found=missed)
 
 
 @dataclass(frozen=True)

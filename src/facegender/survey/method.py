@@ -6,6 +6,7 @@ from facegender._version import __version__
 from facegender.survey.labels import OWN
 from facegender.survey.outcome import Survey, Unit
 from facegender.survey.prevalence import Method
+from facegender.survey.rates import ErrorRates
 from facegender.wording import counted
 
 REFERENCES = (
@@ -89,9 +90,23 @@ def method_text(survey: Survey) -> list[str]:
     meaning = (
         "*Women* and *men* denote faces that people would call female or male. The estimates say nothing about the "
         "gender "
-        "identity of the people shown, and faces that were not detected are not included."
+        f"identity of the people shown, and faces that were not detected are not included.{_found(rates)}"
     )
     return [data, f"{_errors(survey)} {estimated}", f"{_intervals(survey)} {fit}", meaning]
+
+
+def _found(rates: ErrorRates) -> str:
+    """How often faces of either gender were found where the error rates are from."""
+    if not (found := rates.found()):
+        return ""
+    shares = "; ".join(
+        f"in {100 * women:.1f} % of the photos of women and {100 * men:.1f} % of those of men ({name})"
+        for name, women, men in found
+    )
+    return (
+        f" Where the error rates are from, the face was detected {shares}. If these shares differ in the collection, "
+        "the share among detected faces is not that among the people shown."
+    )
 
 
 def _errors(survey: Survey) -> str:

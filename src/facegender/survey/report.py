@@ -162,6 +162,11 @@ def _report(folder: Path, survey: Survey, command: str, figures: list[Path]) -> 
     )
     sections.append(Section("Method", method_text(survey)))
     missed = survey.rates.not_found
+    of_women, of_men = counted(missed[0], "photo"), f"{missed[1]:,}"
+    if survey.rates.totals is None:
+        women, men = (int(counts.sum()) for counts in (survey.rates.female, survey.rates.male))
+        of_women = f"{missed[0]:,} of {counted(women + missed[0], 'photo')}"
+        of_men = f"{missed[1]:,} of {men + missed[1]:,}"
     how = " (effective)" if survey.rates.totals is not None else " (all versions)" if survey.rates.sets else ""
     rates = [(name, f"{women:,}", share(f), f"{men:,}", share(m)) for name, women, f, men, m in survey.rates.summary()]
     sections.append(
@@ -169,8 +174,8 @@ def _report(folder: Path, survey: Survey, command: str, figures: list[Path]) -> 
             "The classifier's errors",
             [
                 table(("quality", f"women{how}", "called male %", f"men{how}", "called female %"), rates),
-                f"In {counted(missed[0], 'photo')} of women and {missed[1]:,} of men ({survey.rates.source}) the "
-                "labelled face was not found; no count can correct for that.",
+                f"In {of_women} of women and {of_men} of men ({survey.rates.source}) the labelled face was not found; "
+                "no count can correct for that.",
             ],
         )
     )
