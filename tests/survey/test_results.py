@@ -270,3 +270,10 @@ def test_metadata_that_does_not_fit(write, tmp_path):
         more.write_text(text)
         with pytest.raises(InputError, match=message):
             join_metadata(results, more)
+
+
+def test_empty_rows_of_a_spreadsheet_are_no_photos(write, tmp_path):
+    results = read_results([write(tmp_path / "a.jsonl", [photo("a.jpg"), photo("None")])])
+    more = tmp_path / "more.csv"
+    more.write_text("path,year\na.jpg,1\n,\n,2\n")
+    assert list(join_metadata(results, more).photos["year"].fillna("none")) == ["1", "none"]
