@@ -16,6 +16,7 @@ from facegender.errors import InputError
 UNKNOWN = "(unknown)"
 
 _DATE = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?")
+_YEAR = re.compile(r"\d{4}(?!\d)")
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 
 
@@ -98,7 +99,7 @@ def word_of(value: object) -> str:
 def _bin(word: str, width: float, column: str) -> str:
     if word == UNKNOWN:
         return word
-    if not _NUMBER.fullmatch(word) and not _DATE.match(word):
+    if not _NUMBER.fullmatch(word) and not _YEAR.match(word):
         raise InputError(
             f"{word!r} in the column {column!r} is neither a number nor an ISO date, so it is in no bin",
             remedy="leave such cells empty, or group without bins",
