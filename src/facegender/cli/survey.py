@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from facegender.cli.extras import require
 from facegender.cli.root import app, command_line, results_console, say
@@ -139,6 +140,7 @@ def survey(
 
 
 def _print(found: Survey) -> None:
+    from facegender.formats.records import visible
     from facegender.survey.report import CLUSTERS, about_clusters, interval, interval_title, p_value, share
 
     console = results_console(160)
@@ -146,7 +148,8 @@ def _print(found: Survey) -> None:
         title=f"share of {found.unit}; {interval_title(found)}; * its interval may be too narrow",
         title_justify="left",
     )
-    table.add_column(found.grouping)
+    # Brackets are no markup: [s.d.] is a date.
+    table.add_column(Text(visible(found.grouping)))
     of_photos = found.unit == "photos"
     headings = ["read", "not read", "faces", "left out", "women %", "interval", "men %"]
     headings += ["interval", "plain women %", "plain men %"] if of_photos else ["plain women %"]
@@ -155,7 +158,7 @@ def _print(found: Survey) -> None:
         table.add_column(heading, justify="right")
     for row in (found.everyone, *found.groups):
         table.add_row(
-            f"{row.group}{'*' if row.few else ''}",
+            Text(visible(f"{row.group}{'*' if row.few else ''}")),
             *(f"{row.photos:,}", f"{row.not_read:,}", f"{row.faces:,}", f"{row.left_out:,}"),
             *(share(row.women), interval(row, "women"), share(row.men)),
             *((interval(row, "men"), share(row.plain_women)) if of_photos else ()),
