@@ -286,3 +286,28 @@ def test_a_face_that_two_people_do_not_find_counts_once(results, tmp_path):
     rows = [f"{i}.jpg,{'male' if i % 2 else 'female'},1" for i in range(20)]
     path = labels(tmp_path, "path,label,face", *rows, "30.jpg,female,", "31.jpg,female,", "31.jpg,male,")
     assert read_labels([path, path], results).not_found == (2, 1)
+
+
+def test_labels_of_faces_that_do_not_count_say_nothing_of_the_others(write, tmp_path):
+    """Poor faces are nearly all men's; with few labels all faces would share one quality bin."""
+    rng = np.random.default_rng(0)
+    quality, p_male = draw(rng, truth := (rng.random(1500) >= 0.5).astype(int))
+    kept = (quality >= 0.6) | (truth == 1)
+    quality, p_male, truth = quality[kept], p_male[kept], truth[kept]
+    records = [photo(f"{i}.jpg", [face]) for i, face in enumerate(zip(quality, p_male, strict=True))]
+    results = read_results([write(tmp_path / "a.jsonl", records)])
+    rows = np.sort(rng.permutation(len(truth))[:100])
+    known = Labelled(rows, truth[rows], np.ones(100), (0, 0), 0)
+    some = local_rates(results, known, source="", command="", min_quality=0.6)
+    good = rows[quality[rows] >= 0.6]
+    assert (some.female.sum(), some.male.sum()) == pytest.approx(((truth[good] == 0).sum(), (truth[good] == 1).sum()))
+    assert some.totals.sum() == (quality >= 0.6).sum()
+    with pytest.raises(InputError, match="0 women's and 0 men's faces of a quality of at least 1 are labelled"):
+        local_rates(results, known, source="", command="", min_quality=1.0)
+
+
+def test_a_file_of_impossible_counts_is_refused(tmp_path, rates):
+    record = rates.to_dict() | {"female": [[10**30] * 12] * 4}
+    (tmp_path / "a.errors.json").write_text(json.dumps(record))
+    with pytest.raises(InputError, match="holds no error rates"):
+        load_rates(tmp_path / "a.errors.json")

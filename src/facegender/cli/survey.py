@@ -112,7 +112,9 @@ def survey(
     known = read_labels(labelled, collection) if labelled else None
     if known is not None:
         source = f"labels in {', '.join(path.name for path in labelled or ())}"
-        errors = local_rates(collection, known, source=source, command=command, clusters=clusters)
+        errors = local_rates(
+            collection, known, source=source, command=command, clusters=clusters, min_quality=min_quality
+        )
     else:
         errors = shipped_rates(collection, model) if rates is None else load_rates(rates)
     found = estimate(

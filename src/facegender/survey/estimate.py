@@ -104,7 +104,7 @@ def survey(
             assert grouped is not None
             bar.step()
             photos = grouped.codes == number
-            of_group = _own_rates(collection, rates, labelled, photos, clusters)
+            of_group = _own_rates(collection, rates, labelled, photos, clusters, min_quality)
             own += [] if of_group is None else [name]
             used = rows if of_group is None else rows_with(of_group)
             groups.append(used.estimate(name, photos, number + 1))
@@ -156,15 +156,23 @@ def _own_rates(
     labelled: Labelled | None,
     photos: npt.NDArray[np.bool_],
     clusters: Clusters | None,
+    min_quality: float,
 ) -> ErrorRates | None:
     """Error rates from the labels of a group alone; None where they are too few."""
     if labelled is None:
         return None
-    here = labelled.among(photos[collection.faces["photo"].to_numpy()])
+    good = (collection.faces["quality"] >= min_quality).to_numpy()
+    here = labelled.among(good & photos[collection.faces["photo"].to_numpy()])
     if len(here.rows) < OWN or min(here.women, here.men) < FEWEST:
         return None
     return local_rates(
-        collection, labelled, source=rates.source, command=rates.command, photos=photos, clusters=clusters
+        collection,
+        labelled,
+        source=rates.source,
+        command=rates.command,
+        photos=photos,
+        clusters=clusters,
+        min_quality=min_quality,
     )
 
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from facegender.errors import InputError
 from facegender.survey.clusters import Clusters, design_effect
-from facegender.survey.labels import Labelled
+from facegender.survey.labels import FEWEST, MOST, Labelled
 from facegender.survey.prevalence import FloatArray, IntArray
 from facegender.survey.rates import COARSE_SCORES, QUALITIES, SCORES, ErrorRates
 from facegender.survey.results import Results
@@ -47,6 +48,7 @@ def local_rates(
     command: str,
     photos: npt.NDArray[np.bool_] | None = None,
     clusters: Clusters | None = None,
+    min_quality: float = 0.0,
 ) -> ErrorRates:
     """As `measure_rates`, from labels of a sample of the collection itself, drawn with or without regard to the scores.
 
@@ -57,10 +59,22 @@ def local_rates(
         photos: one a photo of the collection; only those that are true count, and the labels of their faces. None: all.
         clusters: of the photos. Labels from one cluster say less than as many from several: the effective numbers are
             divided by the design effect of the labels.
+        min_quality: faces below it are left out, and their labels: a wide quality bin would take them for the others.
+
+    Raises:
+        InputError: of the faces above `min_quality`, fewer than 5 women's or men's are labelled, and not most of all.
     """
     place = collection.faces["photo"].to_numpy()
-    here = np.ones(len(place), bool) if photos is None else photos[place]
+    here = (collection.faces["quality"] >= min_quality).to_numpy()
+    if photos is not None:
+        here = here & photos[place]
     known = known.among(here)
+    if min_quality > 0 and min(known.women, known.men) < FEWEST and len(known.rows) < MOST * here.sum():
+        raise InputError(
+            f"{known.women} women's and {known.men} men's faces of a quality of at least {min_quality:g} are labelled; "
+            f"at least {FEWEST} of each are needed",
+            remedy="label more photos, or lower --min-quality",
+        )
     plain = measure_rates(collection, known, source=source, command=command)
     shape = plain.female.shape
     faces = collection.faces

@@ -275,7 +275,7 @@ def load_rates(path: Path) -> ErrorRates:
         return ErrorRates.from_dict(json.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise InputError(f"{path} holds no error rates: {error}", remedy="give NAME.errors.json") from error
 
 
