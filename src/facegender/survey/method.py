@@ -7,6 +7,7 @@ from facegender.survey.labels import OWN
 from facegender.survey.outcome import Survey, Unit
 from facegender.survey.prevalence import Method
 from facegender.survey.rates import ErrorRates
+from facegender.survey.results import Kind
 from facegender.wording import counted
 
 REFERENCES = (
@@ -33,13 +34,15 @@ REFERENCES = (
 )
 
 _COUNTED: dict[Unit, str] = {
-    "faces": "The unit of analysis is the face.",
+    "faces": "The unit of analysis is the {face}.",
     "photos": "The unit of analysis is the photo: we estimated the share of photos that show at least one woman, and "
     "the "
     "share that show at least one man. A photo in which no face was found counts as showing no person.",
     "screen-time": "The unit of analysis is the time for which a face is on screen.",
 }
-_OF: dict[Unit, str] = {"faces": "of the faces", "photos": "of the photos", "screen-time": "of the screen time"}
+_OF: dict[Unit, str] = {"faces": "of the {face}s", "photos": "of the photos", "screen-time": "of the screen time"}
+#: What the results have one row of.
+_FACE: dict[Kind, str] = {"photos": "face", "videos": "track"}
 _ESTIMATED: dict[Method, str] = {
     "mixture": "Within each quality bin, the distribution of scores in the collection was modelled as a mixture of "
     "these "
@@ -72,13 +75,15 @@ def method_text(survey: Survey) -> list[str]:
         treated = "counted too" if survey.all_copies else "left out, so that each content counts once"
         copies = f" {counted(survey.copies, 'file')} with the content of another under another name {were} {treated}."
     model = rates.model or "named in the results"
+    face = _FACE[survey.kind]
+    followed = " and followed each from frame to frame as a track" if survey.kind == "videos" else ""
     data = (
-        f"We detected faces in {everyone.photos:,} files with facegender {survey.made_with or __version__}. "
+        f"We detected faces in {everyone.photos:,} files with facegender {survey.made_with or __version__}{followed}. "
         f"{everyone.not_read:,} "
         f"more files could not be read.{copies} The classifier {model} (sha256 {rates.sha256[:16] or 'unknown'}) gave "
-        f"each face a calibrated probability of being perceived as male. We analysed the {everyone.faces:,} faces with "
-        f"a quality of at least {survey.min_quality:g}; {everyone.left_out:,} faces of lower quality were excluded."
-        f"{population} {_COUNTED[survey.unit]}"
+        f"each {face} a calibrated probability of being perceived as male. We analysed the {everyone.faces:,} {face}s "
+        f"with a quality of at least {survey.min_quality:g}; {everyone.left_out:,} {face}s of lower quality were "
+        f"excluded.{population} {_COUNTED[survey.unit].format(face=face)}"
     )
     estimated = _OF_PHOTOS if survey.unit == "photos" else _ESTIMATED[survey.method]
     fit = (
@@ -225,5 +230,5 @@ def _clusters(survey: Survey) -> str:
     return (
         f" A cluster is all {kind} with the same value in the column *{survey.cluster}*, which need not be independent "
         f"of each other. There are {everyone.clusters:,} clusters; the largest has "
-        f"{100 * (everyone.largest_cluster or 0):.1f} % {_OF[survey.unit]}.{single}{effect}"
+        f"{100 * (everyone.largest_cluster or 0):.1f} % {_OF[survey.unit].format(face=_FACE[kind])}.{single}{effect}"
     )

@@ -105,11 +105,16 @@ def _about_fit(rows: Sequence[Estimate]) -> list[str]:
 def _about_intervals(collection: Results, rows: Sequence[Estimate], resampled: str, target: Target) -> list[str]:
     said = []
     clustered = resampled == "clusters"
+    alone = ""
+    if (collection.photos["weight"] == 1).all():  # a sample is no statement about itself
+        alone = (
+            f" For a statement about these {collection.kind} alone, and no others, pass --target these"
+            f"{' without --cluster' if clustered else ''}."
+        )
     if none := [row.group for row in rows if row.no_interval]:
         said.append(
             f"No interval from fewer than {FEWEST_DRAWN} {resampled} ({', '.join(none)}): they do not show how much "
-            f"{resampled} differ. For a statement about these {collection.kind} alone, and no others, pass --target "
-            f"these{' without --cluster' if clustered else ''}."
+            f"{resampled} differ.{alone}"
         )
     if target == "these":
         said.append(f"The intervals hold for {rows[0].interval} and say nothing about other {collection.kind}.")
@@ -217,7 +222,7 @@ def _about_rates(collection: Results, rates: ErrorRates, by_quality: FloatArray,
     if collection.kind == "videos" and rates.totals is None:
         said.append("They are of single photos, and a track's score is the mean of several looks.")
     found = collection.detectors
-    if rates.detector and found and found != {rates.detector}:
+    if rates.detector and found and found != set(rates.detector.split(",")):
         said.append("The results were made with another face detector than the error rates.")
     for (name, women, _, men, _), part in zip(rates.summary(), by_quality.tolist(), strict=True):
         if rates.totals is None and part > _MUCH and min(women, men) < _FEW_RATES:

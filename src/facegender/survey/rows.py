@@ -126,17 +126,34 @@ class Rows:
                 float(np.bincount(position, mass).max() / represented) if self.clustered and represented > 0 else None
             ),
         )
-        if not self.amount[here].sum() > 0:
-            return row
         rng = np.random.default_rng([self.seed, 1 + number])
+        if not self.amount[here].sum() > 0:
+            shown = self._nobody(mass, position, rng) if self.unit == "photos" and represented > 0 else {}
+            return self._row(row, shown)
         values = self._faces(here, rng)
         if self.unit == "photos":
             values |= self._photos(here, read, rng)
         amount = self.amount[here]
         values["uncertain"] = float(amount[self.label[here] == "uncertain"].sum() / max(amount.sum(), 1e-12))
+        return self._row(row, values | self._plain(here, read))
+
+    def _row(self, row: Estimate, values: dict[str, float | None]) -> Estimate:
+        """The row with its shares; without their intervals where it has none."""
         if row.no_interval:
             values = {key: value for key, value in values.items() if not key.endswith(("_low", "_high"))}
-        return Estimate(**{**asdict(row), **values, **self._plain(here, read)})
+        return Estimate(**{**asdict(row), **values})
+
+    def _nobody(self, mass: FloatArray, position: IntArray, rng: np.random.Generator) -> dict[str, float | None]:
+        """Shares of photos without a face that counts: none shows a woman or a man.
+
+        Args:
+            mass: weights of the photos.
+            position: int64, one a photo: what is drawn with it, from 0.
+        """
+        masses = np.asarray(np.bincount(position, mass), np.float64)
+        high = 0.0 if self.alone else self._interval(np.zeros(self.replicates), masses, rng)[1]
+        ends = {f"{word}_{end}": value for word in ("women", "men") for end, value in (("low", 0.0), ("high", high))}
+        return {"women": 0.0, "men": 0.0, "plain_women": 0.0, "plain_men": 0.0, **ends}
 
     def _named(self, photos: int, clusters: int) -> str:
         """What the interval of a row is for, in words."""
@@ -178,7 +195,7 @@ class Rows:
             women = float(overall(counts, shares))
             weights = np.asarray(table.sum(axis=1)).ravel()
             low, high = self._interval(overall(again, shares_again), weights, rng)
-            low, high = min(low, women), max(high, women)
+        low, high = min(low, women), max(high, women)
         misfit, expected = _misfit(counts, shares, *self.point)
         misfits, _ = _misfit(again, shares_again, *self.drawn)
         effect = None
