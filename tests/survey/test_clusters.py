@@ -202,8 +202,26 @@ def test_every_output_names_the_clusters(write, tmp_path, rates):
     assert float(row["largest_cluster"]) == pytest.approx(40 / 151, abs=1e-4)
     assert float(row["design_effect"]) > 5
     record = json.loads((tmp_path / "out" / "survey.json").read_text())
-    assert (record["cluster"], record["single"], record["everyone"]["clusters"]) == ("shoot", 1, 13)
+    assert (record["cluster"], record["without_cluster"], record["everyone"]["clusters"]) == ("shoot", 1, 13)
     report = (tmp_path / "out" / "report.md").read_text()
     assert "There are 13 clusters; the largest has 26.5 % of the faces." in report
     assert "whole clusters are resampled with replacement" in report
     assert "| clusters | largest % | design effect |" in report
+
+
+def test_one_large_cluster_is_said(rates):
+    some, _ = events(60)
+    some.photos["event"] = np.where(some.photos["event"] < 25, 0, some.photos["event"])
+    found = survey(some, rates, replicates=100, clusters=clusters_of(some.photos, "event"))
+    assert found.everyone.clusters == 36
+    (warning,) = [text for text in found.warnings if "is in one cluster" in text]
+    assert f"all ({100 * found.everyone.largest_cluster:.0f} %)" in warning
+
+
+def test_an_empty_column_changes_no_interval_and_that_is_said(rates):
+    some, _ = events(10)
+    some.photos["event"] = None
+    found = survey(some, rates, replicates=100, clusters=clusters_of(some.photos, "event"))
+    assert found.everyone.women_low == survey(some, rates, replicates=100).everyone.women_low
+    for words in ("photos have no event", "--cluster does not change the intervals"):
+        assert any(words in text for text in found.warnings)

@@ -562,7 +562,7 @@ def test_a_sample_is_not_told_to_be_surveyed_alone(rates):
 
 def test_tracks_are_called_so(rates):
     text = method_text(survey(videos(12, 20), rates, unit="faces", replicates=100))[0]
-    assert "followed each from frame to frame as a track" in text
+    assert "Each face was followed from frame to frame as a track." in text
     assert "We analysed the 240 tracks" in text
     assert "The unit of analysis is the track." in text
 
@@ -573,3 +573,10 @@ def test_two_detectors_that_measured_the_rates_are_no_other_detector(rates):
     for detector, said in (("aa,bb", False), ("aa", True)):
         found = survey(some, replace(rates, detector=detector), replicates=100)
         assert any("another face detector" in text for text in found.warnings) == said
+
+
+@pytest.mark.parametrize("names", [[("one", "colour")], [("one", "colour"), ("other", "gray")]])
+def test_rates_of_one_set_are_refused(rates, names):
+    sets = tuple(SetCounts(*name, rates.female, rates.male) for name in names)
+    with pytest.raises(InputError, match="how much sets differ"):
+        survey(collection(np.tile([0, 1], 50)), replace(rates, sets=sets), replicates=100)

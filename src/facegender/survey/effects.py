@@ -94,6 +94,13 @@ class Effects:
         return tilts
 
 
+def are_comparable(sets: Sequence[SetCounts]) -> bool:
+    """Whether random effects can be estimated: two or more sets, each once in each of the same versions."""
+    names, versions = {some.name for some in sets}, {some.version for some in sets}
+    pairs = {(some.name, some.version) for some in sets}
+    return len(names) >= 2 and len(pairs) == len(sets) == len(names) * len(versions)
+
+
 def effects(sets: Sequence[SetCounts], female: FloatArray, male: FloatArray, scores: FloatArray) -> Effects:
     """Estimate the random effects.
 
@@ -105,11 +112,11 @@ def effects(sets: Sequence[SetCounts], female: FloatArray, male: FloatArray, sco
     Raises:
         ValueError: fewer than two sets, or a set without one of the versions.
     """
+    if not are_comparable(sets):
+        raise ValueError("two or more sets are needed, each once in each of the same versions")
     names = list(dict.fromkeys(some.name for some in sets))
     versions = list(dict.fromkeys(some.version for some in sets))
     table = {(some.name, some.version): some for some in sets}
-    if len(names) < 2 or len(table) != len(sets) or len(sets) != len(names) * len(versions):
-        raise ValueError("two or more sets are needed, each once in each of the same versions")
     found = np.empty((len(names), len(versions), 2))
     errors = np.empty_like(found)
     for i, name in enumerate(names):

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from facegender.errors import InputError
 from facegender.progress import Bar
 from facegender.survey.clusters import Clusters
+from facegender.survey.effects import are_comparable
 from facegender.survey.groups import groups_of
 from facegender.survey.labels import FEWEST, MOST, OWN, Labelled
 from facegender.survey.measuring import local_rates
@@ -53,15 +54,21 @@ def survey(
         clusters: what is resampled as a whole in each row. None: each photo or video by itself.
 
     Raises:
-        InputError: rates of another model than that of the results, nothing to count, a column that is not there, a
-            unit that the results do not have, a sample or clusters that are to be surveyed alone, or a number out of
-            range.
+        InputError: rates of another model than that of the results, or of one set alone; nothing to count; a column
+            that is not there; a unit that the results do not have; a sample or clusters that are to be surveyed alone;
+            or a number out of range.
     """
     made = collection.model
     if rates.sha256 and made and made[1] != rates.sha256:
         raise InputError(
             f"the error rates are of {rates.model} ({rates.sha256[:8]}), the results of {made[0]} ({made[1][:8]})",
             remedy="give rates of that model, or --labelled",
+        )
+    if rates.sets and not are_comparable(rates.sets):
+        raise InputError(
+            "the error rates are not of two or more sets, each once in each of the same versions, and do not show how "
+            "much sets differ",
+            remedy="measure them on more sets, or take other --rates",
         )
     unit = unit or ("screen-time" if collection.kind == "videos" else "faces")
     _check(collection, unit, method, min_quality, level, replicates, target, clusters)
@@ -124,7 +131,7 @@ def survey(
         target=target,
         resampled=rows.resampled,
         cluster=None if clusters is None else clusters.column,
-        single=0 if clusters is None else clusters.single,
+        without_cluster=0 if clusters is None else clusters.single,
         ordered=grouped is not None and grouped.ordered,
         everyone=everyone,
         groups=groups,

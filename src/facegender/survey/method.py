@@ -76,11 +76,11 @@ def method_text(survey: Survey) -> list[str]:
         copies = f" {counted(survey.copies, 'file')} with the content of another under another name {were} {treated}."
     model = rates.model or "named in the results"
     face = _FACE[survey.kind]
-    followed = " and followed each from frame to frame as a track" if survey.kind == "videos" else ""
+    followed = " Each face was followed from frame to frame as a track." if survey.kind == "videos" else ""
     data = (
-        f"We detected faces in {everyone.photos:,} files with facegender {survey.made_with or __version__}{followed}. "
-        f"{everyone.not_read:,} "
-        f"more files could not be read.{copies} The classifier {model} (sha256 {rates.sha256[:16] or 'unknown'}) gave "
+        f"We detected faces in {everyone.photos:,} files with facegender {survey.made_with or __version__}. "
+        f"{everyone.not_read:,} more files could not be read.{copies}{followed} "
+        f"The classifier {model} (sha256 {rates.sha256[:16] or 'unknown'}) gave "
         f"each {face} a calibrated probability of being perceived as male. We analysed the {everyone.faces:,} {face}s "
         f"with a quality of at least {survey.min_quality:g}; {everyone.left_out:,} {face}s of lower quality were "
         f"excluded.{population} {_COUNTED[survey.unit].format(face=face)}"
@@ -218,9 +218,9 @@ def _clusters(survey: Survey) -> str:
     if survey.cluster is None:
         return ""
     single = ""
-    if survey.single:
-        are = "is a cluster of its own" if survey.single == 1 else "are each a cluster of their own"
-        single = f" {counted(survey.single, kind.removesuffix('s'))} without a value there {are}."
+    if survey.without_cluster:
+        are = "is a cluster of its own" if survey.without_cluster == 1 else "are each a cluster of their own"
+        single = f" {counted(survey.without_cluster, kind.removesuffix('s'))} without a value there {are}."
     effect = ""
     if everyone.design_effect is not None:
         effect = (

@@ -8,7 +8,7 @@ import numpy as np
 
 from facegender.survey.clusters import Clusters
 from facegender.survey.labels import FEWEST, OWN, Labelled
-from facegender.survey.outcome import FEW, Estimate, Target
+from facegender.survey.outcome import FEW, MUCH, Estimate, Target
 from facegender.survey.outcome import FEWEST as FEWEST_DRAWN
 from facegender.survey.prevalence import FloatArray
 from facegender.survey.rates import ErrorRates
@@ -121,22 +121,26 @@ def _about_intervals(collection: Results, rows: Sequence[Estimate], resampled: s
     elif few := [row.group for row in rows if row.few]:
         narrow = "is only rough, and may be too narrow" if clustered else "may be too narrow"
         said.append(f"Fewer than {FEW} {resampled} to resample; the interval {narrow}: {', '.join(few)}.")
+    large = [row for row in rows if row.clusters >= FEW and (row.largest_cluster or 0) > MUCH]
+    if large:
+        shares = ", ".join(f"{row.group} ({100 * (row.largest_cluster or 0):.0f} %)" for row in large)
+        said.append(f"A large part of what is counted is in one cluster; the interval is only rough: {shares}.")
     return said
 
 
 def _about_clusters(collection: Results, clusters: Clusters | None) -> list[str]:
     if clusters is None:
         return []
-    kind, column = collection.kind, clusters.column
+    kind, column, said = collection.kind, clusters.column, []
+    if clusters.single:
+        have = "has" if clusters.single == 1 else "have"
+        said.append(
+            f"{counted(clusters.single, kind.removesuffix('s'))} {have} no {column}, and each counts as a cluster of "
+            "its own. Where some of them belong together, the interval is too narrow."
+        )
     if len(np.unique(clusters.codes)) == len(clusters.codes):
-        return [f"No two {kind} have the same {column}: each is a cluster of its own, and the intervals do not change."]
-    if not clusters.single:
-        return []
-    have = "has" if clusters.single == 1 else "have"
-    return [
-        f"{counted(clusters.single, kind.removesuffix('s'))} {have} no {column}, and each counts as a cluster of its "
-        "own. Where some of them belong together, the interval is too narrow."
-    ]
+        said.append(f"No two {kind} have the same {column}, so --cluster does not change the intervals.")
+    return said
 
 
 def _about_groups(groups: Sequence[Estimate], own: Sequence[str], target: Target) -> list[str]:

@@ -22,6 +22,8 @@ EVERYONE = "all"
 
 #: With fewer photos (or videos, or clusters) an interval from resampling may be too narrow.
 FEW = 30
+#: With a larger share in one cluster, too.
+MUCH = 0.25
 #: With fewer videos or clusters no interval is given: studies/survey/videos.py.
 FEWEST = 10
 NO_INTERVAL = "none"
@@ -110,7 +112,7 @@ class Survey:
         target: what the intervals are for.
         resampled: what the bootstrap draws, in words.
         cluster: the column whose values make the clusters that are drawn; None without clusters.
-        single: photos or videos without a value there; each is a cluster of its own.
+        without_cluster: photos or videos without a value there; each is a cluster of its own.
         ordered: the groups have an order, such as years.
         everyone: all photos.
         groups: one each, in order; empty without a grouping.
@@ -137,7 +139,7 @@ class Survey:
     target: Target
     resampled: str
     cluster: str | None
-    single: int
+    without_cluster: int
     ordered: bool
     everyone: Estimate
     groups: Sequence[Estimate]
