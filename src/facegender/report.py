@@ -49,7 +49,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     cells = [[_cell(value) for value in row] for row in rows]
     columns = range(len(header))
     numeric = [all(re.match(r"[-+]?\d|-$|$", row[i]) for row in cells) and bool(cells) for i in columns]
-    lines = [header, ["---:" if right else "---" for right in numeric], *cells]
+    lines = [[_cell(value) for value in header], ["---:" if right else "---" for right in numeric], *cells]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 

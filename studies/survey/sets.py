@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--output", type=Path, default=Path("results/survey/sets.csv"))
     arguments = parser.parse_args()
-    faces = read_sets(arguments.folder)
+    faces = read_sets(arguments.folder).dropna(subset=["p_male"])
     jobs = [
         (faces[faces["model"] == model], model, name, version, arguments.repetitions)
         for model in weights.list_models()

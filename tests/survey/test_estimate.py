@@ -474,6 +474,14 @@ def test_the_method_counts_each_photo_of_a_set_once(rates):
     assert "each photo in the versions colour, gray" in text
 
 
+def test_the_method_says_how_often_faces_were_found_where_that_is_known(rates):
+    some = collection(np.tile([0, 1], 50))
+    assert "the face was detected" not in method_text(survey(some, rates, replicates=100))[3]
+    known = replace(rates, not_found=(500, 0))
+    words = "the face was detected in 80.0 % of the photos of women and 100.0 % of those of men (made faces)."
+    assert words in method_text(survey(some, known, replicates=100))[3]
+
+
 def test_groups_with_labels_have_error_rates_of_their_own():
     """Two groups of the same share, in one of which everybody looks more like a man to the classifier."""
     rng = np.random.default_rng(0)
@@ -519,3 +527,56 @@ def test_metadata_found_by_name_alone_is_said(rates):
     some = replace(collection(np.tile([0, 1], 50)), across_folders=3)
     words = "3 photos took the metadata of the row with the same file name"
     assert any(text.startswith(words) for text in survey(some, rates, replicates=100).warnings)
+
+
+def test_a_group_of_photos_without_faces_shows_nobody(rates):
+    """Of photos, their share is 0 and not unknown; of faces there is none."""
+    some = collection(np.tile([0, 1], 60), part=["a"] * 60 + ["b"] * 60)
+    some = Results("photos", some.photos, some.faces[:60], [])
+    for target, high in (("beyond", 0.01), ("these", 0.0)):
+        row = survey(some, rates, unit="photos", group_by=["part"], replicates=200, target=target).groups[1]
+        assert (row.photos, row.faceless, row.faces) == (60, 60, 0)
+        assert (row.women, row.women_low, row.men, row.plain_men) == (0, 0, 0, 0)
+        assert high <= row.women_high < 0.12
+        assert row.fit_p is None
+    assert survey(some, rates, group_by=["part"], replicates=100).groups[1].women is None
+
+
+def test_intervals_of_these_photos_contain_their_share(rates):
+    """Where few faces were measured, the draws of the error rates need not lie around those of the estimate."""
+    few = replace(rates, female=rates.female // 40, male=rates.male // 40)
+    for seed in range(3):
+        some = collection(np.repeat([0, 1], [1, 99]), seed=seed)
+        row = survey(some, few, target="these", replicates=100, level=0.5).everyone
+        assert row.women_low <= row.women <= row.women_high
+        assert row.men_low <= row.men <= row.men_high
+
+
+def test_a_sample_is_not_told_to_be_surveyed_alone(rates):
+    some = videos(9, 10)
+    told = survey(some, rates, replicates=100).warnings
+    assert any("pass --target these" in text for text in told)
+    some.photos["weight"] = 3.0
+    assert not any("--target these" in text for text in survey(some, rates, replicates=100).warnings)
+
+
+def test_tracks_are_called_so(rates):
+    text = method_text(survey(videos(12, 20), rates, unit="faces", replicates=100))[0]
+    assert "Each face was followed from frame to frame as a track." in text
+    assert "We analysed the 240 tracks" in text
+    assert "The unit of analysis is the track." in text
+
+
+def test_two_detectors_that_measured_the_rates_are_no_other_detector(rates):
+    runs = [{"detector": {"sha256": digest}} for digest in ("aa", "bb")]
+    some = replace(collection(np.tile([0, 1], 50)), runs=runs)
+    for detector, said in (("aa,bb", False), ("aa", True)):
+        found = survey(some, replace(rates, detector=detector), replicates=100)
+        assert any("another face detector" in text for text in found.warnings) == said
+
+
+@pytest.mark.parametrize("names", [[("one", "colour")], [("one", "colour"), ("other", "gray")]])
+def test_rates_of_one_set_are_refused(rates, names):
+    sets = tuple(SetCounts(*name, rates.female, rates.male) for name in names)
+    with pytest.raises(InputError, match="how much sets differ"):
+        survey(collection(np.tile([0, 1], 50)), replace(rates, sets=sets), replicates=100)

@@ -61,3 +61,9 @@ def test_several_columns_are_crossed():
 def test_what_cannot_be_grouped(asked, message):
     with pytest.raises(InputError, match=message):
         grouped(asked, year=[1990], section=["sport"])
+
+
+def test_a_long_number_before_letters_is_no_year():
+    assert grouped(["when:10"], when=["1990-05-01T12:00:00", "1991/05/01", "1992s"])[0] == ["1990 to 1999"]
+    with pytest.raises(InputError, match="'12345abc' in the column 'when' is neither a number nor an ISO date"):
+        grouped(["when:10"], when=["12345abc"])

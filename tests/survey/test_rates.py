@@ -10,6 +10,7 @@ import pytest
 from facegender import weights
 from facegender.errors import InputError
 from facegender.lab.export.rates import write_rates
+from facegender.survey.effects import SetCounts
 from facegender.survey.labels import Labelled, read_labels
 from facegender.survey.measuring import count_rates, local_rates, measure_rates
 from facegender.survey.rates import COARSE_SCORES, SCORES, ErrorRates, load_rates, shipped_rates
@@ -187,11 +188,14 @@ def test_two_labellers(results, tmp_path):
 
 @pytest.fixture
 def five_sets(tmp_path):
-    """What studies/survey/sets_faces.py writes: two faces of one network and one of another."""
+    """What studies/survey/sets_faces.py writes: two faces of one network, one not found, and one of another network."""
     folder = tmp_path / "sets"
     folder.mkdir()
     answers = {"version": "gray", "truth": [0, 1, 1], "quality": 0.9, "p_male": [0.1, 0.9, 0.9], "label": "uncertain"}
-    pd.DataFrame(answers).assign(model=["open", "open", "research"]).to_csv(folder / "lfw.csv", index=False)
+    rows = pd.DataFrame(answers).assign(model=["open", "open", "research"])
+    absent = {"version": "gray", "truth": 1, "quality": None, "p_male": None, "label": None, "model": "open"}
+    rows.loc[len(rows)] = absent
+    rows.to_csv(folder / "lfw.csv", index=False)
     return folder
 
 
@@ -213,9 +217,48 @@ def test_shipped_rates_are_of_the_validation_photos_of_the_sets_in_the_card(writ
     write_rates("open", tmp_path, five_sets, tmp_path)
     rates = load_rates(tmp_path / "open.errors.json")
     assert [(one.name, one.version, one.female.sum(), one.male.sum()) for one in rates.sets] == [("lfw", "gray", 1, 1)]
+    assert rates.sets[0].not_found == (0, 1)
+    assert rates.found() == [("lfw", 1.0, 0.5)]
     assert rates.female.sum() == rates.male.sum() == 20 * len(sets)
     assert all(name in rates.source for name in sets)
     assert "elsewhere" not in rates.source
+
+
+def test_sets_that_no_network_answered_are_refused(write, tmp_path, five_sets):
+    card = json.loads(weights.weight_path("open").with_suffix(".json").read_text())
+    name = next(iter(card["validation"])).split()[0]
+    (tmp_path / "open").mkdir()
+    rows = [{"path": f"{i}.jpg", "label": ("female", "male")[i % 2], "face": 0, "dataset": name} for i in range(20)]
+    write(tmp_path / "open" / "validation.jsonl", [photo(row["path"], [(0.9, 0.5)]) for row in rows])
+    write_csv(tmp_path / "validation.csv", rows)
+    pd.read_csv(five_sets / "lfw.csv").assign(p_male=None).to_csv(five_sets / "lfw.csv", index=False)
+    with pytest.raises(InputError, match="has no faces that open answered"):
+        write_rates("open", tmp_path, five_sets, tmp_path)
+
+
+def test_how_often_a_face_was_found_where_it_was_counted(rates):
+    sets = tuple(
+        SetCounts(name, version, rates.female, rates.male, missed)
+        for name, version, missed in (
+            ("one", "colour", (0, 100)),
+            ("one", "gray", (1000, 100)),
+            ("other", "colour", None),
+            ("other", "gray", (1, 1)),
+        )
+    )
+    known = replace(rates, not_found=(500, 0), sets=sets)
+    assert known.found() == [("made faces", 0.8, 1.0), ("one", 0.8, pytest.approx(4000 / 4200))]
+    again = ErrorRates.from_dict(json.loads(json.dumps(known.to_dict())))
+    assert [some.not_found for some in again.sets] == [(0, 100), (1000, 100), None, (1, 1)]
+    assert rates.found() == []
+    assert replace(known, totals=rates.female.astype(float)).found()[0][0] == "one"
+
+
+def test_shipped_files_without_these_counts_are_valid():
+    for name in weights.list_models():
+        rates = load_rates(weights.weight_path(name).with_suffix(".errors.json"))
+        assert rates.found()[0][0] == rates.source
+        assert all(0.5 < share < 1 for share in rates.found()[0][1:])
 
 
 def test_rates_leave_out_what_the_network_has_learned_from(write, tmp_path, five_sets):
@@ -243,3 +286,28 @@ def test_a_face_that_two_people_do_not_find_counts_once(results, tmp_path):
     rows = [f"{i}.jpg,{'male' if i % 2 else 'female'},1" for i in range(20)]
     path = labels(tmp_path, "path,label,face", *rows, "30.jpg,female,", "31.jpg,female,", "31.jpg,male,")
     assert read_labels([path, path], results).not_found == (2, 1)
+
+
+def test_labels_of_faces_that_do_not_count_say_nothing_of_the_others(write, tmp_path):
+    """Poor faces are nearly all men's; with few labels all faces would share one quality bin."""
+    rng = np.random.default_rng(0)
+    quality, p_male = draw(rng, truth := (rng.random(1500) >= 0.5).astype(int))
+    kept = (quality >= 0.6) | (truth == 1)
+    quality, p_male, truth = quality[kept], p_male[kept], truth[kept]
+    records = [photo(f"{i}.jpg", [face]) for i, face in enumerate(zip(quality, p_male, strict=True))]
+    results = read_results([write(tmp_path / "a.jsonl", records)])
+    rows = np.sort(rng.permutation(len(truth))[:100])
+    known = Labelled(rows, truth[rows], np.ones(100), (0, 0), 0)
+    some = local_rates(results, known, source="", command="", min_quality=0.6)
+    good = rows[quality[rows] >= 0.6]
+    assert (some.female.sum(), some.male.sum()) == pytest.approx(((truth[good] == 0).sum(), (truth[good] == 1).sum()))
+    assert some.totals.sum() == (quality >= 0.6).sum()
+    with pytest.raises(InputError, match="0 women's and 0 men's faces of a quality of at least 1 are labelled"):
+        local_rates(results, known, source="", command="", min_quality=1.0)
+
+
+def test_a_file_of_impossible_counts_is_refused(tmp_path, rates):
+    record = rates.to_dict() | {"female": [[10**30] * 12] * 4}
+    (tmp_path / "a.errors.json").write_text(json.dumps(record))
+    with pytest.raises(InputError, match="holds no error rates"):
+        load_rates(tmp_path / "a.errors.json")

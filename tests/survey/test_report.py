@@ -224,3 +224,21 @@ def test_the_verb_takes_copies_once_or_all(files):
     assert run(results, "--rates", rates, "--bootstrap", 100, "--copies", "all").exit_code == 0
     with pytest.raises(InputError, match="no way 'twice' to count copies"):
         run(results, "--rates", rates, "--copies", "twice")
+
+
+def test_brackets_and_bars_in_names_stay(write, tmp_path, rates):
+    rng = np.random.default_rng(0)
+    names = ["[s.d.]", "[/um 1920]", "Ämter | *x*"]
+    records = [photo(f"{i}.jpg", zip(*draw(rng, [i % 2]), strict=True)) for i in range(90)]
+    rows = [{"path": f"{i}.jpg", "when | where": names[i % 3]} for i in range(90)]
+    pd.DataFrame(rows).to_csv(tmp_path / "photos.csv", index=False)
+    rates.save(tmp_path / "rates.json")
+    done = run(
+        *(write(tmp_path / "faces.jsonl", records), "--rates", tmp_path / "rates.json", "--bootstrap", 100),
+        *("--metadata", tmp_path / "photos.csv", "--group-by", "when | where", "-o", tmp_path / "out"),
+    )
+    assert done.exit_code == 0
+    for word in ("[s.d.]", "[/um", "Ämter"):
+        assert word in done.output
+    assert "| when \\| where |" in (tmp_path / "out" / "report.md").read_text()
+    assert "<th>when | where</th>" in (tmp_path / "out" / "report.html").read_text()

@@ -270,3 +270,25 @@ def test_metadata_that_does_not_fit(write, tmp_path):
         more.write_text(text)
         with pytest.raises(InputError, match=message):
             join_metadata(results, more)
+
+
+def test_empty_rows_of_a_spreadsheet_are_no_photos(write, tmp_path):
+    results = read_results([write(tmp_path / "a.jsonl", [photo("a.jpg"), photo("None")])])
+    more = tmp_path / "more.csv"
+    more.write_text("path,year\na.jpg,1\n,\n,2\n")
+    assert list(join_metadata(results, more).photos["year"].fillna("none")) == ["1", "none"]
+
+
+def test_accents_of_one_and_of_two_characters_are_the_same(write, tmp_path):
+    """As the file system of a Mac and a spreadsheet write them."""
+    paths = ["e\u0301te\u0301/Zoe\u0308.jpg", "hiver/Zoe\u0308.jpg", "No\u00ebl.jpg", "a/Zu\u0308rich.jpg"]
+    results = read_results([write(tmp_path / "a.jsonl", [photo(path) for path in paths])])
+    more = tmp_path / "more.csv"
+    more.write_text(
+        "path,year\n\u00e9t\u00e9/Zo\u00eb.jpg,1\nhiver/Zo\u00eb.jpg,2\nNoe\u0308l.jpg,3\nZ\u00fcrich.jpg,4\n",
+        encoding="utf-8",
+    )
+    joined = join_metadata(results, more)
+    assert list(joined.photos["year"]) == ["1", "2", "3", "4"]
+    assert list(joined.photos["path"]) == paths
+    assert joined.across_folders == 1  # the last one's row has no folder

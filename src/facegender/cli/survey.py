@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from facegender.cli.extras import require
 from facegender.cli.root import app, command_line, results_console, say
@@ -27,6 +28,14 @@ def survey(
             metavar="COLUMN",
             help="A row for each value of a column: year, section, channel, ... COLUMN:10 makes bins of 10 (years). "
             "Several times: a row for each combination.",
+        ),
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="Photos with the same value belong together: one event, one shoot, one issue. Intervals draw them as "
+            "a whole.  [default: each photo, or each video, by itself]",
         ),
     ] = None,
     unit: Annotated[
@@ -68,7 +77,7 @@ def survey(
         str | None,
         typer.Option(
             help="beyond: intervals for photos or videos like these. these: for these alone, and no others.  "
-            "[default: beyond; these where at least half of the faces are labelled]"
+            "[default: beyond; these where at least half of the faces are labelled and there is no --cluster]"
         ),
     ] = None,
     level: Annotated[float, typer.Option(help="Confidence level of the intervals.")] = 0.95,
@@ -85,6 +94,7 @@ def survey(
     from facegender.errors import InputError
 
     require("survey", "pandas", "scipy", "matplotlib", "markdown-it-py")
+    from facegender.survey.clusters import clusters_of
     from facegender.survey.estimate import survey as estimate
     from facegender.survey.labels import read_labels
     from facegender.survey.measuring import local_rates
@@ -98,10 +108,13 @@ def survey(
     collection = read_results(results, copies=copies)  # type: ignore[arg-type]  # checked there
     if metadata is not None:
         collection = join_metadata(collection, metadata)
+    clusters = None if cluster is None else clusters_of(collection.photos, cluster)
     known = read_labels(labelled, collection) if labelled else None
     if known is not None:
         source = f"labels in {', '.join(path.name for path in labelled or ())}"
-        errors = local_rates(collection, known, source=source, command=command)
+        errors = local_rates(
+            collection, known, source=source, command=command, clusters=clusters, min_quality=min_quality
+        )
     else:
         errors = shipped_rates(collection, model) if rates is None else load_rates(rates)
     found = estimate(
@@ -116,6 +129,7 @@ def survey(
         seed=seed,
         labelled=known,
         target=target,  # type: ignore[arg-type]
+        clusters=clusters,
     )
     # Files first: they stay where the reader of the table goes away early.
     files = [] if output is None else write_survey(output, found, command)
@@ -128,27 +142,31 @@ def survey(
 
 
 def _print(found: Survey) -> None:
-    from facegender.survey.report import interval, interval_title, p_value, share
+    from facegender.formats.records import visible
+    from facegender.survey.report import CLUSTERS, about_clusters, interval, interval_title, p_value, share
 
     console = results_console(160)
     table = Table(
         title=f"share of {found.unit}; {interval_title(found)}; * its interval may be too narrow",
         title_justify="left",
     )
-    table.add_column(found.grouping)
+    # Brackets are no markup: [s.d.] is a date.
+    table.add_column(Text(visible(found.grouping)))
     of_photos = found.unit == "photos"
     headings = ["read", "not read", "faces", "left out", "women %", "interval", "men %"]
     headings += ["interval", "plain women %", "plain men %"] if of_photos else ["plain women %"]
-    for heading in (*headings, "uncertain %", "misfit %", "p"):
+    headings += ["uncertain %", "misfit %", "p", *(() if found.cluster is None else CLUSTERS)]
+    for heading in headings:
         table.add_column(heading, justify="right")
     for row in (found.everyone, *found.groups):
         table.add_row(
-            f"{row.group}{'*' if row.few else ''}",
+            Text(visible(f"{row.group}{'*' if row.few else ''}")),
             *(f"{row.photos:,}", f"{row.not_read:,}", f"{row.faces:,}", f"{row.left_out:,}"),
             *(share(row.women), interval(row, "women"), share(row.men)),
             *((interval(row, "men"), share(row.plain_women)) if of_photos else ()),
             *(share(row.plain_men if of_photos else row.plain_women), share(row.uncertain)),
             *(share(row.fit_distance), p_value(row)),
+            *(() if found.cluster is None else about_clusters(row)),
         )
     # What is wrong comes first.
     for warning in found.warnings:

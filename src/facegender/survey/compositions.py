@@ -121,12 +121,31 @@ def photos_showing(
         step = max(1, _MOST // (len(cells) * (size + 1)))
         for begin in range(0, len(female), step):
             part = slice(begin, begin + step)
-            belief = _likelihoods(cells, female[part], male[part]) * shares[size][part][:, None]
-            belief /= np.maximum(belief.sum(axis=-1, keepdims=True), 1e-300)
+            belief = _beliefs(cells, female[part], male[part], shares[size][part])
             for which, composition in enumerate((0, size)):
                 chance = 1 - belief[..., composition]
                 shown[which, part] += imputed(counts[here], squares[here], chance, rng).sum(axis=-1)
     return shown[0], shown[1]
+
+
+def chances_of_a_woman(
+    patterns: Patterns, female: FloatArray, male: FloatArray, shares: dict[int, FloatArray]
+) -> FloatArray:
+    """The chance that a photo of each pattern shows a woman, P.
+
+    Args:
+        female, male: probability of each cell for a woman's and for a man's face, 1 x C.
+        shares: of the compositions, m to 1 x (m + 1).
+    """
+    chances = [1 - _beliefs(cells, female, male, shares[size])[0, :, 0] for size, cells in patterns.cells.items()]
+    return np.concatenate(chances)
+
+
+def _beliefs(cells: IntArray, female: FloatArray, male: FloatArray, shares: FloatArray) -> FloatArray:
+    """How probable each composition of each pattern is, given its cells: B x P x (m + 1)."""
+    belief = _likelihoods(cells, female, male) * shares[:, None]
+    belief /= np.maximum(belief.sum(axis=-1, keepdims=True), 1e-300)
+    return belief
 
 
 def _likelihoods(cells: IntArray, female: FloatArray, male: FloatArray) -> FloatArray:

@@ -37,24 +37,31 @@ class SetCounts:
     Attributes:
         name: of the set.
         version: ``colour``, ``gray``, ...
-        female, male: int64, Q x K: women's and men's faces.
+        female, male: int64, Q x K: women's and men's faces that were found.
+        not_found: women's and men's photos in which none was; None where they were not counted.
     """
 
     name: str
     version: str
     female: IntArray
     male: IntArray
+    not_found: tuple[int, int] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """For the JSON file."""
         counts = {"female": self.female.tolist(), "male": self.male.tolist()}
-        return {"name": self.name, "version": self.version, **counts}
+        missed = {} if self.not_found is None else {"not_found": list(self.not_found)}
+        return {"name": self.name, "version": self.version, **counts, **missed}
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> SetCounts:
         """Read what `to_dict` wrote; KeyError, TypeError or ValueError where it is something else."""
         counts = {word: np.array(record[word], np.int64) for word in ("female", "male")}
-        return cls(str(record["name"]), str(record["version"]), **counts)
+        missed = None
+        if (recorded := record.get("not_found")) is not None:
+            women, men = recorded
+            missed = int(women), int(men)
+        return cls(str(record["name"]), str(record["version"]), **counts, not_found=missed)
 
 
 @dataclass(frozen=True)
@@ -87,6 +94,13 @@ class Effects:
         return tilts
 
 
+def are_comparable(sets: Sequence[SetCounts]) -> bool:
+    """Whether random effects can be estimated: two or more sets, each once in each of the same versions."""
+    names, versions = {some.name for some in sets}, {some.version for some in sets}
+    pairs = {(some.name, some.version) for some in sets}
+    return len(names) >= 2 and len(pairs) == len(sets) == len(names) * len(versions)
+
+
 def effects(sets: Sequence[SetCounts], female: FloatArray, male: FloatArray, scores: FloatArray) -> Effects:
     """Estimate the random effects.
 
@@ -98,11 +112,11 @@ def effects(sets: Sequence[SetCounts], female: FloatArray, male: FloatArray, sco
     Raises:
         ValueError: fewer than two sets, or a set without one of the versions.
     """
+    if not are_comparable(sets):
+        raise ValueError("two or more sets are needed, each once in each of the same versions")
     names = list(dict.fromkeys(some.name for some in sets))
     versions = list(dict.fromkeys(some.version for some in sets))
     table = {(some.name, some.version): some for some in sets}
-    if len(names) < 2 or len(table) != len(sets) or len(sets) != len(names) * len(versions):
-        raise ValueError("two or more sets are needed, each once in each of the same versions")
     found = np.empty((len(names), len(versions), 2))
     errors = np.empty_like(found)
     for i, name in enumerate(names):

@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 from facegender.errors import InputError
 from facegender.progress import Bar
+from facegender.survey.clusters import Clusters
+from facegender.survey.effects import are_comparable
 from facegender.survey.groups import groups_of
 from facegender.survey.labels import FEWEST, MOST, OWN, Labelled
 from facegender.survey.measuring import local_rates
@@ -35,6 +37,7 @@ def survey(
     seed: int = 0,
     labelled: Labelled | None = None,
     target: Target | None = None,
+    clusters: Clusters | None = None,
 ) -> Survey:
     """How often women and men appear.
 
@@ -46,11 +49,14 @@ def survey(
         labelled: the faces of the collection that `rates` were measured on; None where those are other faces.
         target: what intervals are for. ``beyond``: photos or videos like these, of which these are a sample; whole
             photos or whole videos are resampled. ``these``: these photos or videos alone; labelled faces are known, and
-            the gender of the others is imputed. None: ``these`` where at least half of the faces are labelled.
+            the gender of the others is imputed. None: ``these`` where at least half of the faces are labelled and there
+            are no clusters.
+        clusters: what is resampled as a whole in each row. None: each photo or video by itself.
 
     Raises:
-        InputError: rates of another model than that of the results, nothing to count, a column that is not there, a
-            unit that the results do not have, a sample that is to be surveyed alone, or a number out of range.
+        InputError: rates of another model than that of the results, or of one set alone; nothing to count; a column
+            that is not there; a unit that the results do not have; a sample or clusters that are to be surveyed alone;
+            or a number out of range.
     """
     made = collection.model
     if rates.sha256 and made and made[1] != rates.sha256:
@@ -58,8 +64,14 @@ def survey(
             f"the error rates are of {rates.model} ({rates.sha256[:8]}), the results of {made[0]} ({made[1][:8]})",
             remedy="give rates of that model, or --labelled",
         )
+    if rates.sets and not are_comparable(rates.sets):
+        raise InputError(
+            "the error rates are not of two or more sets, each once in each of the same versions, and do not show how "
+            "much sets differ",
+            remedy="measure them on more sets, or take other --rates",
+        )
     unit = unit or ("screen-time" if collection.kind == "videos" else "faces")
-    _check(collection, unit, method, min_quality, level, replicates, target)
+    _check(collection, unit, method, min_quality, level, replicates, target, clusters)
     counts = (collection.faces["quality"] >= min_quality).to_numpy()
     faces = collection.faces[counts]
     if not len(faces):
@@ -72,7 +84,8 @@ def survey(
     known = np.full(len(faces), -1) if labelled is None else labelled.known(len(collection.faces))[counts]
     if target is None:
         complete = bool((collection.photos["weight"] == 1).all())
-        target = "these" if complete and (known >= 0).mean() >= MOST else "beyond"
+        most = clusters is None and complete and (known >= 0).mean() >= MOST
+        target = "these" if most else "beyond"
 
     rows_with = partial(
         Rows,
@@ -85,6 +98,7 @@ def survey(
         replicates=replicates,
         seed=seed,
         target=target,
+        clusters=clusters,
     )
     rows = rows_with(rates)
     grouped = groups_of(collection.photos, group_by) if group_by else None
@@ -97,7 +111,7 @@ def survey(
             assert grouped is not None
             bar.step()
             photos = grouped.codes == number
-            of_group = _own_rates(collection, rates, labelled, photos)
+            of_group = _own_rates(collection, rates, labelled, photos, clusters, min_quality)
             own += [] if of_group is None else [name]
             used = rows if of_group is None else rows_with(of_group)
             groups.append(used.estimate(name, photos, number + 1))
@@ -105,6 +119,7 @@ def survey(
     whole = sum(int(sample["population"]) for sample in samples if sample)
     population = whole if samples and all(samples) else None
     return Survey(
+        kind=collection.kind,
         unit=unit,
         method=method,
         level=level,
@@ -115,6 +130,8 @@ def survey(
         values=() if grouped is None else grouped.values,
         target=target,
         resampled=rows.resampled,
+        cluster=None if clusters is None else clusters.column,
+        without_cluster=0 if clusters is None else clusters.single,
         ordered=grouped is not None and grouped.ordered,
         everyone=everyone,
         groups=groups,
@@ -135,20 +152,35 @@ def survey(
             target=target,
             labelled=labelled,
             own=own,
+            clusters=clusters,
         ),
     )
 
 
 def _own_rates(
-    collection: Results, rates: ErrorRates, labelled: Labelled | None, photos: npt.NDArray[np.bool_]
+    collection: Results,
+    rates: ErrorRates,
+    labelled: Labelled | None,
+    photos: npt.NDArray[np.bool_],
+    clusters: Clusters | None,
+    min_quality: float,
 ) -> ErrorRates | None:
     """Error rates from the labels of a group alone; None where they are too few."""
     if labelled is None:
         return None
-    here = labelled.among(photos[collection.faces["photo"].to_numpy()])
+    good = (collection.faces["quality"] >= min_quality).to_numpy()
+    here = labelled.among(good & photos[collection.faces["photo"].to_numpy()])
     if len(here.rows) < OWN or min(here.women, here.men) < FEWEST:
         return None
-    return local_rates(collection, labelled, source=rates.source, command=rates.command, photos=photos)
+    return local_rates(
+        collection,
+        labelled,
+        source=rates.source,
+        command=rates.command,
+        photos=photos,
+        clusters=clusters,
+        min_quality=min_quality,
+    )
 
 
 def _check(
@@ -159,11 +191,17 @@ def _check(
     level: float,
     replicates: int,
     target: Target | None,
+    clusters: Clusters | None,
 ) -> None:
     if target not in (None, *TARGETS):
         raise InputError(f"there is no target {target!r}", remedy=f"one of {', '.join(TARGETS)}")
     if target == "these" and (collection.photos["weight"] != 1).any():
         raise InputError("the results are of a sample, which stands for others", remedy="--target beyond")
+    if target == "these" and clusters is not None:
+        raise InputError(
+            f"intervals for these {collection.kind} alone draw no others, so they can have no clusters",
+            remedy="--target beyond, or leave out --cluster",
+        )
     if unit not in UNITS:
         raise InputError(f"there is no unit {unit!r}", remedy=f"one of {', '.join(UNITS)}")
     if method not in METHODS:

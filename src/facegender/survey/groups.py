@@ -16,6 +16,7 @@ from facegender.errors import InputError
 UNKNOWN = "(unknown)"
 
 _DATE = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?")
+_YEAR = re.compile(r"\d{4}(?!\d)")
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 
 
@@ -51,7 +52,7 @@ def groups_of(photos: pd.DataFrame, group_by: Sequence[str]) -> Groups:
     words, keys, ordered = [], [], []
     for asked in group_by:
         column, width = _parsed(asked, photos)
-        values = [_word(value) for value in photos[column]]
+        values = [word_of(value) for value in photos[column]]
         if width is not None:
             values = [_bin(value, width, column) for value in values]
         known = {value for value in values if value != UNKNOWN}
@@ -75,13 +76,19 @@ def _parsed(asked: str, photos: pd.DataFrame) -> tuple[str, float | None]:
         return column, float(width)
     if column in photos:
         raise InputError(f"--group-by {asked}: the width of the bins must be a number above 0, not {width!r}")
-    raise InputError(
+    raise no_such_column(asked, photos)
+
+
+def no_such_column(asked: str, photos: pd.DataFrame) -> InputError:
+    """The error that names the columns that are there."""
+    return InputError(
         f"neither the results nor the metadata have a column {asked!r}",
         remedy=f"they have: {', '.join(map(str, photos.columns))}",
     )
 
 
-def _word(value: object) -> str:
+def word_of(value: object) -> str:
+    """A cell as a word, without blanks around it; `UNKNOWN` where it is empty."""
     if value is None or value is pd.NaT or (isinstance(value, float) and np.isnan(value)):
         return UNKNOWN
     if isinstance(value, (float, np.floating)) and float(value).is_integer():
@@ -92,7 +99,7 @@ def _word(value: object) -> str:
 def _bin(word: str, width: float, column: str) -> str:
     if word == UNKNOWN:
         return word
-    if not _NUMBER.fullmatch(word) and not _DATE.match(word):
+    if not _NUMBER.fullmatch(word) and not _YEAR.match(word):
         raise InputError(
             f"{word!r} in the column {column!r} is neither a number nor an ISO date, so it is in no bin",
             remedy="leave such cells empty, or group without bins",

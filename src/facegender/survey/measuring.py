@@ -7,7 +7,9 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from facegender.survey.labels import Labelled
+from facegender.errors import InputError
+from facegender.survey.clusters import Clusters, design_effect
+from facegender.survey.labels import FEWEST, MOST, Labelled
 from facegender.survey.prevalence import FloatArray, IntArray
 from facegender.survey.rates import COARSE_SCORES, QUALITIES, SCORES, ErrorRates
 from facegender.survey.results import Results
@@ -45,6 +47,8 @@ def local_rates(
     source: str,
     command: str,
     photos: npt.NDArray[np.bool_] | None = None,
+    clusters: Clusters | None = None,
+    min_quality: float = 0.0,
 ) -> ErrorRates:
     """As `measure_rates`, from labels of a sample of the collection itself, drawn with or without regard to the scores.
 
@@ -53,10 +57,24 @@ def local_rates(
 
     Args:
         photos: one a photo of the collection; only those that are true count, and the labels of their faces. None: all.
+        clusters: of the photos. Labels from one cluster say less than as many from several: the effective numbers are
+            divided by the design effect of the labels.
+        min_quality: faces below it are left out, and their labels: a wide quality bin would take them for the others.
+
+    Raises:
+        InputError: of the faces above `min_quality`, fewer than 5 women's or men's are labelled, and not most of all.
     """
     place = collection.faces["photo"].to_numpy()
-    here = np.ones(len(place), bool) if photos is None else photos[place]
+    here = (collection.faces["quality"] >= min_quality).to_numpy()
+    if photos is not None:
+        here = here & photos[place]
     known = known.among(here)
+    if min_quality > 0 and min(known.women, known.men) < FEWEST and len(known.rows) < MOST * here.sum():
+        raise InputError(
+            f"{known.women} women's and {known.men} men's faces of a quality of at least {min_quality:g} are labelled; "
+            f"at least {FEWEST} of each are needed",
+            remedy="label more photos, or lower --min-quality",
+        )
     plain = measure_rates(collection, known, source=source, command=command)
     shape = plain.female.shape
     faces = collection.faces
@@ -67,11 +85,18 @@ def local_rates(
     def summed(values: FloatArray) -> FloatArray:
         return np.asarray(np.bincount(labelled, values, shape[0] * shape[1]).reshape(shape), np.float64)
 
-    whole = summed(known.weights)
+    whole, women = summed(known.weights), summed(known.weights * (known.labels == 0))
     scale = whole / np.maximum(summed(known.weights**2), 1e-300)
+    if clusters is not None:
+        share = (women / np.maximum(whole, 1e-300)).ravel()
+        deviations = known.weights * ((known.labels == 0) - share[labelled])
+        drawn = clusters.codes[place[known.rows]]
+        # Labels of one cluster alone are one observation: how clusters differ is not known.
+        effect = design_effect(deviations, known.rows, drawn) if len(np.unique(drawn)) > 1 else len(drawn)
+        scale /= max(effect or 1.0, 1.0)
     return replace(
         plain,
-        female=summed(known.weights * (known.labels == 0)) * scale,
+        female=women * scale,
         male=summed(known.weights * (known.labels == 1)) * scale,
         totals=np.asarray(np.bincount(cells, amount, shape[0] * shape[1]).reshape(shape), np.float64),
     )

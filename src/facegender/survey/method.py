@@ -6,6 +6,8 @@ from facegender._version import __version__
 from facegender.survey.labels import OWN
 from facegender.survey.outcome import Survey, Unit
 from facegender.survey.prevalence import Method
+from facegender.survey.rates import ErrorRates
+from facegender.survey.results import Kind
 from facegender.wording import counted
 
 REFERENCES = (
@@ -32,12 +34,15 @@ REFERENCES = (
 )
 
 _COUNTED: dict[Unit, str] = {
-    "faces": "The unit of analysis is the face.",
+    "faces": "The unit of analysis is the {face}.",
     "photos": "The unit of analysis is the photo: we estimated the share of photos that show at least one woman, and "
     "the "
     "share that show at least one man. A photo in which no face was found counts as showing no person.",
     "screen-time": "The unit of analysis is the time for which a face is on screen.",
 }
+_OF: dict[Unit, str] = {"faces": "of the {face}s", "photos": "of the photos", "screen-time": "of the screen time"}
+#: What the results have one row of.
+_FACE: dict[Kind, str] = {"photos": "face", "videos": "track"}
 _ESTIMATED: dict[Method, str] = {
     "mixture": "Within each quality bin, the distribution of scores in the collection was modelled as a mixture of "
     "these "
@@ -70,13 +75,15 @@ def method_text(survey: Survey) -> list[str]:
         treated = "counted too" if survey.all_copies else "left out, so that each content counts once"
         copies = f" {counted(survey.copies, 'file')} with the content of another under another name {were} {treated}."
     model = rates.model or "named in the results"
+    face = _FACE[survey.kind]
+    followed = " Each face was followed from frame to frame as a track." if survey.kind == "videos" else ""
     data = (
         f"We detected faces in {everyone.photos:,} files with facegender {survey.made_with or __version__}. "
-        f"{everyone.not_read:,} "
-        f"more files could not be read.{copies} The classifier {model} (sha256 {rates.sha256[:16] or 'unknown'}) gave "
-        f"each face a calibrated probability of being perceived as male. We analysed the {everyone.faces:,} faces with "
-        f"a quality of at least {survey.min_quality:g}; {everyone.left_out:,} faces of lower quality were excluded."
-        f"{population} {_COUNTED[survey.unit]}"
+        f"{everyone.not_read:,} more files could not be read.{copies}{followed} "
+        f"The classifier {model} (sha256 {rates.sha256[:16] or 'unknown'}) gave "
+        f"each {face} a calibrated probability of being perceived as male. We analysed the {everyone.faces:,} {face}s "
+        f"with a quality of at least {survey.min_quality:g}; {everyone.left_out:,} {face}s of lower quality were "
+        f"excluded.{population} {_COUNTED[survey.unit].format(face=face)}"
     )
     estimated = _OF_PHOTOS if survey.unit == "photos" else _ESTIMATED[survey.method]
     fit = (
@@ -88,9 +95,23 @@ def method_text(survey: Survey) -> list[str]:
     meaning = (
         "*Women* and *men* denote faces that people would call female or male. The estimates say nothing about the "
         "gender "
-        "identity of the people shown, and faces that were not detected are not included."
+        f"identity of the people shown, and faces that were not detected are not included.{_found(rates)}"
     )
     return [data, f"{_errors(survey)} {estimated}", f"{_intervals(survey)} {fit}", meaning]
+
+
+def _found(rates: ErrorRates) -> str:
+    """How often faces of either gender were found where the error rates are from."""
+    if not (found := rates.found()):
+        return ""
+    shares = "; ".join(
+        f"in {100 * women:.1f} % of the photos of women and {100 * men:.1f} % of those of men ({name})"
+        for name, women, men in found
+    )
+    return (
+        f" Where the error rates are from, the face was detected {shares}. If these shares differ in the collection, "
+        "the share among detected faces is not that among the people shown."
+    )
 
 
 def _errors(survey: Survey) -> str:
@@ -142,7 +163,8 @@ def _errors(survey: Survey) -> str:
         )
     return (
         f"{survey.everyone.labelled:,} faces of the collection were labelled by hand ({rates.source}). "
-        f"The share of women among the labelled faces was determined in {bins}, with sampling weights (Kish 1965); "
+        f"The share of women among the labelled faces was determined in {bins}, with sampling weights (Kish 1965)"
+        f"{'' if survey.cluster is None else ' and the design effect of the clusters of photos described below'}; "
         "together with the number of all faces in each bin it gives the distribution of the score for either "
         f"gender.{of_groups}{agreed}"
     )
@@ -152,7 +174,8 @@ def _intervals(survey: Survey) -> str:
     everyone = survey.everyone
     if everyone.no_interval:
         return (
-            "No confidence intervals are given, because the number of videos is too small to estimate their variation."
+            f"No confidence intervals are given, because the number of {survey.resampled} is too small to estimate "
+            f"their variation.{_clusters(survey)}"
         )
     effects = (
         " Differences between collections were modelled as random effects: the distribution of the score of either "
@@ -185,5 +208,27 @@ def _intervals(survey: Survey) -> str:
     return (
         f"{begin} In each replicate whole {survey.resampled} are resampled with replacement, and {drawn}. Where it is "
         "wider, the interval with about one more observation of either gender is reported (Agresti and Coull 1998)."
-        f"{assumed}"
+        f"{_clusters(survey)}{assumed}"
+    )
+
+
+def _clusters(survey: Survey) -> str:
+    """What is drawn as a whole, where it is not single photos or videos."""
+    everyone, kind = survey.everyone, survey.kind
+    if survey.cluster is None:
+        return ""
+    single = ""
+    if survey.without_cluster:
+        are = "is a cluster of its own" if survey.without_cluster == 1 else "are each a cluster of their own"
+        single = f" {counted(survey.without_cluster, kind.removesuffix('s'))} without a value there {are}."
+    effect = ""
+    if everyone.design_effect is not None:
+        effect = (
+            f" The design effect is {everyone.design_effect:.1f}: so many times as large is the sampling variance of "
+            f"the share of women as that of single {kind} (Kish 1965)."
+        )
+    return (
+        f" A cluster is all {kind} with the same value in the column *{survey.cluster}*, which need not be independent "
+        f"of each other. There are {everyone.clusters:,} clusters; the largest has "
+        f"{100 * (everyone.largest_cluster or 0):.1f} % {_OF[survey.unit].format(face=_FACE[kind])}.{single}{effect}"
     )

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
+from facegender.survey.clusters import Clusters
 from facegender.survey.labels import FEWEST, OWN, Labelled
-from facegender.survey.outcome import FEW, FEWEST_VIDEOS, Estimate, Target
+from facegender.survey.outcome import FEW, MUCH, Estimate, Target
+from facegender.survey.outcome import FEWEST as FEWEST_DRAWN
 from facegender.survey.prevalence import FloatArray
 from facegender.survey.rates import ErrorRates
 from facegender.survey.results import Results
@@ -29,6 +33,7 @@ def warnings(
     target: Target,
     labelled: Labelled | None,
     own: Sequence[str],
+    clusters: Clusters | None,
 ) -> list[str]:
     """Sentences for people, the gravest first.
 
@@ -39,6 +44,7 @@ def warnings(
         target: what the intervals are for.
         labelled: the labels of the collection that the rates are from.
         own: groups with error rates of their own.
+        clusters: what the bootstrap draws as a whole, where it is not single photos or videos.
     """
     return [
         *_about_limit(collection),
@@ -46,6 +52,7 @@ def warnings(
         *_about_copies(collection),
         *_about_fit(rows),
         *_about_intervals(collection, rows, resampled, target),
+        *_about_clusters(collection, clusters),
         *([] if labelled is None else _about_groups(rows[1:], own, target)),
         *_about_labels(collection, labelled),
         *_about_metadata(collection),
@@ -97,15 +104,42 @@ def _about_fit(rows: Sequence[Estimate]) -> list[str]:
 
 def _about_intervals(collection: Results, rows: Sequence[Estimate], resampled: str, target: Target) -> list[str]:
     said = []
+    clustered = resampled == "clusters"
+    alone = ""
+    if (collection.photos["weight"] == 1).all():  # a sample is no statement about itself
+        alone = (
+            f" For a statement about these {collection.kind} alone, and no others, pass --target these"
+            f"{' without --cluster' if clustered else ''}."
+        )
     if none := [row.group for row in rows if row.no_interval]:
         said.append(
-            f"No interval from fewer than {FEWEST_VIDEOS} videos ({', '.join(none)}): they do not show how much videos "
-            "differ. For a statement about these videos alone, and no others, pass --target these."
+            f"No interval from fewer than {FEWEST_DRAWN} {resampled} ({', '.join(none)}): they do not show how much "
+            f"{resampled} differ.{alone}"
         )
     if target == "these":
         said.append(f"The intervals hold for {rows[0].interval} and say nothing about other {collection.kind}.")
     elif few := [row.group for row in rows if row.few]:
-        said.append(f"Fewer than {FEW} {resampled} to resample; the interval may be too narrow: {', '.join(few)}.")
+        narrow = "is only rough, and may be too narrow" if clustered else "may be too narrow"
+        said.append(f"Fewer than {FEW} {resampled} to resample; the interval {narrow}: {', '.join(few)}.")
+    large = [row for row in rows if row.clusters >= FEW and (row.largest_cluster or 0) > MUCH]
+    if large:
+        shares = ", ".join(f"{row.group} ({100 * (row.largest_cluster or 0):.0f} %)" for row in large)
+        said.append(f"A large part of what is counted is in one cluster; the interval is only rough: {shares}.")
+    return said
+
+
+def _about_clusters(collection: Results, clusters: Clusters | None) -> list[str]:
+    if clusters is None:
+        return []
+    kind, column, said = collection.kind, clusters.column, []
+    if clusters.single:
+        have = "has" if clusters.single == 1 else "have"
+        said.append(
+            f"{counted(clusters.single, kind.removesuffix('s'))} {have} no {column}, and each counts as a cluster of "
+            "its own. Where some of them belong together, the interval is too narrow."
+        )
+    if len(np.unique(clusters.codes)) == len(clusters.codes):
+        said.append(f"No two {kind} have the same {column}, so --cluster does not change the intervals.")
     return said
 
 
@@ -192,7 +226,7 @@ def _about_rates(collection: Results, rates: ErrorRates, by_quality: FloatArray,
     if collection.kind == "videos" and rates.totals is None:
         said.append("They are of single photos, and a track's score is the mean of several looks.")
     found = collection.detectors
-    if rates.detector and found and found != {rates.detector}:
+    if rates.detector and found and found != set(rates.detector.split(",")):
         said.append("The results were made with another face detector than the error rates.")
     for (name, women, _, men, _), part in zip(rates.summary(), by_quality.tolist(), strict=True):
         if rates.totals is None and part > _MUCH and min(women, men) < _FEW_RATES:

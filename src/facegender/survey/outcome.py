@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias, get_args
 from facegender.survey.agreement import Agreement
 from facegender.survey.prevalence import Method
 from facegender.survey.rates import ErrorRates
+from facegender.survey.results import Kind
 
 Unit: TypeAlias = Literal["faces", "photos", "screen-time"]
 UNITS: tuple[Unit, ...] = get_args(Unit)
@@ -19,10 +20,12 @@ TARGETS: tuple[Target, ...] = get_args(Target)
 
 EVERYONE = "all"
 
-#: With fewer photos (or videos, or tracks) an interval from resampling may be too narrow.
+#: With fewer photos (or videos, or clusters) an interval from resampling may be too narrow.
 FEW = 30
-#: With fewer videos no interval is given: studies/survey/videos.py.
-FEWEST_VIDEOS = 10
+#: With a larger share in one cluster, too.
+MUCH = 0.25
+#: With fewer videos or clusters no interval is given: studies/survey/videos.py.
+FEWEST = 10
 NO_INTERVAL = "none"
 #: A misfit that chance explains less often than this, and that is larger than that, is worth a warning.
 _CHANCE, _MISFIT = 0.05, 0.02
@@ -41,7 +44,7 @@ class Estimate:
         left_out: faces below the least quality.
         labelled: of the faces that count, those with a label.
         clusters: number of what is resampled: photos with faces, or all that were read, or
-            videos; for these alone, faces or tracks.
+            videos, or clusters of these; for these alone, faces or tracks.
         represented: faces, photos or seconds that the shares are of; sampled photos stand for others.
         interval: what the intervals are for, in words, such as ``videos like these`` or ``this film alone``; begins
             with `NO_INTERVAL` where there are none, and says why.
@@ -52,6 +55,9 @@ class Estimate:
         fit_distance: how far the faces' scores are from what the error rates can explain: the share of faces that
             would need another score.
         fit_p: how often chance does as much.
+        largest_cluster: the share of the largest cluster in what is counted; None without clusters.
+        design_effect: how many times as large the sampling variance of the share of women is as that of single photos;
+            None without clusters, or where there are fewer than two.
     """
 
     group: str
@@ -75,10 +81,12 @@ class Estimate:
     men_high: float | None = None
     fit_distance: float | None = None
     fit_p: float | None = None
+    largest_cluster: float | None = None
+    design_effect: float | None = None
 
     @property
     def no_interval(self) -> bool:
-        """There are too few videos for an interval."""
+        """There are too few videos or clusters for an interval."""
         return self.interval.startswith(NO_INTERVAL)
 
     @property
@@ -89,7 +97,7 @@ class Estimate:
     @property
     def misfit(self) -> bool:
         """The error rates do not explain the scores."""
-        enough = self.faces >= FEW and self.clusters >= FEWEST_VIDEOS
+        enough = self.faces >= FEW and self.clusters >= FEWEST
         return enough and self.fit_p is not None and self.fit_p < _CHANCE and (self.fit_distance or 0) > _MISFIT
 
 
@@ -98,10 +106,13 @@ class Survey:
     """What a survey found.
 
     Attributes:
+        kind: what was analysed.
         unit, method, level, replicates, seed, min_quality, group_by: as asked for.
         values: for each group its value in each column of `group_by`.
         target: what the intervals are for.
         resampled: what the bootstrap draws, in words.
+        cluster: the column whose values make the clusters that are drawn; None without clusters.
+        without_cluster: photos or videos without a value there; each is a cluster of its own.
         ordered: the groups have an order, such as years.
         everyone: all photos.
         groups: one each, in order; empty without a grouping.
@@ -116,6 +127,7 @@ class Survey:
         warnings: sentences for people.
     """
 
+    kind: Kind
     unit: Unit
     method: Method
     level: float
@@ -126,6 +138,8 @@ class Survey:
     values: Sequence[tuple[str, ...]]
     target: Target
     resampled: str
+    cluster: str | None
+    without_cluster: int
     ordered: bool
     everyone: Estimate
     groups: Sequence[Estimate]

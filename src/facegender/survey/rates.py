@@ -203,6 +203,23 @@ class ErrorRates:
             rows.append((name, round(women[i].sum()), wrong[0], round(men[i].sum()), wrong[1]))
         return rows
 
+    def found(self) -> list[tuple[str, float, float]]:
+        """How often a face was found in photos of known gender: which photos, and the shares of women's and men's.
+
+        Empty where that was not counted, or where only faces that were found were labelled.
+        """
+        shares = []
+        if self.totals is None and any(self.not_found):
+            shares.append((self.source, *_found(int(self.female.sum()), int(self.male.sum()), self.not_found)))
+        for name in dict.fromkeys(some.name for some in self.sets):
+            here = [some for some in self.sets if some.name == name]
+            missed = [some.not_found for some in here if some.not_found is not None]
+            if len(missed) == len(here):
+                women, men = (sum(int(getattr(some, word).sum()) for some in here) for word in ("female", "male"))
+                both = sum(each[0] for each in missed), sum(each[1] for each in missed)
+                shares.append((name, *_found(women, men, both)))
+        return shares
+
     def to_dict(self) -> dict[str, Any]:
         """The record for the JSON file."""
         local = {} if self.totals is None else {"totals": self.totals.tolist()}
@@ -258,7 +275,7 @@ def load_rates(path: Path) -> ErrorRates:
         return ErrorRates.from_dict(json.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise InputError(f"{path} holds no error rates: {error}", remedy="give NAME.errors.json") from error
 
 
@@ -287,6 +304,11 @@ def shipped_rates(collection: Results, model: str | None = None) -> ErrorRates:
         if path.is_file() and (rates := load_rates(path)).sha256 == digest:
             return rates
     raise InputError(f"the error rates of the model {name} ({digest[:8]}) are not known", remedy=remedy)
+
+
+def _found(women: int, men: int, not_found: tuple[int, int]) -> tuple[float, float]:
+    """Shares of women's and of men's photos in which a face was found."""
+    return women / max(women + not_found[0], 1), men / max(men + not_found[1], 1)
 
 
 def _normalized(counts: FloatArray) -> FloatArray:

@@ -28,6 +28,8 @@ _OF: dict[Unit, str] = {
     "screen-time": "of the screen time",
 }
 _MUCH = 60
+#: Columns about the clusters of a row.
+CLUSTERS = ("clusters", "largest %", "design effect")
 
 
 def write_survey(folder: Path, survey: Survey, command: str) -> list[Path]:
@@ -109,6 +111,12 @@ def p_value(row: Estimate) -> str:
     return "-" if row.fit_p is None else f"{row.fit_p:.3f}"
 
 
+def about_clusters(row: Estimate) -> tuple[str, str, str]:
+    """The cells under `CLUSTERS`; a dash where there is nothing."""
+    effect = "-" if row.design_effect is None else f"{row.design_effect:.1f}"
+    return f"{row.clusters:,}", share(row.largest_cluster), effect
+
+
 def interval_title(survey: Survey) -> str:
     """Level of the intervals and what they are for."""
     everyone = survey.everyone
@@ -132,28 +140,19 @@ def _report(folder: Path, survey: Survey, command: str, figures: list[Path]) -> 
     if len(shown) < len(rows):
         blocks.append(f"The first {_MUCH} of {len(rows) - 1} groups; survey.csv has all.")
     sections.append(Section("Shares", [*blocks, _shares(survey, shown)]))
+    counts = ("read", "not read", "no face", "faces", "left out", "labelled", "represented", "misfit %", "p")
     sections.append(
         Section(
             "What was counted",
             [
                 table(
-                    (
-                        survey.grouping,
-                        "read",
-                        "not read",
-                        "no face",
-                        "faces",
-                        "left out",
-                        "labelled",
-                        "represented",
-                        "misfit %",
-                        "p",
-                    ),
+                    (survey.grouping, *counts, *(() if survey.cluster is None else CLUSTERS)),
                     [
                         (
                             *(row.group, f"{row.photos:,}", f"{row.not_read:,}", f"{row.faceless:,}"),
                             *(f"{row.faces:,}", f"{row.left_out:,}", f"{row.labelled:,}", f"{row.represented:,.0f}"),
                             *(share(row.fit_distance), p_value(row)),
+                            *(() if survey.cluster is None else about_clusters(row)),
                         )
                         for row in shown
                     ],
@@ -163,6 +162,11 @@ def _report(folder: Path, survey: Survey, command: str, figures: list[Path]) -> 
     )
     sections.append(Section("Method", method_text(survey)))
     missed = survey.rates.not_found
+    of_women, of_men = counted(missed[0], "photo"), f"{missed[1]:,}"
+    if survey.rates.totals is None:
+        women, men = (int(counts.sum()) for counts in (survey.rates.female, survey.rates.male))
+        of_women = f"{missed[0]:,} of {counted(women + missed[0], 'photo')}"
+        of_men = f"{missed[1]:,} of {men + missed[1]:,}"
     how = " (effective)" if survey.rates.totals is not None else " (all versions)" if survey.rates.sets else ""
     rates = [(name, f"{women:,}", share(f), f"{men:,}", share(m)) for name, women, f, men, m in survey.rates.summary()]
     sections.append(
@@ -170,8 +174,8 @@ def _report(folder: Path, survey: Survey, command: str, figures: list[Path]) -> 
             "The classifier's errors",
             [
                 table(("quality", f"women{how}", "called male %", f"men{how}", "called female %"), rates),
-                f"In {counted(missed[0], 'photo')} of women and {missed[1]:,} of men ({survey.rates.source}) the "
-                "labelled face was not found; no count can correct for that.",
+                f"In {of_women} of women and {of_men} of men ({survey.rates.source}) the labelled face was not found; "
+                "no count can correct for that.",
             ],
         )
     )

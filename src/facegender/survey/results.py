@@ -155,7 +155,8 @@ def join_metadata(collection: Results, metadata: Path) -> Results:
     """The collection with the columns of a CSV or Parquet file that has one row a `path`.
 
     Rows go with photos as `facegender.survey.metadata.matched_paths` says, where their last folders do not
-    contradict. A photo without a row gets None. Weights and errors stay those of the results.
+    contradict. A photo without a row gets None. Rows without a path are left out. Weights and errors stay those of the
+    results.
 
     Raises:
         InputError: the file cannot be read, has no such column, two rows for a path, or no photo of the results.
@@ -165,6 +166,7 @@ def join_metadata(collection: Results, metadata: Path) -> Results:
         raise InputError(
             f"{metadata} has no column named path", remedy=f"it has: {', '.join(map(str, table.columns)) or 'nothing'}"
         )
+    table = table[table["path"].notna()].reset_index(drop=True)  # as spreadsheets leave behind
     table["path"] = table["path"].astype(str)
     if (again := table["path"].duplicated()).any():
         raise InputError(f"{metadata} has two rows for {table['path'][again].iloc[0]}", remedy="keep one a photo")

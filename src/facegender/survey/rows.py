@@ -10,9 +10,10 @@ import pandas as pd
 from scipy.sparse import csr_matrix, hstack
 
 from facegender.errors import InputError
-from facegender.survey.compositions import find_patterns, photos_showing, photos_with
+from facegender.survey.clusters import Clusters, design_effect
+from facegender.survey.compositions import chances_of_a_woman, find_patterns, photos_showing, photos_with
 from facegender.survey.effects import plausibility
-from facegender.survey.outcome import FEWEST_VIDEOS, NO_INTERVAL, Estimate, Target, Unit
+from facegender.survey.outcome import FEWEST, NO_INTERVAL, Estimate, Target, Unit
 from facegender.survey.prevalence import METHODS, FloatArray, IntArray, Method, imputed, overall
 from facegender.survey.rates import ErrorRates
 from facegender.survey.results import Results
@@ -24,7 +25,7 @@ class Rows:
     Args:
         faces: those of `Results.faces` that count.
         known: int64, one of those faces each: 0 where its label is female, 1 male, -1 where there is none.
-        unit, method, level, replicates, seed, target: as for `facegender.survey.estimate.survey`.
+        unit, method, level, replicates, seed, target, clusters: as for `facegender.survey.estimate.survey`.
 
     Raises:
         InputError: the faces are on screen for no time at all.
@@ -43,6 +44,7 @@ class Rows:
         replicates: int,
         seed: int,
         target: Target,
+        clusters: Clusters | None = None,
     ) -> None:
         self.collection, self.unit, self.method, self.seed = collection, unit, METHODS[method], seed
         self.rates, self.known, self.alone = rates, known, target == "these"
@@ -50,6 +52,9 @@ class Rows:
         self.cell = rates.cells(faces["quality"].to_numpy(), faces["p_male"].to_numpy())
         self.label = faces["label"].to_numpy()
         self.weight = collection.photos["weight"].to_numpy(float)
+        self.clustered = clusters is not None
+        #: What is drawn as a whole; without clusters each photo or film by itself.
+        self.cluster = np.arange(len(self.weight)) if clusters is None else clusters.codes
         self.amount = self.weight[self.photo]
         if unit == "screen-time":
             self.amount = self.amount * faces["seconds"].to_numpy()
@@ -70,6 +75,8 @@ class Rows:
         #: How plausible each draw of the error rates is for the row in hand; even where all are equally so.
         self.plausible = np.full(replicates, 1 / replicates)
         self.resampled: str = alone[collection.kind] if self.alone and unit != "photos" else collection.kind
+        if self.clustered:
+            self.resampled = "clusters"
 
     def _coarsen(self, faces: pd.DataFrame) -> None:
         """Cells for compositions: with coarse bins, and after them one for a labelled woman and one for a man."""
@@ -99,10 +106,11 @@ class Rows:
         here = np.flatnonzero(read[self.photo])
         counted = np.bincount(self.photo[here], minlength=len(self.weight)) > 0
         if self.unit == "photos":
-            represented, clusters = self.weight[read].sum(), int(read.sum())
+            drawn, mass = self.cluster[read], self.weight[read]
         else:
-            represented = self.amount[here].sum()
-            clusters = len(here) if self.alone else len(np.unique(self.photo[here]))
+            drawn, mass = (here if self.alone else self.cluster[self.photo[here]]), self.amount[here]
+        unique, position = np.unique(drawn, return_inverse=True)
+        clusters, represented = len(unique), mass.sum()
         row = Estimate(
             group=name,
             photos=int(read.sum()),
@@ -114,18 +122,38 @@ class Rows:
             clusters=clusters,
             represented=float(represented),
             interval=self._named(int(read.sum()), clusters),
+            largest_cluster=(
+                float(np.bincount(position, mass).max() / represented) if self.clustered and represented > 0 else None
+            ),
         )
-        if not self.amount[here].sum() > 0:
-            return row
         rng = np.random.default_rng([self.seed, 1 + number])
+        if not self.amount[here].sum() > 0:
+            shown = self._nobody(mass, position, rng) if self.unit == "photos" and represented > 0 else {}
+            return self._row(row, shown)
         values = self._faces(here, rng)
         if self.unit == "photos":
             values |= self._photos(here, read, rng)
         amount = self.amount[here]
         values["uncertain"] = float(amount[self.label[here] == "uncertain"].sum() / max(amount.sum(), 1e-12))
+        return self._row(row, values | self._plain(here, read))
+
+    def _row(self, row: Estimate, values: dict[str, float | None]) -> Estimate:
+        """The row with its shares; without their intervals where it has none."""
         if row.no_interval:
             values = {key: value for key, value in values.items() if not key.endswith(("_low", "_high"))}
-        return Estimate(**{**asdict(row), **values, **self._plain(here, read)})
+        return Estimate(**{**asdict(row), **values})
+
+    def _nobody(self, mass: FloatArray, position: IntArray, rng: np.random.Generator) -> dict[str, float | None]:
+        """Shares of photos without a face that counts: none shows a woman or a man.
+
+        Args:
+            mass: weights of the photos.
+            position: int64, one a photo: what is drawn with it, from 0.
+        """
+        masses = np.asarray(np.bincount(position, mass), np.float64)
+        high = 0.0 if self.alone else self._interval(np.zeros(self.replicates), masses, rng)[1]
+        ends = {f"{word}_{end}": value for word in ("women", "men") for end, value in (("low", 0.0), ("high", high))}
+        return {"women": 0.0, "men": 0.0, "plain_women": 0.0, "plain_men": 0.0, **ends}
 
     def _named(self, photos: int, clusters: int) -> str:
         """What the interval of a row is for, in words."""
@@ -133,8 +161,8 @@ class Rows:
         if self.alone:
             one = {"photos": "this photo alone", "videos": "this film alone"}
             return one[kind] if photos == 1 else f"these {kind} alone"
-        if kind == "videos" and clusters < FEWEST_VIDEOS:
-            return f"{NO_INTERVAL}: fewer than {FEWEST_VIDEOS} videos"
+        if (kind == "videos" or self.clustered) and clusters < FEWEST:
+            return f"{NO_INTERVAL}: fewer than {FEWEST} {self.resampled}"
         return f"{kind} like these"
 
     def by_quality(self) -> FloatArray:
@@ -143,9 +171,10 @@ class Rows:
         share: FloatArray = np.bincount(self.cell // columns, self.amount, bins) / self.amount.sum()
         return share
 
-    def _faces(self, here: IntArray, rng: np.random.Generator) -> dict[str, float]:
+    def _faces(self, here: IntArray, rng: np.random.Generator) -> dict[str, float | None]:
         """Shares among faces or seconds, and how well the histograms fit."""
-        _, position = np.unique(here if self.alone else self.photo[here], return_inverse=True)
+        photo = self.photo[here]
+        unique, position = np.unique(here if self.alone else self.cluster[photo], return_inverse=True)
         size, shape = self.rates.female.size, self.rates.female.shape
         amount = self.amount[here] / self.scale
         table = csr_matrix((amount, (position, self.cell[here])), shape=(position.max() + 1, size))
@@ -155,7 +184,9 @@ class Rows:
         shares_again = self.method(again, *self.drawn, self.rates.middles)
         if self.rates.sets:
             fitted = self.method(np.broadcast_to(counts, again.shape), *self.drawn, self.rates.middles)
-            self.plausible = plausibility(counts, len(here), fitted, *self.drawn)
+            # A cluster says as much as one of its photos.
+            independent = len(here) * len(unique) / len(np.unique(photo)) if self.clustered else len(here)
+            self.plausible = plausibility(counts, independent, fitted, *self.drawn)
         if self.alone:
             women = float(self._women_here(here, shares, self.point, None))
             replicated = self._women_here(here, shares_again, self.drawn, rng)
@@ -164,9 +195,14 @@ class Rows:
             women = float(overall(counts, shares))
             weights = np.asarray(table.sum(axis=1)).ravel()
             low, high = self._interval(overall(again, shares_again), weights, rng)
-            low, high = min(low, women), max(high, women)
+        low, high = min(low, women), max(high, women)
         misfit, expected = _misfit(counts, shares, *self.point)
         misfits, _ = _misfit(again, shares_again, *self.drawn)
+        effect = None
+        if self.clustered:
+            chance = _chances(shares, *self.point).ravel()[self.cell[here]]
+            deviations = amount * (chance - np.average(chance, weights=amount))
+            effect = design_effect(deviations, photo, self.cluster[photo])
         square = (misfit**2 / expected).sum()
         squares = ((misfits - misfit) ** 2 / expected).sum(axis=(-2, -1))
         return {
@@ -178,6 +214,7 @@ class Rows:
             "men_high": 1 - low,
             "fit_distance": float(np.abs(misfit).sum() / 2),
             "fit_p": float((1 + (squares >= square).sum()) / (1 + len(squares))),
+            "design_effect": effect,
         }
 
     def _women_here(
@@ -201,14 +238,12 @@ class Rows:
         mass, square = (
             np.asarray(np.bincount(cell, amount[left] ** power, size).reshape(shape), np.float64) for power in (1, 2)
         )
-        share = np.clip(shares, 0, 1)[..., None]
-        women, men = share * histograms[0], (1 - share) * histograms[1]
-        chance = women / np.maximum(women + men, 1e-300)
+        chance = _chances(shares, *histograms)
         drawn = mass * chance if rng is None else imputed(mass, square, chance, rng)
         share_here: FloatArray = (amount[known == 0].sum() + drawn.sum(axis=(-2, -1))) / amount.sum()
         return share_here
 
-    def _photos(self, here: IntArray, read: npt.NDArray[np.bool_], rng: np.random.Generator) -> dict[str, float]:
+    def _photos(self, here: IntArray, read: npt.NDArray[np.bool_], rng: np.random.Generator) -> dict[str, float | None]:
         """Shares of photos with a woman and with a man."""
         photos = np.flatnonzero(read)
         place = np.searchsorted(photos, self.photo[here])
@@ -217,7 +252,11 @@ class Rows:
         table = csr_matrix(patterns.membership.multiply(weight[:, None]))
         counts = np.asarray(table.sum(axis=0)).reshape(1, -1)
         women, men, shares = photos_with(patterns, counts, self.coarse_point[0], self.coarse_point[1])
-        joint = resample(hstack([table, csr_matrix(weight[:, None])], format="csr"), self.replicates, rng)
+        _, position = np.unique(self.cluster[photos], return_inverse=True)
+        together = csr_matrix((np.ones(len(photos)), (position, np.arange(len(photos)))))
+        masses = together @ weight
+        joint = together @ hstack([table, csr_matrix(weight[:, None])], format="csr")
+        joint = resample(joint, self.replicates, rng)
         many, men_again, shares_again = photos_with(
             patterns, joint[:, :-1], self.coarse_drawn[0], self.coarse_drawn[1], start=shares
         )
@@ -226,12 +265,18 @@ class Rows:
             many, men_again = photos_showing(
                 patterns, counts[0], squares, self.coarse_drawn[0], self.coarse_drawn[1], shares_again, rng
             )
-        values: dict[str, float] = {}
+        values: dict[str, float | None] = {}
+        if self.clustered:
+            chance = patterns.membership @ chances_of_a_woman(
+                patterns, self.coarse_point[0], self.coarse_point[1], shares
+            )
+            deviations = weight * (chance - np.average(chance, weights=weight))
+            values["design_effect"] = design_effect(deviations, photos, self.cluster[photos])
         for word, whole, some in (("women", women, many), ("men", men, men_again)):
             if self.alone:
                 low, high = self._ends(some / weight.sum())
             else:
-                low, high = self._interval(some / np.maximum(joint[:, -1], 1e-12), weight, rng)
+                low, high = self._interval(some / np.maximum(joint[:, -1], 1e-12), masses, rng)
             share = float(whole[0] / weight.sum())
             values |= {word: share, f"{word}_low": min(low, share), f"{word}_high": max(high, share)}
         return values
@@ -281,6 +326,14 @@ def resample(table: csr_matrix, replicates: int, rng: np.random.Generator) -> Fl
         drawn = rng.integers(rows, size=rows, dtype=np.uint32 if rows > 65536 else np.uint16)
         sums[i] = turned @ np.bincount(drawn, minlength=rows)
     return sums
+
+
+def _chances(shares: FloatArray, female: FloatArray, male: FloatArray) -> FloatArray:
+    """The chance that a face of each cell is a woman's, ... x Q x K, where `shares` of the faces are, ... x Q."""
+    share = np.clip(shares, 0, 1)[..., None]
+    women, men = share * female, (1 - share) * male
+    chances: FloatArray = women / np.maximum(women + men, 1e-300)
+    return chances
 
 
 def _misfit(

@@ -49,10 +49,10 @@ def write_rates(name: str, photos: Path, sets: Path, output: Path) -> None:
         OutputError: a folder cannot be written.
     """
     rates, faces = measured(name, photos), read_sets(sets)
-    answered = faces[faces["model"] == name]
-    if answered.empty:
+    asked = faces[faces["model"] == name]
+    if asked["p_male"].isna().all():
         raise InputError(f"{sets} has no faces that {name} answered", remedy="run studies/survey/sets_faces.py")
-    replace(rates, sets=counted(answered, rates)).save(output / f"{name}.errors.json")
+    replace(rates, sets=counted(asked, rates)).save(output / f"{name}.errors.json")
 
 
 def measured(name: str, photos: Path) -> ErrorRates:
@@ -79,7 +79,9 @@ def measured(name: str, photos: Path) -> ErrorRates:
 
 
 def read_sets(folder: Path) -> pd.DataFrame:
-    """The labelled faces of all sets that were found: columns set, version, model, truth, quality, p_male, label.
+    """The labelled faces of all sets: columns set, version, model, truth, quality, p_male, label.
+
+    A face that was not found has no p_male.
 
     Raises:
         InputError: there is no CSV file in the folder.
@@ -88,18 +90,21 @@ def read_sets(folder: Path) -> pd.DataFrame:
     if not paths:
         raise InputError(f"{folder} holds no CSV file", remedy="run studies/survey/sets_faces.py")
     tables = [pd.read_csv(path).assign(set=path.stem) for path in paths]
-    return pd.concat(tables, ignore_index=True).dropna(subset=["p_male"])
+    return pd.concat(tables, ignore_index=True)
 
 
 def counted(faces: pd.DataFrame, bins: ErrorRates) -> tuple[SetCounts, ...]:
-    """The faces of each set and version in the bins of some error rates."""
+    """The faces of each set and version in the bins of some error rates; those without p_male were not found."""
     shape, counts = bins.female.shape, []
-    for (name, version), some in faces.groupby(["set", "version"]):
+    for (name, version), asked in faces.groupby(["set", "version"]):
+        absent = asked["p_male"].isna()
+        some = asked[~absent]
+        missed = int((absent & (asked["truth"] == 0)).sum()), int((absent & (asked["truth"] == 1)).sum())
         cells = bins.cells(some["quality"].to_numpy(), some["p_male"].to_numpy())
         women, men = (
             np.bincount(cells[some["truth"] == label], minlength=bins.female.size).reshape(shape) for label in (0, 1)
         )
-        counts.append(SetCounts(str(name), str(version), women, men))
+        counts.append(SetCounts(str(name), str(version), women, men, missed))
     return tuple(counts)
 
 
