@@ -149,6 +149,34 @@ def test_prints_and_grain_are_smoothed_alike(engine, astronaut, pattern):
     assert answer["notes"][0]["kind"] == pattern
 
 
+@pytest.mark.parametrize(
+    ("period", "side", "turned"),
+    [(20, 2601, False), (20, 2601, True), (2.6, 400, False)],
+    ids=["coarse", "coarse, by EXIF", "fine, with small faces"],
+)
+def test_large_jpegs_are_looked_at_as_python_decodes_them(engine, astronaut, period, side, turned):
+    page, _ = engine
+    portrait = np.array(PIL.Image.fromarray(astronaut[..., 1]).resize((side, side), PIL.Image.Resampling.LANCZOS))
+    gray = np.full((2601, 2999), 128, np.uint8)
+    for top, left in ((0, 0), (1300, 1900), (2100, 500)) if side == 400 else ((0, 0),):
+        gray[top : top + side, left : left + side] = portrait
+    y, x = np.mgrid[0:2601, 0:2999].astype(np.float32) * (2 * np.pi / period)
+    lattice = np.cos(0.96 * x + 0.27 * y) + np.cos(0.96 * y - 0.27 * x)
+    image = PIL.Image.fromarray(np.clip(gray + 52 * lattice, 0, 255).astype(np.uint8))
+    exif = PIL.Image.Exif()
+    if turned:
+        exif[0x0112] = 6
+        image = image.transpose(PIL.Image.Transpose.ROTATE_90)
+    file = io.BytesIO()
+    image.save(file, format="JPEG", quality=92, exif=exif)
+    expected = FaceAnalyzer().analyze(file.getvalue())
+    assert len(expected.faces) == (3 if side == 400 else 1)
+    answer = analyze(page, file.getvalue())
+    assert_same(answer, expected, p_male=0.05)
+    assert answer["notes"] == expected.to_dict()["notes"]
+    assert answer["notes"][0]["kind"] == "screen"
+
+
 @pytest.mark.parametrize("upright", [True, False])
 def test_long_photos_are_cut_in_the_same_tiles(engine, astronaut, upright):
     page, _ = engine
