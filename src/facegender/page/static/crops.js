@@ -51,7 +51,8 @@ export function cropFace({ bitmap, width, height }, points, template, size) {
   let part = read(bitmap, left, top, right - left, bottom - top);
   // Bilinear sampling looks at 2x2 pixels only; averaging first makes every pixel of the face count.
   if (scale < 1) {
-    part = resized(part, Math.max(1, round(part.width * scale)), Math.max(1, round(part.height * scale)));
+    // Averaged even where a narrow part loses rows only.
+    part = resized(part, Math.max(1, round(part.width * scale)), Math.max(1, round(part.height * scale)), true);
   }
   const [wide, high] = [(right - left) / part.width, (bottom - top) / part.height];
   // From the centres of the part's pixels to those of the crop's.

@@ -95,10 +95,13 @@ function linearWeights(from, to, whole) {
   });
 }
 
-/** Another size: averaged where it shrinks, bilinear where it grows. */
-export function resized(picture, width, height) {
+/**
+ * Another size: averaged or bilinear. Unless it is said, a picture that becomes narrower is averaged, as
+ * facegender.faces.pyramid does.
+ */
+export function resized(picture, width, height, averaged = width < picture.width) {
   if (picture.width === width && picture.height === height) return picture;
-  return resizedRows((top, count) => rows(picture, top, count), picture.width, picture.height, width, height);
+  return resizedRows((top, count) => rows(picture, top, count), picture.width, picture.height, width, height, averaged);
 }
 
 function rows(picture, top, count) {
@@ -124,13 +127,13 @@ export function shrunk(bitmap, [left, right], [upper, lower], width, height) {
     const stride = wide * 4;
     return strip.data.subarray((top - strip.top) * stride, (top - strip.top + count) * stride);
   };
-  return resizedRows(source, wide, high, width, height);
+  return resizedRows(source, wide, high, width, height, width < wide);
 }
 
-function resizedRows(source, fromWidth, fromHeight, width, height) {
+function resizedRows(source, fromWidth, fromHeight, width, height, averaged) {
   const data = new Uint8ClampedArray(width * height * 4).fill(255);
   const [weights, alongRow, downColumns] =
-    width < fromWidth ? [areaWeights, areaRow, areaColumns] : [linearWeights, linearRow, linearColumns];
+    averaged ? [areaWeights, areaRow, areaColumns] : [linearWeights, linearRow, linearColumns];
   const across = weights(fromWidth, width, true);
   const halved = fromWidth === 2 * width && fromHeight === 2 * height;
   const done = new Map(); // rows of the input at the output's width: neighbours share them
