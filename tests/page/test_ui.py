@@ -56,6 +56,22 @@ HOLD = """() => {
 }"""
 
 
+#: Photos are answered at once, with one face each, until `restore()`.
+STUB = """() => {
+  const post = Worker.prototype.postMessage;
+  window.restore = () => void (Worker.prototype.postMessage = post);
+  Worker.prototype.postMessage = function (...all) {
+    const { id, call } = all[0];
+    if (call !== "analyze") return post.apply(this, all);
+    const landmarks = [[20, 20], [30, 20], [25, 25], [20, 30], [30, 30]];
+    const face = { box: [15, 15, 20, 20], score: 0.9, quality: 0.6, landmarks, p_male: 0.5 };
+    const size = { width: 64, height: 48 };
+    const answer = { ...size, faces: [face], error: null, notes: [], ms: { total: 1 }, model: "research" };
+    setTimeout(() => this.onmessage({ data: { id, answer } }));
+  };
+}"""
+
+
 @pytest.fixture(scope="module")
 def loaded(browser, page_url):
     """The page once its networks are loaded, and what has gone wrong on it so far."""
@@ -297,6 +313,27 @@ def test_photos_that_were_cleared_do_not_count(page, photos):
         give(page, "drop", photos[0], name)
     page.evaluate("release()")
     expect(page.locator("#status")).to_have_text("2 photos done. 2 faces in 2 photos: 2 uncertain.")
+
+
+def test_of_thousands_of_photos_all_are_counted_rarely(page):
+    page.evaluate(STUB)
+    page.evaluate(
+        """() => {
+          window.updates = 0;
+          window.observer = new MutationObserver(() => (updates += 1));
+          observer.observe(document.getElementById("summary"), { childList: true });
+          const transfer = new DataTransfer();
+          const picture = { type: "image/svg+xml" };
+          const bytes = ['<svg xmlns="http://www.w3.org/2000/svg" width="64" height="48"/>'];
+          for (let k = 0; k < 400; k++) transfer.items.add(new File(bytes, `${k % 2 ? "same" : k}.svg`, picture));
+          document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: transfer, bubbles: true }));
+        }"""
+    )
+    done = "400 photos done. 400 faces in 400 photos: 400 uncertain."
+    expect(page.locator("#status")).to_have_text(done, timeout=60_000)
+    assert page.evaluate("observer.disconnect(); restore(); updates") < 200
+    assert page.locator(".photo h3", has_text="same (200).svg").count() == 1
+    expect(page.locator("#shown")).to_have_text("400 faces, the first 25 shown")
 
 
 def test_a_browser_that_does_not_copy(page, photos):
