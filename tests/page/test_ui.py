@@ -336,6 +336,30 @@ def test_of_thousands_of_photos_all_are_counted_rarely(page):
     expect(page.locator("#shown")).to_have_text("400 faces, the first 25 shown")
 
 
+def test_a_folder_is_dropped(page, photos, tmp_path):
+    folder = tmp_path / "photos"
+    (folder / "more").mkdir(parents=True)
+    (folder / ".hidden.png").write_bytes(b"")
+    (folder / "notes.txt").write_text("no photo")
+    for name in ("10.png", "9.png", "more/9.png"):
+        (folder / name).write_bytes(photos[2].read_bytes())
+    client = page.context.new_cdp_session(page)
+
+    def drop(*paths):
+        data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            client.send("Input.dispatchDragEvent", {"type": kind, "x": 200, "y": 200, "data": data})
+
+    drop(folder, photos[2])
+    expect(page.locator("#status")).to_have_text("4 photos done. No face in 4 photos.")
+    assert page.locator(".photo h3").all_text_contents() == ["9.png", "10.png", "9 (2).png", "gray.png"]
+    for path in (folder / "9.png", folder / "10.png", folder / "more" / "9.png"):
+        path.unlink()
+    drop(folder)
+    expect(page.locator("#status")).to_have_text("There is no photo in the folder.")
+    client.detach()
+
+
 def test_a_browser_that_does_not_copy(page, photos):
     choose(page, photos[0])
     page.evaluate(

@@ -5,6 +5,7 @@ import { Camera } from "./camera.js";
 import { remark } from "./choice.js";
 import { $, element } from "./dom.js";
 import { Analyzer } from "./engine.js";
+import { entriesOf, photosIn } from "./folders.js";
 import { Photo } from "./photo.js";
 import { record, toCsv, toJsonLines, toTsv } from "./records.js";
 import { FaceTable } from "./table.js";
@@ -57,6 +58,18 @@ function add(files) {
   for (const photo of (before <= OPEN) === open ? photos.slice(before) : photos) photo.open = open;
   unfold($("all-photos").ariaPressed === "true");
   work();
+}
+
+async function addFolders(entries) {
+  if ($("choose").disabled) return;
+  say("Reading the folder");
+  try {
+    const files = await photosIn(entries);
+    if (files.length) add(files);
+    else say("There is no photo in the folder.");
+  } catch (error) {
+    say(`The folder could not be read: ${error.message}`);
+  }
 }
 
 /** Show all thumbnails, or the first ones and what could not be read. */
@@ -118,7 +131,9 @@ document.addEventListener("dragleave", ({ relatedTarget }) => {
 document.addEventListener("drop", (event) => {
   event.preventDefault();
   $("choose").classList.remove("over");
-  add(event.dataTransfer.files);
+  const entries = entriesOf(event.dataTransfer);
+  if (entries) addFolders(entries);
+  else add(event.dataTransfer.files);
 });
 document.addEventListener("paste", ({ target, clipboardData }) => {
   if (target.matches?.("[type=search]")) return; // text is meant
