@@ -194,6 +194,19 @@ def test_what_was_opened_or_closed_stays_so(page, photos):
     expect(page.locator(".photo.open h3")).to_have_text(["second.png"])
 
 
+def test_only_photos_that_were_analysed_are_summed_up(page, photos):
+    page.evaluate(HOLD)
+    for name in ("a.png", "b.png", "c.png"):
+        give(page, "drop", photos[0], name)
+    summary = page.locator("#summary")
+    expect(page.locator(".photo")).to_have_count(3)
+    expect(summary).to_be_empty()
+    page.evaluate("held.shift()()")
+    expect(summary).to_have_text("1 face in 1 photo: 1 uncertain.")
+    page.evaluate("release()")
+    expect(page.locator("#status")).to_have_text("3 photos done. 3 faces in 3 photos: 3 uncertain.")
+
+
 def test_a_photo_that_failed_is_shown_once_it_is_analysed(page, photos):
     page.evaluate(
         """() => {

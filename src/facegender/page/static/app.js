@@ -166,9 +166,11 @@ function summarize() {
   const labels = photos.flatMap((each) => each.labels);
   const found = counts(labels);
   for (const label of LABELS) $(`count-${label}`).textContent = found[label];
-  const [inPhotos, failed] = [counted(photos.length, "photo"), photos.filter((each) => each.result?.error).length];
-  $("summary").textContent = (labels.length ? `${counted(labels.length, "face")} in ${inPhotos}: ${listed(labels)}.`
-    : `No face in ${inPhotos}.`) + (failed ? ` ${counted(failed, "photo")} could not be read.` : "");
+  const seen = photos.filter((each) => each.result);
+  const [inPhotos, failed] = [counted(seen.length, "photo"), seen.filter((each) => each.result.error).length];
+  $("summary").textContent = !seen.length ? ""
+    : (labels.length ? `${counted(labels.length, "face")} in ${inPhotos}: ${listed(labels)}.` : `No face in ${inPhotos}.`)
+      + (failed ? ` ${counted(failed, "photo")} could not be read.` : "");
   $("uncertain").textContent = labels.length ? `${found.uncertain} of ${counted(labels.length, "face")} uncertain.` : "";
   $("table").hidden = !labels.length;
   table.show(photos.flatMap((each) => each.rows));
