@@ -550,6 +550,7 @@ def test_many_photos_are_thumbnails(page, photos, tmp_path):
     expect(fold).to_have_attribute("aria-expanded", "true")
     fold.press("Enter")
     expect(last).to_be_hidden()
+    expect(page.get_by_role("button", name="Show all 30 photos")).to_be_focused()
     page.get_by_role("button", name="Show all 30 photos").click()
     expect(page.locator(".photo:visible")).to_have_count(30)
     assert page.locator(".later img[src]").count() == 4

@@ -2,7 +2,7 @@
 // A closed photo is a thumbnail.
 
 import { box } from "./boxes.js";
-import { answer, element } from "./dom.js";
+import { $, answer, element } from "./dom.js";
 import { alike, evidence, failure, label, listed, otherwise, percent, probable, warning } from "./words.js";
 
 /** With more faces the picture takes the whole width, and what is said of them stands below it. */
@@ -39,7 +39,10 @@ export class Photo {
       element("div", { class: "legend" }, this.#caption, this.#faces));
     const heading = `photo-${this.#id}`;
     this.#fold = element("button", { type: "button", class: "fold", title: file.name }, file.name);
-    this.#fold.onclick = () => (this.open = !this.open);
+    this.#fold.onclick = () => {
+      this.open = !this.open;
+      if (!this.element.getClientRects().length) $("all-photos").focus(); // it is one of those that wait behind that button
+    };
     this.#frame.onclick = () => this.open || (this.open = true);
     this.element = element(
       "article",
