@@ -328,7 +328,7 @@ def test_photos_that_were_cleared_do_not_count(page, photos):
     expect(page.locator("#status")).to_have_text("2 photos done. 2 faces in 2 photos: 2 uncertain.")
 
 
-def test_of_thousands_of_photos_all_are_counted_rarely(page):
+def test_thousands_of_photos_are_counted_now_and_then_and_loaded_where_they_are_seen(page):
     page.evaluate(STUB)
     page.evaluate(
         """() => {
@@ -347,6 +347,12 @@ def test_of_thousands_of_photos_all_are_counted_rarely(page):
     assert page.evaluate("observer.disconnect(); restore(); updates") < 200
     assert page.locator(".photo h3", has_text="same (200).svg").count() == 1
     expect(page.locator("#shown")).to_have_text("400 faces, the first 25 shown")
+    page.get_by_role("button", name="Show all 400 photos").click()
+    last = page.locator(".photo img").last
+    expect(page.locator(".photo img").nth(30)).to_have_js_property("naturalWidth", 64)
+    expect(last).to_have_js_property("naturalWidth", 0)
+    last.scroll_into_view_if_needed()
+    expect(last).to_have_js_property("naturalWidth", 64)
 
 
 def test_a_folder_is_dropped(page, photos, tmp_path):

@@ -13,7 +13,7 @@ let last = 0;
 export class Photo {
   #id = ++last;
   #url = null;
-  #picture = element("img", { alt: "", decoding: "async" });
+  #picture = element("img", { alt: "", decoding: "async", loading: "lazy" });
   #boxes = element("div", { class: "boxes", role: "group", "data-roving": true });
   #caption = element("p", { class: "caption" }, "waiting");
   #faces = element("ol", { class: "faces" });
