@@ -33,6 +33,17 @@ def test_the_page_needs_nothing_beside_it(written):
     assert "<code>facegender params" in page
 
 
+def test_the_page_has_no_barriers_in_any_colours(browser, written):
+    from axe_playwright_python.sync_playwright import Axe
+
+    page = browser.new_page(viewport={"width": 390, "height": 800})
+    page.goto((written[2] / "report.html").as_uri())
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        assert Axe().run(page).response["violations"] == []
+    page.close()
+
+
 def test_the_markdown_points_at_the_figures(written):
     _, text, _ = written
     assert '![A "red" picture](figures/one.png)' in text

@@ -116,6 +116,23 @@ def test_the_photo_is_shown_on_demand_only(page):
     assert sum(url.endswith("photo.jpg") for url in asked) == 1
 
 
+def test_the_photo_before_is_not_seen_under_the_name_of_the_next(page):
+    page.keyboard.press("p")
+    expect(page.locator("#whole")).to_be_visible()
+    held = []
+
+    def hold(route):
+        held.append(route)
+
+    page.route("**/item/1/photo.jpg", hold)
+    page.keyboard.press("f")
+    page.keyboard.press("p")
+    expect(page.locator("#name")).to_have_text(page.session.item(1).photo)
+    expect(page.locator("#whole")).to_be_hidden()
+    held[0].continue_()
+    expect(page.locator("#whole")).to_be_visible()
+
+
 def test_by_mouse_and_by_tabulator(page):
     page.click('[data-answer="male"]')
     expect(page.locator("#place")).to_have_text("Face 2 of 12")

@@ -15,6 +15,9 @@ import PIL.Image
 import pytest
 
 from facegender import FaceAnalyzer, weights
+from facegender.faces.align import DEFAULT_TEMPLATE, crop_face
+from facegender.faces.pose import MEAN_SHAPE
+from facegender.faces.types import CROP_SIZE, Face, Picture
 from facegender.lab.datasets.images import image_names, read_images
 from facegender.page import assets, write_page
 
@@ -34,6 +37,12 @@ OPEN = """async ([url, backend]) => {
 ANALYZE = """async photo => {
   const bytes = Uint8Array.from(atob(photo), (c) => c.charCodeAt(0));
   return await analyzer.analyze(new Blob([bytes]));
+}"""
+CROP = """async ([url, photo, points, template, size]) => {
+  const { cropFace } = await import(url + "crops.js");
+  const bitmap = await createImageBitmap(new Blob([Uint8Array.from(atob(photo), (c) => c.charCodeAt(0))]));
+  const { width, height } = bitmap;
+  return Array.from(cropFace({ bitmap, width, height }, points, template, size));
 }"""
 
 
@@ -149,6 +158,34 @@ def test_prints_and_grain_are_smoothed_alike(engine, astronaut, pattern):
     assert answer["notes"][0]["kind"] == pattern
 
 
+@pytest.mark.parametrize(
+    ("period", "side", "turned"),
+    [(20, 2601, False), (20, 2601, True), (2.6, 400, False)],
+    ids=["coarse", "coarse, by EXIF", "fine, with small faces"],
+)
+def test_large_jpegs_are_looked_at_as_python_decodes_them(engine, astronaut, period, side, turned):
+    page, _ = engine
+    portrait = np.array(PIL.Image.fromarray(astronaut[..., 1]).resize((side, side), PIL.Image.Resampling.LANCZOS))
+    gray = np.full((2601, 2999), 128, np.uint8)
+    for top, left in ((0, 0), (1300, 1900), (2100, 500)) if side == 400 else ((0, 0),):
+        gray[top : top + side, left : left + side] = portrait
+    y, x = np.mgrid[0:2601, 0:2999].astype(np.float32) * (2 * np.pi / period)
+    lattice = np.cos(0.96 * x + 0.27 * y) + np.cos(0.96 * y - 0.27 * x)
+    image = PIL.Image.fromarray(np.clip(gray + 52 * lattice, 0, 255).astype(np.uint8))
+    exif = PIL.Image.Exif()
+    if turned:
+        exif[0x0112] = 6
+        image = image.transpose(PIL.Image.Transpose.ROTATE_90)
+    file = io.BytesIO()
+    image.save(file, format="JPEG", quality=92, exif=exif)
+    expected = FaceAnalyzer().analyze(file.getvalue())
+    assert len(expected.faces) == (3 if side == 400 else 1)
+    answer = analyze(page, file.getvalue())
+    assert_same(answer, expected, p_male=0.05)
+    assert answer["notes"] == expected.to_dict()["notes"]
+    assert answer["notes"][0]["kind"] == "screen"
+
+
 @pytest.mark.parametrize("upright", [True, False])
 def test_long_photos_are_cut_in_the_same_tiles(engine, astronaut, upright):
     page, _ = engine
@@ -164,6 +201,24 @@ def test_long_photos_are_cut_in_the_same_tiles(engine, astronaut, upright):
     expected = FaceAnalyzer().analyze(file.getvalue())
     assert len(expected.faces) >= 3
     assert_same(analyze(page, file.getvalue()), expected)
+
+
+@pytest.mark.parametrize(("width", "height"), [(40, 96), (96, 40), (1, 96), (40, 40), (96, 96)])
+def test_crops_that_shrink_along_one_side_only(engine, page_url, width, height):
+    page, _ = engine
+    pixels = np.random.default_rng(5).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    file = io.BytesIO()
+    PIL.Image.fromarray(pixels).save(file, format="PNG")
+    photo = base64.b64encode(file.getvalue()).decode()
+    for scale in (0.7, 0.98, 0.99, 0.999, 1.2):  # at 0.99, 40 pixels stay 40, and 76 become 75
+        eyes = CROP_SIZE / scale / 3.1  # between them
+        points = [
+            [width / 2 + eyes * (0.96 * x + 0.28 * y), height / 2 + eyes * (0.96 * y - 0.28 * x)] for x, y in MEAN_SHAPE
+        ]
+        face = Face((0, 0, width, height), tuple(map(tuple, points)), 1.0)
+        expected = crop_face(Picture.of(pixels), face, DEFAULT_TEMPLATE)
+        crop = page.evaluate(CROP, [page_url, photo, points, DEFAULT_TEMPLATE.points, CROP_SIZE])
+        assert np.abs(np.reshape(crop, expected.shape) - expected.astype(int)).max() <= 1
 
 
 def test_what_is_no_photo_is_an_error_and_the_next_photo_is_answered(engine, astronaut):

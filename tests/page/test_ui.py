@@ -56,6 +56,22 @@ HOLD = """() => {
 }"""
 
 
+#: Photos are answered at once, with one face each, until `restore()`.
+STUB = """() => {
+  const post = Worker.prototype.postMessage;
+  window.restore = () => void (Worker.prototype.postMessage = post);
+  Worker.prototype.postMessage = function (...all) {
+    const { id, call } = all[0];
+    if (call !== "analyze") return post.apply(this, all);
+    const landmarks = [[20, 20], [30, 20], [25, 25], [20, 30], [30, 30]];
+    const face = { box: [15, 15, 20, 20], score: 0.9, quality: 0.6, landmarks, p_male: 0.5 };
+    const size = { width: 64, height: 48 };
+    const answer = { ...size, faces: [face], error: null, notes: [], ms: { total: 1 }, model: "research" };
+    setTimeout(() => this.onmessage({ data: { id, answer } }));
+  };
+}"""
+
+
 @pytest.fixture(scope="module")
 def loaded(browser, page_url):
     """The page once its networks are loaded, and what has gone wrong on it so far."""
@@ -178,6 +194,19 @@ def test_what_was_opened_or_closed_stays_so(page, photos):
     expect(page.locator(".photo.open h3")).to_have_text(["second.png"])
 
 
+def test_only_photos_that_were_analysed_are_summed_up(page, photos):
+    page.evaluate(HOLD)
+    for name in ("a.png", "b.png", "c.png"):
+        give(page, "drop", photos[0], name)
+    summary = page.locator("#summary")
+    expect(page.locator(".photo")).to_have_count(3)
+    expect(summary).to_be_empty()
+    page.evaluate("held.shift()()")
+    expect(summary).to_have_text("1 face in 1 photo: 1 uncertain.")
+    page.evaluate("release()")
+    expect(page.locator("#status")).to_have_text("3 photos done. 3 faces in 3 photos: 3 uncertain.")
+
+
 def test_a_photo_that_failed_is_shown_once_it_is_analysed(page, photos):
     page.evaluate(
         """() => {
@@ -297,6 +326,57 @@ def test_photos_that_were_cleared_do_not_count(page, photos):
         give(page, "drop", photos[0], name)
     page.evaluate("release()")
     expect(page.locator("#status")).to_have_text("2 photos done. 2 faces in 2 photos: 2 uncertain.")
+
+
+def test_thousands_of_photos_are_counted_now_and_then_and_loaded_where_they_are_seen(page):
+    page.evaluate(STUB)
+    page.evaluate(
+        """() => {
+          window.updates = 0;
+          window.observer = new MutationObserver(() => (updates += 1));
+          observer.observe(document.getElementById("summary"), { childList: true });
+          const transfer = new DataTransfer();
+          const picture = { type: "image/svg+xml" };
+          const bytes = ['<svg xmlns="http://www.w3.org/2000/svg" width="64" height="48"/>'];
+          for (let k = 0; k < 400; k++) transfer.items.add(new File(bytes, `${k % 2 ? "same" : k}.svg`, picture));
+          document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: transfer, bubbles: true }));
+        }"""
+    )
+    done = "400 photos done. 400 faces in 400 photos: 400 uncertain."
+    expect(page.locator("#status")).to_have_text(done, timeout=60_000)
+    assert page.evaluate("observer.disconnect(); restore(); updates") < 200
+    assert page.locator(".photo h3", has_text="same (200).svg").count() == 1
+    expect(page.locator("#shown")).to_have_text("400 faces, the first 25 shown")
+    page.get_by_role("button", name="Show all 400 photos").click()
+    last = page.locator(".photo img").last
+    expect(page.locator(".photo img").nth(30)).to_have_js_property("naturalWidth", 64)
+    expect(last).to_have_js_property("naturalWidth", 0)
+    last.scroll_into_view_if_needed()
+    expect(last).to_have_js_property("naturalWidth", 64)
+
+
+def test_a_folder_is_dropped(page, photos, tmp_path):
+    folder = tmp_path / "photos"
+    (folder / "more").mkdir(parents=True)
+    (folder / ".hidden.png").write_bytes(b"")
+    (folder / "notes.txt").write_text("no photo")
+    for name in ("10.png", "9.png", "more/9.png"):
+        (folder / name).write_bytes(photos[2].read_bytes())
+    client = page.context.new_cdp_session(page)
+
+    def drop(*paths):
+        data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            client.send("Input.dispatchDragEvent", {"type": kind, "x": 200, "y": 200, "data": data})
+
+    drop(folder, photos[2])
+    expect(page.locator("#status")).to_have_text("4 photos done. No face in 4 photos.")
+    assert page.locator(".photo h3").all_text_contents() == ["9.png", "10.png", "9 (2).png", "gray.png"]
+    for path in (folder / "9.png", folder / "10.png", folder / "more" / "9.png"):
+        path.unlink()
+    drop(folder)
+    expect(page.locator("#status")).to_have_text("There is no photo in the folder.")
+    client.detach()
 
 
 def test_a_browser_that_does_not_copy(page, photos):
@@ -476,6 +556,7 @@ def test_many_photos_are_thumbnails(page, photos, tmp_path):
     expect(fold).to_have_attribute("aria-expanded", "true")
     fold.press("Enter")
     expect(last).to_be_hidden()
+    expect(page.get_by_role("button", name="Show all 30 photos")).to_be_focused()
     page.get_by_role("button", name="Show all 30 photos").click()
     expect(page.locator(".photo:visible")).to_have_count(30)
     assert page.locator(".later img[src]").count() == 4

@@ -250,3 +250,18 @@ def test_thousands_of_faces_are_filled_in_as_they_are_reached(browser, pairs, tm
     page.locator("#faces ul:last-child li.low").first.wait_for()
     assert page.locator("#shown").inner_text() == "2,000 faces"
     page.close()
+
+
+def test_the_focus_does_not_go_under_the_filters(browser, pairs, tmp_path):
+    check_report(tmp_path / "r")
+    page = browser.new_page(viewport={"width": 1180, "height": 800})
+    page.goto(write_report(tmp_path / "r", pairs[:2] * 100).as_uri())
+    page.locator("#faces li").first.wait_for()
+    page.evaluate("window.scrollTo(0, 1500)")
+    page.locator("#faces a").nth(100).focus()
+    above = """() => document.activeElement.closest("li").getBoundingClientRect().top
+      - document.querySelector(".filters").getBoundingClientRect().bottom"""
+    for _ in range(60):
+        page.keyboard.press("Shift+Tab")
+        assert page.evaluate(above) >= 0
+    page.close()

@@ -110,6 +110,7 @@ const togglePhoto = () => then(() => {
   if (place >= state.count) return;
   const open = $("photo").hidden;
   if (open) {
+    $("whole").classList.add("waiting"); // as above
     $("whole").src = `item/${place}/photo.jpg`;
     $("whole").alt = "The photo, with a line around the face";
     $("name").textContent = item.photo;
@@ -119,7 +120,7 @@ const togglePhoto = () => then(() => {
   $("status").textContent = open ? "The photo is shown." : "The photo is hidden.";
 });
 
-$("face").addEventListener("load", () => $("face").classList.remove("waiting"));
+for (const id of ["face", "whole"]) $(id).addEventListener("load", () => $(id).classList.remove("waiting"));
 $("face").addEventListener("error", async () => {
   $("face").hidden = true;
   $("missing").hidden = false;

@@ -5,6 +5,7 @@ import { Camera } from "./camera.js";
 import { remark } from "./choice.js";
 import { $, element } from "./dom.js";
 import { Analyzer } from "./engine.js";
+import { entriesOf, photosIn } from "./folders.js";
 import { Photo } from "./photo.js";
 import { record, toCsv, toJsonLines, toTsv } from "./records.js";
 import { FaceTable } from "./table.js";
@@ -14,6 +15,8 @@ const USUAL_ERROR = "0.01";
 /** More photos than these are thumbnails, and of more thumbnails than those the rest waits for a click. */
 const OPEN = 6;
 const THUMBNAILS = 24;
+/** While photos wait, all faces are counted again once this many times as long as it takes has passed. */
+const RARELY = 10;
 /** What screen readers announce when it changes, beside the status. */
 const SPOKEN = ["uncertain", "shown"];
 
@@ -22,6 +25,7 @@ let analyzer = null;
 let card = null; // of the model that is chosen
 let busy = false;
 let pasted = 0;
+let summarized = { end: 0, took: 0 }; // when the last time ended, and the milliseconds that it took
 
 const accepted = () => Object.keys(card.confidence_for_error).sort((a, b) => a - b)[$("error").value];
 const table = new FaceTable(remark);
@@ -29,19 +33,21 @@ const say = (text) => ($("status").textContent = text);
 
 // Photos in -----------------------------------------------------------------------------------------------------------
 
-/** The file, by a name that no other photo has: files of different folders may be called the same. */
-function unique(file) {
+/** The file, by a name that is not taken yet: files of different folders may be called the same. */
+function unique(file, taken) {
   const [, stem, end = ""] = /^(.*?)(\.[^.]*)?$/s.exec(file.name);
   let name = file.name;
-  for (let k = 2; photos.some((each) => each.file.name === name); k++) name = `${stem} (${k})${end}`;
+  for (let k = 2; taken.has(name); k++) name = `${stem} (${k})${end}`;
+  taken.add(name);
   return name === file.name ? file : new File([file], name, { type: file.type });
 }
 
 function add(files) {
   if (!files.length || $("choose").disabled) return; // disabled where the networks could not be loaded
   const before = photos.length;
+  const taken = new Set(photos.map(({ file }) => file.name));
   for (const file of files) {
-    const photo = new Photo(unique(file));
+    const photo = new Photo(unique(file, taken));
     photos.push(photo);
     $("photos").append(photo.element);
   }
@@ -52,6 +58,18 @@ function add(files) {
   for (const photo of (before <= OPEN) === open ? photos.slice(before) : photos) photo.open = open;
   unfold($("all-photos").ariaPressed === "true");
   work();
+}
+
+async function addFolders(entries) {
+  if ($("choose").disabled) return;
+  say("Reading the folder");
+  try {
+    const files = await photosIn(entries);
+    if (files.length) add(files);
+    else say("There is no photo in the folder.");
+  } catch (error) {
+    say(`The folder could not be read: ${error.message}`);
+  }
 }
 
 /** Show all thumbnails, or the first ones and what could not be read. */
@@ -89,7 +107,7 @@ async function work() {
     photo.take(result, analyzer.models.find(({ name }) => name === result.model) ?? asked);
     photo.draw(accepted());
     say(`${result.error?.message ?? announced(photo.file.name, photo.labels)}.`);
-    summarize();
+    if (waiting === 1 || performance.now() > summarized.end + RARELY * summarized.took) summarize();
   }
   busy = false;
   for (const id of SPOKEN) $(id).ariaLive = "polite";
@@ -113,7 +131,9 @@ document.addEventListener("dragleave", ({ relatedTarget }) => {
 document.addEventListener("drop", (event) => {
   event.preventDefault();
   $("choose").classList.remove("over");
-  add(event.dataTransfer.files);
+  const entries = entriesOf(event.dataTransfer);
+  if (entries) addFolders(entries);
+  else add(event.dataTransfer.files);
 });
 document.addEventListener("paste", ({ target, clipboardData }) => {
   if (target.matches?.("[type=search]")) return; // text is meant
@@ -142,15 +162,20 @@ function relabel() {
 }
 
 function summarize() {
+  const began = performance.now();
   const labels = photos.flatMap((each) => each.labels);
   const found = counts(labels);
   for (const label of LABELS) $(`count-${label}`).textContent = found[label];
-  const [inPhotos, failed] = [counted(photos.length, "photo"), photos.filter((each) => each.result?.error).length];
-  $("summary").textContent = (labels.length ? `${counted(labels.length, "face")} in ${inPhotos}: ${listed(labels)}.`
-    : `No face in ${inPhotos}.`) + (failed ? ` ${counted(failed, "photo")} could not be read.` : "");
+  const seen = photos.filter((each) => each.result);
+  const [inPhotos, failed] = [counted(seen.length, "photo"), seen.filter((each) => each.result.error).length];
+  $("summary").textContent = !seen.length ? ""
+    : (labels.length ? `${counted(labels.length, "face")} in ${inPhotos}: ${listed(labels)}.` : `No face in ${inPhotos}.`)
+      + (failed ? ` ${counted(failed, "photo")} could not be read.` : "");
   $("uncertain").textContent = labels.length ? `${found.uncertain} of ${counted(labels.length, "face")} uncertain.` : "";
   $("table").hidden = !labels.length;
   table.show(photos.flatMap((each) => each.rows));
+  const end = performance.now();
+  summarized = { end, took: end - began };
 }
 
 /** Those with an answer of the chosen model: answers of two must not stand in one file. */

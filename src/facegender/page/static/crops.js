@@ -23,13 +23,22 @@ export function similarity(points, template, size) {
   return [a, -c, c, a, thereX - (a * hereX - c * hereY), thereY - (c * hereX + a * hereY)];
 }
 
+/** Crop pixels per pixel of the photo. */
+export function cropScale(points, template, size) {
+  const [a, b] = similarity(points, template, size);
+  return Math.hypot(a, b);
+}
+
 /**
  * Cut one face out: RGB bytes, size x size. Parts beyond the photo repeat its border.
  *
- * @param {ImageBitmap} bitmap
+ * @param {import("./faces.js").Picture} picture
+ * @param {number[][]} points the landmarks, in pixels of the full photo
  */
-export function cropFace(bitmap, points, template, size) {
-  const [a, b, c, d, x, y] = similarity(points, template, size);
+export function cropFace({ bitmap, width, height }, points, template, size) {
+  const [scaleX, scaleY] = [bitmap.width / width, bitmap.height / height];
+  const [fullA, fullB, fullC, fullD, x, y] = similarity(points, template, size);
+  const [a, b, c, d] = [fullA / scaleX, fullB / scaleY, fullC / scaleX, fullD / scaleY];
   const determinant = a * d - b * c;
   const scale = Math.sqrt(Math.abs(determinant));
   const edges = [-MARGIN, size + MARGIN];
@@ -42,7 +51,8 @@ export function cropFace(bitmap, points, template, size) {
   let part = read(bitmap, left, top, right - left, bottom - top);
   // Bilinear sampling looks at 2x2 pixels only; averaging first makes every pixel of the face count.
   if (scale < 1) {
-    part = resized(part, Math.max(1, round(part.width * scale)), Math.max(1, round(part.height * scale)));
+    // Averaged even where a narrow part loses rows only.
+    part = resized(part, Math.max(1, round(part.width * scale)), Math.max(1, round(part.height * scale)), true);
   }
   const [wide, high] = [(right - left) / part.width, (bottom - top) / part.height];
   // From the centres of the part's pixels to those of the crop's.

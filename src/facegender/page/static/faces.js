@@ -3,6 +3,12 @@
 
 import { resized, rgb, round, shrunk } from "./pixels.js";
 
+/**
+ * A photo with as many of its pixels as are needed, as facegender.faces.types.Picture.
+ *
+ * @typedef {{bitmap: ImageBitmap, width: number, height: number}} Picture width and height are those of the full photo
+ */
+
 /** The longest side of a photo, or of the part of a long one that is taken for a photo. */
 function partOf(width, height, { long }) {
   return Math.min(Math.max(width, height), long * Math.min(width, height));
@@ -26,12 +32,16 @@ export function firstScaleFor(width, height, settings) {
 /**
  * The images of a photo that the network looks at, from a scale down, largest first. A level with more than `tile`
  * pixels a side is cut; each tile answers for the faces with their centre in its `core`, in pixels of the photo.
+ *
+ * @param {Picture} photo
  */
-export function* tiles(bitmap, scale, settings) {
+export function* tiles(photo, scale, settings) {
+  const { bitmap } = photo;
+  const [zoomX, zoomY] = [photo.width / bitmap.width, photo.height / bitmap.height];
   let whole = null;
   for (;;) {
-    const width = Math.max(1, round(bitmap.width * scale));
-    const height = Math.max(1, round(bitmap.height * scale));
+    const width = Math.max(1, round(photo.width * scale));
+    const height = Math.max(1, round(photo.height * scale));
     let picture;
     for (const y of spans(bitmap.height, height, settings)) {
       for (const x of spans(bitmap.width, width, settings)) {
@@ -40,9 +50,9 @@ export function* tiles(bitmap, scale, settings) {
           : shrunk(bitmap, [x.begin, x.end], [y.begin, y.end], x.length, y.length);
         yield {
           picture,
-          corner: [x.begin, y.begin],
-          zoom: [(x.end - x.begin) / x.length, (y.end - y.begin) / y.length],
-          core: [x.core, y.core],
+          corner: [x.begin * zoomX, y.begin * zoomY],
+          zoom: [((x.end - x.begin) / x.length) * zoomX, ((y.end - y.begin) / y.length) * zoomY],
+          core: [x.core.map((place) => place * zoomX), y.core.map((place) => place * zoomY)],
         };
       }
     }

@@ -2,7 +2,7 @@
 // A closed photo is a thumbnail.
 
 import { box } from "./boxes.js";
-import { answer, element } from "./dom.js";
+import { $, answer, element } from "./dom.js";
 import { alike, evidence, failure, label, listed, otherwise, percent, probable, warning } from "./words.js";
 
 /** With more faces the picture takes the whole width, and what is said of them stands below it. */
@@ -13,7 +13,7 @@ let last = 0;
 export class Photo {
   #id = ++last;
   #url = null;
-  #picture = element("img", { alt: "", decoding: "async" });
+  #picture = element("img", { alt: "", decoding: "async", loading: "lazy" });
   #boxes = element("div", { class: "boxes", role: "group", "data-roving": true });
   #caption = element("p", { class: "caption" }, "waiting");
   #faces = element("ol", { class: "faces" });
@@ -39,7 +39,10 @@ export class Photo {
       element("div", { class: "legend" }, this.#caption, this.#faces));
     const heading = `photo-${this.#id}`;
     this.#fold = element("button", { type: "button", class: "fold", title: file.name }, file.name);
-    this.#fold.onclick = () => (this.open = !this.open);
+    this.#fold.onclick = () => {
+      this.open = !this.open;
+      if (!this.element.getClientRects().length) $("all-photos").focus(); // it is one of those that wait behind that button
+    };
     this.#frame.onclick = () => this.open || (this.open = true);
     this.element = element(
       "article",
@@ -123,28 +126,33 @@ export class Photo {
   }
 
   #row(face, k, id) {
-    const known = alike(this.card.rates, face);
+    const { card: { rates }, file: { name } } = this;
+    const known = alike(rates, face);
     const all = known ? known.female + known.male : 0;
     const wrong = all ? otherwise(known, face.p_male)[1] / all : null;
     const [, , width, height] = face.box;
-    const [name, number] = [this.file.name, k + 1];
-    const button = element("button", { type: "button", class: "number", "aria-label": `Face ${number} of ${name}` }, String(number));
-    const cells = {
-      p_male: face.p_male.toFixed(4),
-      otherwise: all ? `${percent(wrong)} of ${all.toLocaleString("en")}` : "–",
-      quality: face.quality.toFixed(2),
-      pixels: `${Math.round(width)} × ${Math.round(height)}`,
-    };
-    const made = element(
+    const [label, number] = [this.labels[k], k + 1];
+    const make = () => element(
       "tr",
       { "data-face": id },
       element("th", { scope: "row" }, name),
-      element("td", {}, button),
-      element("td", {}, answer(this.labels[k]), " ", element("span", { class: "probably" }, probable(face.p_male))),
-      ...Object.entries(cells).map(([key, cell]) => element("td", { class: `figure ${key}` }, cell)),
+      element("td", {},
+        element("button", { type: "button", class: "number", "aria-label": `Face ${number} of ${name}` }, String(number))),
+      element("td", {}, answer(label), " ", element("span", { class: "probably" }, probable(face.p_male))),
+      ...Object.entries({
+        p_male: face.p_male.toFixed(4),
+        otherwise: all ? `${percent(wrong)} of ${all.toLocaleString("en")}` : "–",
+        quality: face.quality.toFixed(2),
+        pixels: `${Math.round(width)} × ${Math.round(height)}`,
+      }).map(([key, cell]) => element("td", { class: `figure ${key}` }, cell)),
     );
-    const { p_male, quality } = face;
-    return { element: made, name, number, label: this.labels[k], p_male, quality, otherwise: wrong, pixels: width * height };
+    let made = null;
+    return {
+      get element() {
+        return (made ??= make()); // most are never shown
+      },
+      name, number, label, p_male: face.p_male, quality: face.quality, otherwise: wrong, pixels: width * height,
+    };
   }
 
   /** Give its memory back. */

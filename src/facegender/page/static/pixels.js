@@ -23,6 +23,46 @@ export function read(bitmap, left, top, width, height) {
   return context.getImageData(0, 0, width, height);
 }
 
+/** Rows of a photo that are read at a time. */
+const STRIP = 256;
+
+/** What the sides of a JPEG are divided by where this scale is wanted: facegender.faces.decode. */
+export function jpegPart(wanted) {
+  return [8, 4, 2].find((part) => 1 / part >= wanted) ?? 1;
+}
+
+/**
+ * A photo at 1 / 2, 1 / 4 or 1 / 8 as a JPEG decoder gives it: each block of pixels averaged, the last ones cut short.
+ *
+ * @param {ImageBitmap} bitmap
+ */
+export async function reduced(bitmap, part) {
+  const width = Math.ceil(bitmap.width / part);
+  const data = new Uint8ClampedArray(width * Math.ceil(bitmap.height / part) * 4).fill(255);
+  let out = 0;
+  for (let top = 0; top < bitmap.height; top += STRIP) {
+    const strip = read(bitmap, 0, top, bitmap.width, Math.min(STRIP, bitmap.height - top));
+    for (let y = 0; y < strip.height; y += part) {
+      for (let x = 0; x < strip.width; x += part, out += 4) mean(strip, x, y, part, data, out);
+    }
+  }
+  return createImageBitmap(new ImageData(data, width));
+}
+
+function mean({ data, width, height }, left, top, part, means, out) {
+  const [right, bottom] = [Math.min(left + part, width), Math.min(top + part, height)];
+  let [red, green, blue] = [0, 0, 0];
+  for (let y = top; y < bottom; y++) {
+    for (let i = (y * width + left) * 4, end = (y * width + right) * 4; i < end; i += 4) {
+      red += data[i];
+      green += data[i + 1];
+      blue += data[i + 2];
+    }
+  }
+  const count = (right - left) * (bottom - top);
+  [means[out], means[out + 1], means[out + 2]] = [red / count, green / count, blue / count];
+}
+
 /** For each output pixel along one side, the first input pixel and the weights of it and of those that follow. */
 function areaWeights(from, to) {
   const zoom = from / to;
@@ -55,10 +95,13 @@ function linearWeights(from, to, whole) {
   });
 }
 
-/** Another size: averaged where it shrinks, bilinear where it grows. */
-export function resized(picture, width, height) {
+/**
+ * Another size: averaged or bilinear. Unless it is said, a picture that becomes narrower is averaged, as
+ * facegender.faces.pyramid does.
+ */
+export function resized(picture, width, height, averaged = width < picture.width) {
   if (picture.width === width && picture.height === height) return picture;
-  return resizedRows((top, count) => rows(picture, top, count), picture.width, picture.height, width, height);
+  return resizedRows((top, count) => rows(picture, top, count), picture.width, picture.height, width, height, averaged);
 }
 
 function rows(picture, top, count) {
@@ -78,19 +121,19 @@ export function shrunk(bitmap, [left, right], [upper, lower], width, height) {
   const source = (top, count) => {
     if (!strip.data || top < strip.top || top + count > strip.top + strip.count) {
       strip.top = top;
-      strip.count = Math.min(Math.max(count, 256), high - top);
+      strip.count = Math.min(Math.max(count, STRIP), high - top);
       strip.data = read(bitmap, left, upper + top, wide, strip.count).data;
     }
     const stride = wide * 4;
     return strip.data.subarray((top - strip.top) * stride, (top - strip.top + count) * stride);
   };
-  return resizedRows(source, wide, high, width, height);
+  return resizedRows(source, wide, high, width, height, width < wide);
 }
 
-function resizedRows(source, fromWidth, fromHeight, width, height) {
+function resizedRows(source, fromWidth, fromHeight, width, height, averaged) {
   const data = new Uint8ClampedArray(width * height * 4).fill(255);
   const [weights, alongRow, downColumns] =
-    width < fromWidth ? [areaWeights, areaRow, areaColumns] : [linearWeights, linearRow, linearColumns];
+    averaged ? [areaWeights, areaRow, areaColumns] : [linearWeights, linearRow, linearColumns];
   const across = weights(fromWidth, width, true);
   const halved = fromWidth === 2 * width && fromHeight === 2 * height;
   const done = new Map(); // rows of the input at the output's width: neighbours share them

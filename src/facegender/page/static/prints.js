@@ -15,7 +15,7 @@ export function texture(bitmap, settings) {
   return agreed([...first, ...places.slice(count).map(look)], settings);
 }
 
-/** The photo without it, as a bitmap; the one that is given is closed. */
+/** The photo without it, as another bitmap. */
 export function smoothed(bitmap, { sigma }) {
   const { width, height } = bitmap;
   const weights = gaussian(sigma);
@@ -48,7 +48,6 @@ export function smoothed(bitmap, { sigma }) {
     context.putImageData(out, 0, y);
     for (const old of rows.keys()) if (old < y - 2 * reach) rows.delete(old);
   }
-  bitmap.close();
   return canvas.transferToImageBitmap();
 }
 

@@ -1,10 +1,10 @@
 // Does the work beside the page: decode, detect, align, classify. Takes { id, call, argument } and answers { id, ... }.
 
-import { cropFace } from "./crops.js";
+import { cropFace, cropScale } from "./crops.js";
 import {
   eachOnce, firstScaleFor, input, merged, quality, readCells, scaleFor, tiles, toPhoto, wayUp, withTurned,
 } from "./faces.js";
-import { turned } from "./pixels.js";
+import { jpegPart, reduced, turned } from "./pixels.js";
 import { smoothed, texture } from "./prints.js";
 import { rounded } from "./records.js";
 
@@ -129,32 +129,37 @@ async function warmUp() {
   const canvas = new OffscreenCanvas(128, 96);
   canvas.getContext("2d");
   const bitmap = canvas.transferToImageBitmap();
-  await detect(bitmap, true);
-  await classify(bitmap, [{ points: state.card.template.points.map(([x, y]) => [100 * x, 100 * y]) }]);
+  const picture = { bitmap, width: bitmap.width, height: bitmap.height };
+  await detect(picture, true);
+  await classify(picture, [{ points: state.card.template.points.map(([x, y]) => [100 * x, 100 * y]) }]);
   bitmap.close();
 }
 
 async function analyze({ source, upright }) {
   const began = performance.now();
-  let bitmap = source;
+  const photo = { bitmap: source, isJpeg: false, isFrame: upright };
   if (source instanceof Blob) {
     try {
-      bitmap = await createImageBitmap(source);
+      photo.isJpeg = await startsAsJpeg(source);
+      photo.bitmap = await createImageBitmap(source);
     } catch {
       return failed("not_an_image", "this browser cannot read it as an image");
     }
   }
+  const pictures = [];
   try {
-    const { width, height } = bitmap;
+    const { width, height } = photo.bitmap;
     if (width * height > state.models.max_pixels) {
       return failed("pixel_limit", `it has ${width} x ${height} pixels, above the limit of ${state.models.max_pixels}`);
     }
-    const pattern = upright ? null : texture(bitmap, state.models.prints);
-    if (pattern) bitmap = smoothed(bitmap, pattern);
+    const picture = await pictureOf(photo, scaleFor(width, height, state.models.detector), pictures);
     const decoded = performance.now();
-    const found = await detect(bitmap, upright);
+    const found = await detect(picture, upright);
     const detected = performance.now();
-    const p_male = await classify(bitmap, found);
+    // Decoded for the detector, which does with less than small faces can show.
+    const wanted = Math.min(1, Math.max(0, ...found.map(zoomOf)));
+    const closer = picture.bitmap.width / width < wanted ? await pictureOf(photo, wanted, pictures) : picture;
+    const p_male = await classify(closer, found);
     const ended = performance.now();
     // Rounded here, so that the label, what is shown and the records follow from the same numbers.
     const faces = found.map((face, k) => ({
@@ -165,19 +170,51 @@ async function analyze({ source, upright }) {
       p_male: rounded(p_male[k], 4),
     }));
     const ms = { decode: decoded - began, detect: detected - decoded, classify: ended - detected, total: ended - began };
-    return { width, height, faces, error: null, notes: notesOn(pattern, found), ms, model: state.card.name };
+    return { width, height, faces, error: null, notes: notesOn(picture.pattern ? picture : closer, found), ms, model: state.card.name };
   } catch (error) {
     return failed("failed", error instanceof Error ? error.message : String(error));
   } finally {
-    bitmap.close();
+    for (const { bitmap } of [photo, ...pictures]) bitmap.close();
   }
 }
 
+/** Whether Python would decode it at a reduced scale. */
+async function startsAsJpeg(file) {
+  const head = new Uint8Array(await file.slice(0, 3).arrayBuffer());
+  return head.length === 3 && head[0] === 0xff && head[1] === 0xd8 && head[2] === 0xff;
+}
+
+/**
+ * A photo with no more pixels than this scale needs, and without its screen or grain: what FaceAnalyzer reads. A screen
+ * is found by its period in these pixels.
+ *
+ * @param {object[]} all it is added to them, to be closed with them
+ */
+async function pictureOf({ bitmap, isJpeg, isFrame }, wanted, all) {
+  const picture = { bitmap, width: bitmap.width, height: bitmap.height, pattern: null };
+  all.push(picture);
+  const part = isJpeg ? jpegPart(wanted) : 1;
+  if (part > 1) picture.bitmap = await reduced(bitmap, part);
+  picture.pattern = isFrame ? null : texture(picture.bitmap, state.models.prints);
+  if (picture.pattern) {
+    const plain = picture.bitmap;
+    picture.bitmap = smoothed(plain, picture.pattern);
+    plain.close();
+  }
+  return picture;
+}
+
+/** Crop pixels per pixel of the photo. */
+function zoomOf({ points }) {
+  return cropScale(points, state.card.template.points, state.card.input_size);
+}
+
 /** What should be known of a photo besides, as in Python's records. */
-function notesOn(pattern, faces) {
+function notesOn({ bitmap, width, pattern }, faces) {
   const notes = [];
   if (pattern?.kind === "screen") {
-    notes.push({ kind: "screen", message: `a halftone screen of ${pattern.size.toFixed(1)} pixels was smoothed` });
+    const period = (pattern.size * width) / bitmap.width;
+    notes.push({ kind: "screen", message: `a halftone screen of ${period.toFixed(1)} pixels was smoothed` });
   } else if (pattern) {
     notes.push({ kind: "grain", message: "heavy grain was smoothed" });
   }
@@ -192,24 +229,24 @@ function failed(kind, message) {
 }
 
 /** The faces of a photo; unless it is upright for sure, where no face is, those that hang or lie on their side too. */
-async function detect(bitmap, upright) {
+async function detect(picture, upright) {
   const settings = state.models.detector;
-  const full = scaleFor(bitmap.width, bitmap.height, settings);
-  const found = await search(bitmap, [0], full);
+  const full = scaleFor(picture.width, picture.height, settings);
+  const found = await search(picture, [0], full);
   if (settings.any_way_up) return found.map((face) => ({ ...face, turned: wayUp(face, settings) }));
   if (upright || found.some(({ score }) => score >= settings.confident)) return found;
-  const first = firstScaleFor(bitmap.width, bitmap.height, settings);
-  const faces = withTurned(found, await search(bitmap, [1, 2, 3], first), settings);
+  const first = firstScaleFor(picture.width, picture.height, settings);
+  const faces = withTurned(found, await search(picture, [1, 2, 3], first), settings);
   if (first === full) return faces;
   const ways = [1, 2, 3].filter((turns) => faces.some(({ turned: degrees }) => degrees === 90 * turns));
-  return ways.length ? withTurned(found, await search(bitmap, ways, full), settings) : found;
+  return ways.length ? withTurned(found, await search(picture, ways, full), settings) : found;
 }
 
 /** The faces that are found at a scale after any of these quarter turns against the clock, each once. */
-async function search(bitmap, ways, scale) {
+async function search(picture, ways, scale) {
   const settings = state.models.detector;
   const found = new Map(ways.map((turns) => [turns, []]));
-  for (const tile of tiles(bitmap, scale, settings)) {
+  for (const tile of tiles(picture, scale, settings)) {
     for (const turns of ways) {
       const { bytes, width, height } = input(turned(tile.picture, turns), settings.multiple);
       const images = new state.ort.Tensor("uint8", bytes, [1, height, width, 3]);
@@ -223,13 +260,13 @@ async function search(bitmap, ways, scale) {
 }
 
 /** Calibrated probabilities, a few faces at a time so that memory stays flat. */
-async function classify(bitmap, faces) {
+async function classify(picture, faces) {
   const { template: { points }, input_size: size } = state.card;
   const p_male = [];
   for (let begin = 0; begin < faces.length; begin += 32) {
     const some = faces.slice(begin, begin + 32);
     const bytes = new Uint8Array(some.length * size * size * 3);
-    some.forEach((face, k) => bytes.set(cropFace(bitmap, face.points, points, size), k * size * size * 3));
+    some.forEach((face, k) => bytes.set(cropFace(picture, face.points, points, size), k * size * size * 3));
     const crops = new state.ort.Tensor("uint8", bytes, [some.length, size, size, 3]);
     const answer = await state.classifier.run({ crops });
     p_male.push(...answer.p_male.data);
