@@ -64,8 +64,12 @@ def predict_videos(
     card: Card | None = None,
     fps: float | None,
     workers: int | None = None,
+    limited: bool | None = None,
 ) -> int:
-    """Analyse videos, and print or write their records; the exit status. The card is the network's, where known."""
+    """Analyse videos, and print or write their records; the exit status. The card is the network's, where known.
+
+    `limited`: whether a limit left videos out; None without one.
+    """
     began = time.monotonic()
     try:
         with ExitStack() as stack:
@@ -81,6 +85,7 @@ def predict_videos(
                 files=files,
                 fps=fps,
                 workers=workers,
+                limited=limited,
                 command=destination.command,
                 progress=report,
             )

@@ -62,6 +62,7 @@ class Output:
         pruned: records dropped, after the run has ended.
         relabelled: whether the records of earlier runs were made with another least confidence.
         former_view: the table that the rows of the file were of, where `view` has it written again; else None.
+        limited: whether a limit has left some of the collection out, to be noted beside the file; None without one.
 
     Raises:
         OutputError: the folder cannot be written, or another run writes there.
@@ -88,6 +89,7 @@ class Output:
         self._resume, self._prune_wanted, self.pruned = resume, prune, 0
         self._relabel, self.relabelled = relabel, False
         self.former_view: str | None = None
+        self.limited: bool | None = None
         self._view = view or schema
         self._rows = {} if view is None else {"rows": view.table}
         self._settings = json.loads(json.dumps(settings))
@@ -224,6 +226,8 @@ class Output:
                         self.pruned = self._prune()
                     if self._has_pending() or not self.path.exists():
                         self._export()
+                    else:
+                        self._correct_limited()
         except OutputError as refused:
             if error is None:
                 error = refused
@@ -267,11 +271,26 @@ class Output:
             _sync(writing)
             # A kill from here on leaves one of two files, and the journal knows both.
             self._note_run([_state_of(self.path), _state_of(writing)], stale=True)
-            with atomic_file(run_file(self.path)) as file:
-                provenance = {"command": self._command, **self._settings, **self._rows, **totals}
-                file.write_text(json.dumps(provenance, indent=2), encoding="utf-8")
+            self._note_provenance(totals)
         self._journal.mark_exported()
         self._note_run([_state_of(self.path)])
+
+    def _note_provenance(self, totals: Mapping[str, int]) -> None:
+        limited = {} if self.limited is None else {"limited": self.limited}
+        provenance = {"command": self._command, **self._settings, **self._rows, **limited, **totals}
+        with atomic_file(run_file(self.path)) as file:
+            file.write_text(json.dumps(provenance, indent=2), encoding="utf-8")
+
+    def _correct_limited(self) -> None:
+        """Where nothing was added: what a limit left out may be gone, or photos have come that it leaves out."""
+        try:
+            noted = json.loads(run_file(self.path).read_text(encoding="utf-8"))
+            if noted.get("limited") == self.limited:
+                return
+            totals = {name: noted[name] for name in (self._schema.files, self._schema.table, "errors")}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):  # deleted or edited: it stays so
+            return
+        self._note_provenance(totals)
 
     def records(self) -> Iterator[Record]:
         """The records that earlier runs left."""

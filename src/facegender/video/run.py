@@ -62,6 +62,7 @@ def analyze_videos(
     files: VideoFiles | None = None,
     fps: float | None = DEFAULT_FPS,
     workers: int | None = None,
+    limited: bool | None = None,
     command: str = "",
     progress: VideoProgress | None = None,
 ) -> int:
@@ -74,6 +75,7 @@ def analyze_videos(
         files: what is wanted beside the records.
         fps: sampled frames a second; None for every frame.
         workers: threads; None for one a core.
+        limited: whether a limit left videos out, noted beside the output; None without one.
         command: the command that made the output, written beside it.
 
     Returns:
@@ -99,6 +101,7 @@ def analyze_videos(
 
         def add(path: Path, form: Format, schema: Schema, record: Callable[[VideoResult], dict[str, Any]]) -> None:
             opened = Output(path, form, schema, settings, command=command, resume=resume, relabel=relabel)
+            opened.limited = limited
             outputs.append((stack.enter_context(opened), record))
 
         if output is not None:
