@@ -58,7 +58,7 @@ def test_a_photo_that_was_not_there_is_tried_again(tmp_path):
 
 @pytest.mark.parametrize(
     ("kind", "again"),
-    [(kind, True) for kind in ("permission", "unreadable", "missing_extra", "timeout", "crashed")]
+    [(kind, True) for kind in ("permission", "unreadable", "missing_extra", "timeout", "crashed", "byte_limit")]
     + [("truncated", False)],
 )
 def test_errors_that_may_be_gone_are_tried_again(kind, again, tmp_path):

@@ -11,8 +11,8 @@ from facegender.sources import Source, Stamp, content_digest, read
 from facegender.sources.source import InMemory
 
 #: Errors that may be gone though the photo is as it was: of rights, a disk or a network, of what is installed, of a
-#: machine with too little time or memory.
-_PASSING = ("permission", "unreadable", "missing_extra", "timeout", "crashed")
+#: machine with too little time or memory, of a server that takes larger files now.
+_PASSING = ("permission", "unreadable", "missing_extra", "timeout", "crashed", "byte_limit")
 
 
 def is_unchanged(photo: Source | str, stamp: Stamp | None, row: Row, *, error: str | None) -> bool:
