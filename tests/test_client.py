@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tarfile
 import threading
+import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
@@ -187,6 +188,61 @@ def test_a_photo_that_the_server_finds_too_large_costs_the_others_nothing(fake):
     assert large.error.kind == "byte_limit"
     assert large.error.message == f"the image given as bytes has 10 bytes, more than {fake.url} takes"
     assert other.error is None
+
+
+def about(**limits):
+    """What the server says of itself."""
+    return 200, {}, {**dict.fromkeys(("version", "models", "default", "detector")), "limits": limits}
+
+
+def test_a_photo_above_the_limits_of_the_server_is_not_sent(fake, tmp_path):
+    small, wide, large = (tmp_path / f"{name}.png" for name in ("small", "wide", "large"))
+    PIL.Image.new("L", (10, 10)).save(small)
+    PIL.Image.new("L", (11, 10)).save(wide)
+    with large.open("wb") as file:
+        file.truncate(2**40)  # to read it would take all memory
+    fake.answers = [about(max_bytes=1000, max_pixels=100), DONE]
+    with Client(fake.url) as client:
+        client.models()
+        found = list(client.analyze_many([small, wide, large, large.name, b"x" * 1001, np.zeros((11, 10), np.uint8)]))
+    assert [result.error and result.error.kind for result in found] == [
+        *(None, "pixel_limit", "byte_limit", "not_found", "byte_limit", "pixel_limit"),
+    ]
+    assert found[1].error.message.startswith(f"{wide} has 11 x 10 = 110 pixels, above the limit of 100")
+    takes = f"bytes, more than {fake.url} takes (at most 1000; facegender serve --max-bytes raises it)"
+    assert found[2].error.message == f"{large} has {2**40} {takes}"
+    assert found[4].error.message == f"the image given as bytes has 1001 {takes}"
+    assert [body for *_, body in fake.asked] == [b"", small.read_bytes()]
+
+
+@pytest.mark.parametrize("limits", [{}, {"max_bytes": "many"}, None])
+def test_a_server_that_does_not_say_its_limits(fake, limits):
+    fake.answers = [about() if limits is None else about(**limits), problem(413, "too_large")]
+    if limits is None:
+        del fake.answers[0][2]["limits"]
+    with Client(fake.url) as client:
+        client.models()
+        assert client.limits == {}
+        assert client.analyze(b"0123456789").error.kind == "byte_limit"
+    assert len(fake.asked) == 2
+
+
+def test_predict_does_not_read_what_the_server_would_refuse(fake, tmp_path):
+    folder, archive = tmp_path / "photos", tmp_path / "photos.zip"
+    folder.mkdir()
+    (folder / "small.png").write_bytes(b"small")
+    with (folder / "large.png").open("wb") as file:
+        file.truncate(2**40)
+    with zipfile.ZipFile(archive, "w") as packed:
+        packed.writestr("large.png", b"x" * 6)
+        packed.writestr("small.png", b"small")
+    fake.answers = [about(max_bytes=5), DONE]
+    result = CliRunner().invoke(app, ["predict", str(folder), str(archive), "--on", fake.url, "--format", "jsonl"])
+    assert result.exit_code == 3
+    assert [record["error"] and record["error"]["kind"] for record in map(json.loads, result.stdout.splitlines())] == [
+        *("byte_limit", None, "byte_limit", None),
+    ]
+    assert [body for *_, body in fake.asked] == [b"", b"small", b"small"]
 
 
 def test_photos_are_taken_as_fast_as_they_are_answered(fake):
