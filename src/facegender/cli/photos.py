@@ -183,8 +183,7 @@ def predict_photos(
                     now = f"one row a {destination.rows}, before one a {done.former_rows}"
                     say(f"rewrote {destination.output}: {now}")
                 if done.relabelled:
-                    held = counted(skipped, "photo")
-                    say(f"relabelled {held}, answered before with another accepted error or least confidence")
+                    say(relabelled_line(skipped, "photo"))
         if passed := collection.photos.passed_over:
             say(str(passed))
         counts = report.summary.counts
@@ -208,6 +207,11 @@ def reader_has_left() -> int:
 def held_already(output: Path | None, count: int, noun: str) -> str:
     """Says that there was nothing to do."""
     return f"{output} holds {'the' if count == 1 else 'all'} {counted(count, noun)} already"
+
+
+def relabelled_line(count: int, noun: str) -> str:
+    """Says that the answers that were there have the labels of this run now."""
+    return f"relabelled {counted(count, noun)}, answered before with another accepted error or least confidence"
 
 
 def say_summary(summary: Summary, seconds: float, card: Card | None, destination: Destination) -> None:
