@@ -429,6 +429,24 @@ def test_predict_writes_the_same_records(run, service, photos, networks, tmp_pat
     assert (again.exit_code, again.stderr) == (0, f"{there} holds all 40 photos already\n")
 
 
+def test_a_photo_replaced_while_it_is_sent_is_sent_again(fake, tmp_path):
+    photo, out = tmp_path / "a.jpg", tmp_path / "out.jsonl"
+    photo.write_bytes(b"before")
+
+    def answers(body):
+        photo.write_bytes(b"change")
+        return [DONE]
+
+    about = (200, {}, {**dict.fromkeys(("version", "models", "default")), "detector": {"name": "d", "sha256": "0"}})
+    classified = (200, {}, {"model": MODEL, "predictions": [{"p_male": 0.5, "label": "uncertain"}]})
+    fake.answers = lambda body: [about] if not body else [classified] if len(body) > 9 else answers(body)
+    for count in (1, 1, 0):
+        before = len(fake.asked)
+        assert CliRunner().invoke(app, ["predict", str(photo), "--on", fake.url, "-o", str(out)]).exit_code == 0
+        bodies = [body for *_, body in fake.asked[before:] if 0 < len(body) < 9]
+        assert len(bodies) == count
+
+
 def test_predict_prints_a_table(run, service, photos):
     result = run(photos / "01.jpg", "--on", service, "--min-confidence", "0.5")
     assert (result.exit_code, "male" in result.stdout) == (0, True)

@@ -144,8 +144,9 @@ class Client:
             photo = read(task.source)
         except PhotoReadError as error:
             return None, PhotoResult(task.source.name, error=PhotoError(error.kind, str(error)), weight=task.weight)
+        digest = content_digest(photo)  # before it is sent: if it is replaced meanwhile, it is sent again another time
         used, result = self._analyze(task.source.name, photo, ended)
-        return used, replace(result, weight=task.weight, digest=content_digest(photo))
+        return used, replace(result, weight=task.weight, digest=digest)
 
     def classify(self, crops: Crops) -> list[Prediction]:
         """One answer a crop.
