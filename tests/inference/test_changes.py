@@ -177,6 +177,29 @@ def test_members_behind_the_damage_of_an_archive_are_not_pruned(tmp_path):
     assert night(prune=True) == 0
 
 
+def test_the_error_of_an_archive_that_is_whole_again_is_pruned(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    archive, path = Path("photos.tar"), tmp_path / "out.jsonl"
+    fill(tmp_path, a="1", b="1")
+
+    def night(**options):
+        with output(path, **options) as out:
+            for photo in find_photos([str(archive)]):
+                if not out.is_done(photo):
+                    out.write([record(photo.name)])
+        return [Path(name).name for name in paths(path)], out.pruned
+
+    with tarfile.open(archive, "w", format=tarfile.USTAR_FORMAT) as packed:
+        packed.add("a.png")
+        packed.add("b.png")
+    whole = archive.read_bytes()
+    archive.write_bytes(whole[:1024] + b"x" * 512)
+    assert night() == (["a.png", "photos.tar"], 0)
+    assert night(prune=True) == (["a.png", "photos.tar"], 0)
+    archive.write_bytes(whole)
+    assert night(prune=True) == (["a.png", "b.png"], 1)
+
+
 def test_some_of_the_photos_do_not_tell_which_are_gone(tiny_model, tiny_detector, tmp_path, noise, save):
     for name in ("a.png", "b.png"):
         save(name, noise)

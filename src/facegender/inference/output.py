@@ -246,11 +246,13 @@ class Output:
     def _prune(self) -> int:
         """Drop the records of photos that are gone; how many they are."""
         listed = self._archives - self._half_listed
-        gone = [
-            row
-            for row, key, place in self._journal.places(self._last)
-            if not self._seen[row] and (key in listed or is_gone(place))
-        ]
+
+        def is_left_over(key: str, place: str) -> bool:
+            # The error of an archive has its name, which may be relative.
+            return key in listed or printable(str(Path(place).absolute())) in listed or is_gone(place)
+
+        places = self._journal.places(self._last)
+        gone = [row for row, key, place in places if not self._seen[row] and is_left_over(key, place)]
         if gone:
             self._journal.drop(gone)
         return len(gone)
