@@ -17,11 +17,13 @@ import pytest
 from typer.testing import CliRunner
 
 from facegender.cli import app
-from facegender.client import Client
+from facegender.client import Client, ServerEngine
 from facegender.errors import InputError, ServerError
 from facegender.inference.classifier import GenderClassifier
+from facegender.inference.options import Options
 from facegender.inference.pipeline import FaceAnalyzer
 from facegender.inference.provenance import run_file
+from facegender.inference.run import analyze
 
 TOKEN = "the-token-of-the-tests"
 MODEL = {"name": "tiny", "sha256": "00", "min_confidence": 0.6}
@@ -475,6 +477,26 @@ def test_predict_without_the_token_does_not_begin(run, service, photos, tmp_path
     result = run(photos, "--on", service, "-o", tmp_path / "out.jsonl")
     assert isinstance(result.exception, ServerError)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_answers_of_another_model_than_the_one_that_was_noted_are_no_results(fake, tmp_path):
+    """As after a restart of the server between the question for its model and the first photo."""
+    (tmp_path / "a.jpg").write_bytes(b"photo")
+    out = tmp_path / "out.jsonl"
+    noted = (200, {}, {**dict.fromkeys(("version", "models", "default")), "detector": {"name": "d", "sha256": "0"}})
+    classified = (200, {}, {"model": MODEL, "predictions": [{"p_male": 0.5, "label": "uncertain"}]})
+    other = (200, {}, {"model": {**MODEL, "sha256": "01"}, "photos": [RECORD]})
+    fake.answers = [noted, classified, other]
+    result = CliRunner().invoke(app, ["predict", str(tmp_path / "a.jpg"), "--on", fake.url, "-o", str(out)])
+    assert isinstance(result.exception, ServerError)
+    assert "'sha256': '01'" in str(result.exception)
+    assert not out.exists()
+    # Without a file nothing is noted: other options may be answered by another model.
+    engine = ServerEngine(fake.url)
+    fake.answers = [noted, classified, other]
+    engine.provenance(Options())
+    [found] = analyze(tmp_path / "a.jpg", options=Options(model="other"), engine=engine)
+    assert found.error is None
 
 
 def test_predict_notes_a_change_of_the_model(fake, photos, tmp_path):

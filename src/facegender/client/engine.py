@@ -30,19 +30,22 @@ class ServerEngine:
         self._url, self._token, self._concurrency, self._retries = url, token, concurrency, retries
         #: As for `Client`; None until the server has been reached.
         self._limits: dict[str, float] | None = None
+        #: Options, and the model that `provenance` has named for them.
+        self._noted: tuple[Options, UsedModel] | None = None
 
     def provenance(self, options: Options) -> dict[str, Any]:
         """As for `facegender.inference.engines.Engine`; ServerError as for `Client`."""
         with self._client(options, None) as client:
             found = client.provenance()
-            self._limits = client.limits
+            self._limits, self._noted = client.limits, (options, found["model"])
             return found
 
     def run(self, tasks: Iterable[Task], job: Job, /) -> Generator[list[PhotoResult], None, None]:
         """As for `facegender.inference.engines.Engine`.
 
         Raises:
-            ServerError: as for `Client`, or the server has changed to another model during the run.
+            ServerError: as for `Client`, or the server has changed to another model during the run, or since
+                `provenance` was asked with the same options.
             InputError: it is asked for what a server does not do.
         """
         if job.annotate is not None or job.crops is not None:
@@ -51,7 +54,8 @@ class ServerEngine:
             with self._client(job.options, None) as client:
                 client.models()
                 self._limits = client.limits
-        first: list[UsedModel] = []
+        # What it was restarted with since is another model than the one that is noted beside the results.
+        first = [self._noted[1]] if self._noted is not None and self._noted[0] == job.options else []
         with self._client(job.options, self._retries) as client:
             client.limits = self._limits
             for used, result in client.analyze_tasks(tasks, concurrency=self._concurrency):
