@@ -341,6 +341,18 @@ def test_a_full_disk_behind_standard_error_ends_nothing(networks, photos, tmp_pa
     assert len(out.read_text().splitlines()) == 42
 
 
+def test_a_reader_that_leaves_early_is_told_what_is_not_made(networks, few, tmp_path):
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "facegender", "predict", *networks, few, "--format", "jsonl"]
+    for options, said in ([], ""), (["--report", tmp_path / "r"], "no report or sidecars are made"):
+        done = subprocess.run([*command, *options], stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+        assert done.returncode == 0
+        assert said in done.stderr
+        assert not said or "report: " not in done.stderr
+    os.close(writing)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="a shell's way to close an output")
 def test_a_closed_standard_output_harms_nothing(networks, few, tmp_path):
     command = [sys.executable, "-m", "facegender", "predict", *networks, few, "-o", tmp_path / "out.csv"]

@@ -162,7 +162,7 @@ def predict_photos(
                             if kept is not None:
                                 kept.add(record)
                 except BrokenPipeError:
-                    return reader_has_left()
+                    return reader_has_left(unmade=made.needs_records)
             else:
                 done = analyze(
                     collection,
@@ -198,8 +198,13 @@ def predict_photos(
         return status(report.summary, nothing_before=not skipped)
 
 
-def reader_has_left() -> int:
-    """The exit status where the reader of standard output, such as ``head``, has seen enough."""
+def reader_has_left(*, unmade: bool = False) -> int:
+    """The exit status where the reader of standard output, such as ``head``, has seen enough.
+
+    `unmade`: what is made when a run has ended is wanted.
+    """
+    if unmade:
+        say("the reader of the records has left: no report or sidecars are made; with --output FILE there is no reader")
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it flushes at exit
     return 0
 
