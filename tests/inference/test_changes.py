@@ -32,6 +32,34 @@ def test_a_photo_replaced_under_its_name_is_asked_for_again(suffix, tmp_path):
     assert asked(path) == []
 
 
+def test_photos_of_the_same_name_in_two_folders_do_not_replace_each_other(tmp_path):
+    path = tmp_path / "out.jsonl"
+    for folder, text in (("one", "1"), ("two", "22")):
+        (tmp_path / folder).mkdir()
+        fill(tmp_path / folder, a=text, b="same")
+    (tmp_path / "link").symlink_to(tmp_path / "two")
+
+    def night(folder):
+        """As with a list that names photos from its own folder."""
+        with output(path) as out:
+            for name in ("a.png", "b.png"):
+                photo = Source.file(name, str(tmp_path / folder / name))
+                if not out.is_done(photo):
+                    text = Path(read(photo)).read_text()
+                    out.write([{**record(name), "width": len(text)}], [content_digest(read(photo))])
+        return widths(path)
+
+    one, two = ("a", 1), ("a", 2)
+    assert night("one") == [one, ("b", 4)]
+    for folder in ("two", "one", "two"):
+        assert night(folder) == [one, ("b", 4), two]  # a copy needs no record of its own
+    fill(tmp_path / "two", a="four")
+    assert night("link") == [one, ("b", 4), ("a", 4)]  # the same photo by another path
+    (tmp_path / "one").rename(tmp_path / "moved")
+    fill(tmp_path / "moved", a="fifth")
+    assert night("moved") == [("a", 5), ("b", 4), ("a", 4)]
+
+
 def test_content_counts_not_time(tmp_path):
     path = tmp_path / "out.csv"
     fill(tmp_path, a="same", b="same")

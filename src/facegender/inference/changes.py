@@ -35,6 +35,19 @@ def is_unchanged(photo: Source | str, stamp: Stamp | None, row: Row, *, error: s
     return row.size == stamp.size and row.digest is not None and _digest(photo) == row.digest
 
 
+def is_of_another(stamp: Stamp | None, row: Row) -> bool:
+    """Whether a record is of another photo or archive, which is still where it was, though they have one name.
+
+    Names in lists and on the command line may be relative to other folders.
+    """
+    if stamp is None or row.place is None or row.place == stamp.place:
+        return False
+    try:
+        return not os.path.samefile(row.place, stamp.place)  # noqa: PTH121
+    except (OSError, ValueError):  # it was moved
+        return False
+
+
 def is_gone(place: str) -> bool:
     """Whether a local file, or the archive that holds a member of that name, is not there any more."""
     if "://" in place:

@@ -22,7 +22,7 @@ from facegender.errors import InputError, OutputError
 from facegender.files import atomic_file, check_regular
 from facegender.formats.records import Record, Schema, printable
 from facegender.formats.registry import Format, reading
-from facegender.inference.changes import is_gone, is_unchanged
+from facegender.inference.changes import is_gone, is_of_another, is_unchanged
 from facegender.inference.journal import Journal, RunState, is_damage, journal_file
 from facegender.inference.provenance import AFRESH, read_provenance, require_same_settings, run_file
 from facegender.sources import LocalFile, Source, Stamp
@@ -133,9 +133,11 @@ class Output:
                 self._half_listed.add(printable(str(Path(photo.name).absolute())))
             for row in self._journal.find(name, self._last):
                 if not self._seen[row.row]:
-                    self._seen[row.row] = True
                     record = json.loads(row.text)
                     same = is_unchanged(photo, stamp, row, error=(record["error"] or {}).get("kind"))
+                    if not same and is_of_another(stamp, row):
+                        continue
+                    self._seen[row.row] = True
                     if same and stamp is not None and not row.has_stamp(stamp):
                         self._journal.stamp(row.row, stamp)
                     if (complete is None or complete(record)) and same:
