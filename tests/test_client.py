@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tarfile
 import threading
+import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
@@ -16,11 +17,13 @@ import pytest
 from typer.testing import CliRunner
 
 from facegender.cli import app
-from facegender.client import Client
+from facegender.client import Client, ServerEngine
 from facegender.errors import InputError, ServerError
 from facegender.inference.classifier import GenderClassifier
+from facegender.inference.options import Options
 from facegender.inference.pipeline import FaceAnalyzer
 from facegender.inference.provenance import run_file
+from facegender.inference.run import analyze
 
 TOKEN = "the-token-of-the-tests"
 MODEL = {"name": "tiny", "sha256": "00", "min_confidence": 0.6}
@@ -187,6 +190,61 @@ def test_a_photo_that_the_server_finds_too_large_costs_the_others_nothing(fake):
     assert large.error.kind == "byte_limit"
     assert large.error.message == f"the image given as bytes has 10 bytes, more than {fake.url} takes"
     assert other.error is None
+
+
+def about(**limits):
+    """What the server says of itself."""
+    return 200, {}, {**dict.fromkeys(("version", "models", "default", "detector")), "limits": limits}
+
+
+def test_a_photo_above_the_limits_of_the_server_is_not_sent(fake, tmp_path):
+    small, wide, large = (tmp_path / f"{name}.png" for name in ("small", "wide", "large"))
+    PIL.Image.new("L", (10, 10)).save(small)
+    PIL.Image.new("L", (11, 10)).save(wide)
+    with large.open("wb") as file:
+        file.truncate(2**40)  # to read it would take all memory
+    fake.answers = [about(max_bytes=1000, max_pixels=100), DONE]
+    with Client(fake.url) as client:
+        client.models()
+        found = list(client.analyze_many([small, wide, large, large.name, b"x" * 1001, np.zeros((11, 10), np.uint8)]))
+    assert [result.error and result.error.kind for result in found] == [
+        *(None, "pixel_limit", "byte_limit", "not_found", "byte_limit", "pixel_limit"),
+    ]
+    assert found[1].error.message.startswith(f"{wide} has 11 x 10 = 110 pixels, above the limit of 100")
+    takes = f"bytes, more than {fake.url} takes (at most 1000; facegender serve --max-bytes raises it)"
+    assert found[2].error.message == f"{large} has {2**40} {takes}"
+    assert found[4].error.message == f"the image given as bytes has 1001 {takes}"
+    assert [body for *_, body in fake.asked] == [b"", small.read_bytes()]
+
+
+@pytest.mark.parametrize("limits", [{}, {"max_bytes": "many"}, None])
+def test_a_server_that_does_not_say_its_limits(fake, limits):
+    fake.answers = [about() if limits is None else about(**limits), problem(413, "too_large")]
+    if limits is None:
+        del fake.answers[0][2]["limits"]
+    with Client(fake.url) as client:
+        client.models()
+        assert client.limits == {}
+        assert client.analyze(b"0123456789").error.kind == "byte_limit"
+    assert len(fake.asked) == 2
+
+
+def test_predict_does_not_read_what_the_server_would_refuse(fake, tmp_path):
+    folder, archive = tmp_path / "photos", tmp_path / "photos.zip"
+    folder.mkdir()
+    (folder / "small.png").write_bytes(b"small")
+    with (folder / "large.png").open("wb") as file:
+        file.truncate(2**40)
+    with zipfile.ZipFile(archive, "w") as packed:
+        packed.writestr("large.png", b"x" * 6)
+        packed.writestr("small.png", b"small")
+    fake.answers = [about(max_bytes=5), DONE]
+    result = CliRunner().invoke(app, ["predict", str(folder), str(archive), "--on", fake.url, "--format", "jsonl"])
+    assert result.exit_code == 3
+    assert [record["error"] and record["error"]["kind"] for record in map(json.loads, result.stdout.splitlines())] == [
+        *("byte_limit", None, "byte_limit", None),
+    ]
+    assert [body for *_, body in fake.asked] == [b"", b"small", b"small"]
 
 
 def test_photos_are_taken_as_fast_as_they_are_answered(fake):
@@ -373,6 +431,24 @@ def test_predict_writes_the_same_records(run, service, photos, networks, tmp_pat
     assert (again.exit_code, again.stderr) == (0, f"{there} holds all 40 photos already\n")
 
 
+def test_a_photo_replaced_while_it_is_sent_is_sent_again(fake, tmp_path):
+    photo, out = tmp_path / "a.jpg", tmp_path / "out.jsonl"
+    photo.write_bytes(b"before")
+
+    def answers(body):
+        photo.write_bytes(b"change")
+        return [DONE]
+
+    about = (200, {}, {**dict.fromkeys(("version", "models", "default")), "detector": {"name": "d", "sha256": "0"}})
+    classified = (200, {}, {"model": MODEL, "predictions": [{"p_male": 0.5, "label": "uncertain"}]})
+    fake.answers = lambda body: [about] if not body else [classified] if len(body) > 9 else answers(body)
+    for count in (1, 1, 0):
+        before = len(fake.asked)
+        assert CliRunner().invoke(app, ["predict", str(photo), "--on", fake.url, "-o", str(out)]).exit_code == 0
+        bodies = [body for *_, body in fake.asked[before:] if 0 < len(body) < 9]
+        assert len(bodies) == count
+
+
 def test_predict_prints_a_table(run, service, photos):
     result = run(photos / "01.jpg", "--on", service, "--min-confidence", "0.5")
     assert (result.exit_code, "male" in result.stdout) == (0, True)
@@ -401,6 +477,26 @@ def test_predict_without_the_token_does_not_begin(run, service, photos, tmp_path
     result = run(photos, "--on", service, "-o", tmp_path / "out.jsonl")
     assert isinstance(result.exception, ServerError)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_answers_of_another_model_than_the_one_that_was_noted_are_no_results(fake, tmp_path):
+    """As after a restart of the server between the question for its model and the first photo."""
+    (tmp_path / "a.jpg").write_bytes(b"photo")
+    out = tmp_path / "out.jsonl"
+    noted = (200, {}, {**dict.fromkeys(("version", "models", "default")), "detector": {"name": "d", "sha256": "0"}})
+    classified = (200, {}, {"model": MODEL, "predictions": [{"p_male": 0.5, "label": "uncertain"}]})
+    other = (200, {}, {"model": {**MODEL, "sha256": "01"}, "photos": [RECORD]})
+    fake.answers = [noted, classified, other]
+    result = CliRunner().invoke(app, ["predict", str(tmp_path / "a.jpg"), "--on", fake.url, "-o", str(out)])
+    assert isinstance(result.exception, ServerError)
+    assert "'sha256': '01'" in str(result.exception)
+    assert not out.exists()
+    # Without a file nothing is noted: other options may be answered by another model.
+    engine = ServerEngine(fake.url)
+    fake.answers = [noted, classified, other]
+    engine.provenance(Options())
+    [found] = analyze(tmp_path / "a.jpg", options=Options(model="other"), engine=engine)
+    assert found.error is None
 
 
 def test_predict_notes_a_change_of_the_model(fake, photos, tmp_path):

@@ -24,7 +24,8 @@ BATCH_PHOTOS = 512
 class RayEngine(Engine):
     """An engine for `facegender.analyze`: actors of a cluster analyse, and this process writes what they find.
 
-    Sources must be within reach of all machines. The list of them is held in memory. With the device ``cuda`` each
+    Sources must be within reach of all machines. The list of them is held in memory, and with it the bytes of photos
+    in compressed tar archives and in those at URLs. With the device ``cuda`` each
     actor has a GPU.
 
     Attributes:

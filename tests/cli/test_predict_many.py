@@ -167,6 +167,33 @@ def test_the_first_photos_and_then_all(run, photos, tmp_path):
     assert isinstance(run(photos, "--limit", "3", "--sample", "3").exception, InputError)
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_only_a_limit_that_left_photos_out_is_noted(run, photos, tmp_path, packed):
+    folder, archive, out = tmp_path / "some", tmp_path / "some.tar.gz", tmp_path / "out.csv"
+    folder.mkdir()
+
+    def limited(count, limit):
+        """What is noted of a run over this number of photos."""
+        for number in range(3):
+            (folder / f"{number}.png").unlink(missing_ok=True)
+        for number in range(count):
+            shutil.copyfile(photos / f"0{number}.png", folder / f"{number}.png")
+        if packed:  # how many there are is not known before
+            with tarfile.open(archive, "w:gz") as tar:
+                tar.add(folder, "some")
+        done = run(archive if packed else folder, "-o", out, *([] if limit is None else ["--limit", limit]))
+        assert done.exit_code == 0, done.stderr
+        return json.loads(run_file(out).read_text()).get("limited")
+
+    assert limited(2, 2) is False
+    assert limited(3, 2) is True  # nothing is added to the file
+    assert limited(2, 2) is False
+    assert limited(3, 4) is False
+    assert limited(3, 3) is False
+    assert limited(3, 2) is True
+    assert limited(3, None) is None
+
+
 def test_crops(run, photos, tmp_path):
     crops = tmp_path / "crops"
     assert run(photos / "03.png", "--crops", crops, "--annotate", crops).exit_code == 0
@@ -312,6 +339,18 @@ def test_a_full_disk_behind_standard_error_ends_nothing(networks, photos, tmp_pa
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=full, text=True, check=False)
     assert (done.returncode, done.stdout) == (3, "")
     assert len(out.read_text().splitlines()) == 42
+
+
+def test_a_reader_that_leaves_early_is_told_what_is_not_made(networks, few, tmp_path):
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "facegender", "predict", *networks, few, "--format", "jsonl"]
+    for options, said in ([], ""), (["--report", tmp_path / "r"], "no report or sidecars are made"):
+        done = subprocess.run([*command, *options], stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+        assert done.returncode == 0
+        assert said in done.stderr
+        assert not said or "report: " not in done.stderr
+    os.close(writing)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a shell's way to close an output")

@@ -32,6 +32,34 @@ def test_a_photo_replaced_under_its_name_is_asked_for_again(suffix, tmp_path):
     assert asked(path) == []
 
 
+def test_photos_of_the_same_name_in_two_folders_do_not_replace_each_other(tmp_path):
+    path = tmp_path / "out.jsonl"
+    for folder, text in (("one", "1"), ("two", "22")):
+        (tmp_path / folder).mkdir()
+        fill(tmp_path / folder, a=text, b="same")
+    (tmp_path / "link").symlink_to(tmp_path / "two")
+
+    def night(folder):
+        """As with a list that names photos from its own folder."""
+        with output(path) as out:
+            for name in ("a.png", "b.png"):
+                photo = Source.file(name, str(tmp_path / folder / name))
+                if not out.is_done(photo):
+                    text = Path(read(photo)).read_text()
+                    out.write([{**record(name), "width": len(text)}], [content_digest(read(photo))])
+        return widths(path)
+
+    one, two = ("a", 1), ("a", 2)
+    assert night("one") == [one, ("b", 4)]
+    for folder in ("two", "one", "two"):
+        assert night(folder) == [one, ("b", 4), two]  # a copy needs no record of its own
+    fill(tmp_path / "two", a="four")
+    assert night("link") == [one, ("b", 4), ("a", 4)]  # the same photo by another path
+    (tmp_path / "one").rename(tmp_path / "moved")
+    fill(tmp_path / "moved", a="fifth")
+    assert night("moved") == [("a", 5), ("b", 4), ("a", 4)]
+
+
 def test_content_counts_not_time(tmp_path):
     path = tmp_path / "out.csv"
     fill(tmp_path, a="same", b="same")
@@ -58,7 +86,7 @@ def test_a_photo_that_was_not_there_is_tried_again(tmp_path):
 
 @pytest.mark.parametrize(
     ("kind", "again"),
-    [(kind, True) for kind in ("permission", "unreadable", "missing_extra", "timeout", "crashed")]
+    [(kind, True) for kind in ("permission", "unreadable", "missing_extra", "timeout", "crashed", "byte_limit")]
     + [("truncated", False)],
 )
 def test_errors_that_may_be_gone_are_tried_again(kind, again, tmp_path):
@@ -175,6 +203,29 @@ def test_members_behind_the_damage_of_an_archive_are_not_pruned(tmp_path):
     data[1536 : 1536 + 512] = b"x" * 512  # the header of b
     archive.write_bytes(data)
     assert night(prune=True) == 0
+
+
+def test_the_error_of_an_archive_that_is_whole_again_is_pruned(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    archive, path = Path("photos.tar"), tmp_path / "out.jsonl"
+    fill(tmp_path, a="1", b="1")
+
+    def night(**options):
+        with output(path, **options) as out:
+            for photo in find_photos([str(archive)]):
+                if not out.is_done(photo):
+                    out.write([record(photo.name)])
+        return [Path(name).name for name in paths(path)], out.pruned
+
+    with tarfile.open(archive, "w", format=tarfile.USTAR_FORMAT) as packed:
+        packed.add("a.png")
+        packed.add("b.png")
+    whole = archive.read_bytes()
+    archive.write_bytes(whole[:1024] + b"x" * 512)
+    assert night() == (["a.png", "photos.tar"], 0)
+    assert night(prune=True) == (["a.png", "photos.tar"], 0)
+    archive.write_bytes(whole)
+    assert night(prune=True) == (["a.png", "b.png"], 1)
 
 
 def test_some_of_the_photos_do_not_tell_which_are_gone(tiny_model, tiny_detector, tmp_path, noise, save):

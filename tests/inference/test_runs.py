@@ -14,6 +14,7 @@ from facegender.errors import InputError, OutputError, WeightsError
 from facegender.faces.types import PhotoResult
 from facegender.inference.engines import InProcess, Workers
 from facegender.inference.options import Options
+from facegender.inference.pipeline import FaceAnalyzer
 from facegender.inference.run import analyze, collect
 
 pytestmark = pytest.mark.slow
@@ -83,6 +84,23 @@ def test_a_run_goes_on(suffix, photos, options, save, tmp_path):
     assert (provenance["engine"], provenance["model"]["name"], provenance["sample"]) == ("recorder", "tiny", None)
     with pytest.raises(InputError, match="options"):
         analyze(photos, options=Options(model=options.model, detector=options.detector, min_face=30), output=out)
+
+
+def test_a_photo_replaced_while_it_is_analysed_is_analysed_again(photos, options, tmp_path, monkeypatch):
+    out, photo = tmp_path / "out.jsonl", photos / "0.png"
+    analyzed = FaceAnalyzer.analyze_named
+
+    def replace_after(self, named):
+        results = list(analyzed(self, named))
+        photo.write_bytes(b"x" * photo.stat().st_size)  # as long as before
+        yield from results
+
+    monkeypatch.setattr(FaceAnalyzer, "analyze_named", replace_after)
+    analyze(photo, options=options, output=out, engine=InProcess())
+    assert json.loads(out.read_text())["error"] is None
+    monkeypatch.setattr(FaceAnalyzer, "analyze_named", analyzed)
+    assert analyze(photo, options=options, output=out, engine=InProcess()).photos == 1
+    assert json.loads(out.read_text())["error"]["kind"] == "not_an_image"
 
 
 def test_sources_of_every_kind(photos, options, tmp_path):

@@ -2,6 +2,7 @@
 
 import io
 import tarfile
+import tracemalloc
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -11,6 +12,7 @@ import pytest
 
 from facegender import __version__
 from facegender.errors import OutputError
+from facegender.inference import sidecars
 from facegender.inference.sidecars import NAMESPACE, sidecar_text, write_sidecars
 from facegender.sources import LocalFile
 
@@ -194,6 +196,23 @@ def test_names_in_a_folder_are_told_apart_and_stay(run, tmp_path):
     again = run(tmp_path / "photos" / "2", "--xmp", folder, "--format", "jsonl")
     assert "0 sidecars written, 1 up to date" in again.stderr
     assert all(Sidecar(folder / name).regions for name in names)
+
+
+def test_memory_does_not_grow_with_the_sidecars(tmp_path, monkeypatch):
+    monkeypatch.setattr(sidecars, "_write", lambda path, text: None)
+    about = record() | {"faces": []}
+
+    def peak(count):
+        tracemalloc.start()
+        photos = (LocalFile(str(number), str(number)) for number in range(count))
+        done = write_sidecars(((photo, about) for photo in photos), tmp_path, "m")
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert done.written == count
+        return most
+
+    peak(10)
+    assert min(peak(2000) for _ in range(3)) - min(peak(200) for _ in range(3)) < 20_000
 
 
 def test_photos_in_an_archive(run, tmp_path):

@@ -71,6 +71,22 @@ def test_an_answer_that_cannot_be_written_does_not_count(start):
     assert (session.item(0).answer, session.item(1).answer) == ("female", None)
 
 
+def test_answers_that_another_program_gives_meanwhile_are_not_lost(start):
+    first, second = start(), start()
+    first.answer(0, "female")
+    with pytest.raises(OutputError, match=r"changed meanwhile.*start facegender label again"):
+        second.answer(1, "male")
+    assert second.item(1).answer is None
+    assert [row["label"] for row in read_rows(first.path)] == ["female"]
+    again = start()
+    again.answer(1, "male")
+    with pytest.raises(OutputError):
+        first.undo()
+    again.path.unlink()  # then nothing of others is lost
+    again.answer(2, "male")
+    assert [row["label"] for row in read_rows(again.path)] == ["female", "male", "male"]
+
+
 def test_a_survey_takes_the_same_labels_with_the_same_weights(start, collection):
     session = start(count=60)
     for place in range(60):

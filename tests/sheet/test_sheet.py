@@ -3,6 +3,7 @@
 import json
 import re
 import tarfile
+import tracemalloc
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -129,6 +130,24 @@ def test_many_faces_and_photos_that_changed(pairs, save, tmp_path):
     Path(pairs[1][0].path).unlink()
     data = data_of(write_report(folder, pairs))
     assert [each[6] for each in data["faces"]] == [False] * 4
+
+
+def test_memory_hardly_grows_with_the_faces(pairs, tmp_path):
+    source, about = pairs[0]
+    Path(source.path).unlink()
+    check_report(tmp_path / "report")
+
+    def peak(count):
+        tracemalloc.start()
+        page = write_report(tmp_path / "report", ((source, about) for _ in range(count)))
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert f"{2 * count:,} faces in {count:,} photos" in page.read_text("utf-8")
+        return most
+
+    peak(2)
+    more = min(peak(3000) for _ in range(2)) - min(peak(1000) for _ in range(2))
+    assert more < 2000 * 150  # of two faces each, of which the page has 250 bytes
 
 
 @pytest.mark.parametrize("side", [1, 40, 900])

@@ -422,6 +422,14 @@ def test_the_first_photos_are_no_sample(rates, command, count, limited):
     assert first.startswith("The results are of the first photos alone (--limit)") == limited
 
 
+def test_a_run_says_whether_its_limit_left_photos_out():
+    some = collection(np.tile([0, 1], 50))
+    command = "facegender predict photos --limit 50"
+    runs = [{"command": command, "photos": photos, "limited": said} for photos, said in ((50, False), (90, False))]
+    assert not replace(some, runs=runs).limited
+    assert replace(some, runs=[*runs, {"command": command, "photos": 20, "limited": True}]).limited
+
+
 def test_imputed_masses_are_right_on_average():
     rng = np.random.default_rng(0)
     one = np.ones(100_000)

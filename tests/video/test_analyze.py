@@ -255,6 +255,65 @@ class TestTheCommand:
         assert (made / "film.vtt").read_text() == first != (made / "film-2.vtt").read_text()
         assert "holds all" in run(*films[::-1], *command).stderr
 
+    def test_another_accepted_error_renews_subtitles_without_a_new_analysis(
+        self, film, walk, run, tmp_path, monkeypatch
+    ):
+        made, out = tmp_path / "made", tmp_path / "out.jsonl"
+        two = [scene((60 + i, 60, 40), (250 - i, 120, 40, (250, 10, 60))) for i in range(20)]
+        films = [film(walk()[:10], "one.mp4"), film(two, "two.mp4"), film([scene()] * 5, "none.mp4")]
+        files = ["--subtitles", made]
+
+        def texts():
+            return {path.name: path.read_text() for path in made.iterdir()}
+
+        def night(*options):
+            done = run(*films, "-o", out, "--fps", "5", *options)
+            assert done.exit_code == 0, done.output
+            return done.stderr
+
+        night(*files, "--min-confidence", "0.5")
+        sure = texts()
+        assert ",male,,0,0,0,," in sure["one.ass"]
+        # The first is sure from here on, of the second at most one.
+        fresh, doubt = tmp_path / "fresh", ["--min-confidence", "1"]
+        night(*doubt, "--no-resume", "--subtitles", fresh)
+        uncertain = {path.name: path.read_text() for path in fresh.iterdir()}
+        assert "uncertain" in uncertain["one.vtt"] != sure["one.vtt"]
+        night(*files, "--min-confidence", "0.5", "--no-resume")
+        monkeypatch.setattr(VideoAnalyzer, "analyze", None)
+        said = night(*files, *doubt)
+        assert said.startswith("relabelled 3 videos")
+        assert texts() == uncertain
+        # Without the option they stay, which is said; the option given later finds it.
+        said = night("--min-confidence", "0.5")
+        assert "keep their labels; renew them: add --subtitles DIR and --annotate DIR" in said
+        assert texts() == uncertain
+        own = uncertain["one.ass"] + "Dialogue: 1,0:00:00.00,0:00:01.00,uncertain,,0,0,0,,A walk\n"
+        (made / "one.ass").write_text(own)
+        assert night(*files, "--min-confidence", "0.5") == f"{out} holds all 3 videos already\n"
+        assert texts().pop("one.ass").startswith(sure["one.ass"])
+        assert texts().pop("one.ass").endswith("uncertain,,0,0,0,,A walk\n")
+        assert {**texts(), "one.ass": sure["one.ass"]} == sure
+
+    def test_copies_with_other_labels_are_drawn_again(self, film, walk, run, tmp_path):
+        made, out = tmp_path / "made", tmp_path / "out.jsonl"
+        films = [film(walk()[:10], "one.mp4"), film([scene()] * 5, "none.mp4")]
+
+        def night(*options):
+            assert run(*films, "-o", out, "--fps", "5", *options).exit_code == 0
+            return [(made / f"{stem}.faces.mp4").stat().st_mtime_ns for stem in ("one", "none")]
+
+        one, none = night("--annotate", made, "--min-confidence", "0.5")
+        assert night("--annotate", made, "--min-confidence", "0.5") == [one, none]
+        assert night("--min-confidence", "1") == [one, none]
+        later, same = night("--annotate", made, "--min-confidence", "1")
+        assert later > one
+        assert same == none  # it has no faces
+        assert night("--annotate", made, "--min-confidence", "1") == [later, none]
+        assert [track["label"] for line in out.read_text().splitlines() for track in json.loads(line)["tracks"]] == [
+            "uncertain"
+        ]
+
     def test_a_folder_is_tried_before_a_film_is_analysed(self, film, walk, run, tmp_path):
         (tmp_path / "file").touch()
         done = run(film(walk()[:10]), "-o", tmp_path / "out.csv", "--subtitles", tmp_path / "file" / "s")

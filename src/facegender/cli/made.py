@@ -73,8 +73,8 @@ def _said(counts: SidecarCounts) -> list[str]:
     """What has become of the sidecars, in lines."""
     lines = [f"{counted(counts.written, 'sidecar')} written, {counts.current:,} up to date"]
     if counts.kept:
-        left = counted(len(counts.kept), "sidecar")
-        lines.append(f"{left} left alone, not written by facegender or changed since, the first is {counts.kept[0]}")
+        left = counted(counts.kept, "sidecar")
+        lines.append(f"{left} left alone, not written by facegender or changed since, the first is {counts.first_kept}")
     if counts.placeless:
         lines.append(
             f"no sidecar for {counted(counts.placeless, 'photo')} in archives, at URLs or with a long name: "

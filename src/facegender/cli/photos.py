@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
@@ -144,62 +144,67 @@ def predict_photos(
         say(f"no photos in {source}")
     skipped = pruned = 0
     annotate, crops = made.annotate, made.crops
-    finished = Finished()
-    with Bar("photos", collection.total, wanted=destination.bar_fits) as bar:
-        report = _Report(bar)
-        if destination.output is None or destination.format_ is None:
-            schema = PHOTOS if destination.rows == "photo" else FACES
-            schema = schema.with_pictures() if annotate or crops else schema
-            results = analyze(
-                collection, options=options, engine=engine, annotate=annotate, crops=crops, progress=report
-            )
-            try:
-                with closing(results), destination.terminal(schema) as terminal:
-                    for result in results:
-                        record = result.to_dict()
-                        terminal.write(schema.prepared(record))
-                        if made.needs_records:
-                            finished.add(record)
-            except BrokenPipeError:
-                return reader_has_left()
-        else:
-            done = analyze(
-                collection,
-                options=options,
-                output=destination.output,
-                format=destination.format_.name,
-                resume=destination.resume,
-                prune=destination.prune,
-                rows=destination.rows,
-                engine=engine,
-                annotate=annotate,
-                crops=crops,
-                command=destination.command,
-                progress=report,
-            )
-            skipped, pruned = done.skipped, done.pruned
-            if made.needs_records:
-                finished = Finished.of(destination.output)
-            if done.former_rows is not None:
-                now = f"one row a {destination.rows}, before one a {done.former_rows}"
-                say(f"rewrote {destination.output}: {now}")
-            if done.relabelled:
-                held = counted(skipped, "photo")
-                say(f"relabelled {held}, answered before with another accepted error or least confidence")
-    if passed := collection.photos.passed_over:
-        say(str(passed))
-    counts = report.summary.counts
-    if pruned:
-        say(f"dropped the records of {counted(pruned, 'photo')} that are gone")
-    elif skipped and not counts:
-        say(held_already(destination.output, skipped, "photo"))
-    say_summary(report.summary, report.seconds, card, destination)
-    made.finish(finished, collection, options, card, lambda: engine.provenance(options)["model"]["name"])
-    return status(report.summary, nothing_before=not skipped)
+    with ExitStack() as stack:
+        kept = stack.enter_context(Finished()) if made.needs_records and destination.output is None else None
+        with Bar("photos", collection.total, wanted=destination.bar_fits) as bar:
+            report = _Report(bar)
+            if destination.output is None or destination.format_ is None:
+                schema = PHOTOS if destination.rows == "photo" else FACES
+                schema = schema.with_pictures() if annotate or crops else schema
+                results = analyze(
+                    collection, options=options, engine=engine, annotate=annotate, crops=crops, progress=report
+                )
+                try:
+                    with closing(results), destination.terminal(schema) as terminal:
+                        for result in results:
+                            record = result.to_dict()
+                            terminal.write(schema.prepared(record))
+                            if kept is not None:
+                                kept.add(record)
+                except BrokenPipeError:
+                    return reader_has_left(unmade=made.needs_records)
+            else:
+                done = analyze(
+                    collection,
+                    options=options,
+                    output=destination.output,
+                    format=destination.format_.name,
+                    resume=destination.resume,
+                    prune=destination.prune,
+                    rows=destination.rows,
+                    engine=engine,
+                    annotate=annotate,
+                    crops=crops,
+                    command=destination.command,
+                    progress=report,
+                )
+                skipped, pruned = done.skipped, done.pruned
+                if done.former_rows is not None:
+                    now = f"one row a {destination.rows}, before one a {done.former_rows}"
+                    say(f"rewrote {destination.output}: {now}")
+                if done.relabelled:
+                    say(relabelled_line(skipped, "photo"))
+        if passed := collection.photos.passed_over:
+            say(str(passed))
+        counts = report.summary.counts
+        if pruned:
+            say(f"dropped the records of {counted(pruned, 'photo')} that are gone")
+        elif skipped and not counts:
+            say(held_already(destination.output, skipped, "photo"))
+        say_summary(report.summary, report.seconds, card, destination)
+        if made.needs_records:
+            finished = kept or stack.enter_context(Finished(destination.output))
+            made.finish(finished, collection, options, card, lambda: engine.provenance(options)["model"]["name"])
+        return status(report.summary, nothing_before=not skipped)
 
 
-def reader_has_left() -> int:
-    """The exit status where the reader of standard output, such as ``head``, has seen enough."""
+def reader_has_left(*, unmade: bool = False) -> int:
+    """The exit status where the reader of standard output, such as ``head``, has seen enough.
+
+    `unmade`: what is made when a run has ended is wanted.
+    """
+    if unmade:
+        say("the reader of the records has left: no report or sidecars are made; with --output FILE there is no reader")
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it flushes at exit
     return 0
 
@@ -207,6 +212,11 @@ def reader_has_left() -> int:
 def held_already(output: Path | None, count: int, noun: str) -> str:
     """Says that there was nothing to do."""
     return f"{output} holds {'the' if count == 1 else 'all'} {counted(count, noun)} already"
+
+
+def relabelled_line(count: int, noun: str) -> str:
+    """Says that the answers that were there have the labels of this run now."""
+    return f"relabelled {counted(count, noun)}, answered before with another accepted error or least confidence"
 
 
 def say_summary(summary: Summary, seconds: float, card: Card | None, destination: Destination) -> None:

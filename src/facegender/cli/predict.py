@@ -259,11 +259,16 @@ def predict(
     card = None if is_url(on) else load_card(options.model)
     if card is not None and card.name == DEFAULT and not dry_run and (terms := first_use(card)):
         say(terms)
-    if videos := videos_in(paths, recursive)[:limit]:
+    if every := videos_in(paths, recursive):
+        videos = every[:limit]
         check_video_options(ctx, timeline, output)
         files = VideoFiles(timeline, subtitles, annotate)
         status = predict_videos(
-            videos, options, destination, files, card=card, fps=fps or None, workers=worker_count(workers)
+            *(videos, options, destination, files),
+            card=card,
+            fps=fps or None,
+            workers=worker_count(workers),
+            limited=None if limit is None else len(videos) < len(every),
         )
         raise typer.Exit(status)
     if timeline or subtitles:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from facegender.cli.photos import Destination, held_already, reader_has_left, say_summary, status
+from facegender.cli.photos import Destination, held_already, reader_has_left, relabelled_line, say_summary, status
 from facegender.cli.root import say
 from facegender.formats.records import TRACKS
 from facegender.formats.registry import Writer
@@ -64,15 +64,19 @@ def predict_videos(
     card: Card | None = None,
     fps: float | None,
     workers: int | None = None,
+    limited: bool | None = None,
 ) -> int:
-    """Analyse videos, and print or write their records; the exit status. The card is the network's, where known."""
+    """Analyse videos, and print or write their records; the exit status. The card is the network's, where known.
+
+    `limited`: whether a limit left videos out; None without one.
+    """
     began = time.monotonic()
     try:
         with ExitStack() as stack:
             to_file = destination.output is not None
             terminal = None if to_file else stack.enter_context(destination.terminal(TRACKS))
             report = _Report(stack.enter_context(ExitStack()), terminal, destination.bar_fits)
-            held = analyze_videos(
+            found = analyze_videos(
                 paths,
                 options=options,
                 output=destination.output,
@@ -81,6 +85,7 @@ def predict_videos(
                 files=files,
                 fps=fps,
                 workers=workers,
+                limited=limited,
                 command=destination.command,
                 progress=report,
             )
@@ -88,7 +93,12 @@ def predict_videos(
         for note in getattr(error, "__notes__", ()):  # what was wanted beside the answers is not whole
             say(note)
         return reader_has_left()
-    if held and not report.summary.counts:
-        say(held_already(destination.output, held, "video"))
+    if found.relabelled:
+        say(relabelled_line(found.held, "video"))
+        made = {"--subtitles": files.subtitles, "--annotate": files.annotate}
+        if absent := [f"{option} DIR" for option, folder in made.items() if folder is None]:
+            say(f"subtitles and drawn copies made before keep their labels; renew them: add {' and '.join(absent)}")
+    if found.held and not report.summary.counts:
+        say(held_already(destination.output, found.held, "video"))
     say_summary(report.summary, time.monotonic() - began, card, destination)
-    return status(report.summary, nothing_before=not held)
+    return status(report.summary, nothing_before=not found.held)

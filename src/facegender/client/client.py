@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import math
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self, TypeVar, cast
@@ -14,8 +16,8 @@ import PIL.Image
 
 from facegender.client.answers import photo_result, prediction, used_model
 from facegender.client.connection import Connection
-from facegender.errors import InputError, PhotoReadError, ServerError
-from facegender.faces.decode import DEFAULT_MAX_PIXELS, UNNAMED, file_bytes
+from facegender.errors import ByteLimitError, InputError, PhotoReadError, ServerError
+from facegender.faces.decode import DEFAULT_MAX_PIXELS, UNNAMED, check_pixels, file_bytes
 from facegender.faces.types import CROP_SIZE, Crops, PhotoError, PhotoResult, Prediction, check_crops
 from facegender.inference.inputs import OpenedPhoto, Photo, open_photo, open_photo_or_error, refuse_one_photo
 from facegender.inference.options import Options
@@ -51,6 +53,10 @@ class Client:
         retries: how often a request is sent again after a broken connection, or an answer such as 429 or 503 that
             will pass; in between, it waits as long as the server asks, or ever longer.
 
+    Attributes:
+        limits: what the server has said that one request may have, by the names of `facegender.wire.Limits`; empty
+            until `models` or `provenance` has asked, and where the server does not say. Photos above them are not sent.
+
     Raises:
         InputError: a URL or a token that cannot be, a number out of range, or both ways to say when to answer
             ``uncertain``.
@@ -71,6 +77,7 @@ class Client:
         given = zip(Parameters.__annotations__, (model, max_error, min_confidence), strict=True)
         self._parameters = {name: value for name, value in given if value is not None}
         self._connection = Connection(url, token, timeout, retries)
+        self.limits: dict[str, float] = {}
 
     @property
     def url(self) -> str:
@@ -130,12 +137,16 @@ class Client:
         return _concurrently(lambda task: self._analyze_task(task, ended), tasks, concurrency, ended)
 
     def _analyze_task(self, task: Task, ended: threading.Event) -> tuple[UsedModel | None, PhotoResult]:
+        stamp = task.source.stamp()
         try:
+            if stamp is not None:  # before it is read
+                self._check_bytes(task.source.name, stamp.size)
             photo = read(task.source)
         except PhotoReadError as error:
             return None, PhotoResult(task.source.name, error=PhotoError(error.kind, str(error)), weight=task.weight)
+        digest = content_digest(photo)  # before it is sent: if it is replaced meanwhile, it is sent again another time
         used, result = self._analyze(task.source.name, photo, ended)
-        return used, replace(result, weight=task.weight, digest=content_digest(photo))
+        return used, replace(result, weight=task.weight, digest=digest)
 
     def classify(self, crops: Crops) -> list[Prediction]:
         """One answer a crop.
@@ -160,8 +171,11 @@ class Client:
             ServerError: as for `analyze`.
         """
         answer = self._connection.get(MODELS)
-        if not Models.__required_keys__ <= answer.keys():
+        if not Models.__required_keys__ - {"limits"} <= answer.keys():
             raise self._connection.unexpected("an answer without its models")
+        limits = answer.get("limits")
+        said = limits.items() if isinstance(limits, dict) else ()
+        self.limits = {name: value for name, value in said if isinstance(value, int | float)}
         return cast(Models, answer)
 
     def provenance(self) -> dict[str, Any]:
@@ -174,7 +188,7 @@ class Client:
         used, _ = self._classify(np.zeros((1, CROP_SIZE, CROP_SIZE, 3), np.uint8))
         detector = {"name": about["detector"]["name"], "sha256": about["detector"]["sha256"]}
         options: dict[str, Any] = {"min_face": None, "min_score": None, "orientations": "auto"}
-        options["max_pixels"] = about["limits"].get("max_pixels")
+        options["max_pixels"] = self.limits.get("max_pixels")
         return {"version": about["version"], "model": used, "detector": detector, "options": options}
 
     def _analyze(
@@ -184,7 +198,7 @@ class Client:
         if isinstance(photo, PhotoError):
             return None, PhotoResult(name, error=photo)
         try:
-            data = _bytes_of(name, photo)
+            data = self._bytes_of(name, photo)
         except PhotoReadError as error:
             return None, PhotoResult(name, error=PhotoError(error.kind, str(error)))
         try:
@@ -192,14 +206,48 @@ class Client:
         except ServerError as error:
             if error.status != PROBLEMS["too_large"].status:
                 raise
-            what = f"{name or UNNAMED} has {len(data)} bytes, more than {self.url} takes"
-            return None, PhotoResult(name, error=PhotoError("byte_limit", what))
+            too_large = self._too_large(name, len(data))
+            return None, PhotoResult(name, error=PhotoError(too_large.kind, str(too_large)))
         try:
             analysis = cast(Analysis, answer)
             [record] = analysis["photos"]
             return used_model(analysis), photo_result(name, record)
         except (KeyError, TypeError, ValueError) as error:
             raise self._connection.unexpected("an answer without results") from error
+
+    def _bytes_of(self, name: str, photo: OpenedPhoto) -> bytes:
+        """What is sent of a photo: the bytes of its file, or an array as PNG.
+
+        Raises:
+            ByteLimitError, PixelLimitError: the server has said that it would not take it.
+            PhotoReadError: it cannot be read.
+        """
+        if isinstance(photo, str | Path):
+            with suppress(OSError, ValueError):  # reading it says what is wrong
+                self._check_bytes(name, Path(photo).stat().st_size)
+        if (most := self.limits.get("max_pixels")) is not None:
+            check_pixels(photo, max_pixels=int(most), name=name or None)
+        if isinstance(photo, str | Path):
+            data = file_bytes(photo, max_bytes=MAX_BYTES, name=name)
+        elif isinstance(photo, bytes):
+            data = photo
+        else:
+            file = io.BytesIO()
+            PIL.Image.fromarray(photo).save(file, "PNG", compress_level=1)
+            data = file.getvalue()
+        self._check_bytes(name, len(data))
+        return data
+
+    def _check_bytes(self, name: str, size: int) -> None:
+        if size > self.limits.get("max_bytes", math.inf):
+            raise self._too_large(name, size)
+
+    def _too_large(self, name: str, size: int) -> ByteLimitError:
+        most = self.limits.get("max_bytes")
+        return ByteLimitError(
+            f"{name or UNNAMED} has {size} bytes, more than {self.url} takes",
+            remedy=None if most is None else f"at most {most:.0f}; facegender serve --max-bytes raises it",
+        )
 
     def _classify(self, crops: Crops) -> tuple[UsedModel, list[Prediction]]:
         answer = cast(Classification, self._connection.post(CLASSIFY, crops.tobytes(), self._parameters))
@@ -210,17 +258,6 @@ class Client:
             return used_model(answer), predictions
         except (KeyError, TypeError, ValueError) as error:
             raise self._connection.unexpected("an answer without predictions") from error
-
-
-def _bytes_of(name: str, photo: OpenedPhoto) -> bytes:
-    """What is sent of a photo: the bytes of its file, or an array as PNG."""
-    if isinstance(photo, bytes):
-        return photo
-    if isinstance(photo, (str, Path)):
-        return file_bytes(photo, max_bytes=MAX_BYTES, name=name)
-    file = io.BytesIO()
-    PIL.Image.fromarray(photo).save(file, "PNG", compress_level=1)
-    return file.getvalue()
 
 
 def _concurrently(call: Callable[[T], R], items: Iterable[T], concurrency: int, ended: threading.Event) -> Iterator[R]:

@@ -28,28 +28,36 @@ class ServerEngine:
         self, url: str, *, token: str | None = None, concurrency: int = CONCURRENCY, retries: int = RETRIES
     ) -> None:
         self._url, self._token, self._concurrency, self._retries = url, token, concurrency, retries
-        self._reached = False
+        #: As for `Client`; None until the server has been reached.
+        self._limits: dict[str, float] | None = None
+        #: Options, and the model that `provenance` has named for them.
+        self._noted: tuple[Options, UsedModel] | None = None
 
     def provenance(self, options: Options) -> dict[str, Any]:
         """As for `facegender.inference.engines.Engine`; ServerError as for `Client`."""
         with self._client(options, None) as client:
-            self._reached = True
-            return client.provenance()
+            found = client.provenance()
+            self._limits, self._noted = client.limits, (options, found["model"])
+            return found
 
     def run(self, tasks: Iterable[Task], job: Job, /) -> Generator[list[PhotoResult], None, None]:
         """As for `facegender.inference.engines.Engine`.
 
         Raises:
-            ServerError: as for `Client`, or the server has changed to another model during the run.
+            ServerError: as for `Client`, or the server has changed to another model during the run, or since
+                `provenance` was asked with the same options.
             InputError: it is asked for what a server does not do.
         """
         if job.annotate is not None or job.crops is not None:
             raise InputError("a server makes no pictures", remedy="leave out annotate and crops")
-        if not self._reached:  # a wrong URL or token shows at once; only a run has the patience to outlast a restart
+        if self._limits is None:  # a wrong URL or token shows at once; only a run has the patience to outlast a restart
             with self._client(job.options, None) as client:
                 client.models()
-        first: list[UsedModel] = []
+                self._limits = client.limits
+        # What it was restarted with since is another model than the one that is noted beside the results.
+        first = [self._noted[1]] if self._noted is not None and self._noted[0] == job.options else []
         with self._client(job.options, self._retries) as client:
+            client.limits = self._limits
             for used, result in client.analyze_tasks(tasks, concurrency=self._concurrency):
                 if used is not None:
                     first = first or [used]

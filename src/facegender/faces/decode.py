@@ -145,6 +145,28 @@ def read_orientation(source: str | Path | bytes) -> int:
         return orientation if orientation in _UPRIGHT else 1
 
 
+def check_pixels(source: str | Path | bytes | Image, *, max_pixels: int, name: str | None = None) -> None:
+    """Refuse a photo of more than `max_pixels` as `decode` does, by its header. No other fault is looked for.
+
+    Args:
+        name: what errors call the photo; None takes the path.
+
+    Raises:
+        PixelLimitError: width x height is above ``max_pixels``.
+    """
+    if name is None:
+        name = str(source) if isinstance(source, str | Path) else UNNAMED
+    if isinstance(source, np.ndarray):
+        height, width, _ = source.shape
+    else:
+        try:
+            with _errors_of(name), _opened(source) as file, quiet():
+                width, height = _identified(file, file.read(16), name)[0].size
+        except PhotoReadError:  # whoever reads the photo will say so
+            return
+    _check_size(name, width, height, max_pixels)
+
+
 def file_bytes(path: str | Path, *, max_bytes: int, name: str | None = None) -> bytes:
     """The bytes of a photo's file, which is not looked into.
 

@@ -11,8 +11,8 @@ from facegender.sources import Source, Stamp, content_digest, read
 from facegender.sources.source import InMemory
 
 #: Errors that may be gone though the photo is as it was: of rights, a disk or a network, of what is installed, of a
-#: machine with too little time or memory.
-_PASSING = ("permission", "unreadable", "missing_extra", "timeout", "crashed")
+#: machine with too little time or memory, of a server that takes larger files now.
+_PASSING = ("permission", "unreadable", "missing_extra", "timeout", "crashed", "byte_limit")
 
 
 def is_unchanged(photo: Source | str, stamp: Stamp | None, row: Row, *, error: str | None) -> bool:
@@ -33,6 +33,19 @@ def is_unchanged(photo: Source | str, stamp: Stamp | None, row: Row, *, error: s
     if row.size is None:  # it was not there, or came from a file without its journal
         return error is None
     return row.size == stamp.size and row.digest is not None and _digest(photo) == row.digest
+
+
+def is_of_another(stamp: Stamp | None, row: Row) -> bool:
+    """Whether a record is of another photo or archive, which is still where it was, though they have one name.
+
+    Names in lists and on the command line may be relative to other folders.
+    """
+    if stamp is None or row.place is None or row.place == stamp.place:
+        return False
+    try:
+        return not os.path.samefile(row.place, stamp.place)  # noqa: PTH121
+    except (OSError, ValueError):  # it was moved
+        return False
 
 
 def is_gone(place: str) -> bool:

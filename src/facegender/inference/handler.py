@@ -53,10 +53,12 @@ class PhotoHandler:
 
     def _analyze(self, tasks: Sequence[Task]) -> list[PhotoResult]:
         photos = self._read([task.source for task in tasks])
+        # Before the analysis: a photo that is replaced meanwhile has another one then, and is analysed again.
+        digests = [None if isinstance(photo, PhotoError) else content_digest(photo) for photo in photos]
         named = ((task.source.name, photo) for task, photo in zip(tasks, photos, strict=True))
+        analyzed = self._analyzer.analyze_named(named)
         results = []
-        for task, photo, result in zip(tasks, photos, self._analyzer.analyze_named(named), strict=True):
-            digest = None if isinstance(photo, PhotoError) else content_digest(photo)
+        for task, photo, digest, result in zip(tasks, photos, digests, analyzed, strict=True):
             weighted = replace(result, weight=task.weight, digest=digest)
             if (self._job.annotate or self._job.crops) and result.error is None and not isinstance(photo, PhotoError):
                 weighted = self._save_pictures(task, photo, weighted)

@@ -68,11 +68,12 @@ class Row:
     Attributes:
         row: its number; the file has the records in this order.
         text: the record as JSON.
-        size, version: as in a `Stamp`.
+        place, size, version: as in a `Stamp`.
     """
 
     row: int
     text: str
+    place: str | None
     size: int | None
     version: int | None
     digest: str | None
@@ -197,8 +198,11 @@ class Journal:
 
     def find(self, name: str, last: int) -> list[Row]:
         """The records of a photo, up to a row."""
-        query = "SELECT id, record, size, version, digest FROM photos WHERE name = ? AND id <= ? ORDER BY id"
-        return [Row(*values) for values in self._base.execute(query, (printable(name), last)).fetchall()]
+        query = "SELECT id, record, place, size, version, digest FROM photos WHERE name = ? AND id <= ? ORDER BY id"
+        found = self._base.execute(query, (printable(name), last)).fetchall()
+        return [
+            Row(row, text, None if place is None else unprinted(place), *state) for row, text, place, *state in found
+        ]
 
     def places(self, last: int) -> Iterator[tuple[int, str, str]]:
         """Row, `printable` place and place of each photo up to a row; the name where the place is not known."""

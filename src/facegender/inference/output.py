@@ -22,7 +22,7 @@ from facegender.errors import InputError, OutputError
 from facegender.files import atomic_file, check_regular
 from facegender.formats.records import Record, Schema, printable
 from facegender.formats.registry import Format, reading
-from facegender.inference.changes import is_gone, is_unchanged
+from facegender.inference.changes import is_gone, is_of_another, is_unchanged
 from facegender.inference.journal import Journal, RunState, is_damage, journal_file
 from facegender.inference.provenance import AFRESH, read_provenance, require_same_settings, run_file
 from facegender.sources import LocalFile, Source, Stamp
@@ -62,6 +62,7 @@ class Output:
         pruned: records dropped, after the run has ended.
         relabelled: whether the records of earlier runs were made with another least confidence.
         former_view: the table that the rows of the file were of, where `view` has it written again; else None.
+        limited: whether a limit has left some of the collection out, to be noted beside the file; None without one.
 
     Raises:
         OutputError: the folder cannot be written, or another run writes there.
@@ -88,6 +89,7 @@ class Output:
         self._resume, self._prune_wanted, self.pruned = resume, prune, 0
         self._relabel, self.relabelled = relabel, False
         self.former_view: str | None = None
+        self.limited: bool | None = None
         self._view = view or schema
         self._rows = {} if view is None else {"rows": view.table}
         self._settings = json.loads(json.dumps(settings))
@@ -131,9 +133,11 @@ class Output:
                 self._half_listed.add(printable(str(Path(photo.name).absolute())))
             for row in self._journal.find(name, self._last):
                 if not self._seen[row.row]:
-                    self._seen[row.row] = True
                     record = json.loads(row.text)
                     same = is_unchanged(photo, stamp, row, error=(record["error"] or {}).get("kind"))
+                    if not same and is_of_another(stamp, row):
+                        continue
+                    self._seen[row.row] = True
                     if same and stamp is not None and not row.has_stamp(stamp):
                         self._journal.stamp(row.row, stamp)
                     if (complete is None or complete(record)) and same:
@@ -224,6 +228,8 @@ class Output:
                         self.pruned = self._prune()
                     if self._has_pending() or not self.path.exists():
                         self._export()
+                    else:
+                        self._correct_limited()
         except OutputError as refused:
             if error is None:
                 error = refused
@@ -242,11 +248,13 @@ class Output:
     def _prune(self) -> int:
         """Drop the records of photos that are gone; how many they are."""
         listed = self._archives - self._half_listed
-        gone = [
-            row
-            for row, key, place in self._journal.places(self._last)
-            if not self._seen[row] and (key in listed or is_gone(place))
-        ]
+
+        def is_left_over(key: str, place: str) -> bool:
+            # The error of an archive has its name, which may be relative.
+            return key in listed or printable(str(Path(place).absolute())) in listed or is_gone(place)
+
+        places = self._journal.places(self._last)
+        gone = [row for row, key, place in places if not self._seen[row] and is_left_over(key, place)]
         if gone:
             self._journal.drop(gone)
         return len(gone)
@@ -267,11 +275,26 @@ class Output:
             _sync(writing)
             # A kill from here on leaves one of two files, and the journal knows both.
             self._note_run([_state_of(self.path), _state_of(writing)], stale=True)
-            with atomic_file(run_file(self.path)) as file:
-                provenance = {"command": self._command, **self._settings, **self._rows, **totals}
-                file.write_text(json.dumps(provenance, indent=2), encoding="utf-8")
+            self._note_provenance(totals)
         self._journal.mark_exported()
         self._note_run([_state_of(self.path)])
+
+    def _note_provenance(self, totals: Mapping[str, int]) -> None:
+        limited = {} if self.limited is None else {"limited": self.limited}
+        provenance = {"command": self._command, **self._settings, **self._rows, **limited, **totals}
+        with atomic_file(run_file(self.path)) as file:
+            file.write_text(json.dumps(provenance, indent=2), encoding="utf-8")
+
+    def _correct_limited(self) -> None:
+        """Where nothing was added: what a limit left out may be gone, or photos have come that it leaves out."""
+        try:
+            noted = json.loads(run_file(self.path).read_text(encoding="utf-8"))
+            if noted.get("limited") == self.limited:
+                return
+            totals = {name: noted[name] for name in (self._schema.files, self._schema.table, "errors")}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):  # deleted or edited: it stays so
+            return
+        self._note_provenance(totals)
 
     def records(self) -> Iterator[Record]:
         """The records that earlier runs left."""

@@ -58,6 +58,11 @@ class Collection:
     sample: dict[str, int] | None = None
     empty: tuple[str, ...] = ()
 
+    @property
+    def limited(self) -> bool | None:
+        """Whether a limit left photos out, once the others have been listed; None without a limit."""
+        return self.photos.goes_on if isinstance(self.photos, Sample) and self.sample is None else None
+
 
 @dataclass(frozen=True)
 class RunSummary:
@@ -249,6 +254,7 @@ def analyze(
                 errors += sum(result.error is not None for result in results)
                 if progress is not None:
                     progress.analyzed(results)
+        file.limited = sources.limited
     former: Rows | None = None if file.former_view is None else "photo" if file.former_view == PHOTOS.table else "face"
     return RunSummary(file.path, photos, faces, errors, held, file.pruned, file.relabelled, former)
 

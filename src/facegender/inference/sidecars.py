@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import sqlite3
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 from facegender._version import __version__
-from facegender.errors import PhotoReadError
+from facegender.errors import OutputError, PhotoReadError
 from facegender.faces.decode import SIDEWAYS, read_orientation
 from facegender.faces.types import Prediction
 from facegender.files import atomic_file
@@ -53,13 +55,15 @@ class SidecarCounts:
         written: new ones, and those of earlier runs that have been replaced.
         current: those of earlier runs that say the same.
         kept: files that are there and were not written by a run, or were changed since.
+        first_kept: one of them.
         placeless: photos that have no place beside them: in archives, at URLs, or with too long a name.
         unread: photos that can no longer be read.
     """
 
     written: int = 0
     current: int = 0
-    kept: list[Path] = field(default_factory=list)
+    kept: int = 0
+    first_kept: Path | None = None
     placeless: int = 0
     unread: int = 0
 
@@ -86,24 +90,26 @@ def write_sidecars(photos: Iterable[tuple[Source, Record]], folder: Path | None,
             return source, None
         return source, sidecar_text(record, _identity(source), model, orientation)
 
-    counts, names = SidecarCounts(), _Names(folder)
+    counts = SidecarCounts()
     threads = usable_cores()
     analysed = (pair for pair in photos if pair[1]["error"] is None)
-    for source, text in ahead(prepare, analysed, threads=threads, waiting=2 * threads):
-        if text is None:
-            counts.unread += 1
-        elif (path := names.path(source)) is None:
-            counts.placeless += 1
-        elif not os.path.lexists(path):
-            _write(path, text)
-            counts.written += 1
-        elif (before := _ours(path)) is None:
-            counts.kept.append(path)
-        elif before == text.encode():
-            counts.current += 1
-        else:
-            _write(path, text)
-            counts.written += 1
+    with closing(_Names(folder)) as names:
+        for source, text in ahead(prepare, analysed, threads=threads, waiting=2 * threads):
+            if text is None:
+                counts.unread += 1
+            elif (path := names.path(source)) is None:
+                counts.placeless += 1
+            elif not os.path.lexists(path):
+                _write(path, text)
+                counts.written += 1
+            elif (before := _ours(path)) is None:
+                counts.kept += 1
+                counts.first_kept = counts.first_kept or path
+            elif before == text.encode():
+                counts.current += 1
+            else:
+                _write(path, text)
+                counts.written += 1
     return counts
 
 
@@ -211,12 +217,16 @@ def _identity(source: Source) -> str:
 
 
 class _Names:
-    """Where sidecars lie."""
+    """Where sidecars lie. Whose a name in a folder is, a file without a name holds, since they may be millions."""
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
-        #: Whose a name is. Hashes take less room than names.
-        self._taken: dict[int, str] = {}
+        self._taken = sqlite3.connect("")
+        self._taken.execute("CREATE TABLE taken (name INTEGER PRIMARY KEY, identity TEXT NOT NULL)")
+
+    def close(self) -> None:
+        """Forget whose the names are."""
+        self._taken.close()
 
     def path(self, source: Source) -> Path | None:
         """Where that of a photo lies; None where there is no place for it."""
@@ -234,14 +244,25 @@ class _Names:
         suffix = of_photo[0] if of_photo else ""
         while True:
             path = folder / f"{stem}{'' if number == 1 else f'-{number}'}{suffix}{SUFFIX}"
-            key = hash(path.name)
-            if key not in self._taken:
-                before = _ours(path)
-                of = re.search(rb'facegender:photo="([0-9a-f]+)"', before) if before else None
-                self._taken[key] = of[1].decode() if of else identity
-            if self._taken[key] == identity:
+            if self._owner(path, identity) == identity:
                 return path
             number += 1
+
+    def _owner(self, path: Path, identity: str) -> str:
+        """Whose a name is: that of who asks first, unless the sidecar that is there is of another photo."""
+        key = hash(path.name)  # takes less room
+        try:
+            found = self._taken.execute("SELECT identity FROM taken WHERE name = ?", (key,)).fetchone()
+            if found is None:
+                before = _ours(path)
+                of = re.search(rb'facegender:photo="([0-9a-f]+)"', before) if before else None
+                found = (of[1].decode() if of else identity,)
+                self._taken.execute("INSERT INTO taken VALUES (?, ?)", (key, *found))
+        except sqlite3.Error as error:
+            raise OutputError(
+                f"cannot keep the names of sidecars: {error}", remedy="set TMPDIR to a disk with room"
+            ) from error
+        return str(found[0])
 
 
 def _ours(path: Path) -> bytes | None:

@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
-from facegender.errors import DatasetError, InputError
+from facegender.errors import DatasetError, InputError, OutputError
 from facegender.label.draw import Draw
 from facegender.survey.labels import Labelled, read_labels
 from facegender.survey.results import Results
@@ -77,6 +77,7 @@ class Session:
         self._answers: dict[int, Answer] = {}
         self._given: list[int] = []
         self._lock = threading.Lock()
+        self._known = _state_of(path)
         if path.exists():
             self._take_up()
 
@@ -110,7 +111,7 @@ class Session:
 
         Raises:
             IndexError: there is no such place.
-            OutputError: the file cannot be written; the answer does not count then.
+            OutputError: the file cannot be written, or another program has changed it; the answer does not count then.
         """
         row = self.item(place).row
         with self._lock:
@@ -160,6 +161,11 @@ class Session:
         return self._draw.sizes[stratum] / looked[stratum]
 
     def _write(self, answers: dict[int, Answer]) -> None:
+        if _state_of(self.path) not in (None, self._known):
+            raise OutputError(
+                f"{self.path} was changed meanwhile, perhaps on another page",
+                remedy="end this one, and start facegender label again: it takes up what the file holds",
+            )
         looked = self._looked(answers)
         lines = []
         for row, answer in answers.items():
@@ -168,6 +174,7 @@ class Session:
             values = (self._paths[row], self._numbers[row], answer, weight, stratum, size, self.labeller)
             lines.append(dict(zip(COLUMNS, values, strict=True)))
         write_csv(self.path, lines, COLUMNS)
+        self._known = _state_of(self.path)
 
     def _take_up(self) -> None:
         """The answers of the file, which must be of the same faces."""
@@ -201,6 +208,15 @@ class Session:
                 )
             self._answers[place] = answer
             self._given.append(place)
+
+
+def _state_of(path: Path) -> tuple[int, int, int] | None:
+    """What tells one state of a file from another; None without a file."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_size, status.st_mtime_ns, status.st_ino
 
 
 def _size(text: str) -> float:

@@ -7,11 +7,13 @@ import hashlib
 import html
 import json
 import os
-from collections.abc import Iterable
+from array import array
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from string import Template
-from typing import Any
 from urllib.parse import quote, urlsplit
+
+import numpy as np
 
 from facegender._version import __version__
 from facegender.errors import OutputError
@@ -24,13 +26,16 @@ from facegender.inference.pictures import MARK, check_folder
 from facegender.machine import usable_cores
 from facegender.page import assets
 from facegender.prefetch import ahead
-from facegender.sheet.thumbnails import ACROSS, SIDE, Thumbnails, remove_sheets, thumbnails
+from facegender.sheet.thumbnails import ACROSS, NO_PICTURE, SIDE, Thumbnails, remove_sheets, thumbnails
+from facegender.sheet.waiting import Waiting
 from facegender.sources import LocalFile, Source
 from facegender.wording import counted
 
 _STATIC = Path(__file__).parent / "static"
 #: Bytes at the start of a page in which its mark stands.
 _HEAD_BYTES = 1024
+#: Stands in the page, while it is made, for what is too much to be held.
+_PLACE = "\0"
 
 
 def check_report(folder: Path) -> None:
@@ -70,31 +75,49 @@ def write_report(
         return source, record, thumbnails(source, record, max_pixels) if record["faces"] else []
 
     summary = Summary()
-    photos: list[tuple[str, str | None]] = []
-    faces: list[tuple[float, int | None, list[Any]]] = []
-    errors: list[str] = []
+    # Of each face memory holds no more than what its place follows from.
+    p_male, pictures = array("d"), array("q")
     threads = usable_cores()
-    with Thumbnails() as waiting:
+    with Thumbnails() as waiting, Waiting() as photos, Waiting() as faces, Waiting() as errors:
         for source, record, found in ahead(cut, records, threads=threads, waiting=2 * threads):
             summary.add(record)
             name, link = visible(record["path"]), link_to(source, folder)
             if record["error"] is not None:
-                errors.append(_error_item(name, link, record["error"]))
+                errors.add(_error_item(name, link, record["error"]).encode())
             if found:
-                photos.append((name, link))
+                photos.add(_json((name, link)))
             for number, (face, thumbnail) in enumerate(zip(record["faces"], found, strict=True)):
-                p_male, label = face["p_male"], face["label"]
-                text = str(Prediction(p_male, label))
-                about = [len(photos) - 1, number, p_male, face["quality"], label, text, thumbnail is not None]
-                faces.append((p_male, None if thumbnail is None else waiting.add(thumbnail), about))
-        faces.sort(key=lambda face: face[0])
-        sheets = waiting.write_sheets([number for _, number, _ in faces], folder)
-    data = {"side": SIDE, "across": ACROSS, "sheets": sheets, "photos": photos, "faces": [face[2] for face in faces]}
-    page = folder / "index.html"
-    with atomic_file(page) as temporary:
-        temporary.write_text(_page(summary, data, errors, terms), encoding="utf-8")
+                text = str(Prediction(face["p_male"], face["label"]))
+                about = (len(photos) - 1, number, face["p_male"], face["quality"], face["label"], text)
+                faces.add(_json((*about, thumbnail is not None)))
+                p_male.append(face["p_male"])
+                pictures.append(NO_PICTURE if thumbnail is None else waiting.add(thumbnail.tobytes()))
+        order = np.argsort(np.array(p_male), kind="stable")
+        sheets = waiting.write_sheets(np.array(pictures)[order], folder)
+        before, between, after = _page(summary, terms, errors=len(errors) > 0)
+        page = folder / "index.html"
+        with atomic_file(page) as temporary, temporary.open("wb") as file:
+            file.write(before)
+            file.writelines(errors)
+            file.write(between)
+            begin = _json({"side": SIDE, "across": ACROSS, "sheets": sheets, "photos": []})
+            file.write(begin.removesuffix(b"]}"))
+            file.writelines(_separated(photos))
+            file.write(b'],"faces":[')
+            file.writelines(_separated(map(faces.read, order)))
+            file.write(b"]}" + after)
     remove_sheets(folder, sheets)
     return page
+
+
+def _json(value: object) -> bytes:
+    # A "<" in a name must not end the element.
+    return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c").encode()
+
+
+def _separated(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    for number, piece in enumerate(pieces):
+        yield b"," + piece if number else piece
 
 
 def link_to(source: Source, folder: Path) -> str | None:
@@ -108,29 +131,31 @@ def link_to(source: Source, folder: Path) -> str | None:
     return "./" + quote(os.fsencode(Path(relative).as_posix()))
 
 
-def _page(summary: Summary, data: dict[str, Any], errors: list[str], terms: str) -> str:
+def _page(summary: Summary, terms: str, *, errors: bool) -> tuple[bytes, bytes, bytes]:
+    """The page: what comes before the items of the errors, between those and the data, and after the data."""
     style = assets()["style.css"].read(unpacked=True).decode() + (_STATIC / "sheet.css").read_text(encoding="utf-8")
     script = (_STATIC / "sheet.js").read_text(encoding="utf-8")
     counts = summary.counts
     listed = '    <section id="errors" aria-labelledby="errors-heading">\n      <h2 id="errors-heading">Errors</h2>\n'
-    listed += f"      <ul>\n{''.join(errors)}      </ul>\n    </section>\n"
-    return Template((_STATIC / "sheet.html").read_text(encoding="utf-8")).substitute(
+    listed += f"      <ul>\n{_PLACE}      </ul>\n    </section>\n"
+    text = Template((_STATIC / "sheet.html").read_text(encoding="utf-8")).substitute(
         {answer: f"{counts[answer]:,}" for answer in ("female", "male", "uncertain")},
         mark=MARK,
         title=f"{counted(counts['faces'], 'face')} in {counted(counts['photos'], 'photo')}",
         photos=f"{counted(counts['photos'], 'photo')} analysed",
         empty=f"{counts['empty']:,} without a face",
         failed=f"{counts['errors']:,} could not be read",
-        errors=listed if errors else "",
+        errors=listed if errors else _PLACE,
         terms=html.escape(terms),
         version=__version__,
-        # A "<" in a name must not end the element.
-        data=json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
+        data=_PLACE,
         style=style,
         script=script,
         style_hash=_hash(style),
         script_hash=_hash(script),
     )
+    before, between, after = text.encode().split(_PLACE.encode())
+    return before, between, after
 
 
 def _hash(text: str) -> str:

@@ -5,20 +5,20 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 import PIL.Image
 
-from facegender.errors import OutputError, PhotoReadError
+from facegender.errors import PhotoReadError
 from facegender.faces.decode import decode_reduced
 from facegender.faces.types import Image
 from facegender.files import atomic_file
 from facegender.formats.records import Record
 from facegender.inference.pictures import ANNOTATED_SUFFIX, MARK, is_made
+from facegender.sheet.waiting import Waiting
 from facegender.sources import Source, read
 
 #: Pixels of the side of a thumbnail.
@@ -27,6 +27,8 @@ SIDE = 96
 ACROSS = 16
 #: Around a face's box, on each side, as a share of its larger side.
 _MARGIN = 0.2
+#: In place of the number of a thumbnail: there is none.
+NO_PICTURE = -1
 _NAME = re.compile(rf"sheet-[0-9a-f]{{12}}{re.escape(ANNOTATED_SUFFIX)}")
 
 
@@ -61,34 +63,14 @@ def thumbnails(source: Source, record: Record, max_pixels: int) -> list[Image | 
     return found
 
 
-class Thumbnails:
-    """Thumbnails on their way onto sheets; they wait in a file without a name."""
+class Thumbnails(Waiting):
+    """Thumbnails on their way onto sheets."""
 
-    def __init__(self) -> None:
-        self._count = 0
-
-    def __enter__(self) -> Self:
-        self._file = tempfile.TemporaryFile()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def add(self, thumbnail: Image) -> int:
-        """Add one; its number. OutputError where there is no room for it."""
-        try:
-            self._file.write(thumbnail.tobytes())
-        except OSError as error:
-            folder = tempfile.gettempdir()
-            raise OutputError(f"cannot keep thumbnails in {folder}: {error.strerror}", remedy="set TMPDIR") from error
-        self._count += 1
-        return self._count - 1
-
-    def write_sheets(self, order: Sequence[int | None], folder: Path) -> list[str]:
+    def write_sheets(self, order: npt.NDArray[np.int64], folder: Path) -> list[str]:
         """Write JPEG sheets of `ACROSS` x `ACROSS` thumbnails.
 
         Args:
-            order: numbers of thumbnails, row by row; None leaves a place empty.
+            order: numbers of thumbnails, row by row; `NO_PICTURE` leaves a place empty.
             folder: of the sheets.
 
         Returns:
@@ -97,26 +79,21 @@ class Thumbnails:
         Raises:
             OutputError: the folder cannot be written.
         """
-        self._file.flush()
         names = []
         for begin in range(0, len(order), ACROSS**2):
             here = order[begin : begin + ACROSS**2]
             sheet = np.full((-(-len(here) // ACROSS) * SIDE, min(len(here), ACROSS) * SIDE, 3), 128, np.uint8)
-            for place, number in enumerate(here):
-                if number is not None:
+            for place, number in enumerate(here.tolist()):
+                if number != NO_PICTURE:
                     top, left = (SIDE * part for part in divmod(place, ACROSS))
-                    sheet[top : top + SIDE, left : left + SIDE] = self._read(number)
+                    thumbnail = np.frombuffer(self.read(number), np.uint8).reshape(SIDE, SIDE, 3)
+                    sheet[top : top + SIDE, left : left + SIDE] = thumbnail
             encoded = io.BytesIO()
             PIL.Image.fromarray(sheet).save(encoded, "JPEG", quality=82, optimize=True, comment=MARK)
             names.append(f"sheet-{hashlib.sha256(encoded.getvalue()).hexdigest()[:12]}{ANNOTATED_SUFFIX}")
             with atomic_file(folder / names[-1]) as temporary:
                 temporary.write_bytes(encoded.getvalue())
         return names
-
-    def _read(self, number: int) -> Image:
-        size = SIDE * SIDE * 3
-        self._file.seek(number * size)
-        return np.frombuffer(self._file.read(size), np.uint8).reshape(SIDE, SIDE, 3)
 
 
 def remove_sheets(folder: Path, keep: Sequence[str]) -> None:

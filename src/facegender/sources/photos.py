@@ -175,27 +175,31 @@ def find_photos(
     return replace(photos, empty=empty)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Sample:
     """Some of the photos, in their order; listed again each time.
 
     Attributes:
         photos: all of them.
         drawn: the numbers of those that are wanted, from 0, ascending.
+        goes_on: whether the last listing which came to its end saw photos after those that are wanted.
     """
 
     photos: Photos
     drawn: Sequence[int]
+    goes_on: bool = False
 
     def __iter__(self) -> Iterator[Source]:
         wanted = iter(self.drawn)
         next_one = next(wanted, None)
         for number, source in enumerate(self.photos):
             if next_one is None:
+                self.goes_on = True
                 return
             if number == next_one:
                 yield source
                 next_one = next(wanted, None)
+        self.goes_on = False
 
     @property
     def passed_over(self) -> PassedOver:

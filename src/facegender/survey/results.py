@@ -86,9 +86,16 @@ class Results:
 
     @property
     def limited(self) -> bool:
-        """A run took the first photos or videos alone, and there were as many as it was to take."""
-        asked = [(_LIMIT.search(str(run.get("command", ""))), run.get(self.kind)) for run in self.runs]
-        return any(limit and not (isinstance(found, int) and found < int(limit[1])) for limit, found in asked)
+        """A run took the first photos or videos alone, and left others out."""
+        return any(_is_limited(run, self.kind) for run in self.runs)
+
+
+def _is_limited(run: Mapping[str, Any], kind: Kind) -> bool:
+    if "limited" in run:
+        return bool(run["limited"])
+    # An earlier version: by its command, where there were as many as that was to take.
+    limit, found = _LIMIT.search(str(run.get("command", ""))), run.get(kind)
+    return limit is not None and not (isinstance(found, int) and found < int(limit[1]))
 
 
 def read_results(paths: Sequence[Path], *, copies: Copies = "once") -> Results:

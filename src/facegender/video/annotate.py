@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
@@ -33,6 +34,11 @@ _SOUNDS = frozenset({"aac", "ac3", "alac", "eac3", "flac", "mp2", "mp3", "opus"}
 _ITU709, _VIDEO_RANGE = 1, 1
 
 
+def labels_mark(labels: Iterable[str]) -> str:
+    """What the comment of an annotated video says of the labels of its tracks, in their order."""
+    return f"labels {hashlib.sha256(','.join(labels).encode()).hexdigest()[:16]}"
+
+
 def annotate_video(result: VideoResult, path: Path, progress: Progress | None = None) -> tuple[str, ...]:
     """Encode a video again as MP4, every frame with the boxes of its faces and the answers of their tracks.
 
@@ -59,7 +65,7 @@ def annotate_video(result: VideoResult, path: Path, progress: Progress | None = 
         atomic_file(path) as temporary,
         av.open(str(temporary), "w", format="mp4") as output,
     ):
-        output.metadata["comment"] = MARK
+        output.metadata["comment"] = f"{MARK}, {labels_mark(track.prediction.label for track in result.tracks)}"
         picture = _pictures(output, video)
         with closing(_Sound(output, result.path)) as sound:
             overlay = _Overlay(result)

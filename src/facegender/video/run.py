@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from facegender.errors import VideoReadError
+from facegender.faces.types import Prediction
 from facegender.formats.records import TIMELINE, TRACKS, Schema
 from facegender.formats.registry import Format, by_suffix
 from facegender.inference.options import Options
@@ -52,6 +53,19 @@ class VideoFiles:
     annotate: Path | None = None
 
 
+@dataclass(frozen=True)
+class VideoSummary:
+    """What a run over videos found before it.
+
+    Attributes:
+        held: videos that the output and the timeline held.
+        relabelled: whether their labels were made with another least confidence, and are those of this run now.
+    """
+
+    held: int
+    relabelled: bool
+
+
 def analyze_videos(
     paths: Sequence[str],
     *,
@@ -62,10 +76,14 @@ def analyze_videos(
     files: VideoFiles | None = None,
     fps: float | None = DEFAULT_FPS,
     workers: int | None = None,
+    limited: bool | None = None,
     command: str = "",
     progress: VideoProgress | None = None,
-) -> int:
+) -> VideoSummary:
     """Analyse videos, and write their records and files. What an earlier run has written is not done again.
+
+    With another least confidence than then, the records that are there are relabelled, the subtitles get the new
+    answers, and copies of videos with other labels than before are drawn again, for which those are analysed again.
 
     Args:
         output: a file for the records; None gives them to `progress` only.
@@ -74,10 +92,8 @@ def analyze_videos(
         files: what is wanted beside the records.
         fps: sampled frames a second; None for every frame.
         workers: threads; None for one a core.
+        limited: whether a limit left videos out, noted beside the output; None without one.
         command: the command that made the output, written beside it.
-
-    Returns:
-        How many videos the output and the timeline held before.
 
     Raises:
         OutputError: a file cannot be written.
@@ -93,12 +109,14 @@ def analyze_videos(
         outputs: list[tuple[Output, Callable[[VideoResult], dict[str, Any]]]] = []
         settings = options.provenance()
         settings["options"] |= {"fps": fps}
-        # Subtitles and drawn copies have labels of their own, which only a new analysis makes again.
         bare = files.subtitles is None and files.annotate is None
-        relabel = partial(relabelled, min_confidence=settings["model"]["min_confidence"]) if bare else None
+        # A timeline alone does not know the labels that subtitles and drawn copies have.
+        known = bare or output is not None
+        relabel = partial(relabelled, min_confidence=settings["model"]["min_confidence"]) if known else None
 
         def add(path: Path, form: Format, schema: Schema, record: Callable[[VideoResult], dict[str, Any]]) -> None:
             opened = Output(path, form, schema, settings, command=command, resume=resume, relabel=relabel)
+            opened.limited = limited
             outputs.append((stack.enter_context(opened), record))
 
         if output is not None:
@@ -111,7 +129,7 @@ def analyze_videos(
             stems.setdefault(earlier["path"], names.stem(earlier["path"]))
         for path in paths:
             stem = stems.get(path) or names.stem(path)
-            complete = partial(_has_files, stem=stem, files=files)
+            complete = partial(_has_current_files, stem=stem, files=files)
             missing = [each for each in outputs if not each[0].is_done(Source.file(path), complete)]
             if outputs and not missing:
                 continue
@@ -120,7 +138,8 @@ def analyze_videos(
                 opened.write([record(result)])
             if progress is not None:
                 progress.analyzed(result)
-        return min((opened.done for opened, _ in outputs), default=0)
+        held = min((opened.done for opened, _ in outputs), default=0)
+        return VideoSummary(held, output is not None and outputs[0][0].relabelled)
 
 
 def is_made(path: str) -> bool:
@@ -145,6 +164,11 @@ def _holds_mark(path: Path) -> bool:
     """Whether a file holds the mark of a drawn copy, or the remark of subtitles."""
     from facegender.video.subtitles import REMARK
 
+    return _holds(path, MARK, REMARK)
+
+
+def _holds(path: Path, *words: str) -> bool:
+    """Whether one of the words is at either end of a file."""
     try:
         with path.open("rb") as file:
             ends = file.read(_END_BYTES)
@@ -152,12 +176,30 @@ def _holds_mark(path: Path) -> bool:
             ends += file.read()
     except OSError:
         return False
-    return MARK.encode() in ends or REMARK.encode() in ends
+    return any(word.encode() in ends for word in words)
 
 
-def _has_files(record: dict[str, Any], stem: str, files: VideoFiles) -> bool:
-    """Whether the files that are wanted of a video are there, or cannot be made."""
-    return record["error"] is not None or all(path.is_file() for path in _paths(stem, files))
+def _has_current_files(record: dict[str, Any], stem: str, files: VideoFiles) -> bool:
+    """Whether the files that are wanted of a video are there with the labels of its record, or cannot be made.
+
+    Subtitles with other labels get those of the record.
+    """
+    from facegender.video.annotate import ANNOTATED_VIDEO_SUFFIX, labels_mark
+    from facegender.video.subtitles import renew_answers
+
+    if record["error"] is not None:
+        return True
+    if not all(path.is_file() for path in _paths(stem, files)):
+        return False
+    if "tracks" not in record:
+        return True
+    answers = {track["track"]: Prediction(track["p_male"], track["label"]) for track in record["tracks"]}
+    mark = labels_mark(answer.label for answer in answers.values())
+    current = [
+        _holds(path, mark) if path.name.endswith(ANNOTATED_VIDEO_SUFFIX) else renew_answers(path, answers)
+        for path in _paths(stem, files)
+    ]
+    return all(current)
 
 
 def _paths(stem: str, files: VideoFiles) -> list[Path]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
 from facegender.faces.annotate import COLOURS
-from facegender.files import write_text
+from facegender.faces.types import Prediction
+from facegender.files import atomic_file, write_text
 from facegender.video.types import Sighting, Track, VideoResult
 
 #: Begin and end in seconds, the sighting, its track, and the next sighting where it follows at once.
@@ -41,6 +43,16 @@ _ASS_EVENTS = """
 Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
 """
 
+#: The cue of a track, in either format.
+_ASS_CUE = re.compile(
+    rb"^(?P<head>Dialogue: \d+,[^,]*,[^,]*,)\w+(?P<box>-box)?"
+    rb"(?P<way>,.*\{track (?P<track>\d+)\}.*\})(?P<text>[^}\r\n]*)",
+    re.MULTILINE,
+)
+_VTT_CUE = re.compile(
+    rb"^(?P<head>track (?P<track>\d+)\r?\n[^\r\n]* --> [^\r\n]*\r?\n)<c\.\w+>[^<\r\n]*</c>", re.MULTILINE
+)
+
 
 def save_ass(result: VideoResult, path: Path) -> None:
     """Write Advanced SubStation Alpha subtitles: a box that moves with each face, and the track's answer above it.
@@ -62,11 +74,12 @@ def save_ass(result: VideoResult, path: Path) -> None:
         times = f"{_ass_time(begin)},{_ass_time(end)}"
         label = track.prediction.label
         to = (x, y) if after is None else (round(after.face.box[0]), round(after.face.box[1]))
-        drawing = f"{{\\1a&HFF&\\p1{_moved((x, y), to)}}}m 0 0 l {w} 0 {w} {h} 0 {h}{{\\p0}}"
+        number = f"{{track {track.number}}}"  # not shown
+        drawing = f"{number}{{\\1a&HFF&\\p1{_moved((x, y), to)}}}m 0 0 l {w} 0 {w} {h} 0 {h}{{\\p0}}"
         lines.append(f"Dialogue: 0,{times},{label}-box,,0,0,0,,{drawing}\n")
         # Above the box, or under it at the upper border: size pixels are the text's height.
         drop = -2 * line if y >= size + 2 * line else h + size + 2 * line
-        text = f"{{{_moved((max(x, 0), y + drop), (max(to[0], 0), to[1] + drop))}}}{track.prediction}"
+        text = f"{number}{{{_moved((max(x, 0), y + drop), (max(to[0], 0), to[1] + drop))}}}{track.prediction}"
         lines.append(f"Dialogue: 1,{times},{label},,0,0,0,,{text}\n")
     write_text(path, "".join(lines))
 
@@ -86,10 +99,46 @@ def save_webvtt(result: VideoResult, path: Path) -> None:
         down = min(max(100 * y / height - 6, 0.0), 100.0)
         label = track.prediction.label
         lines.append(
-            f"\n{_vtt_time(begin)} --> {_vtt_time(end)} position:{across:.1f}%,center line:{down:.1f}% align:center "
-            f"size:30%\n<c.{label}>{track.prediction}</c>\n"
+            f"\ntrack {track.number}\n{_vtt_time(begin)} --> {_vtt_time(end)} position:{across:.1f}%,center "
+            f"line:{down:.1f}% align:center size:30%\n<c.{label}>{track.prediction}</c>\n"
         )
     write_text(path, "".join(lines))
+
+
+def renew_answers(path: Path, answers: Mapping[int, Prediction]) -> bool:
+    """Give the cues of subtitles that a run made the answers to their tracks; what else is in the file stays.
+
+    Args:
+        path: as `save_ass` or `save_webvtt` has written it.
+        answers: by the numbers of the tracks.
+
+    Returns:
+        Whether the file says which cue is of which track.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    try:
+        before = path.read_bytes()
+    except OSError:
+        return False
+    ass = path.suffix == ".ass"
+
+    def renewed(found: re.Match[bytes]) -> bytes:
+        answer = answers.get(int(found["track"]))
+        if answer is None:
+            return found[0]
+        label, text = answer.label.encode(), str(answer).encode()
+        if not ass:
+            return b"%s<c.%s>%s</c>" % (found["head"], label, text)
+        box = found["box"] or b""
+        return b"%s%s%s%s%s" % (found["head"], label, box, found["way"], found["text"] if box else text)
+
+    after, cues = (_ASS_CUE if ass else _VTT_CUE).subn(renewed, before)
+    if after != before:
+        with atomic_file(path) as temporary:
+            temporary.write_bytes(after)
+    return bool(cues) or (b"Dialogue:" if ass else b" --> ") not in before
 
 
 def _cues(result: VideoResult) -> Iterator[_Cue]:
