@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from facegender import weights
+from facegender.lab.datasets.listing import FACE_SIZE
 from facegender.lab.datasets.registry import display_name
 from facegender.lab.evaluation.audit import GENDER
 from facegender.lab.export.groups import TEST_SETS
@@ -29,13 +30,13 @@ PURPOSES = {
 
 INTENDED = """\
 **For** counting in large collections, with the error published beside the count (newsrooms, archives, social science);
-for research on face analysis itself; for embedded use where a wrong answer costs nobody anything.
+for research on face analysis itself; for embedded use where a wrong answer harms nobody.
 
 **Not for** deciding anything about a person; identity, access to spaces, advertising to individuals, surveillance;
-guessing anybody's gender identity. It estimates how a face is likely to be *perceived* by annotators, and knows two
-answers because its labels do: people who are perceived otherwise are always given a wrong or an uncertain answer.
+guessing anybody's gender identity. It estimates how a face is likely to be *perceived* by annotators. It knows two
+answers because its labels do: people who are perceived otherwise always get a wrong or an uncertain answer.
 
-**Not for children**: no group of ages goes wrong as often as theirs; they are marked in the tables."""
+**Not for children**: answers about them are wrong more often than about any other age. The tables mark them."""
 
 
 def main() -> None:
@@ -51,7 +52,7 @@ def model_card() -> str:
         "# Model cards",
         "Written by `python scripts/model_card.py` from the cards beside the weights and from "
         "[results/](results/README.md); *male* is the positive class. Intervals are 95 %: of people where a set "
-        "names them, else Wilson's.",
+        "names them, otherwise Wilson's. Face size is the height of the face in the photo; unknown: no face was found.",
         INTENDED,
     ]
     scores = _rows("flagship.csv")
@@ -116,13 +117,14 @@ def _groups(name: str, test: str) -> list[str]:
         return []
     worst = sorted(rows, key=lambda row: (float(row["high"]), -int(row["count"])))[:14]
     return [
-        f"Worst groups on {display_name(test)}, of {len(rows)} "
-        f"([results/accuracy/{path}](results/accuracy/{path}) has all; † children, * fewer than 30 faces):",
+        f"Worst groups on {display_name(test)} ({len(worst)} of {len(rows)}), sorted by the upper end of the interval, "
+        f"lowest first ([results/accuracy/{path}](results/accuracy/{path}) has all; † children, * fewer than 30 "
+        "faces):",
         table(
             ("group", "faces", "accuracy %", "95 % interval", "answered at 1 %", "wrong of them %"),
             [
                 (
-                    f"{row['values']}{'†' if row['children'] else ''}{'*' if row['few'] else ''}",
+                    f"{group(row)}{'†' if row['children'] else ''}{'*' if row['few'] else ''}",
                     f"{int(row['count']):,}",
                     *(_p(row["accuracy"], 1), f"{_p(row['low'], 1)} to {_p(row['high'], 1)}"),
                     *(_p(row["coverage"], 1), _p(row["error"], 1)),
@@ -131,6 +133,13 @@ def _groups(name: str, test: str) -> list[str]:
             ],
         ),
     ]
+
+
+def group(row: dict[str, str]) -> str:
+    """A group of an audit by its column and unit: ``face size 48-95 px x female``, ``age 60-69 x female``."""
+    column, value = row["columns"].split(" x ")[0], row["values"].split(" x ")[0]
+    unit = " px" if column == FACE_SIZE and value != "unknown" else ""
+    return f"{column} {value}{unit} x {row['values'].removeprefix(f'{value} x ')}".replace("_", " ")
 
 
 def _damages(name: str) -> list[str]:

@@ -1,6 +1,7 @@
 import math
 
 import numpy as np
+import PIL.Image
 import pytest
 
 from facegender.faces.pose import MEAN_SHAPE
@@ -129,3 +130,23 @@ def test_answers_in_words(prediction, said):
 
 def test_labels_follow_from_the_quality_in_the_record():
     assert Prediction(0.99, "male").for_quality(0.00004).label == "uncertain"
+
+
+@pytest.mark.parametrize(
+    ("image", "what"),
+    [
+        (PIL.Image.new("RGB", (4, 3)), "Image"),
+        ("photo.jpg", "str"),
+        (np.zeros((3, 4), np.uint8), r"uint8, \(3, 4\)"),
+        (np.zeros((3, 4, 4), np.uint8), r"uint8, \(3, 4, 4\)"),
+        (np.zeros((3, 4, 3), np.float32), r"float32, \(3, 4, 3\)"),
+    ],
+)
+def test_a_picture_says_what_it_takes(image, what):
+    with pytest.raises(TypeError, match=f"numpy array, uint8, H x W x 3, RGB, not {what}"):
+        Picture.of(image)
+
+
+def test_a_picture_of_an_image_is_its_full_photo():
+    picture = Picture.of(np.asarray(PIL.Image.new("RGB", (4, 3))))
+    assert (picture.width, picture.height, picture.scale, picture.scale_y) == (4, 3, 1, 1)

@@ -77,7 +77,14 @@ class Picture:
 
     @classmethod
     def of(cls, image: Image) -> Picture:
-        """A picture that holds the full photo: uint8, H x W x 3, RGB."""
+        """A picture that holds the full photo: uint8, H x W x 3, RGB.
+
+        Raises:
+            TypeError: something else, such as a Pillow image.
+        """
+        if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            what = f"{image.dtype}, {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+            raise TypeError(f"a picture is a numpy array, uint8, H x W x 3, RGB, not {what}")
         return cls(image, width=image.shape[1], height=image.shape[0])
 
     @property
