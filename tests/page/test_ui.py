@@ -146,7 +146,7 @@ def test_several_photos_and_what_is_none(page, photos):
     assert second.locator(".box").nth(1).bounding_box()["x"] > upright["x"] + 0.7 * upright["width"]
     expect(third).to_contain_text("No face found")
     expect(last).to_contain_text("notes.txt is not a picture that this browser can read")
-    expect(first.get_by_role("button", name="Face 1: uncertain, 51 % female")).to_be_visible()
+    expect(first.get_by_role("button", name="Face 1: uncertain, 78 % male")).to_be_visible()
     expect(first.locator(".evidence")).to_contain_text("validation faces of this quality and probability")
     box = first.locator(".box").bounding_box()
     frame = first.locator(".frame").bounding_box()
