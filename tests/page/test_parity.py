@@ -181,7 +181,7 @@ def test_large_jpegs_are_looked_at_as_python_decodes_them(engine, astronaut, per
     expected = FaceAnalyzer().analyze(file.getvalue())
     assert len(expected.faces) == (3 if side == 400 else 1)
     answer = analyze(page, file.getvalue())
-    assert_same(answer, expected, p_male=0.05)
+    assert_same(answer, expected, p_male=0.07)  # steep, as above
     assert answer["notes"] == expected.to_dict()["notes"]
     assert answer["notes"][0]["kind"] == "screen"
 
@@ -200,7 +200,7 @@ def test_long_photos_are_cut_in_the_same_tiles(engine, astronaut, upright):
     PIL.Image.fromarray(long).save(file, format="PNG")
     expected = FaceAnalyzer().analyze(file.getvalue())
     assert len(expected.faces) >= 3
-    assert_same(analyze(page, file.getvalue()), expected)
+    assert_same(analyze(page, file.getvalue()), expected, p_male=0.015)  # steep, as above
 
 
 @pytest.mark.parametrize(("width", "height"), [(40, 96), (96, 40), (1, 96), (40, 40), (96, 96)])
