@@ -50,7 +50,7 @@ def audit(
         Path | None, typer.Option("--output", "-o", help="Folder for audit.csv, audit.json, audit.html and figures.")
     ] = None,
 ) -> None:
-    """Measure a network on every group of faces: gender, race, age, face size, or any columns of your own.
+    """Measure a network on every group of faces: gender, race, age, face size, or your own columns.
 
     Accuracy with 95 % intervals, rates, calibration, and how many faces are answered; the worst group first.
     """
