@@ -67,7 +67,7 @@ FILES = {
         "python studies/teachers/committee.py FEATURES OUT FACES.jsonl ...",
     ),
     "accuracy/track_correlation.csv": About(
-        "how alike the errors of the frames of a track are, and the calibration of its answer", "2026-11-24"
+        "how the errors of the frames of a track correlate, and the calibration of its answer", "2026-11-24"
     ),
     "robustness/names.csv": About(
         "photos of random names through every format, a run taken up and a survey", "2026-11-25"
@@ -85,7 +85,7 @@ FILES = {
         "2026-11-27",
     ),
     "speed/engine.csv": About("many photos: speed, memory, cost, kills; videos; Ray", "2026-11-24"),
-    "speed/faceless.csv": About("photos without a face: the search in other ways up", "2026-11-27"),
+    "speed/faceless.csv": About("photos without a face: the search in other orientations", "2026-11-27"),
     "speed/memory.csv": About("peak memory of whole commands", "2026-11-24", "python studies/speed/memory.py LFW.tar"),
     "speed/page.csv": About("the page in a browser beside Python: the same numbers, and time", "2026-11-24"),
     "speed/service.csv": About("the service under load, overload, hostile input and SIGTERM", "2026-11-24"),
@@ -147,7 +147,7 @@ HEAD = """\
 
 Written by `python scripts/results_index.py` (`make docs`) from the files below. Every file is one study; the script
 `studies/QUESTION/NAME.py` or the command beside it wrote it. The columns `command` and `machine` of a file say which
-options it ran with and on what. Commands name scripts where they lie now; some ran when all scripts lay in `studies/`.
+options it ran with and on what. Commands name scripts where they are now; some ran when all scripts were in `studies/`.
 `--epochs N` and `--network NAME` in older training commands are `--set epochs=N` and `--set network=NAME` today. The
 date is that of the last change of the numbers.
 

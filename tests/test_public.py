@@ -57,6 +57,11 @@ def test_importing_costs_nothing():
     assert python(code) == "set()"
 
 
+def test_the_citation_has_the_version():
+    text = (Path(__file__).parents[1] / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {facegender.__version__}\n" in text
+
+
 def test_the_version_is_that_of_the_distribution():
     assert facegender.__version__ == version("facegender")
 

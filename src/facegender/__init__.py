@@ -1,4 +1,4 @@
-"""Every face in a photo, with a calibrated estimate of how its gender is perceived.
+"""The faces in a photo, each with a calibrated estimate of how its gender is perceived.
 
 Names are imported when they are first used: ``import facegender`` costs nothing, and needs no extra.
 """

@@ -28,7 +28,7 @@ def audit(
     dataset: Annotated[Path | None, typer.Option(metavar="STORE", help="A prepared store.")] = None,
     manifest: Annotated[
         Path | None,
-        typer.Option(metavar="CSV", help="Photos of your own: columns path, label, and any to group by."),
+        typer.Option(metavar="CSV", help="Your photos: columns path, label, and any to group by."),
     ] = None,
     root: Annotated[
         Path | None, typer.Option(help="Folder or archive that the manifest's paths start from.  [default: its own]")
@@ -50,7 +50,7 @@ def audit(
         Path | None, typer.Option("--output", "-o", help="Folder for audit.csv, audit.json, audit.html and figures.")
     ] = None,
 ) -> None:
-    """Measure a network on every group of faces: gender, race, age, face size, or any columns of your own.
+    """Measure a network on every group of faces: gender, race, age, face size, or your own columns.
 
     Accuracy with 95 % intervals, rates, calibration, and how many faces are answered; the worst group first.
     """

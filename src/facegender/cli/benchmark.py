@@ -132,7 +132,7 @@ def _tables(result: Benchmark) -> None:
             spread = f"{t.p10_ms:.3g}-{t.p90_ms:.3g}"
             table.add_row(name, t.network, f"{t.image_ms:.3g}", f"{t.median_ms:.3g}", spread, ratio, _share(t))
         console.print(table)
-    table = _table("Crops a second at the best batch", ("batch", "streams", "a second", "of matmul"))
+    table = _table("Crops per second at the best batch", ("batch", "streams", "per second", "of matmul"))
     for t, name in _by_way(result.fastest(), table):
         table.add_row(name, t.network, str(t.batch), str(t.streams), f"{t.images_per_second:,.0f}", _share(t))
     console.print(table)
@@ -141,7 +141,7 @@ def _tables(result: Benchmark) -> None:
         f"{result.crops}; {result.machine}, {result.threads} threads; "
         + ", ".join(f"{name} {number}" for name, number in result.versions.items()),
         "ratio: mean time over the first network's in the same round, median (p10-p90) of the rounds.",
-        "of matmul: multiply-accumulates a second over those of a float32 matrix product, "
+        "of matmul: multiply-accumulates per second over those of a float32 matrix product, "
         f"{middle} (p10-p90 {low}-{high}) thousand million.",
     ):
         console.print(line, soft_wrap=True)

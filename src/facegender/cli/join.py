@@ -19,12 +19,12 @@ def join(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the joined store.")],
     test: Annotated[
         list[Path] | None,
-        typer.Option(metavar="STORE", help="A store that is a test as a whole; nothing of it is taken. Repeatable."),
+        typer.Option(metavar="STORE", help="A store for tests only: none of its crops is taken. Repeatable."),
     ] = None,
 ) -> None:
-    """Join the train and validation crops of several stores, without copies and people that a test asks for.
+    """Join the train and validation crops of several stores, without copies and people that are also in a test set.
 
-    Copies and people in two splits or stores are found as by `facegender leaks`.
+    They are found as `facegender leaks` finds them.
     """
     from facegender.errors import InputError
     from facegender.lab.datasets.join import join_stores

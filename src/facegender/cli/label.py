@@ -41,7 +41,7 @@ def label(
     ] = None,
     labeller: Annotated[
         str,
-        typer.Option(metavar="NAME", help="Who labels. Two people label the same faces, each in a file of their own."),
+        typer.Option(metavar="NAME", help="Who labels. Two people label the same faces, each in a separate file."),
     ] = "",
     number: Annotated[
         int, typer.Option("--number", "-n", min=1, help="Faces to label; more can be added later.")

@@ -1,4 +1,4 @@
-"""``facegender predict``: every face in photos, however many and wherever they lie."""
+"""``facegender predict``: the faces in photos, however many and wherever they are."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def predict(
         bool,
         typer.Option(
             "--resume/--no-resume",
-            help="Go on with what an earlier run of the same command left in --output, or replace it.",
+            help="Continue what an earlier run of the same command left in --output, or replace it.",
         ),
     ] = True,
     prune: Annotated[
@@ -193,15 +193,15 @@ def predict(
             min=0.01,
             max=1.0,
             metavar="S",
-            help="Leave out faces that the detector is less sure of. Default: the detector's own value.",
+            help="Leave out faces with a lower score of the detector. Default: the detector's own value.",
         ),
     ] = None,
     orientations: Annotated[
         Orientations,
         typer.Option(
             "--orientations",
-            help="Which ways up faces are looked for in photos: the photo's own; the other three too where no face is "
-            "found for sure (auto); or all four, which takes four times as long.",
+            help="Orientations in which faces are searched in photos: upright; auto (all four if no confident face is "
+            "found upright); all (four times as long).",
         ),
     ] = "auto",
     max_error: Annotated[
@@ -211,8 +211,8 @@ def predict(
             min=0.0,
             max=0.5,
             metavar="RATE",
-            help="Answer `uncertain` so often that at most this share of the other answers is wrong, on faces like "
-            "those that the network was validated on. Default: 0.01.",
+            help="Accepted error: at most this share of the answers other than `uncertain` is wrong, on faces like "
+            "the validation faces. Default: 0.01.",
         ),
     ] = None,
     min_confidence: Annotated[
@@ -222,7 +222,7 @@ def predict(
             min=0.5,
             max=1.0,
             metavar="P",
-            help="Instead of --max-error: answers less probable than this are `uncertain`.",
+            help="Instead of --max-error: answers that are less probable than this are `uncertain`.",
         ),
     ] = None,
     max_pixels: Annotated[
@@ -231,7 +231,7 @@ def predict(
 ) -> None:
     """Find the faces in photos and estimate how each is likely to be *perceived*.
 
-    A run that writes to --output can be stopped at any time, even killed: the same command goes on from there.
+    A run that writes to --output can be stopped at any time, even killed: the same command continues it.
 
     Exit status: 0 all photos were read; 1 nothing could be done; 2 wrong usage; 3 some photos could not
     be read (each has its error in the output); 130 interrupted.

@@ -54,13 +54,14 @@ VERBS = {
     "survey": "Estimate how often women and men appear, corrected for the classifier's own errors, with intervals.",
     "params": "Count parameters, layer by layer.",
     "prepare": "Crop a dataset's faces to 64x64 and write a prepared store.",
-    "join": "Join the train and validation crops of several stores, without copies and people that a test asks for.",
+    "join": "Join the train and validation crops of several stores, without copies and people that are also in a test "
+    "set.",
     "train": "Train one network. An interrupted run is resumed after its last whole epoch.",
     "crossval": "Train on all folds but one and test on that one, for each; mean and standard deviation over the "
     "folds.",
     "crossdataset": "Train on the train split of each store, test on the test split of every store.",
     "evaluate": "Measure a network: accuracy with its 95 % interval, by gender and by one attribute more.",
-    "audit": "Measure a network on every group of faces: gender, race, age, face size, or any columns of your own.",
+    "audit": "Measure a network on every group of faces: gender, race, age, face size, or your own columns.",
     "calibration": "Measure calibration error, and how many faces are answered at which error: by set, by group, on "
     "damaged faces.",
     "errors": "Draw the misclassified faces, the most confident mistakes first, women above and men below.",

@@ -22,7 +22,7 @@ TOKEN_VARIABLE = "FACEGENDER_TOKEN"
 
 @app.command()
 def serve(
-    host: Annotated[str, typer.Option(help="Address to listen on; others than this machine's need a token.")] = (
+    host: Annotated[str, typer.Option(help="Address to listen on. All but loopback addresses need a token.")] = (
         ServerSettings.host
     ),
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = ServerSettings.port,
@@ -48,7 +48,7 @@ def serve(
     ] = Limits.max_queue,
     max_wait: Annotated[
         float,
-        typer.Option(metavar="SECONDS", help="Refuse requests while the work before them should take longer."),
+        typer.Option(metavar="SECONDS", help="Refuse requests whose expected wait is longer."),
     ] = Limits.max_wait,
     max_memory: Annotated[
         int, typer.Option(metavar="N", help="Most bytes of request bodies held at one time.")
@@ -67,11 +67,15 @@ def serve(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help=f"File with the token that requests must carry. Default: the variable {TOKEN_VARIABLE}.",
+            help=f"File with the token that requests must send. Default: the environment variable {TOKEN_VARIABLE}.",
         ),
     ] = None,
     no_token: Annotated[
-        bool, typer.Option("--no-token", help="Let everyone in, also from other machines and with the variable set.")
+        bool,
+        typer.Option(
+            "--no-token",
+            help="Open access: no request needs a token, not even from other machines; the variable is ignored.",
+        ),
     ] = False,
     cors: Annotated[
         list[str] | None,
@@ -79,13 +83,16 @@ def serve(
     ] = None,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="A name that the service is reached by, such as a proxy's."),
+        typer.Option(
+            metavar="NAME", help="Another host name under which the service is reached, such as a proxy's; repeatable."
+        ),
     ] = None,
     open_: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")] = False,
 ) -> None:
     """Serve the page, and the service for programs, until a signal ends it.
 
-    Exit status: 0 all that was accepted has been answered; 1 it could not start, or the grace was too short.
+    Exit status: 0 all accepted requests were answered; 1 the server could not start, or accepted requests were not
+    finished within --grace.
     """
     from facegender.errors import InputError
 

@@ -48,8 +48,8 @@ def survey(
         list[Path] | None,
         typer.Option(
             metavar="CSV",
-            help="Labels of a random sample of these faces, as facegender label writes them: error rates of your own "
-            "collection. Several times: one file a labeller.",
+            help="Labels of a random sample of these faces, as facegender label writes them: error rates of your "
+            "collection. Several times: one file per labeller.",
         ),
     ] = None,
     model: Annotated[

@@ -28,8 +28,8 @@ def train(
     holdout: Annotated[
         str | None,
         typer.Option(
-            help="Learn from all folds but this one, which is watched: ASSIGNMENT:NUMBER, such as identity:10.  "
-            "[default: learn from the train split, watch the validation split]"
+            help="Learn from all folds but this one and measure on it: ASSIGNMENT:NUMBER, such as identity:10.  "
+            "[default: learn from the train split, measure on the validation split]"
         ),
     ] = None,
     everything: Annotated[
@@ -41,16 +41,19 @@ def train(
     ] = False,
     lessons: Annotated[
         Path | None,
-        typer.Option(help="What a teacher says of the crops, an .npz (studies/teachers); the recipe says what counts."),
+        typer.Option(
+            help="File (.npz) with a teacher's answers for the crops (studies/teachers); the recipe sets their weight."
+        ),
     ] = None,
     answer: Annotated[
-        str | None, typer.Option(help="The teacher's answers in it: logit, or logit_cc0.  [default: logit]")
+        str | None,
+        typer.Option(help="Which of the answers in --lessons to use: logit, or logit_cc0.  [default: logit]"),
     ] = None,
     start: Annotated[
         str | None,
         typer.Option(
             help="Begin with the weights of a network instead of random ones: a shipped name, an .onnx file, or a "
-            "finished run. What it learned from counts as learned."
+            "finished run. The faces that it learned from count as seen."
         ),
     ] = None,
     changes: SetOption = None,

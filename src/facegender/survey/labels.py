@@ -100,7 +100,7 @@ def read_labels(paths: Sequence[Path], collection: Results) -> Labelled:
     """Whose faces are women's and men's.
 
     Args:
-        paths: CSV files, one a labeller. Columns: ``path``; ``label`` (female, male, unclear, or their first letters;
+        paths: CSV files, one per labeller. Columns: ``path``; ``label`` (female, male, unclear, or their first letters;
             an empty one is as unclear); where another face than the first is meant ``face`` (or ``track``), the number
             that the results give it. The first face of a photo is the largest; a row with a label but an empty number
             says that the face was not found. ``weight`` is how many faces each stands for, 1 without that column.

@@ -1,4 +1,4 @@
-"""Photos of your own, sorted into folders ``female`` and ``male``."""
+"""Your photos, sorted into folders ``female`` and ``male``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SPLIT_WORDS: Mapping[str, Split] = {"train": "train", "validation": "validation"
 NameOption = Annotated[str | None, typer.Option(help="What the dataset is called.  [default: as the folder or file]")]
 
 
-@dataset("folder", "Photos of your own in folders female and male, perhaps below train, validation and test.")
+@dataset("folder", "Your photos in folders female and male, perhaps below train, validation and test.")
 def list_folder(
     source: Annotated[str, typer.Argument(help="Folder or archive with photos below female/ and male/.")],
     name: NameOption = None,

@@ -1,4 +1,4 @@
-"""Photos of your own, described by a CSV file."""
+"""Your photos, described by a CSV file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _OWN = ("path", "label", "identity", "split")
 _TAKEN = ("", "found", FACE_SIZE, ORIGIN, *(column for column in COLUMNS if column not in _OWN))
 
 
-@dataset("manifest", "Photos of your own, described by a CSV file.")
+@dataset("manifest", "Your photos, described by a CSV file.")
 def list_manifest(
     manifest: Annotated[
         Path, typer.Argument(metavar="CSV", help="Columns path, label, perhaps identity, split, attributes.")
