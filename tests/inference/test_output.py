@@ -84,11 +84,11 @@ def test_another_setting_is_refused(tmp_path):
     path = tmp_path / "out.csv"
     other = {**SETTINGS, "model": {"name": "other"}}
     interrupt(output(path))
-    with pytest.raises(InputError, match=r"another model.*tiny.*other.*--no-resume"), output(path, other):
+    with pytest.raises(InputError, match=r"--model tiny; .* --model other .*--no-resume"), output(path, other):
         pass
     with output(path):
         pass
-    with pytest.raises(InputError, match=r"another model"), output(path, other):
+    with pytest.raises(InputError, match=r"--model tiny; .* --model other"), output(path, other):
         pass
     assert paths(path) == ["a", "b"]
 
@@ -117,9 +117,19 @@ def test_a_damaged_file_is_refused(suffix, tmp_path):
 
 def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").touch()
-    for folder in (tmp_path / "absent", tmp_path / "file"):
-        with pytest.raises(OutputError, match=folder.name), output(folder / "out.csv"):
+    for folder in (tmp_path / "file", tmp_path / "file" / "deeper"):
+        with pytest.raises(OutputError, match=r"file is a file.*another folder"), output(folder / "out.csv"):
             pass
+
+
+def test_an_absent_folder_is_made(tmp_path):
+    path = tmp_path / "absent" / "deeper" / "out.csv"
+    with output(path) as out:
+        out.write([record("a")])
+    assert paths(path) == ["a"]
+
+
+def test_no_folder_takes_the_place_of_a_file(tmp_path):
     (tmp_path / "out.csv").mkdir()
     with pytest.raises(OutputError, match="it is a folder"):
         output(tmp_path / "out.csv")
