@@ -14,7 +14,15 @@ from facegender.wording import counted
 
 @app.command()
 def page(
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="A new or an empty folder.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            help="A new or an empty folder, or one with an earlier page, which is replaced.",
+        ),
+    ],
 ) -> None:
     """Write the page that finds and classifies faces in the browser, for any web server.
 
