@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.cells import cell_len
+from rich.console import Console
 from rich.table import Table
 
 from facegender.cli.extras import require
 from facegender.cli.root import app, command_line, results_console, say
+
+#: Columns that a narrow terminal does without, the first to go first; survey.csv has all.
+_DROPPED = (*("misfit %", "p", "left out", "not read", "plain women %", "plain men %", "uncertain %", "faces", "read"),)
+#: Width to which the name of a group may be folded.
+_GROUP = 16
 
 if TYPE_CHECKING:
     from facegender.survey.outcome import Survey
@@ -130,19 +138,13 @@ def survey(
 def _print(found: Survey) -> None:
     from facegender.survey.report import interval, interval_title, p_value, share
 
-    console = results_console(160)
-    table = Table(
-        title=f"share of {found.unit}; {interval_title(found)}; * its interval may be too narrow",
-        title_justify="left",
-    )
-    table.add_column(found.grouping)
+    console = results_console(240)
     of_photos = found.unit == "photos"
     headings = ["read", "not read", "faces", "left out", "women %", "interval", "men %"]
     headings += ["interval", "plain women %", "plain men %"] if of_photos else ["plain women %"]
-    for heading in (*headings, "uncertain %", "misfit %", "p"):
-        table.add_column(heading, justify="right")
-    for row in (found.everyone, *found.groups):
-        table.add_row(
+    headings += ["uncertain %", "misfit %", "p"]
+    rows = [
+        (
             f"{row.group}{'*' if row.few else ''}",
             *(f"{row.photos:,}", f"{row.not_read:,}", f"{row.faces:,}", f"{row.left_out:,}"),
             *(share(row.women), interval(row, "women"), share(row.men)),
@@ -150,7 +152,38 @@ def _print(found: Survey) -> None:
             *(share(row.plain_men if of_photos else row.plain_women), share(row.uncertain)),
             *(share(row.fit_distance), p_value(row)),
         )
+        for row in (found.everyone, *found.groups)
+    ]
+    title = f"share of {found.unit}; {interval_title(found)}; * its interval may be too narrow"
+    table = _fitting(console, title, [found.grouping, *headings], rows)
     # What is wrong comes first.
     for warning in found.warnings:
         say(f"note: {warning}")
     console.print(table)
+    if len(table.columns) <= len(headings):
+        say("the terminal is too narrow for all columns; survey.csv (--output DIR) has the others")
+
+
+def _fitting(console: Console, title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """A table of so many columns as fit without a cut number; the name of a group may be folded."""
+    kept = list(range(len(headings)))
+    droppable = [number for name in _DROPPED for number, heading in enumerate(headings) if heading == name]
+    while True:
+        widths = [max(cell_len(row[number]) for row in (headings, *rows)) for number in kept]
+        if not droppable or min(widths[0], _GROUP) + sum(widths[1:]) + 3 * len(kept) + 1 <= console.width:
+            break
+        kept.remove(droppable.pop(0))
+    if sum(widths[1:]) + 3 * len(kept) + 1 + min(widths[0], _GROUP) > console.width:  # a block for each group
+        table = Table(title=title, title_justify="left", show_header=False)
+        for row in rows:
+            for number in kept:
+                table.add_row(headings[number], row[number])
+            table.add_section()
+        return table
+    table = Table(title=title, title_justify="left")
+    table.add_column(headings[0], overflow="fold")
+    for number in kept[1:]:
+        table.add_column(headings[number], justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(*(row[number] for number in kept))
+    return table
