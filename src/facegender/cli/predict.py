@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from facegender.cli.made import Made
+from facegender.cli.made import BESIDE, Made
 from facegender.cli.photos import Destination, predict_photos
 from facegender.cli.plan import plan_photos
 from facegender.cli.predict_options import (
@@ -240,7 +240,9 @@ def predict(
     """
     check_exclusive(ctx, "sample", "limit")
     check_exclusive(ctx, "max_error", "min_confidence")
-    check_folders(annotate=annotate, crops=crops, report=report, xmp=xmp, subtitles=subtitles)
+    check_folders(
+        annotate=annotate, crops=crops, report=report, xmp=None if xmp == BESIDE else xmp, subtitles=subtitles
+    )
     if is_url(on):
         check_server_options(ctx, paths)
     if detector is Detector.YUNET and detector_model is None:
