@@ -93,6 +93,40 @@ def test_another_setting_is_refused(tmp_path):
     assert paths(path) == ["a", "b"]
 
 
+@pytest.mark.parametrize(
+    ("name", "before", "now", "words"),
+    [
+        (
+            "model",
+            {"name": "tiny", "sha256": "0a" * 32},
+            {"name": "tiny", "sha256": "1b" * 32},
+            "other weights of --model tiny (sha256 0a0a0a0a0a0a...); this command has sha256 1b1b1b1b1b1b...",
+        ),
+        ("version", "0.1", "0.2", "facegender 0.1; this command has facegender 0.2"),
+        (
+            "options",
+            {"min_face": 20, "fps": 2.0, "max_pixels": 9},
+            {"min_face": None, "fps": 1.0, "max_pixels": 9},
+            "--min-face 20 --fps 2.0; this command has --min-face default --fps 1.0",
+        ),
+        (
+            "sample",
+            None,
+            {"drawn": 5, "population": 1000, "seed": 1},
+            "no --sample; this command has --sample 5 --seed 1 of 1,000 photos",
+        ),
+    ],
+)
+def test_what_differs_is_said_and_nothing_else(name, before, now, words, tmp_path):
+    path = tmp_path / "out.csv"
+    with output(path, {**SETTINGS, name: before}) as out:
+        out.write([record("a")])
+    with pytest.raises(InputError) as caught, output(path, {**SETTINGS, name: now}):
+        pass
+    remedy = "choose another --output, or replace it with --no-resume"
+    assert str(caught.value) == f"{path} was made with {words} ({remedy})"
+
+
 def test_a_file_of_unknown_origin_is_not_touched(tmp_path):
     path = tmp_path / "out.csv"
     path.write_text("somebody's own")
