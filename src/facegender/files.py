@@ -37,7 +37,9 @@ def atomic_file(path: Path) -> Iterator[Path]:
 def check_regular(path: Path) -> None:
     """OutputError where something is at `path` that no file can replace: a folder, a pipe, a device."""
     if os.path.exists(path) and not os.path.isfile(path):  # noqa: PTH110, PTH113 (which raise nothing)
-        raise OutputError(f"cannot write {path}: it is a folder, or no regular file", remedy="choose another place")
+        if os.path.isdir(path):  # noqa: PTH112
+            raise OutputError(f"cannot write {path}: it is a folder", remedy="name a file in it")
+        raise OutputError(f"cannot write {path}: it is no regular file", remedy="choose another place")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -15,7 +15,7 @@ import PIL.Image
 import pytest
 from typer.testing import CliRunner
 
-from facegender.cli import app, predict  # noqa: F401 (registers the verb)
+from facegender.cli import app, predict
 from facegender.errors import InputError, OutputError, WeightsError
 from facegender.inference.engines import InProcess
 from facegender.inference.options import Options
@@ -26,6 +26,9 @@ SUMMARY = (
     r"1 photo in \d+ s: 1 face: 0 women, 1 man, 0 uncertain; 0 without a face\n"
     r"1 photo has heavy grain, which was smoothed before the search\nmodel tiny: MIT\n"
 )
+
+#: Where a table was printed, which ends with the counts.
+BELOW_TABLE = r"1 photo in \d+ s\nmodel tiny: MIT\n"
 
 FACE_X, FACE_Y = 92, 97  # the face's centre in the fixture `photo`
 
@@ -85,7 +88,7 @@ def test_every_source_in_every_format(source, format_, photo, run, tmp_path):
         result = run(*args, "--format", format_, stdin=stdin)
         found = records(format_, result.stdout)
     assert result.exit_code == 0
-    assert re.fullmatch(SUMMARY, result.stderr)
+    assert re.fullmatch(BELOW_TABLE if format_ == "table" else SUMMARY, result.stderr)
     [(path, label, x, y, width, height)] = found
     assert path == str(photo)
     assert label in ("female", "male", "uncertain")
@@ -180,7 +183,9 @@ def test_empty_folder(run, tmp_path):
     result = run(tmp_path)
     assert isinstance(result.exception, InputError)
     assert str(tmp_path) in str(result.exception)
-    assert "--recursive" in str(result.exception)
+    assert str(result.exception) == f"{tmp_path} holds no files"
+    (tmp_path / "deeper").mkdir()
+    assert "--recursive" in str(run(tmp_path).exception)
     assert "--recursive" not in str(run(tmp_path, "-r").exception)
 
 
@@ -188,7 +193,7 @@ def test_empty_folder_among_others_is_a_remark(run, photo, tmp_path):
     (tmp_path / "hollow").mkdir()
     result = run(tmp_path / "hollow", photo)
     assert result.exit_code == 0
-    assert "no photos in" in result.stderr
+    assert f"{tmp_path / 'hollow'} holds no files" in result.stderr
     assert "hollow" in result.stderr
 
 
@@ -282,8 +287,38 @@ def test_output_is_checked_before_the_work(option, run, photo, tmp_path):
 def test_output_that_is_a_folder(run, photo, tmp_path):
     for folder in (tmp_path, "."):
         result = run(photo, "--format", "csv", "-o", folder)
-        assert isinstance(result.exception, OutputError)
-        assert "it is a folder" in str(result.exception)
+        assert result.exit_code == 2
+        said = "".join(result.stderr.replace("│", "").split())
+        assert f"{folder}isafolder(nameafileinit,suchas{Path(folder, 'faces.jsonl')})" in said
+
+
+def test_a_file_where_a_folder_is_needed(run, photo):
+    for option in ("--annotate", "--crops", "--report", "--xmp"):
+        result = run(photo, option, photo)
+        assert result.exit_code == 2
+        assert f"isafile;{option}needsafolder" in "".join(result.stderr.replace("│", "").split())
+
+
+def test_values_are_refused_in_plain_words(run, photo):
+    for option, value, words in [
+        ("--min-face", "0", "it must be at least 1"),
+        ("--min-face", "few", "it must be a whole number"),
+        ("--max-error", "0.6", "it must be at most 0.5"),
+        ("--min-score", "high", "it must be a number"),
+        ("--rows", "phot", "'--rows': 'phot' is not one of 'face', 'photo'"),
+    ]:
+        result = run(photo, option, value)
+        assert result.exit_code == 2
+        assert words in " ".join(result.stderr.replace("│", " ").split())
+
+
+def test_interrupted_before_anything_was_written(run, photo, monkeypatch):
+    def interrupt(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(predict, "collect", interrupt)
+    result = run(photo)
+    assert (result.exit_code, result.stderr) == (130, "Nothing was written\ninterrupted\n")
 
 
 def test_nothing_is_left_behind_when_the_model_is_unknown(run, photo, tmp_path):
@@ -325,7 +360,7 @@ def test_from_the_shell(spawn, tmp_path):
         stdout, stderr = process.communicate()
     assert process.returncode == 1
     assert stdout == ""
-    assert f"error (input): no photos in {tmp_path}" in stderr
+    assert f"error (input): {tmp_path} holds no files" in stderr
     assert "Traceback" not in stderr
 
 

@@ -85,7 +85,8 @@ def test_the_same_command_again_does_what_is_new(run, photos, save, tmp_path):
 def test_other_settings_need_another_file(run, photos, tmp_path):
     out = tmp_path / "out.csv"
     run(photos, "-o", out)
-    assert "another options" in str(run(photos, "-o", out, "--min-face", "30").exception)
+    refused = str(run(photos, "-o", out, "--min-face", "30").exception)
+    assert refused.startswith(f"{out} was made with --min-face default; this command has --min-face 30 (")
     assert run(photos, "-o", out, "--min-confidence", "1", "--no-resume").exit_code == 3
     assert out.read_text().count("uncertain") == 40
 
@@ -164,7 +165,9 @@ def test_the_first_photos_and_then_all(run, photos, tmp_path):
     assert run(photos, "-o", out, "--limit", "1000").exit_code == 3  # goes on, to the letter
     assert run(photos, "-o", whole).exit_code == 3
     assert out.read_bytes() == whole.read_bytes()
-    assert isinstance(run(photos, "--limit", "3", "--sample", "3").exception, InputError)
+    both = run(photos, "--limit", "3", "--sample", "3")
+    assert both.exit_code == 2
+    assert "--sample and --limit exclude each other (give one)" in both.stderr
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -288,12 +291,17 @@ def test_another_accepted_error_relabels_and_analyses_nothing(suffix, run, few, 
     p_male = sorted(p for _, _, p, _ in labels(out) if p is not None)
     between = str((p_male[0] + p_male[-1]) / 2)
     before = labels(out)
-    for options in (["--min-confidence", between], ["--max-error", "0.02"], ["--min-confidence", "1"], []):
+    for options, rates in (
+        (["--min-confidence", between], f"--max-error 0.01 before, --min-confidence {float(between):g} now"),
+        (["--max-error", "0.02"], f"--min-confidence {float(between):g} before, --max-error 0.02 now"),
+        (["--min-confidence", "1"], "--max-error 0.02 before, --min-confidence 1 now"),
+        ([], "--min-confidence 1 before, --max-error 0.01 now"),
+    ):
         assert run(few, "-o", fresh, "--no-resume", *options).exit_code == 3
         for path in (out, alone):
             again = run(few, "-o", path, *options)
             said = again.stderr.splitlines()
-            assert sum(line.startswith("relabelled 11 photos") for line in said) == 1
+            assert said.count(f"relabelled 11 photos: {rates}") == 1
             if path == out:
                 assert (again.exit_code, said[1:]) == (0, [f"{path} holds all 11 photos already"])
             else:  # the letter is tried again: without the journal it is not known whether it is the same
@@ -436,7 +444,8 @@ def test_what_is_passed_over_is_said_at_the_end(run, photos, tmp_path):
     result = run(photos, "-o", tmp_path / "out.csv")
     assert result.exit_code == 3
     passed, summary, terms = result.stderr.splitlines()[-3:]
-    assert passed == "2 files passed over (suffixes: .pdf 1; videos 1)"
+    of_their_own = "videos are analysed in a run of their own that names them: facegender predict 'FOLDER/*.mp4'"
+    assert passed == f"2 files passed over (suffixes: .pdf 1; videos 1); {of_their_own}"
     answers = "40 faces: 0 women, 40 men, 0 uncertain; 0 without a face; 1 error (not_an_image 1)"
     assert re.fullmatch(rf"41 photos in \d+ s: {re.escape(answers)}", summary)
     assert terms == "model tiny: MIT"

@@ -59,7 +59,7 @@ def test_json_lines_and_the_table(run, photos):
     table = run(photos, "--rows", "photo").stdout.splitlines()
     assert [each.strip() for each in table[0].split("┃")] == ["photo", *COUNTS, ""]
     assert [each.strip() for each in table[3].split("│")][1:] == ["2", "0", "2", "0", ""]
-    assert "cannot be read: not_an_image" in table[4]
+    assert f"cannot be read (not_an_image): {broken['error']['message']}" in table[4]
     assert "3 photos, 2 faces: 0 female, 2 male, 0 uncertain; 1 photo could not be read" in table
     csv = run(photos, "--rows", "photo", "--format", "csv").stdout.splitlines()
     assert csv[0] == "path,width,height,weight,faces,women,men,uncertain,error_kind,error_message"

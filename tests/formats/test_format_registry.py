@@ -94,12 +94,22 @@ def test_the_formats_there_are():
 @pytest.mark.parametrize("name", ["x.sqlite3", "x.txt", "x", "x.csv", "x.jsonl", "x.parquet"])
 @pytest.mark.parametrize("format_", ["csv", "jsonl", "parquet", "sqlite"])
 def test_what_was_written_is_surveyed_whatever_its_name(format_, name, run, photos, tmp_path):
-    out = tmp_path / name
-    assert run(*photos, "--format", format_, "-o", out).exit_code == 0
+    written, out = tmp_path / "new", tmp_path / name
+    assert run(*photos, "--format", format_, "-o", written).exit_code == 0
+    for end in ("", ".run.json", ".journal"):
+        Path(f"{written}{end}").rename(f"{out}{end}")
     assert of_file(out).name == format_
     read = read_results([out])
     assert (list(read.photos["path"]), len(read.faces)) == ([str(photo) for photo in photos], 1)
-    assert "holds all 2" in run(*photos, "--format", format_, "-o", out).stderr
+
+
+def test_a_format_that_the_name_contradicts_is_refused(run, photos, tmp_path):
+    result = run(photos[0], "--format", "parquet", "-o", tmp_path / "x.csv")
+    assert result.exit_code == 2
+    assert "x.csv is a name for csv, and --format is parquet" in " ".join(result.stderr.replace("│", " ").split())
+    for name in ("x", "x.txt", "x.parquet"):
+        for held in ("1 photo in", "holds the 1 photo already"):
+            assert held in run(photos[0], "--format", "parquet", "-o", tmp_path / name).stderr
 
 
 def test_a_format_that_is_not_there(run, photos):

@@ -84,19 +84,56 @@ def test_another_setting_is_refused(tmp_path):
     path = tmp_path / "out.csv"
     other = {**SETTINGS, "model": {"name": "other"}}
     interrupt(output(path))
-    with pytest.raises(InputError, match=r"another model.*tiny.*other.*--no-resume"), output(path, other):
+    with pytest.raises(InputError, match=r"--model tiny; .* --model other .*--no-resume"), output(path, other):
         pass
     with output(path):
         pass
-    with pytest.raises(InputError, match=r"another model"), output(path, other):
+    with pytest.raises(InputError, match=r"--model tiny; .* --model other"), output(path, other):
         pass
     assert paths(path) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "now", "words"),
+    [
+        (
+            "model",
+            {"name": "tiny", "sha256": "0a" * 32},
+            {"name": "tiny", "sha256": "1b" * 32},
+            "other weights of --model tiny (sha256 0a0a0a0a0a0a...); this command has sha256 1b1b1b1b1b1b...",
+        ),
+        ("version", "0.1", "0.2", "facegender 0.1; this command has facegender 0.2"),
+        (
+            "options",
+            {"min_face": 20, "fps": 2.0, "max_pixels": 9},
+            {"min_face": None, "fps": 1.0, "max_pixels": 9},
+            "--min-face 20 --fps 2.0; this command has --min-face default --fps 1.0",
+        ),
+        (
+            "sample",
+            None,
+            {"drawn": 5, "population": 1000, "seed": 1},
+            "no --sample; this command has --sample 5 --seed 1 of 1,000 photos",
+        ),
+    ],
+)
+def test_what_differs_is_said_and_nothing_else(name, before, now, words, tmp_path):
+    path = tmp_path / "out.csv"
+    with output(path, {**SETTINGS, name: before}) as out:
+        out.write([record("a")])
+    with pytest.raises(InputError) as caught, output(path, {**SETTINGS, name: now}):
+        pass
+    remedy = "choose another --output, or replace it with --no-resume"
+    assert str(caught.value) == f"{path} was made with {words} ({remedy})"
 
 
 def test_a_file_of_unknown_origin_is_not_touched(tmp_path):
     path = tmp_path / "out.csv"
     path.write_text("somebody's own")
-    with pytest.raises(InputError, match=r"out.csv.run.json.*--no-resume"), output(path):
+    with (
+        pytest.raises(InputError, match=r"exists, .*out.csv.run.json is missing .*--no-resume"),
+        output(path),
+    ):
         pass
     assert path.read_text() == "somebody's own"
     assert [p.name for p in tmp_path.iterdir()] == ["out.csv"]
@@ -117,9 +154,19 @@ def test_a_damaged_file_is_refused(suffix, tmp_path):
 
 def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").touch()
-    for folder in (tmp_path / "absent", tmp_path / "file"):
-        with pytest.raises(OutputError, match=folder.name), output(folder / "out.csv"):
+    for folder in (tmp_path / "file", tmp_path / "file" / "deeper"):
+        with pytest.raises(OutputError, match=r"file is a file.*another folder"), output(folder / "out.csv"):
             pass
+
+
+def test_an_absent_folder_is_made(tmp_path):
+    path = tmp_path / "absent" / "deeper" / "out.csv"
+    with output(path) as out:
+        out.write([record("a")])
+    assert paths(path) == ["a"]
+
+
+def test_no_folder_takes_the_place_of_a_file(tmp_path):
     (tmp_path / "out.csv").mkdir()
     with pytest.raises(OutputError, match="it is a folder"):
         output(tmp_path / "out.csv")

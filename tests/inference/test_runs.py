@@ -82,7 +82,7 @@ def test_a_run_goes_on(suffix, photos, options, save, tmp_path):
     assert recorder.passed == 6
     provenance = json.loads((tmp_path / f"out.{suffix}.run.json").read_text())
     assert (provenance["engine"], provenance["model"]["name"], provenance["sample"]) == ("recorder", "tiny", None)
-    with pytest.raises(InputError, match="options"):
+    with pytest.raises(InputError, match=r"made with --min-face default; this command has --min-face 30 .*--no-resume"):
         analyze(photos, options=Options(model=options.model, detector=options.detector, min_face=30), output=out)
 
 

@@ -146,9 +146,10 @@ def test_videos_of_folders_and_patterns(there):
     assert find_videos(["absent.3gp", "v/b.m2ts"]) == ("absent.3gp", "v/b.m2ts")
     assert find_videos(["p"]) == find_videos(["p/*"]) == find_videos(["-"]) == find_videos(["v/sub/none"]) == ()
     assert find_videos(["p/x.jpg", "v"]) == ()
-    for both in (["p/x.jpg", "v/a.MP4"], ["p/*.mov", "p"], ["v/a.MP4", "https://a.example/b.jpg"]):
-        with pytest.raises(InputError, match="not both"):
-            find_videos(both)
+    for photo, video in (("p/x.jpg", "v/a.MP4"), ("p", "p/*.mov"), ("https://a.example/b.jpg", "v/a.MP4")):
+        with pytest.raises(InputError) as caught:
+            find_videos([video, photo, video])
+        assert str(caught.value) == f"give photos or videos, not both: {video} is a video, and {photo} names photos"
 
 
 README = """These photos were taken in spring.

@@ -105,10 +105,12 @@ def test_nothing_found(there):
     Path("hollow").mkdir()
     write("empty.txt", "deep/er/a.jpg")
     Path("empty.txt").write_text("\n \n")
+    deeper = "--recursive, in Python recursive=True, looks in folders of folders"
     for arguments, recursive, words in [
-        (["hollow", "deep"], False, "no photos in hollow, deep (--recursive looks in folders of folders)"),
-        (["hollow"], True, "no photos in hollow"),
-        (["*.png", "empty.txt"], False, "no photos in *.png, empty.txt"),
+        (["hollow", "deep"], False, f"hollow holds no files; no photos in deep ({deeper})"),
+        (["hollow"], False, "hollow holds no files"),
+        (["hollow"], True, "hollow holds no files"),
+        (["*.png", "empty.txt"], False, "no file matches *.png; no photos in empty.txt"),
         ([], False, "no photos were named"),
     ]:
         with pytest.raises(InputError) as caught:

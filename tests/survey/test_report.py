@@ -8,9 +8,10 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
-from facegender.cli import app
+from facegender.cli import app, survey
 from facegender.errors import InputError
 
 from .conftest import answer, draw, photo
@@ -40,6 +41,24 @@ def read_rows(path):
 
 def run(*arguments):
     return CliRunner().invoke(app, ["survey", *map(str, arguments)], catch_exceptions=False)
+
+
+@pytest.mark.parametrize("unit", ["faces", "photos"])
+@pytest.mark.parametrize("width", [30, 50, 80, 110, 240])
+def test_no_number_is_cut_on_a_narrow_terminal(width, unit, files, monkeypatch):
+    results, known, rates, out = files
+    monkeypatch.setattr(survey, "results_console", lambda piped: Console(width=width))
+    common = ("--metadata", known, "--group-by", "year", "--unit", unit, "--bootstrap", 100, "-o", out)
+    done = run(results, "--rates", rates, *common)
+    assert done.exit_code == 0
+    table = [line for line in done.stdout.splitlines() if not line.startswith(str(out))]
+    assert max(map(len, table)) <= width
+    assert "…" not in done.stdout
+    for row in read_rows(out / "survey.csv"):
+        if row["women"]:
+            assert f"{100 * float(row['women_low']):.1f} to {100 * float(row['women_high']):.1f}" in done.stdout
+    assert ("misfit %" in done.stdout) == (width == 240)
+    assert ("survey.csv (--output DIR) has the others" in done.stderr) == (width < 240)
 
 
 def test_a_survey_of_years(files):

@@ -2,12 +2,13 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from facegender.weights import load_card
-from facegender.weights.terms import first_use, terms_line
+from facegender.weights.terms import first_use, short_terms
 
 
 @pytest.fixture
@@ -31,10 +32,18 @@ def test_where_it_cannot_be_noted_it_is_said_each_time(settings):
     assert [card.licence in (first_use(card) or "") for _ in range(2)] == [True, True]
 
 
+def test_after_a_run_they_are_short():
+    assert short_terms(load_card()) == "model research: non-commercial research only (terms: MODEL_CARD.md)"
+    assert short_terms(load_card("open")) == "model open: FairFace, CC BY 4.0 (terms: MODEL_CARD.md)"
+    own = replace(load_card(), name="own")
+    assert short_terms(replace(own, licence="MIT")) == "model own: MIT"
+    assert short_terms(own) == "model own: non-commercial research only (terms: own.json)"
+
+
 def test_the_first_run_says_them_and_each_run_ends_with_them(settings, save):
     photo = save("dot.png", np.zeros((9, 9, 3), np.uint8))
     command = [sys.executable, "-m", "facegender", "predict", photo, "--format", "csv"]
     first, second = (subprocess.run(command, capture_output=True, text=True, check=True).stderr for _ in range(2))
     assert first.startswith("terms of use of the default network, research: ")
     assert "1 photo in" in second.splitlines()[0]
-    assert first.splitlines()[-1] == second.splitlines()[-1] == terms_line(load_card())
+    assert first.splitlines()[-1] == second.splitlines()[-1] == short_terms(load_card())

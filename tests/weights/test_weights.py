@@ -47,7 +47,7 @@ def test_unknown_name_lists_the_names():
 
 
 def test_missing_file(tmp_path):
-    with pytest.raises(WeightsError, match=r"no such weight file: .*absent\.onnx"):
+    with pytest.raises(WeightsError, match=r"no such weight file: .*absent\.onnx \(shipped: open, research\)"):
         load_card(tmp_path / "absent.onnx")
 
 

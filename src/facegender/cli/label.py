@@ -84,6 +84,7 @@ def label(
     try:
         with serving(desk, port) as url:
             say(f"label {counted(len(session), 'face')} at {url} (on this machine only); end with Ctrl-C")
+            say(f"labels are saved in {session.path}")
             if open_:
                 webbrowser.open(url)
             threading.Event().wait()

@@ -26,8 +26,11 @@ from facegender.inference.finished import Finished
 from facegender.inference.options import Options
 from facegender.inference.run import Collection, Rows, analyze
 from facegender.progress import Bar
+from facegender.sources.passed import PassedOver
+from facegender.sources.photos import why_empty
 from facegender.weights import Card
-from facegender.weights.terms import terms_line
+from facegender.weights.cards import DEFAULT_MAX_ERROR
+from facegender.weights.terms import short_terms
 from facegender.wording import counted
 
 #: At most this number of unreadable photos is named on the terminal.
@@ -55,9 +58,9 @@ class Destination:
     rows: Rows = "face"
 
     @property
-    def is_table_on_terminal(self) -> bool:
-        """Whether the answers are shown, not kept."""
-        return self.format_ is None and self.output is None and sys.stdout.isatty()
+    def is_table(self) -> bool:
+        """Whether standard output gets a table, which ends with the counts."""
+        return self.format_ is None and self.output is None
 
     @property
     def bar_fits(self) -> bool:
@@ -140,8 +143,8 @@ def predict_photos(
     The card is the network's, where that is on this machine.
     """
     made.check()
-    for source in collection.empty:
-        say(f"no photos in {source}")
+    for line in why_empty(collection.empty):
+        say(line)
     skipped = pruned = 0
     annotate, crops = made.annotate, made.crops
     with ExitStack() as stack:
@@ -183,9 +186,9 @@ def predict_photos(
                     now = f"one row a {destination.rows}, before one a {done.former_rows}"
                     say(f"rewrote {destination.output}: {now}")
                 if done.relabelled:
-                    say(relabelled_line(skipped, "photo"))
+                    say(f"relabelled {counted(skipped, 'photo')}{_rates(done.former_confidence, options, card)}")
         if passed := collection.photos.passed_over:
-            say(str(passed))
+            say(passed_line(passed))
         counts = report.summary.counts
         if pruned:
             say(f"dropped the records of {counted(pruned, 'photo')} that are gone")
@@ -196,6 +199,27 @@ def predict_photos(
             finished = kept or stack.enter_context(Finished(destination.output))
             made.finish(finished, collection, options, card, lambda: engine.provenance(options)["model"]["name"])
         return status(report.summary, nothing_before=not skipped)
+
+
+def _rates(before: float | None, options: Options, card: Card | None) -> str:
+    """With which options records were labelled before, and are now; empty where that is not known."""
+    if before is None:
+        return ""
+    listed = {} if card is None else {confidence: rate for rate, confidence in card.confidence_for_error.items()}
+    former = f"--max-error {listed[before]}" if before in listed else f"--min-confidence {before:g}"
+    if options.min_confidence is not None:
+        now = f"--min-confidence {options.min_confidence:g}"
+    else:
+        now = f"--max-error {DEFAULT_MAX_ERROR if options.max_error is None else options.max_error:g}"
+    option, _, value = now.partition(" ")
+    return f": {former} before, {value if former.startswith(option) else now} now"
+
+
+def passed_line(passed: PassedOver) -> str:
+    """What a run has passed over, and what to do about videos."""
+    if not passed.kinds["videos"]:
+        return str(passed)
+    return f"{passed}; videos are analysed in a run of their own that names them: facegender predict 'FOLDER/*.mp4'"
 
 
 def reader_has_left(*, unmade: bool = False) -> int:
@@ -221,11 +245,11 @@ def relabelled_line(count: int, noun: str) -> str:
 
 def say_summary(summary: Summary, seconds: float, card: Card | None, destination: Destination) -> None:
     """Print the outcome of a run, and the terms of its network where its card is known."""
-    lines = summary.lines(seconds, below_table=destination.is_table_on_terminal)
+    lines = summary.lines(seconds, below_table=destination.is_table)
     for line in lines:
         say(line)
     if lines and card is not None:
-        say(terms_line(card))
+        say(short_terms(card))
 
 
 def status(summary: Summary, *, nothing_before: bool) -> int:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import typer
 
-from facegender.cli.photos import Destination
+from facegender.cli.photos import Destination, passed_line
 from facegender.formats.records import visible
 from facegender.inference.engines import Engine
 from facegender.inference.options import Options
 from facegender.inference.plan import plan
 from facegender.inference.run import Collection
+from facegender.sources.photos import why_empty
 from facegender.wording import counted, duration
 
 
@@ -37,9 +38,9 @@ def plan_photos(
         crops=crops,
     )
     lines = [f"{counted(found.photos, 'photo')} found"]
-    lines += [f"no photos in {source}" for source in collection.empty]
+    lines += why_empty(collection.empty)
     if passed := collection.photos.passed_over:
-        lines.append(str(passed))
+        lines.append(passed_line(passed))
     if destination.output is not None:
         lines.append(f"{found.held:,} done in {destination.output} already")
     lines.append(f"{counted(found.new, 'photo')} would be analysed")

@@ -7,13 +7,15 @@ from typing import Annotated
 
 import typer
 
-from facegender.cli.made import Made
+from facegender.cli.made import BESIDE, Made
 from facegender.cli.photos import Destination, predict_photos
 from facegender.cli.plan import plan_photos
 from facegender.cli.predict_options import (
     TABLE,
     Detector,
     Device,
+    check_exclusive,
+    check_folders,
     check_server_options,
     check_video_options,
     engine_on,
@@ -24,7 +26,7 @@ from facegender.cli.predict_options import (
     with_detector,
     worker_count,
 )
-from facegender.cli.root import app, command_line, say
+from facegender.cli.root import app, before_writing, command_line, say
 from facegender.cli.video import VideoFiles, predict_videos
 from facegender.errors import InputError
 from facegender.faces.decode import DEFAULT_MAX_PIXELS
@@ -236,6 +238,11 @@ def predict(
     Exit status: 0 all photos were read; 1 nothing could be done; 2 wrong usage; 3 some photos could not
     be read (each has its error in the output); 130 interrupted.
     """
+    check_exclusive(ctx, "sample", "limit")
+    check_exclusive(ctx, "max_error", "min_confidence")
+    check_folders(
+        annotate=annotate, crops=crops, report=report, xmp=None if xmp == BESIDE else xmp, subtitles=subtitles
+    )
     if is_url(on):
         check_server_options(ctx, paths)
     if detector is Detector.YUNET and detector_model is None:
@@ -275,7 +282,8 @@ def predict(
         raise typer.BadParameter("these are for videos", param_hint="--timeline, --subtitles")
     if on.startswith("ray") and (annotate or crops):
         raise typer.BadParameter("a Ray cluster makes no pictures", param_hint="--annotate, --crops")
-    photos = collect(paths, recursive=recursive, draw=sample, seed=seed, limit=limit)
+    with before_writing():
+        photos = collect(paths, recursive=recursive, draw=sample, seed=seed, limit=limit)
     if dry_run:
         plan_photos(photos, options, engine, destination, annotate=annotate, crops=crops)
         return

@@ -99,8 +99,8 @@ def check_server_options(ctx: typer.Context, paths: Sequence[str]) -> None:
     refused = [f"--{name.replace('_', '-')}" for name in _OF_THIS_MACHINE if not is_default(ctx, name)]
     if refused:
         raise typer.BadParameter(
-            "a server analyses photos with its own options, and makes nothing but records",
-            param_hint=", ".join(refused),
+            f"leave out {', '.join(refused)}: a server has its own options, and makes nothing but records",
+            param_hint="--on",
         )
     if any(map(is_video, paths)):
         raise typer.BadParameter("a server takes photos, not videos", param_hint="--on")
@@ -147,15 +147,39 @@ def file_format(chosen: str | None, output: Path | None) -> Format | None:
         return format_
     if chosen == TABLE:
         raise typer.BadParameter(f"a table is for the terminal; choose {_either(known[1:])}", param_hint="--format")
-    if chosen is not None:
-        return by_name(chosen)
+    if os.path.isdir(output):  # noqa: PTH112 (also for names that are too long)
+        raise typer.BadParameter(
+            f"{output} is a folder (name a file in it, such as {output / 'faces.jsonl'})", param_hint="--output"
+        )
     try:
-        return by_suffix(output)
+        named = by_suffix(output)
     except InputError:
+        if chosen is not None:
+            return by_name(chosen)
         suffixes = _either([f".{name}" for name in known[1:]])
         raise typer.BadParameter(
-            f"the suffix of {output.name} names no format; use {suffixes}, or add --format", param_hint="--output"
+            f"{output} does not end in {suffixes}; name it so, or add --format", param_hint="--output"
         ) from None
+    if chosen not in (None, named.name):
+        raise typer.BadParameter(
+            f"{output} is a name for {named.name}, and --format is {chosen} (leave out --format, or rename the file)",
+            param_hint="--output, --format",
+        )
+    return named
+
+
+def check_exclusive(ctx: typer.Context, *names: str) -> None:
+    """Refuse options that were both given."""
+    given = [f"--{name.replace('_', '-')}" for name in names if not is_default(ctx, name)]
+    if len(given) > 1:
+        raise typer.BadParameter(f"{' and '.join(given)} exclude each other (give one)")
+
+
+def check_folders(**folders: Path | str | None) -> None:
+    """Refuse a file where an option needs a folder."""
+    for option, folder in folders.items():
+        if folder is not None and os.path.isfile(folder):  # noqa: PTH113 (also for names that are too long)
+            raise typer.BadParameter(f"{folder} is a file; --{option} needs a folder", param_hint=f"--{option}")
 
 
 def _either(names: Sequence[str]) -> str:

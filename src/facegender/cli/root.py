@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -36,6 +38,32 @@ def complain(kind: str, message: str) -> None:
     with suppress(OSError):
         stderr.print(f"[bold red]error[/] ({kind}): ", end="")
         stderr.print("\n".join(map(visible, message.split("\n"))), markup=False, soft_wrap=True)
+
+
+@contextmanager
+def before_writing() -> Iterator[None]:
+    """Around what comes before anything is written: an interrupt is noted to leave nothing."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        error.add_note("Nothing was written")
+        raise
+
+
+#: What typer says of a value, and the same in plain words.
+_PLAIN = (
+    (r"^Value error, ", ""),
+    (r"Input should be greater than or equal to (\S+)", r"it must be at least \1"),
+    (r"Input should be less than or equal to (\S+)", r"it must be at most \1"),
+    (r"Input should be a valid integer.*", "it must be a whole number"),
+    (r"Input should be a valid number.*", "it must be a number"),
+)
+
+
+def _in_plain_words(message: str) -> str:
+    for pattern, words in _PLAIN:
+        message = re.sub(pattern, words, message)
+    return message
 
 
 def command_line() -> str:
@@ -84,7 +112,8 @@ class _Verbs(TyperGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name in VERBS and not self._listing:
-            import_module(f"facegender.cli.{cmd_name.replace('-', '_')}")
+            with before_writing():
+                import_module(f"facegender.cli.{cmd_name.replace('-', '_')}")
             return typer.main.get_group(app).commands[cmd_name]
         return super().get_command(ctx, cmd_name)
 
@@ -102,6 +131,9 @@ class _Verbs(TyperGroup):
             if isinstance(error, KeyboardInterrupt):
                 say("interrupted")
             raise  # typer ends with 130 after an interrupt
+        except typer.BadParameter as error:
+            error.message = _in_plain_words(error.message)
+            raise
 
 
 app = typer.Typer(

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.cells import cell_len
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from facegender.cli.extras import require
 from facegender.cli.root import app, command_line, results_console, say
+
+#: Columns that a narrow terminal does without, the first to go first; survey.csv has all.
+_DROPPED = (
+    *("design effect", "largest %", "clusters", "misfit %", "p", "left out", "not read"),
+    *("plain women %", "plain men %", "uncertain %", "faces", "read"),
+)
+#: Width to which the name of a group may be folded.
+_GROUP = 16
 
 if TYPE_CHECKING:
     from facegender.survey.outcome import Survey
@@ -145,22 +156,14 @@ def _print(found: Survey) -> None:
     from facegender.formats.records import visible
     from facegender.survey.report import CLUSTERS, about_clusters, interval, interval_title, p_value, share
 
-    console = results_console(160)
-    table = Table(
-        title=f"share of {found.unit}; {interval_title(found)}; * its interval may be too narrow",
-        title_justify="left",
-    )
-    # Brackets are no markup: [s.d.] is a date.
-    table.add_column(Text(visible(found.grouping)))
+    console = results_console(240)
     of_photos = found.unit == "photos"
     headings = ["read", "not read", "faces", "left out", "women %", "interval", "men %"]
     headings += ["interval", "plain women %", "plain men %"] if of_photos else ["plain women %"]
     headings += ["uncertain %", "misfit %", "p", *(() if found.cluster is None else CLUSTERS)]
-    for heading in headings:
-        table.add_column(heading, justify="right")
-    for row in (found.everyone, *found.groups):
-        table.add_row(
-            Text(visible(f"{row.group}{'*' if row.few else ''}")),
+    rows = [
+        (
+            visible(f"{row.group}{'*' if row.few else ''}"),
             *(f"{row.photos:,}", f"{row.not_read:,}", f"{row.faces:,}", f"{row.left_out:,}"),
             *(share(row.women), interval(row, "women"), share(row.men)),
             *((interval(row, "men"), share(row.plain_women)) if of_photos else ()),
@@ -168,7 +171,39 @@ def _print(found: Survey) -> None:
             *(share(row.fit_distance), p_value(row)),
             *(() if found.cluster is None else about_clusters(row)),
         )
+        for row in (found.everyone, *found.groups)
+    ]
+    title = f"share of {found.unit}; {interval_title(found)}; * its interval may be too narrow"
+    table = _fitting(console, title, [visible(found.grouping), *headings], rows)
     # What is wrong comes first.
     for warning in found.warnings:
         say(f"note: {warning}")
     console.print(table)
+    if len(table.columns) <= len(headings):
+        say("the terminal is too narrow for all columns; survey.csv (--output DIR) has the others")
+
+
+def _fitting(console: Console, title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """A table of so many columns as fit without a cut number; the name of a group may be folded."""
+    kept = list(range(len(headings)))
+    droppable = [number for name in _DROPPED for number, heading in enumerate(headings) if heading == name]
+    while True:
+        widths = [max(cell_len(row[number]) for row in (headings, *rows)) for number in kept]
+        if not droppable or min(widths[0], _GROUP) + sum(widths[1:]) + 3 * len(kept) + 1 <= console.width:
+            break
+        kept.remove(droppable.pop(0))
+    if sum(widths[1:]) + 3 * len(kept) + 1 + min(widths[0], _GROUP) > console.width:  # a block for each group
+        table = Table(title=title, title_justify="left", show_header=False)
+        for row in rows:
+            for number in kept:
+                table.add_row(Text(headings[number]), Text(row[number]))
+            table.add_section()
+        return table
+    table = Table(title=title, title_justify="left")
+    # Brackets are no markup: [s.d.] is a date.
+    table.add_column(Text(headings[0]), overflow="fold")
+    for number in kept[1:]:
+        table.add_column(headings[number], justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(*(Text(row[number]) for number in kept))
+    return table

@@ -43,13 +43,22 @@ class TableWriter(AbstractContextManager["TableWriter"]):
             self._noun = "video" if kind == "tracks" else "photo"
             self._table.add_column(self._noun, overflow="fold")
             for heading in _HEADINGS[kind]:
-                self._table.add_column(heading, justify="left" if heading in _OF_WORDS else "right", no_wrap=True)
+                of_words = heading in _OF_WORDS
+                last = heading == _HEADINGS[kind][-1]  # it has reasons too, which may be long
+                self._table.add_column(
+                    heading,
+                    justify="left" if of_words else "right",
+                    no_wrap=not last,
+                    overflow="fold" if last else "ellipsis",
+                )
         path, blank = Text(visible(record["path"])), [""] * 4
         self._counts["files"] += 1
         self._notes.update(note["kind"] for note in record.get("notes", ()))
-        if record["error"] is not None:
+        if (error := record["error"]) is not None:
             self._counts["unreadable"] += 1
-            self._table.add_row(path, *blank, Text(f"cannot be read: {record['error']['kind']}", style="red"))
+            self._table.add_row(
+                path, *blank, Text(f"cannot be read ({error['kind']}): {visible(error['message'])}", style="red")
+            )
         elif kind == "women":
             self._table.add_row(path, *(str(record[heading]) for heading in _HEADINGS[kind] if heading), "")
             of = {"items": "faces", "female": "women", "male": "men", "uncertain": "uncertain"}

@@ -24,6 +24,7 @@ from facegender.formats.records import Record, Schema, printable
 from facegender.formats.registry import Format, reading
 from facegender.inference.changes import is_gone, is_of_another, is_unchanged
 from facegender.inference.journal import Journal, RunState, is_damage, journal_file
+from facegender.inference.pictures import check_folder
 from facegender.inference.provenance import AFRESH, read_provenance, require_same_settings, run_file
 from facegender.sources import LocalFile, Source, Stamp
 from facegender.sources.source import Unreadable
@@ -61,6 +62,7 @@ class Output:
         done: how many records earlier runs left.
         pruned: records dropped, after the run has ended.
         relabelled: whether the records of earlier runs were made with another least confidence.
+        former_confidence: which one, where `relabelled`; None where there were several.
         former_view: the table that the rows of the file were of, where `view` has it written again; else None.
         limited: whether a limit has left some of the collection out, to be noted beside the file; None without one.
 
@@ -88,6 +90,7 @@ class Output:
         self.path, self._format, self._schema = path, format_, schema
         self._resume, self._prune_wanted, self.pruned = resume, prune, 0
         self._relabel, self.relabelled = relabel, False
+        self.former_confidence: float | None = None
         self.former_view: str | None = None
         self.limited: bool | None = None
         self._view = view or schema
@@ -174,6 +177,7 @@ class Output:
     # -- at the start
 
     def _opened(self) -> Journal:
+        check_folder(self.path.parent)
         return Journal.open(self._file, replace_damaged=not self._resume)
 
     def _take_up(self) -> None:
@@ -190,19 +194,21 @@ class Output:
         if now is None:  # the user has removed what was exported
             journal.drop_exported()
         elif now not in run.known:
-            former.append(read_provenance(run_file(self.path), self._settings, labels=labels))
+            former.append(read_provenance(self.path, self._settings, labels=labels))
             if "rows" in former[-1]:
                 message = f"{self.path} has one row a photo, and its journal was deleted or does not belong to it"
                 raise InputError(f"{message}: faces cannot be read from it", remedy=AFRESH)
             journal.adopt(self._records_of_file())
         if run.settings is not None and not journal.is_empty():
             former.append(run.settings)
-            require_same_settings(run.settings, self._settings, self._file, labels=labels)
+            require_same_settings(run.settings, self._settings, self.path, labels=labels)
         # Where both were as now, or nothing is there, there is nothing to relabel.
         if any(then[name] != value for then in former for name, value in self._settings.items()):
             assert self._relabel is not None
             journal.relabel(self._relabel)  # exported when the run ends
             self.relabelled = True
+            confidences = {then["model"].get("min_confidence") for then in former}
+            self.former_confidence = confidences.pop() if len(confidences) == 1 else None
         others = [then for then in former if then.get("rows") != self._rows.get("rows")]
         if others and now is not None:
             self.former_view = others[0].get("rows", self._schema.table)
@@ -237,6 +243,8 @@ class Output:
         finally:
             if error is not None and self._has_pending():
                 error.add_note(f"The finished results are in {self._file}; the same command continues from there")
+            elif isinstance(error, KeyboardInterrupt):
+                error.add_note(f"Nothing was written to {self.path}")
             self._leave()
 
     def _has_pending(self) -> bool:

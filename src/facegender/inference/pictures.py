@@ -163,4 +163,11 @@ def check_folder(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise OutputError(f"cannot write in the folder {folder}: {error.strerror}") from error
+        file = next((place for place in (folder, *folder.parents) if os.path.isfile(place)), None)  # noqa: PTH113
+        if file is not None:
+            raise OutputError(
+                f"{file} is a file, and a folder is needed there", remedy="choose another folder"
+            ) from error
+        # In the folders of the system "no such file" is no reason.
+        reason = "" if isinstance(error, FileNotFoundError) else f": {error.strerror}"
+        raise OutputError(f"cannot write in {folder}{reason}", remedy="choose another folder") from error

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import shlex
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from facegender.errors import InputError
 from facegender.formats.records import Record
+from facegender.wording import counted
 
 #: What to do where results cannot be continued.
-AFRESH = "--no-resume starts afresh and replaces it; or choose another --output"
+AFRESH = "choose another --output, or replace it with --no-resume"
 
 
 def run_file(path: Path) -> Path:
@@ -19,36 +21,101 @@ def run_file(path: Path) -> Path:
     return path.with_name(f"{path.name}.run.json")
 
 
-def read_provenance(file: Path, settings: Record, *, labels: bool = True) -> Record:
-    """Read how records came about; without `labels`, whatever their least confidence.
+def read_provenance(path: Path, settings: Record, *, labels: bool = True) -> Record:
+    """Read how the records in a file came about; without `labels`, whatever their least confidence.
 
     Raises:
-        InputError: it does not say so, or it was with other settings.
+        InputError: it is not known, or it was with other settings.
     """
+    file = run_file(path)
     try:
         provenance: Record = json.loads(file.read_text(encoding="utf-8"))
-        require_same_settings(provenance, settings, file, labels=labels)
+        require_same_settings(provenance, settings, path, labels=labels)
     except InputError:  # a ValueError too, and says more
         raise
-    except (OSError, ValueError, KeyError, TypeError):
-        raise InputError(f"there are results already, and no {file} says how they came about", remedy=AFRESH) from None
+    except FileNotFoundError:
+        message = f"{path} exists, and facegender has no record of writing it: {file} is missing"
+        raise InputError(message, remedy=AFRESH) from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        message = f"{path} exists, and {file} does not say how it was made"
+        raise InputError(message, remedy=AFRESH) from None
     return provenance
 
 
-def require_same_settings(then: Mapping[str, Any], settings: Record, file: Path, *, labels: bool) -> None:
-    """Refuse settings that differ from those in `file`; without `labels`, the least confidence may differ.
+def require_same_settings(then: Mapping[str, Any], settings: Record, path: Path, *, labels: bool) -> None:
+    """Refuse settings that differ from those of the records in `path`; without `labels`, the least confidence may.
 
     Raises:
         InputError: they differ.
         KeyError: one of them is not in `then`.
     """
-
-    def compared(value: Any) -> Any:
-        if labels or not isinstance(value, dict):
-            return value
-        return {key: inner for key, inner in value.items() if key != "min_confidence"}
-
+    former: list[str] = []
+    current: list[str] = []
     for name, value in settings.items():
-        if compared(then[name]) != compared(value):
-            before, now = json.dumps(then[name]), json.dumps(value)
-            raise InputError(f"{file} has another {name}: {before}, and now it is {now}", remedy=AFRESH)
+        before, now = then[name], value
+        if name == "model" and not labels:
+            before, now = ({**model, "min_confidence": None} for model in (before, now))
+        if before != now:
+            for said, words in zip(_WORDS[name](before, now), (former, current), strict=True):
+                words.append(said)
+    if former:
+        message = f"{path} was made with {', '.join(former)}; this command has {', '.join(current)}"
+        raise InputError(message, remedy=AFRESH)
+
+
+def _version(before: Any, now: Any) -> tuple[str, str]:
+    return f"facegender {before}", f"facegender {now}"
+
+
+def _model(before: Any, now: Any) -> tuple[str, str]:
+    if _identity(before) == _identity(now):
+        key = "min_confidence"
+        return f"a least confidence of {before[key]}", f"{now[key]} (by --max-error or --min-confidence)"
+    return _network("--model", before, now)
+
+
+def _detector(before: Any, now: Any) -> tuple[str, str]:
+    return _network("--detector", before, now)
+
+
+def _network(option: str, before: Any, now: Any) -> tuple[str, str]:
+    if before["name"] != now["name"]:
+        return f"{option} {before['name']}", f"{option} {now['name']}"
+    name = f"{option} {now['name']}"
+    return f"other weights of {name} (sha256 {before['sha256']:.12}...)", f"sha256 {now['sha256']:.12}..."
+
+
+def _identity(network: Any) -> tuple[Any, Any]:
+    return network["name"], network.get("sha256")
+
+
+def _options(before: Any, now: Any) -> tuple[str, str]:
+    differ = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+
+    def said(options: Any) -> str:
+        return " ".join(f"--{name.replace('_', '-')} {_value(options.get(name))}" for name in differ)
+
+    return said(before), said(now)
+
+
+def _value(value: Any) -> str:
+    return "default" if value is None else shlex.quote(str(value))
+
+
+def _sample(before: Any, now: Any) -> tuple[str, str]:
+    def said(sample: Any) -> str:
+        if sample is None:
+            return "no --sample"
+        return f"--sample {sample['drawn']} --seed {sample['seed']} of {counted(sample['population'], 'photo')}"
+
+    return said(before), said(now)
+
+
+#: How what differs is said, of each setting.
+_WORDS: dict[str, Callable[[Any, Any], tuple[str, str]]] = {
+    "version": _version,
+    "model": _model,
+    "detector": _detector,
+    "options": _options,
+    "sample": _sample,
+}

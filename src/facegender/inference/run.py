@@ -74,6 +74,7 @@ class RunSummary:
         skipped: photos that the file held before.
         pruned: records that were dropped, of photos that are gone.
         relabelled: whether the file was made with another least confidence, and its labels are those of this one now.
+        former_confidence: the least confidence that they were made with, where it is known and but one.
         former_rows: what a row of the file was of before, where this run has written it again with other rows.
     """
 
@@ -84,6 +85,7 @@ class RunSummary:
     skipped: int
     pruned: int = 0
     relabelled: bool = False
+    former_confidence: float | None = None
     former_rows: Rows | None = None
 
 
@@ -256,7 +258,9 @@ def analyze(
                     progress.analyzed(results)
         file.limited = sources.limited
     former: Rows | None = None if file.former_view is None else "photo" if file.former_view == PHOTOS.table else "face"
-    return RunSummary(file.path, photos, faces, errors, held, file.pruned, file.relabelled, former)
+    return RunSummary(
+        file.path, photos, faces, errors, held, file.pruned, file.relabelled, file.former_confidence, former
+    )
 
 
 def output_of(

@@ -169,10 +169,23 @@ def find_photos(
     passed = PassedOver()
     empty = tuple(each for each in given if isinstance(each, str) and not photos.has_any(each, passed))
     if len(empty) == len(given):
-        remedy = "--recursive looks in folders of folders" if not recursive and any(map(_is_folder, empty)) else None
-        message = f"no photos in {', '.join(empty)}" if empty else "no photos were named"
+        deeper = not recursive and any(map(_has_folders, empty))
+        remedy = "--recursive, in Python recursive=True, looks in folders of folders" if deeper else None
+        message = "; ".join(why_empty(empty)) or "no photos were named"
         raise InputError(f"{message}: {passed}" if passed else message, remedy=remedy)
     return replace(photos, empty=empty)
+
+
+def why_empty(arguments: Sequence[str]) -> list[str]:
+    """What is said of arguments that have no photos: one sentence without its end for each kind."""
+    unmatched = [each for each in arguments if _matches_nothing(each)]
+    hollow = [each for each in arguments if _is_folder(each) and not os.listdir(each)]  # noqa: PTH208
+    others = [each for each in arguments if each not in unmatched and each not in hollow]
+    return [
+        *([f"no file matches {', '.join(unmatched)}"] if unmatched else []),
+        *(f"{folder} holds no files" for folder in hollow),
+        *([f"no photos in {', '.join(others)}"] if others else []),
+    ]
 
 
 @dataclass
@@ -289,6 +302,16 @@ def _in_remote_file(url: str, passed: PassedOver, counting: bool) -> Iterator[So
         yield from photos_listed(url)
     else:
         yield from photos_in_tar(url, passed)
+
+
+def _matches_nothing(text: str) -> bool:
+    is_local_pattern = is_pattern(text) and not remote.is_url(text) and not os.path.lexists(text)
+    return is_local_pattern and not any(any(files_matching(each)) for each in expand_ranges(text))
+
+
+def _has_folders(path: str) -> bool:
+    """Whether a folder has folders in which photos may be."""
+    return _is_folder(path) and any(each.is_dir() for each in Path(path).iterdir() if not each.name.startswith("."))
 
 
 def _is_folder(path: str) -> bool:

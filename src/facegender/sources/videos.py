@@ -30,21 +30,21 @@ def find_videos(
     """
     skip = skip or (lambda path: False)
     videos: list[str] = []
-    by_name = photos = False
+    by_name = photos = ""
     for argument in arguments:
         exists = os.path.lexists(argument)
         if is_video(argument) and not os.path.isdir(argument):  # noqa: PTH112 (also for names that are too long)
             if is_url(argument):
                 raise InputError(f"{argument}: videos are read from this machine only", remedy="download it first")
-            by_name = True
+            by_name = by_name or argument
             pattern = is_pattern(argument) and not exists
             videos += filterfalse(skip, files_matching(argument)) if pattern else [argument]
         elif is_url(argument) or argument == "-" or Photos((argument,), recursive, None).has_any(argument):
-            photos = True
+            photos = photos or argument
         else:
             videos += filterfalse(skip, _videos_in(argument, recursive))
     if photos and by_name:
-        raise InputError("give photos or videos, not both: their records differ")
+        raise InputError(f"give photos or videos, not both: {by_name} is a video, and {photos} names photos")
     return () if photos else tuple(videos)
 
 

@@ -69,7 +69,7 @@ def weight_path(name_or_path: str | Path | None = None) -> Path:
     """
     name_or_path = DEFAULT if name_or_path is None else name_or_path
     if isinstance(name_or_path, Path) or name_or_path.endswith((".onnx", ".xml")):
-        return _present(Path(name_or_path))
+        return _present(Path(name_or_path), remedy=f"shipped: {', '.join(list_models()) or 'none'}")
     if name_or_path not in list_models():
         raise WeightsError(
             f"unknown model {name_or_path!r}; installed: {', '.join(list_models()) or 'none'}",
@@ -101,13 +101,13 @@ def load_detector_card(path: str | Path | None = None) -> DetectorCard:
     return _load(detector_path(path), DetectorCard)
 
 
-def _present(path: Path) -> Path:
+def _present(path: Path, remedy: str | None = None) -> Path:
     try:
         found = path.is_file()
     except OSError as error:
         raise WeightsError(f"cannot read {path}: {error.strerror}") from error
     if not found:
-        raise WeightsError(f"no such weight file: {path}")
+        raise WeightsError(f"no such weight file: {path}", remedy=remedy)
     return path
 
 

@@ -6,12 +6,30 @@ import os
 import sys
 from pathlib import Path
 
+from facegender.weights import list_models
 from facegender.weights.cards import Card
+
+#: Longer terms are not printed whole after each run.
+_SHORT = 60
+#: The narrowest of the terms of the shipped networks.
+_RESEARCH = "non-commercial research only"
 
 
 def terms_line(card: Card) -> str:
     """Such as ``model research: non-commercial research only``."""
     return f"model {card.name}: {card.licence}"
+
+
+def short_terms(card: Card) -> str:
+    """What follows every run, such as ``model research: non-commercial research only (terms: MODEL_CARD.md)``."""
+    if len(card.licence) <= _SHORT:
+        return terms_line(card)
+    use = _RESEARCH if _RESEARCH in card.licence else card.licence.partition(" (")[0].replace(": ", ", ")
+    return f"model {card.name}: {use:.{_SHORT}} (terms: {_where(card)})"
+
+
+def _where(card: Card) -> str:
+    return "MODEL_CARD.md" if card.name in list_models() else f"{card.name}.json"
 
 
 def first_use(card: Card) -> str | None:
