@@ -1,7 +1,6 @@
 """results/: its index is current, its commands exist, and every measured number in the pages stands in a file."""
 
 import csv
-import importlib.util
 import json
 import re
 from functools import cache
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import results_index
 
 from facegender import weights
 
@@ -40,29 +40,20 @@ WORDS_ALLOWED = re.compile(
 NUMBER = re.compile(r"(?<![\w.^])-?\d[\d,]*(?:\.\d+)?(?![\w^])")
 
 
-@cache
-def script():
-    spec = importlib.util.spec_from_file_location("results_index", ROOT / "scripts" / "results_index.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_the_index_is_current():
     written = (RESULTS / "README.md").read_text(encoding="utf-8")
-    assert written == script().page(), "run: python scripts/results_index.py"
+    assert written == results_index.page(), "run: python scripts/results_index.py"
 
 
 def test_every_study_that_a_result_names_is_there():
-    index = script()
-    for name in index.files():
+    for name in results_index.files():
         text = (RESULTS / name).read_text(encoding="utf-8")
         for study in set(re.findall(r"studies/[\w/]+\.py", text)):
             assert (ROOT / study).is_file(), f"{name} names {study}"
 
 
 def test_no_command_has_a_path_of_the_machine_that_it_ran_on():
-    for name in script().files():
+    for name in results_index.files():
         with (RESULTS / name).open(newline="", encoding="utf-8") as file:
             commands = {row.get("command") or "" for row in csv.DictReader(file)}
         assert not [command for command in commands if re.search(r"(?:^|[\s='\"])/", command)], name
@@ -158,7 +149,7 @@ def is_in(files, row, number, page):
     """Whether a number stands in one of the files or in a card; for BY_NAME in the file's rows of that name."""
     if page in BY_NAME:
         return stands(number, set().union(*(numbers_of(name, frozenset(words_in(row))) for name in files)))
-    return stands(number, known_numbers(tuple(sorted(files or script().files()))))
+    return stands(number, known_numbers(tuple(sorted(files or results_index.files()))))
 
 
 @cache

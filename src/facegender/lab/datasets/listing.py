@@ -208,7 +208,8 @@ def prepare(
         if not cropped.any():
             raise DatasetError(f"no photo of {listing.name} in {listing.sources[0].path} shows a face")
         rows = np.flatnonzero(cropped)
-        absent = [entries[i] for i in np.flatnonzero(~cropped).tolist() if entries[i].name not in set(unreadable)]
+        unread = set(unreadable)
+        absent = [entries[i] for i in np.flatnonzero(~cropped).tolist() if entries[i].name not in unread]
         findings = {
             **_settled(listing.findings),
             UNREADABLE: tuple(sorted(unreadable)),

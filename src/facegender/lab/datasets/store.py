@@ -188,7 +188,8 @@ def open_store(folder: str | Path) -> Store:
             not_found=manifest.get("not_found", ()),
         )
         # Stores from before the table had a digest of its own are taken as they are.
-        if hashlib.sha256(table).hexdigest() != manifest.get("table_sha256", hashlib.sha256(table).hexdigest()):
+        digest = hashlib.sha256(table).hexdigest()
+        if manifest.get("table_sha256", digest) != digest:
             raise ValueError(f"{_TABLE} was changed after it was written")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(f"{folder} cannot be read: {error}", remedy=_again(folder)) from error

@@ -141,7 +141,9 @@ def _seen(store: Store, records: Sequence[Seen], by_name: bool) -> tuple[npt.NDA
     """N; whether each face of a store was used, or has to be taken for used. And what the names of stores tell."""
     mask, namesake = np.zeros(len(store), bool), Namesake.NONE
     splits = np.array(store.splits)
-    digests = face_digests(store, np.arange(len(store)))
+    # Digests need every crop, so they are made only where there is something to compare them with.
+    some = any(seen.faces is not None and len(seen.faces) for seen in records)
+    digests = face_digests(store, np.arange(len(store))) if some else np.zeros((len(store), 2), np.uint64)
     for seen in records:
         known = np.empty(0, np.uint64) if seen.faces is None else seen.faces
         same = np.asarray(np.isin(digests, known).any(axis=1))
