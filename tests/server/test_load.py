@@ -281,7 +281,7 @@ def test_a_service_that_cannot_start(options, words, monkeypatch, capsys):
 
 
 def test_without_the_extra(monkeypatch, capsys):
-    monkeypatch.setattr("facegender.cli.extras.find_spec", lambda package: None)
+    monkeypatch.setattr("facegender.cli.root.find_spec", lambda package: None)
     monkeypatch.setattr(sys, "argv", ["facegender", "serve"])
     with pytest.raises(SystemExit):
         main()

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from facegender.cli.evaluation import ModelArgument, unseen
-from facegender.cli.extras import require
-from facegender.cli.root import app, command_line, results_console, say
+from facegender.cli.laboratory import ModelArgument, unseen
+from facegender.cli.root import app, command_line, numbers, require, results_console, say
+from facegender.errors import InputError
+from facegender.progress import Bar
 from facegender.weights.cards import DEFAULT_MAX_ERROR
 from facegender.wording import counted
 
@@ -54,23 +54,19 @@ def audit(
 
     Accuracy with 95 % intervals, rates, calibration, and how many faces are answered; the worst group first.
     """
-    from facegender.errors import InputError
-    from facegender.lab.datasets.store import open_store
-
     require("audit", "fairlearn", "pandas", "scikit-learn", "scipy", "matplotlib", "markdown-it-py")
+    from facegender.lab.datasets.store import open_store
     from facegender.lab.evaluation.audit import AuditedFaces, audit_faces, write_audit
     from facegender.lab.evaluation.audit_report import write_audit_report
     from facegender.lab.evaluation.models import open_model
     from facegender.lab.evaluation.subgroups import MOST_VALUES, ungrouped_attributes
-
-    console = results_console(140)
 
     if (dataset is None) == (manifest is None):
         raise InputError("an audit needs --dataset STORE or --manifest CSV, one of them")
     if root is not None and manifest is None:
         raise InputError("--root is the folder of a manifest's photos", remedy="leave it out, or give --manifest")
     network = open_model(model)
-    with nullcontext(dataset) if manifest is None else _prepared(console, manifest, root) as folder:
+    with nullcontext(dataset) if manifest is None else _prepared(manifest, root) as folder:
         assert folder is not None
         store = open_store(folder)
         # A manifest's name and the splits drawn for it say nothing of what a network has seen; its photos do.
@@ -80,21 +76,20 @@ def audit(
             say(f"note: {name} has more than {MOST_VALUES} values and is left out; --by {name} audits it")
         faces = AuditedFaces.of(store, index, network.p_male(store.crops, index), by or ())
         done = audit_faces(network.name, faces, network.confidence(max_error))
-    _print(console, done)
+    _print(done)
     if output is not None:
         command = command_line()
         write_audit(output, done, {"command": command})
         page = write_audit_report(output, done, command)
         for path in (output / "audit.csv", output / "audit.json", page):
-            console.print(str(path), soft_wrap=True)
+            typer.echo(path)
 
 
 @contextmanager
-def _prepared(console: Console, manifest: Path, root: Path | None) -> Iterator[Path]:
+def _prepared(manifest: Path, root: Path | None) -> Iterator[Path]:
     """A store of the manifest's faces, while it is measured. Says which photos were left out for other reasons."""
     from facegender.lab.datasets.listing import FACELESS, prepare
     from facegender.lab.datasets.manifest import list_manifest
-    from facegender.progress import Bar
 
     with tempfile.TemporaryDirectory(prefix="facegender-audit-") as folder:
         store = Path(folder, "store")
@@ -103,44 +98,34 @@ def _prepared(console: Console, manifest: Path, root: Path | None) -> Iterator[P
             report = prepare(listing, store, on_image=lambda total: bar.step(total=total))
         for text, found in report.findings.items():
             if text != FACELESS:
-                console.print(f"{found if isinstance(found, int) else len(found):,} {text}")
+                typer.echo(f"{found if isinstance(found, int) else len(found):,} {text}")
         yield store
 
 
-def _print(console: Console, audit: Audit) -> None:
+def _print(audit: Audit) -> None:
     from facegender.lab.evaluation.audit import GENDER, badness
     from facegender.lab.evaluation.audit_report import cell_name
 
     everyone, worst = audit.cells[0], audit.worst
-    console.print(
+    typer.echo(
         f"{audit.model} on {audit.dataset}: {counted(everyone.count, 'face')}, {100 * everyone.accuracy:.2f} % right "
-        f"({100 * everyone.low:.2f} to {100 * everyone.high:.2f}), "
-        f"ECE {100 * (everyone.ece or 0):.2f} %, "
-        f"{100 * everyone.coverage:.1f} % answered at {100 * audit.confidence:.1f} % confidence",
-        soft_wrap=True,
-    )
-    console.print(
+        f"({100 * everyone.low:.2f} to {100 * everyone.high:.2f}), ECE {100 * (everyone.ece or 0):.2f} %, "
+        f"{100 * everyone.coverage:.1f} % answered at {100 * audit.confidence:.1f} % confidence\n"
         f"worst: {cell_name(worst)} (by {worst.columns}), {100 * worst.accuracy:.2f} % of {worst.count:,}; "
-        f"no other interval ends below {100 * worst.high:.2f} %",
-        soft_wrap=True,
+        f"no other interval ends below {100 * worst.high:.2f} %"
     )
     for column, gap in audit.gaps.items():
-        console.print(
-            f"gap by {column}: {100 * gap['difference']:.2f} points, {gap['worst']} against {gap['best']}",
-            soft_wrap=True,
-        )
+        typer.echo(f"gap by {column}: {100 * gap['difference']:.2f} points, {gap['worst']} against {gap['best']}")
     if audit.not_found:
         absent = {each.value: each.count for each in audit.not_found if each.column == GENDER}
-        console.print(f"not found, so not answered: {absent.get('female', 0)} women, {absent.get('male', 0)} men")
+        typer.echo(f"not found, so not answered: {absent.get('female', 0)} women, {absent.get('male', 0)} men")
         most = max(audit.not_found, key=lambda each: (each.count / each.all, each.all))
-        console.print(f"most often of {most.value} (by {most.column}): {most.count:,} of {most.all:,}", soft_wrap=True)
+        typer.echo(f"most often of {most.value} (by {most.column}): {most.count:,} of {most.all:,}")
     table = Table(
-        title="worst first, by the upper end of the interval; † children, * fewer than 30 faces", title_justify="left"
+        *("by", "faces of", *numbers("faces", "accuracy %", "95 % interval", "answered %", "wrong of them %")),
+        title="worst first, by the upper end of the interval; † children, * fewer than 30 faces",
+        title_justify="left",
     )
-    table.add_column("by")
-    table.add_column("faces of")
-    for heading in ("faces", "accuracy %", "95 % interval", "answered %", "wrong of them %"):
-        table.add_column(heading, justify="right")
     shown = [cell for cell in audit.cells if cell.columns == GENDER or cell.columns.count(" x ") == 1]
     for cell in sorted(shown, key=badness)[:20]:
         table.add_row(
@@ -149,4 +134,4 @@ def _print(console: Console, audit: Audit) -> None:
             f"{100 * cell.coverage:.1f}",
             "-" if cell.error is None else f"{100 * cell.error:.2f}",
         )
-    console.print(table)
+    results_console(140).print(table)

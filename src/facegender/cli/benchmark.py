@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from facegender.cli.extras import require_training
+from facegender.cli.laboratory import require_training
 from facegender.cli.params import FormatOption, TableFormat
-from facegender.cli.root import app, command_line, results_console, say
+from facegender.cli.root import app, command_line, numbers, results_console, say
 
 if TYPE_CHECKING:
     from facegender.lab.benchmark import Benchmark, Timing
@@ -57,18 +57,17 @@ def benchmark(
         Path | None,
         typer.Option("--output", "-o", help="Folder for benchmark.json, benchmark.csv, figure3.png and figure3.svg."),
     ] = None,
-    form: FormatOption = TableFormat.table,
+    form: FormatOption = "table",
 ) -> None:
     """Time networks at batch 1 and at the best batch, in every runtime and precision that this machine has.
 
     Without --network, --model and --onnx: the paper's three, the custom CNN in both variants. Ratios are against the
     first of --model, then --network, then --onnx.
     """
-    from facegender.lab.datasets.store import open_store
-
     require_training()
     from facegender.lab.benchmark import PRECISIONS, Interrupted, exported, registered, trained
     from facegender.lab.benchmark import benchmark as run
+    from facegender.lab.datasets.store import open_store
     from facegender.lab.evaluation.styles import PRINTED_NAMES
 
     if not (network or model or onnx):
@@ -110,9 +109,9 @@ def _numbers(text: str, option: str) -> list[int]:
 def _write_out(result: Benchmark, output: Path | None, form: TableFormat) -> None:
     from facegender.lab.paper.figure3 import save_figure3
 
-    if form is TableFormat.csv:
+    if form == "csv":
         typer.echo(result.to_csv(), nl=False)
-    elif form is TableFormat.json:
+    elif form == "json":
         typer.echo(result.to_json(), nl=False)
     else:
         _tables(result)
@@ -126,34 +125,28 @@ def _tables(result: Benchmark) -> None:
     console = results_console(120)
     single = result.find(batch=1, streams=1)
     if single:
-        table = _table("One crop at a time, milliseconds", ("mean", "median", "p10-p90", "ratio", "of matmul"))
+        headings = numbers("mean", "median", "p10-p90", "ratio", "of matmul", no_wrap=True)
+        table = Table("runtime", "network", *headings, title="One crop at a time, milliseconds", title_justify="left")
         for t, name in _by_way(single, table):
             ratio = "-" if t.ratio is None else f"{t.ratio:.3g} ({t.ratio_p10:.3g}-{t.ratio_p90:.3g})"
             spread = f"{t.p10_ms:.3g}-{t.p90_ms:.3g}"
             table.add_row(name, t.network, f"{t.image_ms:.3g}", f"{t.median_ms:.3g}", spread, ratio, _share(t))
         console.print(table)
-    table = _table("Crops per second at the best batch", ("batch", "streams", "per second", "of matmul"))
+    headings = numbers("batch", "streams", "per second", "of matmul", no_wrap=True)
+    table = Table("runtime", "network", *headings, title="Crops per second at the best batch", title_justify="left")
     for t, name in _by_way(result.fastest(), table):
         table.add_row(name, t.network, str(t.batch), str(t.streams), f"{t.images_per_second:,.0f}", _share(t))
     console.print(table)
     low, middle, high = (f"{rate / 1e9:.1f}" for rate in result.ceiling)
-    for line in (
-        f"{result.crops}; {result.machine}, {result.threads} threads; "
-        + ", ".join(f"{name} {number}" for name, number in result.versions.items()),
-        "ratio: mean time over the first network's in the same round, median (p10-p90) of the rounds.",
+    versions = ", ".join(f"{name} {number}" for name, number in result.versions.items())
+    typer.echo(
+        f"{result.crops}; {result.machine}, {result.threads} threads; {versions}\n"
+        "ratio: mean time over the first network's in the same round, median (p10-p90) of the rounds.\n"
         "of matmul: multiply-accumulates per second over those of a float32 matrix product, "
-        f"{middle} (p10-p90 {low}-{high}) thousand million.",
-    ):
-        console.print(line, soft_wrap=True)
+        f"{middle} (p10-p90 {low}-{high}) thousand million."
+    )
     for way, what in _skips(result).items():
-        console.print(f"not timed: {way} ({'; '.join(what)})", soft_wrap=True)
-
-
-def _table(title: str, numbers: tuple[str, ...]) -> Table:
-    table = Table("runtime", "network", title=title, title_justify="left")
-    for heading in numbers:
-        table.add_column(heading, justify="right", no_wrap=True)
-    return table
+        typer.echo(f"not timed: {way} ({'; '.join(what)})")
 
 
 def _by_way(timings: list[Timing], table: Table) -> Iterator[tuple[Timing, str]]:
@@ -178,6 +171,6 @@ def _skips(result: Benchmark) -> dict[str, list[str]]:
     for skip in result.skipped:
         way = " ".join(part for part in (skip.runtime, skip.device, skip.precision) if part)
         batches[f"{way}: {skip.reason}", skip.network].append("" if skip.batch is None else str(skip.batch))
-    for (way, network), numbers in batches.items():
-        skips[way].append(f"{network or 'all networks'}{' at batch ' if numbers[0] else ''}{', '.join(numbers)}")
+    for (way, network), sizes in batches.items():
+        skips[way].append(f"{network or 'all networks'}{' at batch ' if sizes[0] else ''}{', '.join(sizes)}")
     return skips

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from facegender.cli.evaluation import ModelArgument, StoresArgument, unseen
-from facegender.cli.extras import require_training
-from facegender.cli.root import app, command_line, results_console, say
+from facegender.cli.laboratory import ModelArgument, StoresArgument, require_training, unseen
+from facegender.cli.root import app, command_line, numbers, results_console, say
 
 if TYPE_CHECKING:
     from facegender.lab.evaluation.reliability import Reliability
@@ -30,11 +29,10 @@ def calibration(
     A store that the network knows is tested on its test split, any other as a whole. Faces that it has seen are left
     out.
     """
+    require_training()
     import numpy as np
 
     from facegender.lab.datasets.store import open_stores
-
-    require_training()
     from facegender.lab.evaluation.models import open_model
     from facegender.lab.evaluation.reliability import (
         FEWEST,
@@ -73,23 +71,20 @@ def calibration(
             lambda crops: network.p_male(crops, np.arange(len(crops))),
             network.confidence,
         )
-    console = results_console(140)
-    console.print(_table(network.name, rows))
+    results_console(140).print(_table(network.name, rows))
     if output is not None:
         title = f"{network.name}: what its probabilities are worth"
         write_reliability(output / "calibration.csv", network.name, rows, {"command": command_line()})
         draw_reliability(output / "reliability.png", panels, title)
         draw_risk_coverage(output / "risk_coverage.png", sets, f"{network.name}: error among the answered")
         for name in ("calibration.csv", "reliability.png", "risk_coverage.png"):
-            console.print(str(output / name), soft_wrap=True)
+            typer.echo(output / name)
 
 
 def _table(name: str, rows: list[Reliability]) -> Table:
-    table = Table(title=f"{name}: calibration and coverage", title_justify="left")
-    for heading in ("test", "damage", "group"):
-        table.add_column(heading)
-    for heading in ("faces", "accuracy %", "ECE %", "Brier", "sure %", "answered at 1 %", "wrong", "at 2 %", "wrong"):
-        table.add_column(heading, justify="right")
+    measures = ("accuracy %", "ECE %", "Brier", "sure %", "answered at 1 %", "wrong", "at 2 %", "wrong")
+    columns = ("test", "damage", "group", *numbers("faces", *measures))
+    table = Table(*columns, title=f"{name}: calibration and coverage", title_justify="left")
     for number, row in enumerate(rows):
         if number and rows[number - 1].test != row.test:
             table.add_section()

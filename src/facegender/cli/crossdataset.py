@@ -6,17 +6,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
-from facegender.cli.evaluation import StoresArgument
-from facegender.cli.extras import require_training
-from facegender.cli.root import app, results_console, stderr
-from facegender.cli.training import (
+from facegender.cli.laboratory import (
     AcceleratorOption,
     DevicesOption,
     RecipeOption,
     SetOption,
+    StoresArgument,
+    require_training,
 )
+from facegender.cli.root import app, given, numbers, results_console, stderr
+from facegender.errors import InputError
 from facegender.wording import counted
 
 if TYPE_CHECKING:
@@ -50,22 +51,16 @@ def crossdataset(
     The results are a matrix (CSV, PNG, SVG), the same by subgroup, every answer, and the faces that leak from a
     train split into a test split, with the accuracy without them.
     """
-    from facegender.errors import InputError
-    from facegender.lab.datasets.store import open_stores
-
     require_training()
+    from facegender.lab.datasets.store import open_stores
     from facegender.lab.evaluation.crossdataset import cross_dataset, cross_test
     from facegender.lab.evaluation.models import open_models
     from facegender.lab.training.hardware import Hardware
     from facegender.lab.training.recipe import load_recipe
     from facegender.lab.training.settings import read_changes
 
-    if model:
-        for name in ("only_train", "recipe", "changes", "accelerator", "devices"):
-            source = context.get_parameter_source(name)
-            if source is not None and source.name == "COMMANDLINE":
-                option = "--set" if name == "changes" else f"--{name.replace('_', '-')}"
-                raise InputError(f"--model trains nothing; {option} is for training", remedy="leave one of them out")
+    if model and (idle := given(context, "only_train", "recipe", "changes", "accelerator", "devices")):
+        raise InputError(f"--model trains nothing; {idle[0]} is for training", remedy="leave one of them out")
     opened = open_stores(stores)
     if model:
         result = cross_test(open_models(model), opened, output, on_cell=_say)
@@ -87,11 +82,13 @@ def _say(cell: MatrixCell) -> None:
 
 
 def _print(result: list[MatrixCell], output: Path) -> None:
-    table = Table(title="Accuracy in % (women / men)", title_justify="left")
-    table.add_column("trained on \\ tested on", no_wrap=True)
     columns = list(dict.fromkeys(cell.tested_on for cell in result))
-    for column in columns:
-        table.add_column(column, justify="right", no_wrap=True)
+    table = Table(
+        Column("trained on \\ tested on", no_wrap=True),
+        *numbers(*columns, no_wrap=True),
+        title="Accuracy in % (women / men)",
+        title_justify="left",
+    )
     for start in range(0, len(result), len(columns)):
         row = result[start : start + len(columns)]
         shown = [
@@ -99,21 +96,14 @@ def _print(result: list[MatrixCell], output: Path) -> None:
             for c in row
         ]
         table.add_row(row[0].trained_on, *shown)
-    console = results_console(200)
-    console.print(table)
+    results_console(200).print(table)
     for cell in result:
+        where = f"{cell.trained_on} -> {cell.tested_on}"
         if cell.left_out:
-            console.print(
-                f"{cell.trained_on} -> {cell.tested_on}: {cell.left_out:,} test faces that it has seen are left out",
-                soft_wrap=True,
-            )
+            typer.echo(f"{where}: {cell.left_out:,} test faces that it has seen are left out")
         if unleaked := cell.without_leaks:
             leaked = cell.metrics.count - unleaked[0]
             without = f"; without them {100 * unleaked[1] / unleaked[0]:.2f} %" if unleaked[0] else ""
-            console.print(
-                f"{cell.trained_on} -> {cell.tested_on}: {leaked:,} test faces were trained on as photo or person"
-                f"{without}",
-                soft_wrap=True,
-            )
+            typer.echo(f"{where}: {leaked:,} test faces were trained on as photo or person{without}")
     for name in ("matrix.csv", "subgroups.csv", "matrix.png", "leaks.csv"):
-        console.print(str(output / name), soft_wrap=True)
+        typer.echo(output / name)

@@ -9,15 +9,15 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from facegender.cli.extras import require_training
-from facegender.cli.root import app, stderr
-from facegender.cli.training import (
+from facegender.cli.laboratory import (
     AcceleratorOption,
     DevicesOption,
     RecipeOption,
     SetOption,
     StoreArgument,
+    require_training,
 )
+from facegender.cli.root import app, numbers, stderr
 
 _SHOWN = {
     "accuracy": "accuracy",
@@ -45,9 +45,8 @@ def crossval(
     devices: DevicesOption = 1,
 ) -> None:
     """Train on all folds but one and test on that one, for each; mean and standard deviation over the folds."""
-    from facegender.lab.datasets.store import open_store
-
     require_training()
+    from facegender.lab.datasets.store import open_store
     from facegender.lab.evaluation.crossval import cross_validate
     from facegender.lab.evaluation.metrics import Metrics
     from facegender.lab.training.hardware import Hardware, is_main_process
@@ -75,13 +74,12 @@ def crossval(
     if not is_main_process():
         return
     table = Table(
+        "fold",
+        *numbers(*_SHOWN.values()),
         title=f"{data.name}, {len(result.per_fold)} {folds} folds, recipe {settings.name}, "
         f"{settings.network}, {settings.colour}{', mirrored too' if mirror else ''}; in %",
         title_justify="left",
     )
-    table.add_column("fold")
-    for heading in _SHOWN.values():
-        table.add_column(heading, justify="right")
     for number, metrics in result.per_fold.items():
         table.add_row(str(number), *(f"{100 * getattr(metrics, name):.2f}" for name in _SHOWN))
     table.add_section()
@@ -93,4 +91,4 @@ def crossval(
     console.print(table)
     console.print(f"Accuracy over all faces, 95 % Wilson interval{of_people}: {100 * low:.2f} to {100 * high:.2f} %.")
     if only is None:
-        console.print(str(output / "folds.csv"), soft_wrap=True, highlight=False)
+        typer.echo(output / "folds.csv")

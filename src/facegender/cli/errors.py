@@ -6,12 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from facegender.cli.evaluation import ModelArgument, SplitOption, unseen
-from facegender.cli.extras import require_training
+from facegender.cli.laboratory import ModelArgument, SplitOption, StoreArgument, require_training, unseen
 from facegender.cli.root import app
-from facegender.cli.training import StoreArgument
 
 
 @app.command()
@@ -27,9 +24,8 @@ def errors(
     The picture shows people of a research dataset: it is made for you, on this machine. Do not publish or commit it
     unless the dataset's terms allow that.
     """
-    from facegender.lab.datasets.store import open_store
-
     require_training()
+    from facegender.lab.datasets.store import open_store
     from facegender.lab.evaluation.gallery import mistakes, write_gallery
     from facegender.lab.evaluation.models import open_model
 
@@ -38,6 +34,4 @@ def errors(
     found = mistakes(data, index, network.p_male(data.crops, index))
     title = f"{network.name} on {data.name}, {split}: {len(found):,} of {len(index):,} faces misclassified"
     write_gallery(output, data, found, limit, title)
-    Console(highlight=False).print(
-        f"{title} ({len(found) / len(index):.2%})\n{output / 'errors.csv'}\n{output / 'errors.png'}", soft_wrap=True
-    )
+    typer.echo(f"{title} ({len(found) / len(index):.2%})\n{output / 'errors.csv'}\n{output / 'errors.png'}")

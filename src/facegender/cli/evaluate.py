@@ -9,11 +9,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from facegender.cli.evaluation import ModelArgument, SplitOption, unseen
-from facegender.cli.extras import require_training
-from facegender.cli.params import FormatOption, TableFormat
-from facegender.cli.root import app
-from facegender.cli.training import StoreArgument
+from facegender.cli.laboratory import ModelArgument, SplitOption, StoreArgument, require_training, unseen
+from facegender.cli.params import FormatOption
+from facegender.cli.root import app, numbers
 from facegender.tables import csv_text
 
 if TYPE_CHECKING:
@@ -28,44 +26,39 @@ def evaluate(
     by: Annotated[
         str | None, typer.Option(metavar="ATTRIBUTE", help="Also by this column of the store, such as race or age.")
     ] = None,
-    form: FormatOption = TableFormat.table,
+    form: FormatOption = "table",
 ) -> None:
     """Measure a network: accuracy with its 95 % interval, by gender and by one attribute more."""
-    from facegender.lab.datasets.store import open_store
-
     require_training()
+    from facegender.lab.datasets.store import open_store
     from facegender.lab.evaluation.models import open_model
     from facegender.lab.evaluation.subgroups import subgroups
 
     data, network = open_store(store), open_model(model)
     faces = unseen(network, data, split)
-    index = faces.index
-    predictions = network.predict(data, index)
+    predictions = network.predict(data, faces.index)
     metrics = predictions.measure()
-    groups = subgroups(data, index, predictions.right)
-    groups += subgroups(data, index, predictions.right, by) if by else []
-    if form is TableFormat.json:
+    groups = subgroups(data, faces.index, predictions.right)
+    groups += subgroups(data, faces.index, predictions.right, by) if by else []
+    if form == "json":
         record = {"model": network.name, "store": data.name, "split": split, "left_out": faces.left_out}
-        record |= {"metrics": metrics.to_dict()}
-        typer.echo(json.dumps({**record, "groups": [group.to_dict() for group in groups]}, indent=2))
-    elif form is TableFormat.csv:
+        record |= {"metrics": metrics.to_dict(), "groups": [group.to_dict() for group in groups]}
+        typer.echo(json.dumps(record, indent=2))
+    elif form == "csv":
         typer.echo(csv_text([group.to_dict() for group in groups]), nl=False)
     else:
-        console = Console(highlight=False)
-        console.print(_table(f"{network.name} on {data.name}, {split}", groups))
-        console.print(
+        Console(highlight=False).print(_table(f"{network.name} on {data.name}, {split}", groups))
+        typer.echo(
             f"TPR {100 * metrics.tpr:.2f} %, FPR {100 * metrics.fpr:.2f} %, precision {100 * metrics.precision:.2f} %, "
-            f"balanced accuracy {100 * metrics.balanced_accuracy:.2f} %, AUC {metrics.auc:.4f}; male is positive.",
-            soft_wrap=True,
+            f"balanced accuracy {100 * metrics.balanced_accuracy:.2f} %, AUC {metrics.auc:.4f}; male is positive."
         )
 
 
 def _table(title: str, groups: list[Subgroup]) -> Table:
     from facegender.lab.evaluation.subgroups import EVERYONE
 
-    table = Table(title=title, title_justify="left")
-    for heading in ("", "gender", "faces", "accuracy %", "95 % interval"):
-        table.add_column(heading, justify="left" if heading in ("", "gender") else "right")
+    columns = numbers("faces", "accuracy %", "95 % interval")
+    table = Table("", "gender", *columns, title=title, title_justify="left")
     for number, group in enumerate(groups):
         if number and groups[number - 1].value != group.value:
             table.add_section()

@@ -2,33 +2,14 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.table import Table
 
-from facegender.cli.extras import require_training
-from facegender.cli.root import app, command_line, results_console
-
-if TYPE_CHECKING:
-    from facegender.lab.export.run import Export
-
-
-class Form(StrEnum):
-    """What runs the files."""
-
-    ONNX = "onnx"
-    OPENVINO = "openvino"
-
-
-class WeightPrecision(StrEnum):
-    """How weights are stored."""
-
-    FP32 = "fp32"
-    FP16 = "fp16"
-    INT8 = "int8"
+from facegender.cli.laboratory import require_training
+from facegender.cli.root import app, command_line, numbers, results_console
 
 
 @app.command()
@@ -43,35 +24,29 @@ def export(
     *,
     validate: Annotated[
         list[Path],
-        typer.Option(
-            "--validate",
-            metavar="STORE",
-            help="Calibrate and check on the validation split of this store; repeatable.",
-        ),
+        typer.Option(metavar="STORE", help="Calibrate and check on the validation split of this store; repeatable."),
     ],
     test: Annotated[
         list[Path],
         typer.Option(
-            "--test",
             metavar="STORE",
             help="Test on this store: its test split where the run learned from it or it validates, all of it "
             "otherwise; faces that were learned from are left out; repeatable.",
         ),
     ],
-    name: Annotated[str, typer.Option("--name", help="Name of the weights.")],
-    licence: Annotated[str, typer.Option("--licence", help="Terms of the training data, for the card.")],
-    form: Annotated[Form, typer.Option("--format", help="What will run it.")] = Form.ONNX,
+    name: Annotated[str, typer.Option(help="Name of the weights.")],
+    licence: Annotated[str, typer.Option(help="Terms of the training data, for the card.")],
+    form: Annotated[Literal["onnx", "openvino"], typer.Option("--format", help="What will run it.")] = "onnx",
     precision: Annotated[
-        WeightPrecision, typer.Option("--precision", help="Precision of the weights; int8 also computes in 8 bits.")
-    ] = WeightPrecision.FP32,
+        Literal["fp32", "fp16", "int8"],
+        typer.Option(help="Precision of the weights; int8 also computes in 8 bits."),
+    ] = "fp32",
     mirror: Annotated[
-        bool,
-        typer.Option("--mirror", help="Answer from each crop and its mirror image: truer, in twice the time."),
+        bool, typer.Option("--mirror", help="Answer from each crop and its mirror image: truer, in twice the time.")
     ] = False,
     max_loss: Annotated[
         float,
         typer.Option(
-            "--max-loss",
             min=0,
             metavar="POINTS",
             help="Write nothing where more points of validation accuracy are lost against fp32.",
@@ -85,9 +60,8 @@ def export(
     ] = Path(),
 ) -> None:
     """Write a run's network with normalisation and calibration inside, and a card of what was measured on it."""
-    from facegender.lab.datasets.store import open_stores
-
     require_training()
+    from facegender.lab.datasets.store import open_stores
     from facegender.lab.export.run import export_run
 
     done = export_run(
@@ -98,23 +72,17 @@ def export(
         name,
         licence=licence,
         command=command_line(),
-        form=form.value,
-        precision=precision.value,
+        form=form,
+        precision=precision,
         mirror=mirror,
         max_loss=max_loss,
     )
-    _print(done, precision)
-
-
-def _print(done: Export, precision: WeightPrecision) -> None:
     console = results_console(160)
-    table = Table("validation, accuracy %", title_justify="left")
-    for heading in ("fp32", f"{precision.value} written"):
-        table.add_column(heading, justify="right")
+    table = Table("validation, accuracy %", *numbers("fp32", f"{precision} written"))
     for where, (before, after) in done.validation.items():
         table.add_row(where, f"{100 * before:.2f}", f"{100 * after:.2f}")
     console.print(table)
-    console.print(f"lost over all: {done.lost:.2f} points", soft_wrap=True)
+    typer.echo(f"lost over all: {done.lost:.2f} points")
 
     table = Table("test", "faces", "accuracy % (95 % interval)", "women", "men", "ECE %", "answered at 1 % error")
     for where, measured in done.card["accuracy"].items():
@@ -131,4 +99,4 @@ def _print(done: Export, precision: WeightPrecision) -> None:
         )
     console.print(table)
     for path in done.files:
-        console.print(str(path), soft_wrap=True)
+        typer.echo(path)

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from facegender.cli.evaluation import StoresArgument
-from facegender.cli.extras import require_training
+from facegender.cli.laboratory import StoresArgument, require_training
 from facegender.cli.root import app
+from facegender.errors import InputError
 
 
 @app.command()
@@ -26,11 +25,9 @@ def join(
 
     They are found as `facegender leaks` finds them.
     """
-    from facegender.errors import InputError
+    require_training()
     from facegender.lab.datasets.join import join_stores
     from facegender.lab.datasets.store import open_stores
-
-    require_training()
     from facegender.lab.evaluation.leaks import find_leaks
 
     given = [*stores, *(test or [])]
@@ -38,9 +35,6 @@ def join(
         raise InputError(f"{output} is one of the stores to be joined", remedy="choose another --output")
     opened = open_stores(given)
     tests = list(opened)[len(stores) :]
-    counts = join_stores(opened, tests, find_leaks(opened), output)
-    console = Console(highlight=False)
-    for name, count in counts.items():
-        line = f"{name}: " + ", ".join(f"{number:,} {what}" for what, number in count.items())
-        console.print(line, soft_wrap=True)
-    console.print(str(output), soft_wrap=True)
+    for name, count in join_stores(opened, tests, find_leaks(opened), output).items():
+        typer.echo(f"{name}: " + ", ".join(f"{number:,} {what}" for what, number in count.items()))
+    typer.echo(output)

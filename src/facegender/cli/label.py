@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facegender.cli.extras import require
-from facegender.cli.root import app, say
+from facegender.cli.root import app, require, say
 from facegender.wording import counted
 
 if TYPE_CHECKING:

@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 import json
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any, Literal, TypeAlias
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
-from facegender.cli.extras import require
-from facegender.cli.root import app, results_console
+from facegender.cli.root import app, numbers, require, results_console
 from facegender.tables import csv_text
 
-if TYPE_CHECKING:
-    from facegender.lab.networks.counting import Row
-
-
-class TableFormat(StrEnum):
-    """How the numbers are printed."""
-
-    table = "table"
-    csv = "csv"
-    json = "json"
-
-
+#: How numbers are printed.
+TableFormat: TypeAlias = Literal["table", "csv", "json"]
 FormatOption = Annotated[TableFormat, typer.Option("--format", help="How to print it.")]
 
 
@@ -37,7 +25,7 @@ def params(
     ] = None,
     gray: Annotated[bool, typer.Option("--gray", help="One input channel instead of three.")] = False,
     classes: Annotated[int | None, typer.Option(min=2, help="Outputs of the last layer.", show_default="2")] = None,
-    form: FormatOption = TableFormat.table,
+    form: FormatOption = "table",
 ) -> None:
     """Count parameters, layer by layer.
 
@@ -60,41 +48,34 @@ def _one(name: str, channels: int, classes: int, form: TableFormat, console: Con
     from facegender.lab.networks.registry import describe
 
     network = describe(name, channels=channels, classes=classes)
-    rows = count_layers(network)
-    if form is TableFormat.json:
-        record = {
-            "network": name,
-            "input": list(network.input_shape),
-            "classes": classes,
-            "layers": [_record(row) for row in rows],
-            "total": _record(total(rows)),
-            "weight_bytes": weight_bytes(network),
-        }
+    counted = count_layers(network)
+    columns = ("layer", "feature_size", "weights", "biases", "parameters", "macs")
+    *rows, whole = [{column: getattr(row, column) for column in columns} for row in [*counted, total(counted)]]
+    if form == "json":
+        about = {"network": name, "input": list(network.input_shape), "classes": classes}
+        record = {**about, "layers": rows, "total": whole, "weight_bytes": weight_bytes(network)}
         typer.echo(json.dumps(record, indent=2))
-    elif form is TableFormat.csv:
-        typer.echo(csv_text([_record(row) for row in [*rows, total(rows)]]), nl=False)
+    elif form == "csv":
+        typer.echo(csv_text([*rows, whole]), nl=False)
     else:
-        table = Table(title=f"{name}, input {rows[0].feature_size}, {classes} classes", title_justify="left")
-        table.add_column("Layer", no_wrap=True)
-        table.add_column("Gives")
-        for heading in ("Weights", "Biases", "Parameters", "MACs"):
-            table.add_column(heading, justify="right")
+        title = f"{name}, input {counted[0].feature_size}, {classes} classes"
+        headings = Column("Layer", no_wrap=True), "Gives", *numbers("Weights", "Biases", "Parameters", "MACs")
+        table = Table(*headings, title=title, title_justify="left")
         for row in rows:
-            table.add_row(row.layer, row.feature_size, *_counts(row))
+            table.add_row(*_cells(row))
         table.add_section()
-        table.add_row("total", "", *_counts(total(rows)), style="bold")
+        table.add_row(*_cells(whole), style="bold")
         console.print(table)
-        sizes = ", ".join(f"{key} {size:,}" for key, size in weight_bytes(network).items())
-        console.print(f"Bytes of weights: {sizes}", soft_wrap=True)
+        typer.echo(f"Bytes of weights: {', '.join(f'{key} {size:,}' for key, size in weight_bytes(network).items())}")
 
 
 def _paper(form: TableFormat, console: Console) -> None:
     from facegender.lab.paper.comparison import NOTES, compare_table3, compare_table4
 
     table3, table4 = compare_table3(), compare_table4()
-    if form is TableFormat.json:
+    if form == "json":
         typer.echo(json.dumps({"table3": table3, "table4": table4, "notes": NOTES}, indent=2))
-    elif form is TableFormat.csv:
+    elif form == "csv":
         typer.echo(csv_text(_long("table3", "layer", table3) + _long("table4", "network", table4)), nl=False)
     else:
         console.print(
@@ -113,9 +94,12 @@ def _comparison(title: str, records: list[dict[str, Any]]) -> Table:
     for column, (key, value) in enumerate(records[0].items()):
         table.add_column(key, justify="right" if isinstance(value, int) else "left", no_wrap=column == 0)
     for record in records:
-        cells = [f"{value:,}" if isinstance(value, int) else value for value in record.values()]
-        table.add_row(*cells, style="bold" if record.get("layer") == "Total" else None)
+        table.add_row(*_cells(record), style="bold" if record.get("layer") == "Total" else None)
     return table
+
+
+def _cells(record: dict[str, Any]) -> list[str]:
+    return [f"{value:,}" if isinstance(value, int) else value for value in record.values()]
 
 
 def _long(table: str, key: str, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -126,18 +110,3 @@ def _long(table: str, key: str, records: list[dict[str, Any]]) -> list[dict[str,
         for column, value in record.items()
         if column != key
     ]
-
-
-def _record(row: Row) -> dict[str, Any]:
-    return {
-        "layer": row.layer,
-        "feature_size": row.feature_size,
-        "weights": row.weights,
-        "biases": row.biases,
-        "parameters": row.parameters,
-        "macs": row.macs,
-    }
-
-
-def _counts(row: Row) -> list[str]:
-    return [f"{count:,}" for count in (row.weights, row.biases, row.parameters, row.macs)]

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from facegender.cli.extras import require_training
+from facegender.cli.laboratory import AcceleratorOption, DevicesOption, require_training
 from facegender.cli.root import app, say
-from facegender.cli.training import AcceleratorOption, DevicesOption
+from facegender.progress import Bar
 
 
 @app.command()
@@ -42,7 +41,6 @@ def reproduce(
     from facegender.lab.paper import scale as scales
     from facegender.lab.paper.reproduce import reproduce as run
     from facegender.lab.training.hardware import Hardware, is_main_process
-    from facegender.progress import Bar
 
     scale = scales.quick() if quick else scales.full() if full else scales.standard()
     with Bar("cropping") as bar:
@@ -56,4 +54,4 @@ def reproduce(
             on_image=lambda total: bar.step(total=total),
         )
     if is_main_process():
-        Console(highlight=False).print(str(report), soft_wrap=True)
+        typer.echo(report)

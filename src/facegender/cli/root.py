@@ -8,14 +8,16 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.table import Column
 from typer.core import TyperCommand, TyperGroup
 
 from facegender._version import __version__
-from facegender.errors import FacegenderError
+from facegender.errors import FacegenderError, MissingExtraError
 from facegender.formats.records import printable, visible
 
 #: People read this one; records go to standard output so that they can be piped.
@@ -25,6 +27,11 @@ stderr = Console(stderr=True, highlight=False)
 def results_console(piped: int) -> Console:
     """Standard output for tables: as wide as the terminal; in a pipe `piped` columns, so that every row is one line."""
     return Console(highlight=False, width=None if sys.stdout.isatty() else piped)
+
+
+def numbers(*headings: str, no_wrap: bool = False) -> list[Column]:
+    """Columns of a table whose cells are aligned to the right."""
+    return [Column(heading, justify="right", no_wrap=no_wrap) for heading in headings]
 
 
 def say(message: str) -> None:
@@ -69,6 +76,28 @@ def _in_plain_words(message: str) -> str:
 def command_line() -> str:
     """The command as it was given, to be noted beside results."""
     return printable(shlex.join(["facegender", *sys.argv[1:]]))
+
+
+def given(ctx: typer.Context, *names: str) -> list[str]:
+    """Those of some parameters that were given, as options."""
+    options = {parameter.name: parameter.opts[0] for parameter in ctx.command.params}
+    sources = {name: ctx.get_parameter_source(name) for name in names}
+    return [options[name] for name, source in sources.items() if source is not None and source.name != "DEFAULT"]
+
+
+#: Modules of other names than their packages'.
+_MODULES = {"markdown-it-py": "markdown_it", "scikit-learn": "sklearn"}
+
+
+def require(extra: str, *packages: str) -> None:
+    """Check that packages, by the names under which they are installed, are there before a verb imports them.
+
+    Raises:
+        MissingExtraError: one is not there.
+    """
+    for package in packages:
+        if find_spec(_MODULES.get(package, package.replace("-", "_"))) is None:
+            raise MissingExtraError(package, extra)
 
 
 #: The verbs in the order in which people need them. The line is the first paragraph of the verb's help: a list of all

@@ -9,8 +9,7 @@ from typing import Annotated
 
 import typer
 
-from facegender.cli.extras import require
-from facegender.cli.root import app, say
+from facegender.cli.root import app, require, say
 from facegender.server.settings import ServerSettings
 from facegender.weights import DEFAULT, load_card
 from facegender.weights.terms import first_use

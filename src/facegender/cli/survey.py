@@ -12,8 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from facegender.cli.extras import require
-from facegender.cli.root import app, command_line, results_console, say
+from facegender.cli.root import app, command_line, require, results_console, say
 
 #: Columns that a narrow terminal does without, the first to go first; survey.csv has all.
 _DROPPED = (

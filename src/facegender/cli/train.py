@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from facegender.cli.extras import require_training
-from facegender.cli.root import app, say
-from facegender.cli.training import (
+from facegender.cli.laboratory import (
     AcceleratorOption,
     DevicesOption,
     RecipeOption,
     SetOption,
     StoreArgument,
+    require_training,
 )
+from facegender.cli.root import app, say
+from facegender.errors import InputError
 
 
 @app.command()
@@ -61,12 +61,10 @@ def train(
     devices: DevicesOption = 1,
 ) -> None:
     """Train one network. An interrupted run is resumed after its last whole epoch."""
+    require_training()
     import numpy as np
 
-    from facegender.errors import InputError
     from facegender.lab.datasets.store import open_store
-
-    require_training()
     from facegender.lab.evaluation.crossval import fold_examples, split_examples
     from facegender.lab.evaluation.metrics import measure, p_male_from_logits
     from facegender.lab.training.hardware import Hardware, is_main_process
@@ -109,9 +107,8 @@ def train(
         measured = measure(data.labels[examples.heldout], p_male)
         watched = f", held out {100 * measured.accuracy:.2f} % (balanced {100 * measured.balanced_accuracy:.2f} %)"
     splits = ", ".join(f"{count:,} {split}" for split, count in trained.provenance.learned.uses[0].splits.items())
-    Console(highlight=False).print(
+    typer.echo(
         f"{settings.name}: {last.epoch} epochs, training accuracy {100 * last.accuracy:.2f} %{watched}, "
         f"{last.images_per_second:,.0f} images/s\nlearned from {splits}\n"
-        f"{output / 'model.safetensors'}\n{output / 'curve.png'}",
-        soft_wrap=True,
+        f"{output / 'model.safetensors'}\n{output / 'curve.png'}"
     )

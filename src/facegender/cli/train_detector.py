@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from facegender.cli.extras import require_training
+from facegender.cli.laboratory import AcceleratorOption, SetOption, require_training
 from facegender.cli.root import app, command_line
-from facegender.cli.training import AcceleratorOption, SetOption
 from facegender.machine import usable_cores
 
 
@@ -54,15 +52,9 @@ def train_detector(
 
     settings = load_detector_recipe(recipe, **read_changes(changes or ()))
     yunet = Teacher(teacher)
-    photos = output / "photos"
-    label_photos(
-        partial(Teacher, teacher, landmarks),
-        sources,
-        train_only or [],
-        settings.per_source,
-        photos,
-        workers or usable_cores(),
-    )
+    photos, train_only = output / "photos", train_only or []
+    teach = partial(Teacher, teacher, landmarks)
+    label_photos(teach, sources, train_only, settings.per_source, photos, workers or usable_cores())
     train, validation = open_photos(photos, "train"), open_photos(photos, "validation")
     network = run(settings, train, validation, output, Hardware(accelerator))
     card = export_detector(
@@ -73,11 +65,10 @@ def train_detector(
         sources,
         output,
         training_data=f"{len(train)} photos, labelled by YuNet{' and dlib' if landmarks else ''}: "
-        + ", ".join(folder.name for folder in (*sources, *(train_only or []))),
+        + ", ".join(folder.name for folder in (*sources, *train_only)),
         licence=licence,
         command=command_line(),
     )
-    console = Console(highlight=False)
-    console.print(f"{output / NAME}.onnx, faces from score {card['min_score']}", soft_wrap=True)
+    typer.echo(f"{output / NAME}.onnx, faces from score {card['min_score']}")
     for name, figures in card["accuracy"].items():
-        console.print(f"{name}: " + ", ".join(f"{key} {value}" for key, value in figures.items()), soft_wrap=True)
+        typer.echo(f"{name}: " + ", ".join(f"{key} {value}" for key, value in figures.items()))
