@@ -38,8 +38,7 @@ def export(
     licence: Annotated[str, typer.Option(help="Terms of the training data, for the card.")],
     form: Annotated[Literal["onnx", "openvino"], typer.Option("--format", help="What will run it.")] = "onnx",
     precision: Annotated[
-        Literal["fp32", "fp16", "int8"],
-        typer.Option(help="Precision of the weights; int8 also computes in 8 bits."),
+        Literal["fp32", "fp16", "int8"], typer.Option(help="Precision of the weights; int8 also computes in 8 bits.")
     ] = "fp32",
     mirror: Annotated[
         bool, typer.Option("--mirror", help="Answer from each crop and its mirror image: truer, in twice the time.")

@@ -6,15 +6,13 @@ import re
 import threading
 import webbrowser
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from facegender.cli.root import app, require, say
+from facegender.errors import InputError
 from facegender.wording import counted
-
-if TYPE_CHECKING:
-    from facegender.label.session import Session
 
 
 @app.command()
@@ -57,12 +55,10 @@ def label(
     Nothing leaves this machine. Every key is saved at once; end with Ctrl-C and start again to continue. Then:
     facegender survey RESULTS --labelled labels.csv
     """
-    from facegender.errors import InputError
-
     require("survey", "pandas", "scipy")
     from facegender.label.draw import draw
     from facegender.label.pictures import Pictures
-    from facegender.label.session import Session
+    from facegender.label.session import Session, all_labels
     from facegender.label.site import Desk, serving
     from facegender.survey.results import read_results
 
@@ -70,14 +66,8 @@ def label(
         raise InputError(f"the name of a labeller may have letters, digits, _ and -, not {labeller!r}")
     path = output or results[0].with_name(f"labels.{labeller}.csv" if labeller else "labels.csv")
     collection = read_results(results)
-    session = Session(
-        collection,
-        draw(collection, seed),
-        path,
-        labeller=labeller,
-        count=None if review else number,
-        review=review,
-    )
+    count = None if review else number
+    session = Session(collection, draw(collection, seed), path, labeller=labeller, count=count, review=review)
     names = (session.item(place).photo for place in range(len(session)))
     desk = Desk(session, Pictures.find(names, results, photos or ()), review=review)
     try:
@@ -91,16 +81,8 @@ def label(
         pass
     except OSError as error:
         raise InputError(f"cannot listen on port {port}: {error.strerror}") from error
-    _tell(session)
-
-
-def _tell(session: Session) -> None:
-    """What has been done, and what to do next."""
-    from facegender.label.session import all_labels
-
     have = "has" if len(session) == 1 else "have"
     say(f"{session.done:,} of {counted(len(session), 'face')} {have} an answer, in {session.path}")
-    labels = all_labels(session)
-    if labels is not None and (agreed := labels.agreement) is not None:
+    if (labels := all_labels(session)) is not None and (agreed := labels.agreement) is not None:
         kappa = "" if agreed.kappa is None else f", Cohen's kappa {agreed.kappa:.2f}"
         say(f"the labellers agree on {100 * agreed.share:.1f} % of {counted(agreed.faces, 'face')}{kappa}")

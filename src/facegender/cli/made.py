@@ -11,7 +11,7 @@ from facegender.inference.finished import Finished
 from facegender.inference.options import Options
 from facegender.inference.pictures import check_folder
 from facegender.inference.run import Collection
-from facegender.inference.sidecars import SidecarCounts, write_sidecars
+from facegender.inference.sidecars import write_sidecars
 from facegender.progress import track
 from facegender.sheet import check_report, write_report
 from facegender.weights import Card
@@ -65,21 +65,13 @@ class Made:
             say(f"report: {write_report(self.report, pairs, terms=terms, max_pixels=options.max_pixels)}")
         if self.xmp is not None:
             pairs = track(finished.pairs(collection.photos), "sidecars", collection.total)
-            for line in _said(write_sidecars(pairs, self._sidecars, model())):
-                say(line)
-
-
-def _said(counts: SidecarCounts) -> list[str]:
-    """What has become of the sidecars, in lines."""
-    lines = [f"{counted(counts.written, 'sidecar')} written, {counts.current:,} up to date"]
-    if counts.kept:
-        left = counted(counts.kept, "sidecar")
-        lines.append(f"{left} left alone, not written by facegender or changed since, the first is {counts.first_kept}")
-    if counts.placeless:
-        lines.append(
-            f"no sidecar for {counted(counts.placeless, 'photo')} in archives, at URLs or with a long name: "
-            "--xmp DIR writes them into a folder"
-        )
-    if counts.unread:
-        lines.append(f"no sidecar for {counted(counts.unread, 'photo')} that could not be read again")
-    return lines
+            counts = write_sidecars(pairs, self._sidecars, model())
+            say(f"{counted(counts.written, 'sidecar')} written, {counts.current:,} up to date")
+            if counts.kept:
+                left = f"{counted(counts.kept, 'sidecar')} left alone, not written by facegender or changed since"
+                say(f"{left}, the first is {counts.first_kept}")
+            if counts.placeless:
+                placeless = f"{counted(counts.placeless, 'photo')} in archives, at URLs or with a long name"
+                say(f"no sidecar for {placeless}: --xmp DIR writes them into a folder")
+            if counts.unread:
+                say(f"no sidecar for {counted(counts.unread, 'photo')} that could not be read again")

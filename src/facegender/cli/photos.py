@@ -1,4 +1,4 @@
-"""What ``facegender predict`` prints of photos."""
+"""What ``facegender predict`` prints of photos, or with ``--dry-run`` says of them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
+import typer
 from rich.console import Console
 
 from facegender.cli.made import Made
@@ -24,6 +25,7 @@ from facegender.formats.table import TableWriter
 from facegender.inference.engines import Engine
 from facegender.inference.finished import Finished
 from facegender.inference.options import Options
+from facegender.inference.plan import plan
 from facegender.inference.run import Collection, Rows, analyze
 from facegender.progress import Bar
 from facegender.sources.passed import PassedOver
@@ -31,7 +33,7 @@ from facegender.sources.photos import why_empty
 from facegender.weights import Card
 from facegender.weights.cards import DEFAULT_MAX_ERROR
 from facegender.weights.terms import short_terms
-from facegender.wording import counted
+from facegender.wording import counted, duration
 
 #: At most this number of unreadable photos is named on the terminal.
 _REMARKS = 100
@@ -199,6 +201,46 @@ def predict_photos(
             finished = kept or stack.enter_context(Finished(destination.output))
             made.finish(finished, collection, options, card, lambda: engine.provenance(options)["model"]["name"])
         return status(report.summary, nothing_before=not skipped)
+
+
+def plan_photos(
+    collection: Collection,
+    options: Options,
+    engine: Engine,
+    destination: Destination,
+    *,
+    annotate: Path | None,
+    crops: Path | None,
+) -> None:
+    """Say what a run would do."""
+    found = plan(
+        collection,
+        options=options,
+        engine=engine,
+        output=destination.output,
+        format=None if destination.format_ is None else destination.format_.name,
+        resume=destination.resume,
+        prune=destination.prune,
+        annotate=annotate,
+        crops=crops,
+    )
+    lines = [f"{counted(found.photos, 'photo')} found"]
+    lines += why_empty(collection.empty)
+    if passed := collection.photos.passed_over:
+        lines.append(passed_line(passed))
+    if destination.output is not None:
+        lines.append(f"{found.held:,} done in {destination.output} already")
+    lines.append(f"{counted(found.new, 'photo')} would be analysed")
+    if found.relabelled:
+        lines.append("the answers that are there would be relabelled")
+    if found.pruned:
+        lines.append(f"the records of {counted(found.pruned, 'photo')} that are gone would be dropped")
+    if found.seconds is not None:
+        timed = counted(found.timed, "photo")
+        lines.append(f"estimated time: about {duration(found.seconds)}, from {timed} analysed just now")
+    lines.append("nothing was written")
+    for line in lines:
+        typer.echo(visible(line))
 
 
 def _rates(before: float | None, options: Options, card: Card | None) -> str:

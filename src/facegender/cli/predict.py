@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from facegender.cli.made import BESIDE, Made
-from facegender.cli.photos import Destination, predict_photos
-from facegender.cli.plan import plan_photos
+from facegender.cli.photos import Destination, plan_photos, predict_photos
 from facegender.cli.predict_options import (
     TABLE,
     Detector,
-    Device,
     check_exclusive,
     check_folders,
     check_server_options,
     check_video_options,
     engine_on,
     file_format,
-    is_default,
     is_url,
     videos_in,
     with_detector,
     worker_count,
 )
-from facegender.cli.root import app, before_writing, command_line, say
-from facegender.cli.video import VideoFiles, predict_videos
+from facegender.cli.root import app, before_writing, command_line, given, say
+from facegender.cli.video import predict_videos
 from facegender.errors import InputError
 from facegender.faces.decode import DEFAULT_MAX_PIXELS
 from facegender.formats.registry import formats
@@ -35,6 +32,7 @@ from facegender.inference.detector import Orientations
 from facegender.inference.options import Options
 from facegender.inference.run import Rows, collect
 from facegender.inference.workers import TIME_LIMIT
+from facegender.video.run import VideoFiles
 from facegender.weights import DEFAULT, load_card
 from facegender.weights.terms import first_use
 
@@ -61,8 +59,7 @@ def predict(
         ),
     ] = None,
     output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Write here instead of standard output."),
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write here instead of standard output.")
     ] = None,
     resume: Annotated[
         bool,
@@ -78,9 +75,8 @@ def predict(
     rows: Annotated[
         Rows,
         typer.Option(
-            "--rows",
             help="One row per face, or one per photo with the number of faces for each answer; likewise the objects of "
-            "JSON Lines.",
+            "JSON Lines."
         ),
     ] = "face",
     dry_run: Annotated[
@@ -91,75 +87,58 @@ def predict(
         ),
     ] = False,
     annotate: Annotated[
-        Path | None,
-        typer.Option("--annotate", metavar="DIR", help="Save each photo with its faces and answers drawn in."),
+        Path | None, typer.Option(metavar="DIR", help="Save each photo with its faces and answers drawn in.")
     ] = None,
     crops: Annotated[
-        Path | None,
-        typer.Option("--crops", metavar="DIR", help="Save each face as it is classified, 64x64 pixels, aligned."),
+        Path | None, typer.Option(metavar="DIR", help="Save each face as it is classified, 64x64 pixels, aligned.")
     ] = None,
     report: Annotated[
-        Path | None,
-        typer.Option("--report", metavar="DIR", help="Photos: write a page with all faces, to look through them."),
+        Path | None, typer.Option(metavar="DIR", help="Photos: write a page with all faces, to look through them.")
     ] = None,
     xmp: Annotated[
         str | None,
         typer.Option(
-            "--xmp",
             metavar="beside|DIR",
             help="Photos: write the answers as XMP sidecars for picture software, PHOTO.xmp, beside each photo or "
             "in a folder. Sidecars of others are left alone.",
         ),
     ] = None,
     fps: Annotated[
-        float,
-        typer.Option(
-            "--fps", min=0.0, metavar="RATE", help="Frames to analyse per second of video; 0 for every frame."
-        ),
+        float, typer.Option(min=0.0, metavar="RATE", help="Frames to analyse per second of video; 0 for every frame.")
     ] = 2.0,
     timeline: Annotated[
-        Path | None,
-        typer.Option("--timeline", metavar="FILE", help="Videos: write every sighting of a face, as CSV or Parquet."),
+        Path | None, typer.Option(metavar="FILE", help="Videos: write every sighting of a face, as CSV or Parquet.")
     ] = None,
     subtitles: Annotated[
         Path | None,
-        typer.Option(
-            "--subtitles", metavar="DIR", help="Videos: write the answers as ASS subtitles, with boxes, and as WebVTT."
-        ),
+        typer.Option(metavar="DIR", help="Videos: write the answers as ASS subtitles, with boxes, and as WebVTT."),
     ] = None,
     sample: Annotated[
         int | None,
         typer.Option(
-            "--sample",
             min=1,
             metavar="N",
             help="Analyse N photos drawn at random; each one's `weight` says for how many it stands.",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", metavar="S", help="Seed of the random draw for --sample.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="S", help="Seed of the random draw for --sample.")] = 0,
     limit: Annotated[
-        int | None,
-        typer.Option("--limit", min=1, metavar="N", help="Analyse only the first N photos or videos that are listed."),
+        int | None, typer.Option(min=1, metavar="N", help="Analyse only the first N photos or videos that are listed.")
     ] = None,
     workers: Annotated[
         str,
         typer.Option(
-            "--workers",
             metavar="N",
             help="Processes of one thread each. `auto`: one for each core; up to 64 photos get a single one that uses "
             "all cores.",
         ),
     ] = "auto",
     time_limit: Annotated[
-        float,
-        typer.Option(
-            "--time-limit", min=0.1, metavar="SECONDS", help="Time for one photo, after which it is an error."
-        ),
+        float, typer.Option(min=0.1, metavar="SECONDS", help="Time for one photo, after which it is an error.")
     ] = TIME_LIMIT,
     on: Annotated[
         str,
         typer.Option(
-            "--on",
             metavar="here|ray[:ADDRESS]|URL",
             help="Where photos are analysed: on this machine; on a Ray cluster, a new one on this machine unless its "
             "address is given; or by a server (`facegender serve`), which has its own detector and limits. A server's "
@@ -167,20 +146,16 @@ def predict(
         ),
     ] = "here",
     model: Annotated[
-        str, typer.Option("--model", metavar="NAME", help="A shipped network, or the path of an .onnx file.")
+        str, typer.Option(metavar="NAME", help="A shipped network, or the path of an .onnx file.")
     ] = DEFAULT,
-    device: Annotated[Device, typer.Option("--device", help="Where the networks run.")] = Device.CPU,
-    detector: Annotated[
-        Detector, typer.Option("--detector", help="What finds the faces; `yunet` needs its file.")
-    ] = Detector.BUILTIN,
+    device: Annotated[Literal["cpu", "cuda", "auto"], typer.Option(help="Where the networks run.")] = "cpu",
+    detector: Annotated[Detector, typer.Option(help="What finds the faces; `yunet` needs its file.")] = "builtin",
     detector_model: Annotated[
-        Path | None,
-        typer.Option("--detector-model", metavar="FILE", help="The detector's .onnx file, instead of the package's."),
+        Path | None, typer.Option(metavar="FILE", help="The detector's .onnx file, instead of the package's.")
     ] = None,
     min_face: Annotated[
         int | None,
         typer.Option(
-            "--min-face",
             min=1,
             metavar="PIXELS",
             help="Side of the smallest face to look for in the full photo; smaller takes longer, and photos are "
@@ -191,7 +166,6 @@ def predict(
     min_score: Annotated[
         float | None,
         typer.Option(
-            "--min-score",
             min=0.01,
             max=1.0,
             metavar="S",
@@ -201,15 +175,13 @@ def predict(
     orientations: Annotated[
         Orientations,
         typer.Option(
-            "--orientations",
             help="Orientations in which faces are searched in photos: upright; auto (all four if no confident face is "
-            "found upright); all (four times as long).",
+            "found upright); all (four times as long)."
         ),
     ] = "auto",
     max_error: Annotated[
         float | None,
         typer.Option(
-            "--max-error",
             min=0.0,
             max=0.5,
             metavar="RATE",
@@ -220,7 +192,6 @@ def predict(
     min_confidence: Annotated[
         float | None,
         typer.Option(
-            "--min-confidence",
             min=0.5,
             max=1.0,
             metavar="P",
@@ -228,7 +199,7 @@ def predict(
         ),
     ] = None,
     max_pixels: Annotated[
-        int, typer.Option("--max-pixels", min=1, metavar="N", help="Do not read photos with more pixels.")
+        int, typer.Option(min=1, metavar="N", help="Do not read photos with more pixels.")
     ] = DEFAULT_MAX_PIXELS,
 ) -> None:
     """Find the faces in photos and estimate how each is likely to be *perceived*.
@@ -245,7 +216,7 @@ def predict(
     )
     if is_url(on):
         check_server_options(ctx, paths)
-    if detector is Detector.YUNET and detector_model is None:
+    if detector == "yunet" and detector_model is None:
         raise typer.BadParameter("yunet needs --detector-model FILE", param_hint="--detector")
     engine = engine_on(on, worker_count(workers), time_limit)
     if prune and output is None:
@@ -254,8 +225,8 @@ def predict(
     destination = Destination(file_format(format_, output), output, resume, command, prune, rows)
     try:
         options = Options(
-            model=None if is_default(ctx, "model") else model,
-            device=device.value,
+            model=model if given(ctx, "model") else None,
+            device=device,
             max_pixels=max_pixels,
             max_error=max_error,
             min_confidence=min_confidence,
@@ -287,6 +258,5 @@ def predict(
     if dry_run:
         plan_photos(photos, options, engine, destination, annotate=annotate, crops=crops)
         return
-    status = predict_photos(photos, options, engine, destination, card=card, made=Made(annotate, crops, report, xmp))
-    if status:
-        raise typer.Exit(status)
+    made = Made(annotate, crops, report, xmp)
+    raise typer.Exit(predict_photos(photos, options, engine, destination, card=card, made=made))

@@ -6,11 +6,12 @@ import io
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import typer
 
+from facegender.cli.root import given
 from facegender.errors import InputError
 from facegender.formats.records import FACES
 from facegender.formats.registry import Format, by_name, by_suffix, formats
@@ -20,21 +21,8 @@ from facegender.inference.options import Options
 from facegender.sources import find_videos, is_video
 from facegender.video.run import is_made
 
-
-class Detector(StrEnum):
-    """What finds the faces."""
-
-    BUILTIN = "builtin"
-    YUNET = "yunet"
-
-
-class Device(StrEnum):
-    """Where the networks run."""
-
-    CPU = "cpu"
-    CUDA = "cuda"
-    AUTO = "auto"
-
+#: What finds the faces.
+Detector: TypeAlias = Literal["builtin", "yunet"]
 
 #: The value of ``--format`` for people; the others are formats of files.
 TABLE = "table"
@@ -79,7 +67,7 @@ def with_detector(
     orientations: Orientations,
 ) -> Options:
     """The options with the detector that is asked for."""
-    if detector is Detector.BUILTIN:
+    if detector == "builtin":
         return replace(options, detector=file, min_face=min_face, min_score=min_score, orientations=orientations)
     if orientations == "all":
         raise typer.BadParameter("yunet looks for upright faces only", param_hint="--orientations")
@@ -88,16 +76,9 @@ def with_detector(
     return replace(options, detector=YuNetDetector(str(file), min_face=min_face, min_score=min_score))
 
 
-def is_default(ctx: typer.Context, name: str) -> bool:
-    """Whether an option was not given."""
-    source = ctx.get_parameter_source(name)
-    return source is None or source.name == "DEFAULT"
-
-
 def check_server_options(ctx: typer.Context, paths: Sequence[str]) -> None:
     """Refuse what a server would not do."""
-    refused = [f"--{name.replace('_', '-')}" for name in _OF_THIS_MACHINE if not is_default(ctx, name)]
-    if refused:
+    if refused := given(ctx, *_OF_THIS_MACHINE):
         raise typer.BadParameter(
             f"leave out {', '.join(refused)}: a server has its own options, and makes nothing but records",
             param_hint="--on",
@@ -120,17 +101,17 @@ def check_video_options(ctx: typer.Context, timeline: Path | None, output: Path 
         raise typer.BadParameter("it is the file of --output", param_hint="--timeline")
     if timeline is not None and timeline.suffix.lower() not in (".csv", ".parquet"):
         raise typer.BadParameter(f"a timeline is .csv or .parquet, not {timeline.name}", param_hint="--timeline")
-    if refused := [f"--{name.replace('_', '-')}" for name in _OF_PHOTOS if not is_default(ctx, name)]:
+    if refused := given(ctx, *_OF_PHOTOS):
         raise typer.BadParameter("only for photos", param_hint=", ".join(refused))
 
 
-def worker_count(given: str) -> int | None:
+def worker_count(workers: str) -> int | None:
     """The value of ``--workers``; None for ``auto``."""
-    if given == "auto":
+    if workers == "auto":
         return None
-    if given.isdecimal() and int(given) > 0:
-        return int(given)
-    raise typer.BadParameter(f"{given!r} is neither a number from 1 on nor auto", param_hint="--workers")
+    if workers.isdecimal() and int(workers) > 0:
+        return int(workers)
+    raise typer.BadParameter(f"{workers!r} is neither a number from 1 on nor auto", param_hint="--workers")
 
 
 def file_format(chosen: str | None, output: Path | None) -> Format | None:
@@ -170,9 +151,8 @@ def file_format(chosen: str | None, output: Path | None) -> Format | None:
 
 def check_exclusive(ctx: typer.Context, *names: str) -> None:
     """Refuse options that were both given."""
-    given = [f"--{name.replace('_', '-')}" for name in names if not is_default(ctx, name)]
-    if len(given) > 1:
-        raise typer.BadParameter(f"{' and '.join(given)} exclude each other (give one)")
+    if len(both := given(ctx, *names)) > 1:
+        raise typer.BadParameter(f"{' and '.join(both)} exclude each other (give one)")
 
 
 def check_folders(**folders: Path | str | None) -> None:

@@ -12,10 +12,11 @@ from rich.console import Console
 from rich.table import Table
 from typer.core import TyperGroup
 
-from facegender.cli.root import app
+from facegender.cli.root import app, numbers
+from facegender.progress import Bar
 
 if TYPE_CHECKING:
-    from facegender.lab.datasets.listing import Listing, Preparation
+    from facegender.lab.datasets.listing import Listing
     from facegender.lab.datasets.registry import Dataset
 
 OutputOption = Annotated[
@@ -67,42 +68,31 @@ def _subcommand(known: Dataset) -> Callable[..., None]:
 
 def _prepare_and_print(listing: Listing, output: Path | None, *, in_paper: bool) -> None:
     """Write the store; print its counts below those of the paper's Table 2, where that has the dataset."""
+    from facegender.lab.datasets.listing import FACELESS, IN_STORE
     from facegender.lab.datasets.listing import prepare as run
-    from facegender.progress import Bar
+    from facegender.lab.paper.published import table2
 
     output = output or Path("stores") / listing.name
     with Bar("cropping") as bar:
         report = run(listing, output, on_image=lambda total: bar.step(total=total))
-    _print_report(report, output, in_paper=in_paper)
-
-
-def _print_report(report: Preparation, output: Path, *, in_paper: bool) -> None:
-    from facegender.lab.datasets.listing import FACELESS, IN_STORE
-    from facegender.lab.paper.published import table2
-
-    done = " (already prepared)" if report.reused else ""
-    table = Table()
-    for column in ("", "female", "male", "together"):
-        table.add_column(column, justify="left" if not column else "right")
+    table = Table("", *numbers("female", "male", "together"))
     for printed in table2():
         if in_paper and printed.dataset.casefold() == report.name.casefold():
             table.add_row("Table 2, as printed", *_counts(printed.female, printed.male))
     for text, female, male in report.counts:
         table.add_row(text, *_counts(female, male), style="bold" if text == IN_STORE else None)
-    console = Console(highlight=False)
-    console.print(f"{report.name} in {output}{done}", soft_wrap=True)
-    console.print(table)
+    typer.echo(f"{report.name} in {output}{' (already prepared)' if report.reused else ''}")
+    Console(highlight=False).print(table)
     if report.people:
-        console.print(f"{report.people:,} people among the crops.")
+        typer.echo(f"{report.people:,} people among the crops.")
     for text, found in report.findings.items():
-        line = f"{found:,} {text}" if isinstance(found, int) else f"{len(found):,} {text}: {_shown(found)}"
-        console.print(line, soft_wrap=True)
+        typer.echo(f"{found:,} {text}" if isinstance(found, int) else f"{len(found):,} {text}: {_shown(found)}")
     fallbacks = report.fallbacks
     if not fallbacks and FACELESS in report.findings:
         return
     share = f"{len(fallbacks):,} ({len(fallbacks) / (report.female + report.male):.2%})"
     which = f", cut out where it usually is or the dataset says: {_shown(fallbacks)}" if fallbacks else ""
-    console.print(f"{share} whose face was not found{which}", soft_wrap=True)
+    typer.echo(f"{share} whose face was not found{which}")
 
 
 def _shown(names: Sequence[str]) -> str:

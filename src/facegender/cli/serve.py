@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import webbrowser
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from facegender.cli.root import app, require, say
+from facegender.errors import InputError
+from facegender.machine import usable_cores
 from facegender.server.settings import ServerSettings
 from facegender.weights import DEFAULT, load_card
 from facegender.weights.terms import first_use
@@ -21,6 +24,7 @@ TOKEN_VARIABLE = "FACEGENDER_TOKEN"
 
 @app.command()
 def serve(
+    ctx: typer.Context,
     host: Annotated[str, typer.Option(help="Address to listen on. All but loopback addresses need a token.")] = (
         ServerSettings.host
     ),
@@ -93,10 +97,7 @@ def serve(
     Exit status: 0 all accepted requests were answered; 1 the server could not start, or accepted requests were not
     finished within --grace.
     """
-    from facegender.errors import InputError
-
     require("server", "fastapi", "uvicorn", "python-multipart", "prometheus-client")
-    from facegender.machine import usable_cores
     from facegender.server.run import serve as run
 
     if workers != "auto" and not workers.isdecimal():
@@ -107,16 +108,7 @@ def serve(
         models=tuple(model or [DEFAULT]),
         detector_model=None if detector_model is None else str(detector_model),
         workers=usable_cores() if workers == "auto" else int(workers),
-        limits=Limits(
-            max_bytes=max_bytes,
-            max_photos=max_photos,
-            max_pixels=max_pixels,
-            max_queue=max_queue,
-            max_wait=max_wait,
-            max_memory=max_memory,
-            body_timeout=body_timeout,
-            time_limit=time_limit,
-        ),
+        limits=Limits(**{limit.name: ctx.params[limit.name] for limit in fields(Limits)}),  # its options' names
         grace=grace,
         host=host,
         port=port,
@@ -140,8 +132,6 @@ def serve(
 
 
 def _token(file: Path | None) -> str | None:
-    from facegender.errors import InputError
-
     if file is None:
         return os.environ.get(TOKEN_VARIABLE) or None
     try:

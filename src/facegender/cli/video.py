@@ -18,8 +18,6 @@ from facegender.video.run import VideoFiles, analyze_videos
 from facegender.video.types import VideoResult
 from facegender.weights import Card
 
-__all__ = ["VideoFiles", "predict_videos"]
-
 #: Steps of the bar: thousandths of a video, so that short ones move too.
 _STEPS = 1000
 
