@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from facegender.cli.root import app, command_line, require, results_console, say
+from facegender.errors import InputError
 
 #: Columns that a narrow terminal does without, the first to go first; survey.csv has all.
 _DROPPED = (
@@ -101,8 +102,6 @@ def survey(
     ] = None,
 ) -> None:
     """Estimate how often women and men appear, corrected for the classifier's own errors, with intervals."""
-    from facegender.errors import InputError
-
     require("survey", "pandas", "scipy", "matplotlib", "markdown-it-py")
     from facegender.survey.clusters import clusters_of
     from facegender.survey.estimate import survey as estimate
@@ -119,12 +118,11 @@ def survey(
     if metadata is not None:
         collection = join_metadata(collection, metadata)
     clusters = None if cluster is None else clusters_of(collection.photos, cluster)
-    known = read_labels(labelled, collection) if labelled else None
-    if known is not None:
-        source = f"labels in {', '.join(path.name for path in labelled or ())}"
-        errors = local_rates(
-            collection, known, source=source, command=command, clusters=clusters, min_quality=min_quality
-        )
+    known = None
+    if labelled:
+        known, source = read_labels(labelled, collection), f"labels in {', '.join(path.name for path in labelled)}"
+        about = {"source": source, "command": command}
+        errors = local_rates(collection, known, **about, clusters=clusters, min_quality=min_quality)
     else:
         errors = shipped_rates(collection, model) if rates is None else load_rates(rates)
     found = estimate(
@@ -144,8 +142,8 @@ def survey(
     # Files first: they stay where the reader of the table goes away early.
     files = [] if output is None else write_survey(output, found, command)
     if output is not None and known is not None:
-        errors.save(output / "rates.errors.json")
         files.append(output / "rates.errors.json")
+        errors.save(files[-1])
     _print(found)
     for path in files:
         print(path)
@@ -153,23 +151,15 @@ def survey(
 
 def _print(found: Survey) -> None:
     from facegender.formats.records import visible
-    from facegender.survey.report import CLUSTERS, about_clusters, interval, interval_title, p_value, share
+    from facegender.survey.report import CLUSTERS, cells, interval_title
 
     console = results_console(240)
-    of_photos = found.unit == "photos"
-    headings = ["read", "not read", "faces", "left out", "women %", "interval", "men %"]
-    headings += ["interval", "plain women %", "plain men %"] if of_photos else ["plain women %"]
-    headings += ["uncertain %", "misfit %", "p", *(() if found.cluster is None else CLUSTERS)]
+    names = ["read", "not read", "faces", "left out", "women %", "women interval", "men %"]
+    names += ["men interval", "plain women %", "plain men %"] if found.unit == "photos" else ["plain women %"]
+    names += ["uncertain %", "misfit %", "p", *(() if found.cluster is None else CLUSTERS)]
+    headings = ["interval" if name.endswith("interval") else name for name in names]
     rows = [
-        (
-            visible(f"{row.group}{'*' if row.few else ''}"),
-            *(f"{row.photos:,}", f"{row.not_read:,}", f"{row.faces:,}", f"{row.left_out:,}"),
-            *(share(row.women), interval(row, "women"), share(row.men)),
-            *((interval(row, "men"), share(row.plain_women)) if of_photos else ()),
-            *(share(row.plain_men if of_photos else row.plain_women), share(row.uncertain)),
-            *(share(row.fit_distance), p_value(row)),
-            *(() if found.cluster is None else about_clusters(row)),
-        )
+        (visible(f"{row.group}{'*' if row.few else ''}"), *map(cells(row).__getitem__, names))
         for row in (found.everyone, *found.groups)
     ]
     title = f"share of {found.unit}; {interval_title(found)}; * its interval may be too narrow"
@@ -186,12 +176,11 @@ def _fitting(console: Console, title: str, headings: Sequence[str], rows: Sequen
     """A table of so many columns as fit without a cut number; the name of a group may be folded."""
     kept = list(range(len(headings)))
     droppable = [number for name in _DROPPED for number, heading in enumerate(headings) if heading == name]
-    while True:
-        widths = [max(cell_len(row[number]) for row in (headings, *rows)) for number in kept]
-        if not droppable or min(widths[0], _GROUP) + sum(widths[1:]) + 3 * len(kept) + 1 <= console.width:
-            break
+    widths = [max(cell_len(row[number]) for row in (headings, *rows)) for number in kept]
+    widths[0] = min(widths[0], _GROUP)
+    while (too_wide := sum(widths[number] + 3 for number in kept) + 1 > console.width) and droppable:
         kept.remove(droppable.pop(0))
-    if sum(widths[1:]) + 3 * len(kept) + 1 + min(widths[0], _GROUP) > console.width:  # a block for each group
+    if too_wide:  # a block for each group
         table = Table(title=title, title_justify="left", show_header=False)
         for row in rows:
             for number in kept:

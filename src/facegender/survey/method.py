@@ -22,8 +22,7 @@ REFERENCES = (
     "B. Efron, R. J. Tibshirani: An Introduction to the Bootstrap. Chapman and Hall, 1993.",
     "G. Forman: Quantifying counts and costs via classification. Data Mining and Knowledge Discovery 17(2), 2008.",
     "J. P. T. Higgins, S. G. Thompson, D. J. Spiegelhalter: A re-evaluation of random-effects meta-analysis. Journal "
-    "of "
-    "the Royal Statistical Society A 172(1), 2009.",
+    "of the Royal Statistical Society A 172(1), 2009.",
     "F. H. Kamaru Zaman: Gender classification using custom convolutional neural networks architecture. "
     "IJECE 10(6), 2020.",
     "L. Kish: Survey Sampling. Wiley, 1965.",
@@ -36,8 +35,7 @@ REFERENCES = (
 _COUNTED: dict[Unit, str] = {
     "faces": "The unit of analysis is the {face}.",
     "photos": "The unit of analysis is the photo: we estimated the share of photos that show at least one woman, and "
-    "the "
-    "share that show at least one man. A photo in which no face was found counts as showing no person.",
+    "the share that show at least one man. A photo in which no face was found counts as showing no person.",
     "screen-time": "The unit of analysis is the time for which a face is on screen.",
 }
 _OF: dict[Unit, str] = {"faces": "of the {face}s", "photos": "of the photos", "screen-time": "of the screen time"}
@@ -45,19 +43,16 @@ _OF: dict[Unit, str] = {"faces": "of the {face}s", "photos": "of the photos", "s
 _FACE: dict[Kind, str] = {"photos": "face", "videos": "track"}
 _ESTIMATED: dict[Method, str] = {
     "mixture": "Within each quality bin, the distribution of scores in the collection was modelled as a mixture of "
-    "these "
-    "two distributions. The share of women is the maximum likelihood estimate of the mixing weight (Forman 2008; on "
-    "binned scores this is the limit of the EM algorithm of Saerens et al. 2002). A weak prior, worth two faces, draws "
-    "the share of each bin towards that of all bins.",
+    "these two distributions. The share of women is the maximum likelihood estimate of the mixing weight (Forman "
+    "2008; on binned scores this is the limit of the EM algorithm of Saerens et al. 2002). A weak prior, worth two "
+    "faces, draws the share of each bin towards that of all bins.",
     "adjusted": "Within each quality bin, the share of women was estimated by the probabilistic adjusted count: the "
     "position of the mean score between the mean scores of women and of men (Bella et al. 2010).",
 }
 _OF_PHOTOS = (
     "Photos with m faces were modelled as a mixture of the m + 1 possible numbers of women among them. The mixing "
-    "weights "
-    "were estimated by maximum likelihood (EM) for each m separately, assuming that the scores of the faces in a "
-    "photo are "
-    "independent given their genders."
+    "weights were estimated by maximum likelihood (EM) for each m separately, assuming that the scores of the faces "
+    "in a photo are independent given their genders."
 )
 
 
@@ -88,14 +83,12 @@ def method_text(survey: Survey) -> list[str]:
     estimated = _OF_PHOTOS if survey.unit == "photos" else _ESTIMATED[survey.method]
     fit = (
         "The reported misfit is the total variation distance between the observed distribution of scores and the "
-        "fitted "
-        "one. Its p value is the share of bootstrap replicates whose deviation from the observed misfit is at least as "
-        "large as the misfit itself."
+        "fitted one. Its p value is the share of bootstrap replicates whose deviation from the observed misfit is at "
+        "least as large as the misfit itself."
     )
     meaning = (
         "*Women* and *men* denote faces that people would call female or male. The estimates say nothing about the "
-        "gender "
-        f"identity of the people shown, and faces that were not detected are not included.{_found(rates)}"
+        f"gender identity of the people shown, and faces that were not detected are not included.{_found(rates)}"
     )
     return [data, f"{_errors(survey)} {estimated}", f"{_intervals(survey)} {fit}", meaning]
 
@@ -180,10 +173,9 @@ def _intervals(survey: Survey) -> str:
     effects = (
         " Differences between collections were modelled as random effects: the distribution of the score of either "
         "gender in a set is that of all sets, tilted exponentially in the logit of the score. The covariance of the "
-        "two "
-        "tilts between sets, and between versions of a set, was estimated by the method of moments (DerSimonian and "
-        "Laird 1986), and the tilts of this collection were drawn from t distributions (Higgins et al. 2009), weighted "
-        "by a power likelihood of its scores (Bissiri et al. 2016)."
+        "two tilts between sets, and between versions of a set, was estimated by the method of moments (DerSimonian "
+        "and Laird 1986), and the tilts of this collection were drawn from t distributions (Higgins et al. 2009), "
+        "weighted by a power likelihood of its scores (Bissiri et al. 2016)."
     )
     drawn = (
         "the error rates are drawn from the Dirichlet distribution given the labelled faces (Rubin 1981)"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -47,191 +47,159 @@ def warnings(
         clusters: what the bootstrap draws as a whole, where it is not single photos or videos.
     """
     return [
-        *_about_limit(collection),
-        *_about_moved(labelled),
-        *_about_copies(collection),
+        *_about_results(collection, labelled),
         *_about_fit(rows),
         *_about_intervals(collection, rows, resampled, target),
         *_about_clusters(collection, clusters),
-        *([] if labelled is None else _about_groups(rows[1:], own, target)),
-        *_about_labels(collection, labelled),
+        *(() if labelled is None else _about_groups(rows[1:], own, target)),
+        *(() if labelled is None else _about_labels(collection, labelled)),
         *_about_metadata(collection),
-        *_about_rates(collection, rates, by_quality, local=labelled is not None),
+        *(() if labelled is not None else _about_rates(collection, rates, by_quality)),
     ]
 
 
-def _about_limit(collection: Results) -> list[str]:
-    if not collection.limited:
-        return []
-    sample = ", or with --sample" if collection.kind == "photos" else ""
-    return [
-        f"The results are of the first {collection.kind} alone (--limit), which are no sample: their share says "
-        f"nothing of the others. Run facegender predict without it{sample}."
-    ]
-
-
-def _about_moved(labelled: Labelled | None) -> list[str]:
-    if labelled is None or not labelled.moved:
-        return []
-    return [
-        f"{labelled.moved:,} of the labels were drawn from other results than these: photos or answers have changed "
-        "since. Photos that came later had no chance to be labelled; label these results anew."
-    ]
-
-
-def _about_copies(collection: Results) -> list[str]:
-    if not collection.copies:
-        return []
-    have = "has" if collection.copies == 1 else "have"
-    copies = counted(collection.copies, "photo")
-    counts = "each content counts once, in the group of its first name"
-    if collection.again:
-        counts = "each of them counts, and the interval takes them for photos of their own"
-    return [f"{copies} {have} the content of another under another name; {counts}."]
-
-
-def _about_fit(rows: Sequence[Estimate]) -> list[str]:
-    if not (bad := [row for row in rows if row.misfit]):
-        return []
-    which = ", ".join(f"{row.group} ({100 * (row.fit_distance or 0):.1f} %, p {row.fit_p:.3f})" for row in bad)
-    return [
-        "The classifier behaves differently on these photos than on those that its error rates were measured on. The "
-        f"share of faces whose scores the error rates do not explain: {which}. Do not publish these shares as they "
-        "are: "
-        "label 200 faces with facegender label and pass --labelled."
-    ]
-
-
-def _about_intervals(collection: Results, rows: Sequence[Estimate], resampled: str, target: Target) -> list[str]:
-    said = []
-    clustered = resampled == "clusters"
-    alone = ""
-    if (collection.photos["weight"] == 1).all():  # a sample is no statement about itself
-        alone = (
-            f" For a statement about these {collection.kind} alone, and no others, pass --target these"
-            f"{' without --cluster' if clustered else ''}."
+def _about_results(collection: Results, labelled: Labelled | None) -> Iterator[str]:
+    if collection.limited:
+        sample = ", or with --sample" if collection.kind == "photos" else ""
+        yield (
+            f"The results are of the first {collection.kind} alone (--limit), which are no sample: their share says "
+            f"nothing of the others. Run facegender predict without it{sample}."
         )
+    if labelled is not None and labelled.moved:
+        yield (
+            f"{labelled.moved:,} of the labels were drawn from other results than these: photos or answers have "
+            "changed since. Photos that came later had no chance to be labelled; label these results anew."
+        )
+    if collection.copies:
+        have = "has" if collection.copies == 1 else "have"
+        counts = "each content counts once, in the group of its first name"
+        if collection.again:
+            counts = "each of them counts, and the interval takes them for photos of their own"
+        copies = counted(collection.copies, "photo")
+        yield f"{copies} {have} the content of another under another name; {counts}."
+
+
+def _about_fit(rows: Sequence[Estimate]) -> Iterator[str]:
+    if bad := [row for row in rows if row.misfit]:
+        which = ", ".join(f"{row.group} ({100 * (row.fit_distance or 0):.1f} %, p {row.fit_p:.3f})" for row in bad)
+        yield (
+            "The classifier behaves differently on these photos than on those that its error rates were measured on. "
+            f"The share of faces whose scores the error rates do not explain: {which}. Do not publish these shares as "
+            "they are: label 200 faces with facegender label and pass --labelled."
+        )
+
+
+def _about_intervals(collection: Results, rows: Sequence[Estimate], resampled: str, target: Target) -> Iterator[str]:
+    clustered = resampled == "clusters"
     if none := [row.group for row in rows if row.no_interval]:
-        said.append(
+        alone = ""
+        if (collection.photos["weight"] == 1).all():  # a sample is no statement about itself
+            alone = (
+                f" For a statement about these {collection.kind} alone, and no others, pass --target these"
+                f"{' without --cluster' if clustered else ''}."
+            )
+        yield (
             f"No interval from fewer than {FEWEST_DRAWN} {resampled} ({', '.join(none)}): they do not show how much "
             f"{resampled} differ.{alone}"
         )
     if target == "these":
-        said.append(f"The intervals hold for {rows[0].interval} and say nothing about other {collection.kind}.")
+        yield f"The intervals hold for {rows[0].interval} and say nothing about other {collection.kind}."
     elif few := [row.group for row in rows if row.few]:
         narrow = "is only rough, and may be too narrow" if clustered else "may be too narrow"
-        said.append(f"Fewer than {FEW} {resampled} to resample; the interval {narrow}: {', '.join(few)}.")
-    large = [row for row in rows if row.clusters >= FEW and (row.largest_cluster or 0) > MUCH]
-    if large:
+        yield f"Fewer than {FEW} {resampled} to resample; the interval {narrow}: {', '.join(few)}."
+    if large := [row for row in rows if row.clusters >= FEW and (row.largest_cluster or 0) > MUCH]:
         shares = ", ".join(f"{row.group} ({100 * (row.largest_cluster or 0):.0f} %)" for row in large)
-        said.append(f"A large part of what is counted is in one cluster; the interval is only rough: {shares}.")
-    return said
+        yield f"A large part of what is counted is in one cluster; the interval is only rough: {shares}."
 
 
-def _about_clusters(collection: Results, clusters: Clusters | None) -> list[str]:
-    if clusters is None:
-        return []
-    kind, column, said = collection.kind, clusters.column, []
-    if clusters.single:
+def _about_clusters(collection: Results, clusters: Clusters | None) -> Iterator[str]:
+    if clusters is not None and clusters.single:
         have = "has" if clusters.single == 1 else "have"
-        said.append(
-            f"{counted(clusters.single, kind.removesuffix('s'))} {have} no {column}, and each counts as a cluster of "
-            "its own. Where some of them belong together, the interval is too narrow."
+        yield (
+            f"{counted(clusters.single, collection.kind.removesuffix('s'))} {have} no {clusters.column}, and each "
+            "counts as a cluster of its own. Where some of them belong together, the interval is too narrow."
         )
-    if len(np.unique(clusters.codes)) == len(clusters.codes):
-        said.append(f"No two {kind} have the same {column}, so --cluster does not change the intervals.")
-    return said
+    if clusters is not None and len(np.unique(clusters.codes)) == len(clusters.codes):
+        yield f"No two {collection.kind} have the same {clusters.column}, so --cluster does not change the intervals."
 
 
-def _about_groups(groups: Sequence[Estimate], own: Sequence[str], target: Target) -> list[str]:
+def _about_groups(groups: Sequence[Estimate], own: Sequence[str], target: Target) -> Iterator[str]:
     shared = [
         row.group
         for row in groups
         # Of a group that is labelled throughout the share is known, for these photos.
         if row.faces and row.group not in own and not (target == "these" and row.labelled == row.faces)
     ]
-    if not shared:
-        return []
-    return [
-        f"These groups have fewer than {OWN} labels, or than {FEWEST} of a gender, and the error rates of the whole "
-        f"collection; do not compare them: {', '.join(shared)}."
-    ]
+    if shared:
+        yield (
+            f"These groups have fewer than {OWN} labels, or than {FEWEST} of a gender, and the error rates of the "
+            f"whole collection; do not compare them: {', '.join(shared)}."
+        )
 
 
-def _about_labels(collection: Results, labelled: Labelled | None) -> list[str]:
-    if labelled is None:
-        return []
-    said = []
+def _about_labels(collection: Results, labelled: Labelled) -> Iterator[str]:
     others = len(collection.faces) - collection.faces["photo"].nunique()
     if labelled.largest and others > _OTHERS * len(collection.faces):
-        largest, other = "largest face of each photo", "other face"
+        largest, other, draw = "largest face of each photo", "other face", " facegender label draws among all faces."
         if collection.kind == "videos":
-            largest, other = "first track of each video", "other track"
-        draw = " facegender label draws among all faces." if collection.kind == "photos" else ""
-        said.append(
+            largest, other, draw = "first track of each video", "other track", ""
+        yield (
             f"The labels are of the {largest}; {counted(others, other)} {'is' if others == 1 else 'are'} counted with "
             f"the same errors, which nobody has checked.{draw}"
         )
     if labelled.unclear:
-        said.append(
+        yield (
             f"{labelled.unclear:,} of {labelled.unclear + len(labelled.rows):,} faces that were looked at have no "
-            "clear "
-            "label. They remain in the count, as if they were like the others of their score."
+            "clear label. They remain in the count, as if they were like the others of their score."
         )
     if (agreed := labelled.agreement) is not None:
         kappa = "" if agreed.kappa is None else f", Cohen's kappa {agreed.kappa:.2f}"
-        said.append(
+        little = " That is little: report it." if agreed.kappa is not None and agreed.kappa < _AGREED else ""
+        yield (
             f"The labellers agree on {100 * agreed.share:.1f} % of the {agreed.faces:,} faces that two of them looked "
-            f"at{kappa}."
-            + (" That is little: report it." if agreed.kappa is not None and agreed.kappa < _AGREED else "")
+            f"at{kappa}.{little}"
         )
     else:
         alone = "One person labelled" if labelled.people == 1 else "No face was labelled by two people"
-        said.append(
+        yield (
             f"{alone}, and the interval takes every label as right; a second person (--labeller) shows how far that "
             "holds."
         )
-    return said
 
 
-def _about_metadata(collection: Results) -> list[str]:
-    if not (across := collection.across_folders):
-        return []
-    took = counted(across, collection.kind.removesuffix("s"))
-    return [f"{took} took the metadata of the row with the same file name, whose folders are other ones or not given."]
+def _about_metadata(collection: Results) -> Iterator[str]:
+    if across := collection.across_folders:
+        took = counted(across, collection.kind.removesuffix("s"))
+        yield f"{took} took the metadata of the row with the same file name, whose folders are other ones or not given."
 
 
-def _about_rates(collection: Results, rates: ErrorRates, by_quality: FloatArray, *, local: bool) -> list[str]:
-    if local:
-        return []
-    said = []
+def _about_rates(collection: Results, rates: ErrorRates, by_quality: FloatArray) -> Iterator[str]:
     if rates.totals is not None:
-        said.append(
+        yield (
             f"The error rates are from labels of other photos ({rates.source}). They hold only if these photos are of "
             "the same kind; label some of these too."
         )
     elif rates.sets:
         count = len({some.name for some in rates.sets})
-        said.append(
+        yield (
             f"The error rates are from {count} sets of other photos, and the intervals allow for as much difference "
             "from them as the sets show among each other. Labels of these photos (facegender label, then --labelled) "
             "make the interval narrower, and safe where these photos are unlike all of the sets."
         )
     else:
-        said.append(
+        yield (
             "The error rates are from other photos than these. If the classifier errs otherwise here, the corrected "
             "shares are off by more than their intervals say; only labels of these photos (facegender label, then "
             "--labelled) can tell."
         )
     if collection.kind == "videos" and rates.totals is None:
-        said.append("They are of single photos, and a track's score is the mean of several looks.")
+        yield "They are of single photos, and a track's score is the mean of several looks."
     found = collection.detectors
     if rates.detector and found and found != set(rates.detector.split(",")):
-        said.append("The results were made with another face detector than the error rates.")
+        yield "The results were made with another face detector than the error rates."
     for (name, women, _, men, _), part in zip(rates.summary(), by_quality.tolist(), strict=True):
         if rates.totals is None and part > _MUCH and min(women, men) < _FEW_RATES:
-            said.append(
+            yield (
                 f"{100 * part:.0f} % of what is counted has a quality of {name}, where the error rates are from "
                 f"{women} women's and {men} men's faces only."
             )
-    return said

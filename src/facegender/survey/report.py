@@ -8,6 +8,7 @@ import re
 from dataclasses import asdict, fields
 from pathlib import Path
 
+import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from facegender._version import __version__
@@ -16,6 +17,7 @@ from facegender.plots import new_figure, plain, save_figure
 from facegender.report import Section, picture, table, write_report
 from facegender.survey.method import REFERENCES, method_text
 from facegender.survey.outcome import Estimate, Survey, Unit
+from facegender.tables import rounded
 from facegender.wording import counted
 
 #: Colour-blind safe (Okabe and Ito), as elsewhere.
@@ -48,7 +50,7 @@ def write_survey(folder: Path, survey: Survey, command: str) -> list[Path]:
         several = survey.group_by if len(survey.group_by) > 1 else ()
         writer.writerow([*names, *several, "unit", "method", "level", "command"])
         for row, columns in zip(rows, [("",) * len(several), *survey.values], strict=True):
-            values = [_rounded(getattr(row, name)) for name in names]
+            values = rounded(asdict(row)).values()
             writer.writerow([*values, *(columns if several else ()), survey.unit, survey.method, survey.level, command])
     record = {**asdict(survey), "rates": survey.rates.to_dict(), "command": command, "version": __version__}
     write_text(folder / "survey.json", json.dumps(record, indent=2, ensure_ascii=False) + "\n")
@@ -71,11 +73,10 @@ def draw_trend(path: Path, survey: Survey, rows: list[Estimate]) -> None:
     numbers = all(re.fullmatch(r"-?\d+(\.\d+)?", row.group) for row in rows)
     places = [float(row.group) if numbers else float(i) for i, row in enumerate(rows)]
     for word in ("women", "men") if survey.unit == "photos" else ("women",):
-        shares = [100 * getattr(row, word) for row in rows]
-        low, high = ([_percent(getattr(row, f"{word}_{end}")) for row in rows] for end in ("low", "high"))
+        names = (word, f"{word}_low", f"{word}_high", f"plain_{word}")
+        shares, low, high, plain_ones = (100 * np.array([getattr(row, name) for row in rows], float) for name in names)
         axes.fill_between(places, low, high, color=_COLOURS[word], alpha=0.2, linewidth=0)
         axes.plot(places, shares, color=_COLOURS[word], marker="o", markersize=4, label=f"{word}, corrected")
-        plain_ones = [_percent(getattr(row, f"plain_{word}")) for row in rows]
         axes.plot(places, plain_ones, color=_COLOURS[word], linewidth=0.9, linestyle="--", label=f"{word}, plain count")
     if not numbers:
         step = max(1, len(rows) // 12)
@@ -89,32 +90,39 @@ def draw_trend(path: Path, survey: Survey, rows: list[Estimate]) -> None:
     save_figure(figure, path)
 
 
-def _percent(value: float | None) -> float:
-    return float("nan") if value is None else 100 * value
-
-
-def share(value: float | None, digits: int = 1) -> str:
+def _number(value: float | None, form: str = ".1f", scale: int = 100) -> str:
     """In percent; a dash where there is none."""
-    return "-" if value is None else f"{100 * value:.{digits}f}"
+    return "-" if value is None else f"{scale * value:{form}}"
 
 
-def interval(row: Estimate, word: str) -> str:
-    """Both ends for `word`, women or men, in percent; where there are none, why, or a dash."""
-    low, high = getattr(row, f"{word}_low"), getattr(row, f"{word}_high")
-    if low is None or high is None:
-        return row.interval if row.no_interval else "-"
-    return f"{100 * low:.1f} to {100 * high:.1f}"
-
-
-def p_value(row: Estimate) -> str:
-    """How often chance does as much as the misfit; a dash where there is none."""
-    return "-" if row.fit_p is None else f"{row.fit_p:.3f}"
-
-
-def about_clusters(row: Estimate) -> tuple[str, str, str]:
-    """The cells under `CLUSTERS`; a dash where there is nothing."""
-    effect = "-" if row.design_effect is None else f"{row.design_effect:.1f}"
-    return f"{row.clusters:,}", share(row.largest_cluster), effect
+def cells(row: Estimate) -> dict[str, str]:
+    """What tables say of a row: a dash where there is nothing, and in place of an interval why."""
+    intervals = {
+        f"{word} interval": (row.interval if row.no_interval else "-")
+        if low is None or high is None
+        else f"{100 * low:.1f} to {100 * high:.1f}"
+        for word, low, high in (("women", row.women_low, row.women_high), ("men", row.men_low, row.men_high))
+    }
+    return {
+        "read": f"{row.photos:,}",
+        "not read": f"{row.not_read:,}",
+        "no face": f"{row.faceless:,}",
+        "faces": f"{row.faces:,}",
+        "left out": f"{row.left_out:,}",
+        "labelled": f"{row.labelled:,}",
+        "represented": f"{row.represented:,.0f}",
+        "women %": _number(row.women),
+        "men %": _number(row.men),
+        **intervals,
+        "plain women %": _number(row.plain_women),
+        "plain men %": _number(row.plain_men),
+        "uncertain %": _number(row.uncertain),
+        "misfit %": _number(row.fit_distance),
+        "p": _number(row.fit_p, ".3f", 1),
+        "clusters": f"{row.clusters:,}",
+        "largest %": _number(row.largest_cluster),
+        "design effect": _number(row.design_effect, scale=1),
+    }
 
 
 def interval_title(survey: Survey) -> str:
@@ -124,42 +132,34 @@ def interval_title(survey: Survey) -> str:
 
 
 def _report(folder: Path, survey: Survey, command: str, figures: list[Path]) -> Path:
-    everyone = survey.everyone
-    ends = {word: interval(everyone, word) + ("" if everyone.no_interval else " %") for word in ("women", "men")}
+    everyone = cells(survey.everyone)
+    unit = "" if survey.everyone.no_interval else " %"
     sentence = (
-        f"**Women: {share(everyone.women)} %** {_OF[survey.unit]} ({interval_title(survey)}: {ends['women']}). "
-        f"Men: {share(everyone.men)} % ({ends['men']}). The plain count says {share(everyone.plain_women)} % "
-        f"and {share(everyone.plain_men)} %; the classifier left {share(everyone.uncertain)} % unanswered."
+        f"**Women: {everyone['women %']} %** {_OF[survey.unit]} ({interval_title(survey)}: "
+        f"{everyone['women interval']}{unit}). Men: {everyone['men %']} % ({everyone['men interval']}{unit}). "
+        f"The plain count says {everyone['plain women %']} % and {everyone['plain men %']} %; the classifier left "
+        f"{everyone['uncertain %']} % unanswered."
     )
     sections = []
     if survey.warnings:
         sections.append(Section("Before you publish", [f"- {warning}" for warning in survey.warnings]))
     blocks = [picture(figure.name, f"Shares by {survey.grouping}, with intervals") for figure in figures]
-    rows = [everyone, *survey.groups]
+    rows = [survey.everyone, *survey.groups]
     shown = rows[: _MUCH + 1]
     if len(shown) < len(rows):
         blocks.append(f"The first {_MUCH} of {len(rows) - 1} groups; survey.csv has all.")
-    sections.append(Section("Shares", [*blocks, _shares(survey, shown)]))
+    names = {"women %": "women %", "women interval": interval_title(survey)}
+    if survey.unit == "photos":
+        names |= {"men %": "men %", "men interval": "interval"}
+        names |= {"plain women %": "plain women %", "plain men %": "plain men %", "uncertain %": "uncertain %"}
+    else:
+        names |= {"plain women %": "plain count %", "uncertain %": "uncertain %"}
+    shares = [[f"{row.group}{'*' if row.few else ''}", *map(cells(row).__getitem__, names)] for row in shown]
+    sections.append(Section("Shares", [*blocks, table((survey.grouping, *names.values()), shares)]))
     counts = ("read", "not read", "no face", "faces", "left out", "labelled", "represented", "misfit %", "p")
-    sections.append(
-        Section(
-            "What was counted",
-            [
-                table(
-                    (survey.grouping, *counts, *(() if survey.cluster is None else CLUSTERS)),
-                    [
-                        (
-                            *(row.group, f"{row.photos:,}", f"{row.not_read:,}", f"{row.faceless:,}"),
-                            *(f"{row.faces:,}", f"{row.left_out:,}", f"{row.labelled:,}", f"{row.represented:,.0f}"),
-                            *(share(row.fit_distance), p_value(row)),
-                            *(() if survey.cluster is None else about_clusters(row)),
-                        )
-                        for row in shown
-                    ],
-                )
-            ],
-        )
-    )
+    counts += () if survey.cluster is None else CLUSTERS
+    rows_of_counts = [[row.group, *map(cells(row).__getitem__, counts)] for row in shown]
+    sections.append(Section("What was counted", [table((survey.grouping, *counts), rows_of_counts)]))
     sections.append(Section("Method", method_text(survey)))
     missed = survey.rates.not_found
     of_women, of_men = counted(missed[0], "photo"), f"{missed[1]:,}"
@@ -168,7 +168,9 @@ def _report(folder: Path, survey: Survey, command: str, figures: list[Path]) -> 
         of_women = f"{missed[0]:,} of {counted(women + missed[0], 'photo')}"
         of_men = f"{missed[1]:,} of {men + missed[1]:,}"
     how = " (effective)" if survey.rates.totals is not None else " (all versions)" if survey.rates.sets else ""
-    rates = [(name, f"{women:,}", share(f), f"{men:,}", share(m)) for name, women, f, men, m in survey.rates.summary()]
+    rates = [
+        (name, f"{women:,}", _number(f), f"{men:,}", _number(m)) for name, women, f, men, m in survey.rates.summary()
+    ]
     sections.append(
         Section(
             "The classifier's errors",
@@ -182,24 +184,3 @@ def _report(folder: Path, survey: Survey, command: str, figures: list[Path]) -> 
     sections.append(Section("References", ["\n".join(f"{i}. {text}" for i, text in enumerate(REFERENCES, 1))]))
     introduction = [sentence, f"Again with `{command}`."]
     return write_report(folder, "report", "How often women and men appear", introduction, sections)
-
-
-def _shares(survey: Survey, rows: list[Estimate]) -> str:
-    header = [survey.grouping, "women %", interval_title(survey)]
-    if survey.unit == "photos":
-        header += ["men %", "interval", "plain women %", "plain men %", "uncertain %"]
-    else:
-        header += ["plain count %", "uncertain %"]
-    lines = []
-    for row in rows:
-        line = [f"{row.group}{'*' if row.few else ''}", share(row.women), interval(row, "women")]
-        if survey.unit == "photos":
-            line += [share(row.men), interval(row, "men"), share(row.plain_women), share(row.plain_men)]
-        else:
-            line += [share(row.plain_women)]
-        lines.append([*line, share(row.uncertain)])
-    return table(header, lines)
-
-
-def _rounded(value: object) -> object:
-    return round(value, 5) if isinstance(value, float) else value
