@@ -2,7 +2,7 @@
 
 import pytest
 
-from facegender.survey.agreement import agreement
+from facegender.survey.labels import agreement
 
 
 def test_the_textbook_case():

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from facegender.cli import app
 from facegender.errors import InputError
-from facegender.survey.clusters import Clusters, clusters_of, design_effect
 from facegender.survey.estimate import survey
+from facegender.survey.groups import Clusters, clusters_of, design_effect
 from facegender.survey.labels import Labelled
 from facegender.survey.measuring import local_rates
 from facegender.survey.method import method_text

@@ -12,8 +12,8 @@ from facegender.formats.records import FACES
 from facegender.formats.registry import by_suffix
 from facegender.inference.output import Output
 from facegender.sources import Source, content_digest
+from facegender.survey.labels import strata_of
 from facegender.survey.results import join_metadata, read_results
-from facegender.survey.strata import strata_of
 
 from .conftest import photo
 

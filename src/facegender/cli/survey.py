@@ -103,8 +103,8 @@ def survey(
 ) -> None:
     """Estimate how often women and men appear, corrected for the classifier's own errors, with intervals."""
     require("survey", "pandas", "scipy", "matplotlib", "markdown-it-py")
-    from facegender.survey.clusters import clusters_of
     from facegender.survey.estimate import survey as estimate
+    from facegender.survey.groups import clusters_of
     from facegender.survey.labels import read_labels
     from facegender.survey.measuring import local_rates
     from facegender.survey.rates import load_rates, shipped_rates

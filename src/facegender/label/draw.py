@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from facegender.errors import InputError
+from facegender.survey.labels import strata_of
 from facegender.survey.prevalence import FloatArray, IntArray
 from facegender.survey.results import Results
-from facegender.survey.strata import strata_of
 
 #: However sure the network is of the faces of a stratum, at least this share of them may be of the other gender.
 _DOUBT = 0.05

@@ -13,9 +13,8 @@ import numpy as np
 
 from facegender.errors import DatasetError, InputError, OutputError
 from facegender.label.draw import Draw
-from facegender.survey.labels import Labelled, read_labels
+from facegender.survey.labels import Labelled, read_labels, same_size
 from facegender.survey.results import Results
-from facegender.survey.strata import same_size
 from facegender.tables import read_table, write_csv
 
 Answer: TypeAlias = Literal["female", "male", "unclear"]

@@ -7,6 +7,7 @@ all-male boards and whatever else people take pictures of need no assumption.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +35,14 @@ class Patterns:
     cells: dict[int, IntArray]
     first: dict[int, int]
     membership: csr_matrix
+
+    def parts(self, replicates: int) -> Iterator[tuple[int, IntArray, slice, slice]]:
+        """For each m the cells and the places of its patterns, for as many replicates at a time as memory holds."""
+        for size, cells in self.cells.items():
+            here = slice(self.first[size], self.first[size] + len(cells))
+            step = max(1, _MOST // (len(cells) * (size + 1)))
+            for begin in range(0, replicates, step):
+                yield size, cells, here, slice(begin, begin + step)
 
 
 def find_patterns(photo: IntArray, cell: IntArray, photos: int) -> Patterns:
@@ -76,22 +85,16 @@ def photos_with(
         photos with a woman, photos with a man (B each), and the shares of the compositions, m to B x (m + 1).
     """
     women, men = np.zeros(len(counts)), np.zeros(len(counts))
-    shares = {}
-    for size, cells in patterns.cells.items():
-        some = counts[:, patterns.first[size] : patterns.first[size] + len(cells)]
-        shares[size] = np.empty((len(counts), size + 1))
-        step = max(1, _MOST // (len(cells) * (size + 1)))
-        for begin in range(0, len(counts), step):
-            part = slice(begin, begin + step)
-            like = _likelihoods(cells, female[part], male[part])
-            initial = np.full(size + 1, 1 / (size + 1))
-            if start is not None:
-                initial = 0.95 * start[size][0] + 0.05 * initial
-            steps = _STEPS if start is None else _STEPS_OF_REPLICATE
-            shares[size][part] = _likeliest(like, some[part], initial, steps)
-        total = some.sum(axis=1)
-        women += total * (1 - shares[size][:, 0])
-        men += total * (1 - shares[size][:, size])
+    shares = {size: np.empty((len(counts), size + 1)) for size in patterns.cells}
+    for size, cells, here, part in patterns.parts(len(counts)):
+        some = counts[part, here]
+        initial = np.full(size + 1, 1 / (size + 1))
+        if start is not None:
+            initial = 0.95 * start[size][0] + 0.05 * initial
+        steps = _STEPS if start is None else _STEPS_OF_REPLICATE
+        shares[size][part] = _likeliest(_likelihoods(cells, female[part], male[part]), some, initial, steps)
+        women[part] += some.sum(axis=1) * (1 - shares[size][part, 0])
+        men[part] += some.sum(axis=1) * (1 - shares[size][part, size])
     return women, men, shares
 
 
@@ -116,15 +119,11 @@ def photos_showing(
         photos with a woman, photos with a man; B each.
     """
     shown = np.zeros((2, len(female)))
-    for size, cells in patterns.cells.items():
-        here = slice(patterns.first[size], patterns.first[size] + len(cells))
-        step = max(1, _MOST // (len(cells) * (size + 1)))
-        for begin in range(0, len(female), step):
-            part = slice(begin, begin + step)
-            belief = _beliefs(cells, female[part], male[part], shares[size][part])
-            for which, composition in enumerate((0, size)):
-                chance = 1 - belief[..., composition]
-                shown[which, part] += imputed(counts[here], squares[here], chance, rng).sum(axis=-1)
+    for size, cells, here, part in patterns.parts(len(female)):
+        belief = _beliefs(cells, female[part], male[part], shares[size][part])
+        for which, composition in enumerate((0, size)):
+            chance = 1 - belief[..., composition]
+            shown[which, part] += imputed(counts[here], squares[here], chance, rng).sum(axis=-1)
     return shown[0], shown[1]
 
 

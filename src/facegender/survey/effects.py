@@ -158,8 +158,7 @@ def tilt(counts: IntArray, histogram: FloatArray, scores: FloatArray) -> tuple[f
 def logits(scores: FloatArray) -> FloatArray:
     """Of the middles of the score bins, in units of their standard deviation."""
     values = np.log(scores / (1 - scores))
-    scaled: FloatArray = values / values.std()
-    return scaled
+    return np.asarray(values / values.std(), np.float64)
 
 
 def plausibility(
@@ -184,11 +183,9 @@ def plausibility(
 def _positive(matrix: FloatArray) -> FloatArray:
     """The nearest covariance."""
     values, vectors = np.linalg.eigh(matrix)
-    nearest: FloatArray = vectors @ np.diag(np.clip(values, 0, None)) @ vectors.T
-    return nearest
+    return np.asarray(vectors @ np.diag(np.clip(values, 0, None)) @ vectors.T, np.float64)
 
 
 def _root(covariance: FloatArray) -> FloatArray:
     values, vectors = np.linalg.eigh(covariance)
-    root: FloatArray = vectors * np.sqrt(np.clip(values, 0, None))
-    return root
+    return np.asarray(vectors * np.sqrt(np.clip(values, 0, None)), np.float64)

@@ -10,9 +10,8 @@ import numpy.typing as npt
 
 from facegender.errors import InputError
 from facegender.progress import Bar
-from facegender.survey.clusters import Clusters
 from facegender.survey.effects import are_comparable
-from facegender.survey.groups import groups_of
+from facegender.survey.groups import Clusters, groups_of
 from facegender.survey.labels import FEWEST, MOST, OWN, Labelled
 from facegender.survey.measuring import local_rates
 from facegender.survey.notes import warnings

@@ -1,10 +1,12 @@
-"""Faces of a collection whose gender people have written down."""
+"""Faces of a collection whose gender people have written down: the strata that they are drawn from, and agreement."""
 
 from __future__ import annotations
 
-from collections import Counter
+import math
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
 from typing import TypeAlias
 
@@ -12,10 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from facegender.errors import DatasetError, InputError
-from facegender.survey.agreement import Agreement, agreement
 from facegender.survey.prevalence import FloatArray, IntArray
+from facegender.survey.rates import COARSE_SCORES
 from facegender.survey.results import Results
-from facegender.survey.strata import same_size, strata_of
 from facegender.tables import read_table
 
 #: The words of a label file; None where the gender cannot be seen, or where the row is empty.
@@ -27,6 +28,25 @@ FEWEST = 5
 OWN = 50
 #: With this share of the faces labelled, the collection counts as labelled.
 MOST = 0.5
+#: Bound between poor and good faces.
+_QUALITY = 0.5
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Of faces that two people labelled.
+
+    Attributes:
+        faces: labelled by both; of more than two people, summed over the pairs.
+        share: with the same answer (female, male or unclear), in [0, 1]; with strata, of the faces that they stand for.
+        kappa: agreement beyond chance (J. Cohen, "A coefficient of agreement for nominal scales", Educational and
+            Psychological Measurement 20, 1960); of more than two people, the mean over the pairs (R. J. Light, 1971).
+            None where everyone always gives one and the same answer, so that chance alone explains all.
+    """
+
+    faces: int
+    share: float
+    kappa: float | None
 
 
 @dataclass(frozen=True)
@@ -113,43 +133,34 @@ def read_labels(paths: Sequence[Path], collection: Results) -> Labelled:
     """
     answers: list[dict[int, _Answer]] = []
     missed: Counter[_Missed] = Counter()  # once, whatever number of people say so
+    every: defaultdict[int, list[_Answer]] = defaultdict(list)
     largest = False
     for path in paths:
         some, absent, of_largest = _read(path, collection)
         largest |= of_largest
-        answers.append(some)
         missed |= absent
-    every: dict[int, list[_Answer]] = {}
-    for some in answers:
+        answers.append(some)
         for place, answer in some.items():
-            every.setdefault(place, []).append(answer)
-    looked: dict[str, int] = {}
-    for said in every.values():
-        looked[said[0].stratum] = looked.get(said[0].stratum, 0) + 1
-    rows, labels, weights = [], [], []
-    for place, said in every.items():
-        if said[0].label is None or any(answer.label != said[0].label for answer in said):
-            continue
-        rows.append(place)
-        labels.append(said[0].label)
-        stratum = said[0].stratum
-        weights.append(said[0].stratum_faces / looked[stratum] if stratum else said[0].weight)
+            every[place].append(answer)
+    looked = Counter(said[0].stratum for said in every.values())
+    clear = {place: said[0] for place, said in every.items() if {answer.label for answer in said} in ({0}, {1})}
+    weights = [each.stratum_faces / looked[each.stratum] if each.stratum else each.weight for each in clear.values()]
     strata: dict[Hashable, tuple[str, float]] = {
         place: (said[0].stratum, said[0].size) for place, said in every.items()
     }
     women, men = (sum(count for (*_, label), count in missed.items() if label == gender) for gender in (0, 1))
     labelled = Labelled(
-        np.array(rows, np.int64),
-        np.array(labels, np.int64),
+        np.array(list(clear), np.int64),
+        np.array([each.label for each in clear.values()], np.int64),
         np.array(weights, np.float64),
         (women, men),
-        len(every) - len(rows),
+        len(every) - len(clear),
         agreement([{place: answer.label for place, answer in some.items()} for some in answers], strata),
         people=len(paths),
         largest=largest,
         moved=_moved(every, collection),
     )
-    if min(labelled.women, labelled.men) < FEWEST and len(rows) < MOST * len(collection.faces):
+    if min(labelled.women, labelled.men) < FEWEST and len(clear) < MOST * len(collection.faces):
         names = ", ".join(map(str, paths))
         raise InputError(
             f"{names} labels {labelled.women} women's and {labelled.men} men's faces that were found; "
@@ -161,17 +172,12 @@ def read_labels(paths: Sequence[Path], collection: Results) -> Labelled:
 
 def _moved(every: Mapping[int, Sequence[_Answer]], collection: Results) -> int:
     """How many faces have a label whose stratum is not theirs, or was of another size; rows without one don't tell."""
-    drawn = [(place, answer) for place, said in every.items() for answer in said if answer.stratum]
-    if not drawn:
-        return 0
     names, sizes = strata_of(collection)
-    return len(
-        {
-            place
-            for place, answer in drawn
-            if answer.stratum != names[place] or not same_size(answer.stratum_faces, sizes[names[place]])
-        }
-    )
+
+    def is_moved(place: int, answer: _Answer) -> bool:
+        return answer.stratum != names[place] or not same_size(answer.stratum_faces, sizes[names[place]])
+
+    return sum(any(is_moved(place, each) for each in said if each.stratum) for place, said in every.items())
 
 
 def _read(path: Path, collection: Results) -> tuple[dict[int, _Answer], Counter[_Missed], bool]:
@@ -198,11 +204,8 @@ def _read(path: Path, collection: Results) -> tuple[dict[int, _Answer], Counter[
                 f"{path} gives {row['path']} the label {row['label']!r}", remedy="write female, male or unclear"
             )
         if row["path"] not in photos:
-            other = (
-                ", or only under another name, as a copy of another photo"
-                if collection.copies and not collection.again
-                else ""
-            )
+            left_out = collection.copies and not collection.again
+            other = ", or only under another name, as a copy of another photo" if left_out else ""
             raise InputError(f"{path} names {row['path']}, of which there are no results{other}")
         photo, label, number = photos[row["path"]], LABELS[word], row.get(column)
         if number and not number.isdecimal():
@@ -231,3 +234,70 @@ def _number(path: Path, row: Mapping[str, str], column: str, default: float) -> 
     if not 0 < number < np.inf:
         raise InputError(f"{path} gives {row['path']} the {column} {text!r}, not a number above 0")
     return number
+
+
+def strata_of(collection: Results) -> tuple[list[str], dict[str, float]]:
+    """Two classes of quality, the bins of the score, and whether the face got an answer.
+
+    Returns:
+        for each of all faces of the collection the name of its stratum; and the faces of each stratum, weighted as
+        their photos are, without copies.
+    """
+    faces = collection.faces
+    good = faces["quality"].to_numpy() >= _QUALITY
+    score = np.clip(np.searchsorted(COARSE_SCORES, faces["p_male"], side="right") - 1, 0, len(COARSE_SCORES) - 2)
+    uncertain = (faces["label"] == "uncertain").to_numpy()
+    names = [
+        f"quality {'>=' if g else '<'} {_QUALITY:g}, score {COARSE_SCORES[s]:g} to {COARSE_SCORES[s + 1]:g}"
+        + (", uncertain" if u else "")
+        for g, s, u in zip(good.tolist(), score.tolist(), uncertain.tolist(), strict=True)
+    ]
+    # A copy is no other face to label.
+    once = collection.photos["weight"].to_numpy(float) * ~collection.photos["path"].isin(collection.again).to_numpy()
+    weight = once[faces["photo"].to_numpy()]
+    unique, codes = np.unique(names, return_inverse=True)
+    return names, dict(zip(unique.tolist(), np.bincount(codes, weight).tolist(), strict=True))
+
+
+def same_size(one: float, other: float) -> bool:
+    """Two sizes of a stratum are the same, as files write them."""
+    return math.isclose(one, other, rel_tol=1e-6)
+
+
+def agreement(
+    answers: Sequence[Mapping[Hashable, int | None]], strata: Mapping[Hashable, tuple[str, float]] | None = None
+) -> Agreement | None:
+    """Of the answers that people give to faces; None where no two people labelled the same face.
+
+    Args:
+        strata: of each face the stratum that it was drawn from and its size, or ``""`` and the face's own weight; None:
+            all faces count alike.
+    """
+    faces, same, kappas = 0, 0.0, []
+    for one, other in combinations(answers, 2):
+        both = [face for face in one if face in other]
+        if not both:
+            continue
+        weights = _weights(both, strata)
+        total = sum(weights)
+        said = [(one[face], other[face], weight) for face, weight in zip(both, weights, strict=True)]
+        equal = sum(weight for a, b, weight in said if a == b) / total
+        chance = 0.0
+        for answer in (0, 1, None):
+            by_one, by_other = (sum(each[2] for each in said if each[who] == answer) for who in (0, 1))
+            chance += by_one * by_other / total**2
+        faces += len(both)
+        same += equal * len(both)
+        if chance < 1:
+            kappas.append((equal - chance) / (1 - chance))
+    if not faces:
+        return None
+    return Agreement(faces, same / faces, sum(kappas) / len(kappas) if kappas else None)
+
+
+def _weights(both: Sequence[Hashable], strata: Mapping[Hashable, tuple[str, float]] | None) -> list[float]:
+    """How much each face stands for among those that two people looked at."""
+    if strata is None:
+        return [1.0] * len(both)
+    looked = Counter(strata[face][0] for face in both)
+    return [size / looked[name] if name else size for name, size in (strata[face] for face in both)]

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facegender.errors import InputError
-from facegender.survey.clusters import Clusters, design_effect
+from facegender.survey.groups import Clusters, design_effect
 from facegender.survey.labels import FEWEST, MOST, Labelled
 from facegender.survey.prevalence import FloatArray, IntArray
 from facegender.survey.rates import COARSE_SCORES, QUALITIES, SCORES, ErrorRates

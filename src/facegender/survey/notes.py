@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from facegender.survey.clusters import Clusters
+from facegender.survey.groups import Clusters
 from facegender.survey.labels import FEWEST, OWN, Labelled
 from facegender.survey.outcome import FEW, MUCH, Estimate, Target
 from facegender.survey.outcome import FEWEST as FEWEST_DRAWN

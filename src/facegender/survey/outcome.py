@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
-from facegender.survey.agreement import Agreement
+from facegender.survey.labels import Agreement
 from facegender.survey.prevalence import Method
 from facegender.survey.rates import ErrorRates
 from facegender.survey.results import Kind

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +97,7 @@ class ErrorRates:
 
     def histograms(self) -> tuple[FloatArray, FloatArray]:
         """What women's and men's faces look like in each quality bin: Q x K each, rows sum to 1."""
-        women, men = self._beliefs() if self.totals is None else self._split(self._share(*self._prior()))
+        women, men = self._beliefs() if self.totals is None else self._split(self.totals)
         return _normalized(women), _normalized(men)
 
     def drawn(self, count: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
@@ -116,7 +116,7 @@ class ErrorRates:
             return _normalized(women), _normalized(men)
         prior = self._prior()
         a, b = self.female + prior[0] + _EITHER, self.male + prior[1] + _EITHER
-        women, men = self._split(rng.beta(a, b, size=(count, *a.shape)))
+        women, men = self._split(self.totals, rng.beta(a, b, size=(count, *a.shape)))
         return _normalized(women), _normalized(men)
 
     def _beliefs(self) -> tuple[FloatArray, FloatArray]:
@@ -129,10 +129,8 @@ class ErrorRates:
 
     def _counted(self) -> tuple[IntArray | FloatArray, IntArray | FloatArray]:
         """Women's and men's faces that the histograms are of."""
-        if not self.sets:
-            return self.female, self.male
-        women, men = (np.sum([getattr(some, word) for some in self.sets], axis=0) for word in ("female", "male"))
-        return women, men
+        some = self.sets or (self,)
+        return np.sum([each.female for each in some], axis=0), np.sum([each.male for each in some], axis=0)
 
     def _prior(self) -> tuple[FloatArray, FloatArray]:
         """What is believed of the labels of each cell beforehand: that its score is right, and the same anywhere."""
@@ -140,14 +138,12 @@ class ErrorRates:
         share = (women + 1 - self.middles) / (women + men + 1)
         return _SAME * share, _SAME * (1 - share)
 
-    def _share(self, women: FloatArray, men: FloatArray) -> FloatArray:
-        share: FloatArray = (self.female + women) / (self.female + women + self.male + men)
-        return share
-
-    def _split(self, share: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Women's and men's faces in each cell of the collection; none is held empty."""
-        assert self.totals is not None
-        totals = self.totals + 1e-6 * max(self.totals.sum(), 1.0) / self.totals.size
+    def _split(self, totals: FloatArray, share: FloatArray | None = None) -> tuple[FloatArray, FloatArray]:
+        """Women's and men's faces in each cell of the collection; none is held empty. None: the likeliest share."""
+        if share is None:
+            women, men = (counts + prior for counts, prior in zip((self.female, self.male), self._prior(), strict=True))
+            share = women / (women + men)
+        totals = totals + 1e-6 * max(totals.sum(), 1.0) / totals.size
         return totals * share + 1e-12, totals * (1 - share) + 1e-12
 
     def coarse(self) -> ErrorRates:
@@ -170,23 +166,12 @@ class ErrorRates:
     ) -> ErrorRates:
         """The same counts under new bounds: the bins along an axis are joined, each group from one of `first` on."""
 
-        def merged(counts: IntArray | FloatArray) -> FloatArray:
-            return np.asarray(np.add.reduceat(counts, first, axis=axis))
+        def merged(some: ErrorRates | SetCounts) -> dict[str, Any]:
+            return {word: np.add.reduceat(getattr(some, word), first, axis=axis) for word in ("female", "male")}
 
-        return replace(
-            self,
-            scores=scores,
-            qualities=qualities,
-            female=merged(self.female),
-            male=merged(self.male),
-            totals=None if self.totals is None else merged(self.totals),
-            sets=tuple(
-                replace(
-                    some, female=np.asarray(merged(some.female), np.int64), male=np.asarray(merged(some.male), np.int64)
-                )
-                for some in self.sets
-            ),
-        )
+        totals = None if self.totals is None else np.add.reduceat(self.totals, first, axis=axis)
+        sets = tuple(replace(some, **merged(some)) for some in self.sets)
+        return replace(self, scores=scores, qualities=qualities, **merged(self), totals=totals, sets=sets)
 
     def summary(self) -> list[tuple[str, int, float, int, float]]:
         """For each quality bin its name, women's faces, the share of them called male, men's, and that called female.
@@ -195,7 +180,7 @@ class ErrorRates:
         """
         right = np.clip((np.asarray(self.scores[1:]) - 0.5) / np.diff(self.scores), 0, 1)
         women, men = self._counted()
-        seen = (women, men) if self.totals is None else self._split(self._share(*self._prior()))
+        seen = (women, men) if self.totals is None else self._split(self.totals)
         rows = []
         for i, (f, m) in enumerate(zip(*seen, strict=True)):
             name = f"{self.qualities[i]:g} to {self.qualities[i + 1]:g}"
@@ -216,28 +201,15 @@ class ErrorRates:
             missed = [some.not_found for some in here if some.not_found is not None]
             if len(missed) == len(here):
                 women, men = (sum(int(getattr(some, word).sum()) for some in here) for word in ("female", "male"))
-                both = sum(each[0] for each in missed), sum(each[1] for each in missed)
-                shares.append((name, *_found(women, men, both)))
+                shares.append((name, *_found(women, men, (sum(w for w, _ in missed), sum(m for _, m in missed)))))
         return shares
 
     def to_dict(self) -> dict[str, Any]:
         """The record for the JSON file."""
-        local = {} if self.totals is None else {"totals": self.totals.tolist()}
-        return {
-            "format": _FORMAT,
-            "model": self.model,
-            "sha256": self.sha256,
-            "detector": self.detector,
-            "source": self.source,
-            "scores": list(self.scores),
-            "qualities": list(self.qualities),
-            "female": self.female.tolist(),
-            "male": self.male.tolist(),
-            "not_found": list(self.not_found),
-            "command": self.command,
-            **local,
-            **({"sets": [some.to_dict() for some in self.sets]} if self.sets else {}),
-        }
+        record = {field.name: getattr(self, field.name) for field in fields(self)}
+        record["sets"] = [some.to_dict() for some in self.sets] or None
+        plain = {key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in record.items()}
+        return {"format": _FORMAT, **{key: value for key, value in plain.items() if value is not None}}
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> ErrorRates:
@@ -312,5 +284,4 @@ def _found(women: int, men: int, not_found: tuple[int, int]) -> tuple[float, flo
 
 
 def _normalized(counts: FloatArray) -> FloatArray:
-    whole: FloatArray = counts / counts.sum(axis=-1, keepdims=True)
-    return whole
+    return np.asarray(counts / counts.sum(axis=-1, keepdims=True), np.float64)

@@ -137,18 +137,12 @@ def read_results(paths: Sequence[Path], *, copies: Copies = "once") -> Results:
     codes, _ = pd.factorize(rows["path"])
     photos = rows[about].drop_duplicates("path", ignore_index=True)
     found = rows["p_male"].notna().to_numpy()
-    seconds = rows["seconds"] if kind == "videos" else pd.Series(1.0, rows.index)
-    faces = pd.DataFrame(
-        {
-            "photo": codes[found],
-            "face": rows.loc[found, number].astype(np.int64).to_numpy(),
-            "quality": rows.loc[found, "quality"].astype(float).to_numpy(),
-            "p_male": rows.loc[found, "p_male"].astype(float).to_numpy(),
-            "label": rows.loc[found, "label"].astype(str).to_numpy(),
-            "seconds": seconds[found].astype(float).to_numpy(),
-            **{side: rows.loc[found, side].astype(float).to_numpy() for side in _BOX if side in rows},
-        }
-    )
+    if kind == "photos":
+        rows["seconds"] = 1.0
+    types = {number: np.int64, "quality": float, "p_male": float, "label": str, "seconds": float}
+    types |= {side: float for side in _BOX if side in rows}
+    columns = {name: rows.loc[found, name].astype(kind_).to_numpy() for name, kind_ in types.items()}
+    faces = pd.DataFrame({"photo": codes[found], **columns}).rename(columns={number: "face"})
     return Results(kind, photos, faces, runs, len(again), frozenset() if copies == "once" else frozenset(again))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -10,9 +10,9 @@ import pandas as pd
 from scipy.sparse import csr_matrix, hstack
 
 from facegender.errors import InputError
-from facegender.survey.clusters import Clusters, design_effect
 from facegender.survey.compositions import chances_of_a_woman, find_patterns, photos_showing, photos_with
 from facegender.survey.effects import plausibility
+from facegender.survey.groups import Clusters, design_effect
 from facegender.survey.outcome import FEWEST, NO_INTERVAL, Estimate, Target, Unit
 from facegender.survey.prevalence import METHODS, FloatArray, IntArray, Method, imputed, overall
 from facegender.survey.rates import ErrorRates
@@ -71,12 +71,11 @@ class Rows:
         self.error = collection.photos["error_kind"].notna().to_numpy()
         self.with_face = np.bincount(collection.faces["photo"], minlength=len(self.weight)) > 0
         self.all_faces = collection.faces["photo"].to_numpy()
-        alone = {"photos": "faces", "videos": "tracks"}
         #: How plausible each draw of the error rates is for the row in hand; even where all are equally so.
         self.plausible = np.full(replicates, 1 / replicates)
-        self.resampled: str = alone[collection.kind] if self.alone and unit != "photos" else collection.kind
-        if self.clustered:
-            self.resampled = "clusters"
+        self.resampled: str = "clusters" if self.clustered else collection.kind
+        if self.alone and unit != "photos":
+            self.resampled = {"photos": "faces", "videos": "tracks"}[collection.kind]
 
     def _coarsen(self, faces: pd.DataFrame) -> None:
         """Cells for compositions: with coarse bins, and after them one for a labelled woman and one for a man."""
@@ -127,21 +126,17 @@ class Rows:
             ),
         )
         rng = np.random.default_rng([self.seed, 1 + number])
-        if not self.amount[here].sum() > 0:
-            shown = self._nobody(mass, position, rng) if self.unit == "photos" and represented > 0 else {}
-            return self._row(row, shown)
-        values = self._faces(here, rng)
-        if self.unit == "photos":
-            values |= self._photos(here, read, rng)
-        amount = self.amount[here]
-        values["uncertain"] = float(amount[self.label[here] == "uncertain"].sum() / max(amount.sum(), 1e-12))
-        return self._row(row, values | self._plain(here, read))
-
-    def _row(self, row: Estimate, values: dict[str, float | None]) -> Estimate:
-        """The row with its shares; without their intervals where it has none."""
+        values: dict[str, float | None] = {}
+        if (amount := self.amount[here]).sum() > 0:
+            values = self._faces(here, rng) | self._plain(here, read)
+            values["uncertain"] = float(amount[self.label[here] == "uncertain"].sum() / max(amount.sum(), 1e-12))
+            if self.unit == "photos":
+                values |= self._photos(here, read, rng)
+        elif self.unit == "photos" and represented > 0:
+            values = self._nobody(mass, position, rng)
         if row.no_interval:
             values = {key: value for key, value in values.items() if not key.endswith(("_low", "_high"))}
-        return Estimate(**{**asdict(row), **values})
+        return replace(row, **values)
 
     def _nobody(self, mass: FloatArray, position: IntArray, rng: np.random.Generator) -> dict[str, float | None]:
         """Shares of photos without a face that counts: none shows a woman or a man.
@@ -150,8 +145,7 @@ class Rows:
             mass: weights of the photos.
             position: int64, one a photo: what is drawn with it, from 0.
         """
-        masses = np.asarray(np.bincount(position, mass), np.float64)
-        high = 0.0 if self.alone else self._interval(np.zeros(self.replicates), masses, rng)[1]
+        high = self._interval(np.zeros(self.replicates), np.asarray(np.bincount(position, mass), np.float64), rng)[1]
         ends = {f"{word}_{end}": value for word in ("women", "men") for end, value in (("low", 0.0), ("high", high))}
         return {"women": 0.0, "men": 0.0, "plain_women": 0.0, "plain_men": 0.0, **ends}
 
@@ -190,11 +184,9 @@ class Rows:
         if self.alone:
             women = float(self._women_here(here, shares, self.point, None))
             replicated = self._women_here(here, shares_again, self.drawn, rng)
-            low, high = self._ends(replicated)
         else:
-            women = float(overall(counts, shares))
-            weights = np.asarray(table.sum(axis=1)).ravel()
-            low, high = self._interval(overall(again, shares_again), weights, rng)
+            women, replicated = float(overall(counts, shares)), overall(again, shares_again)
+        low, high = self._interval(replicated, np.asarray(table.sum(axis=1)).ravel(), rng)
         low, high = min(low, women), max(high, women)
         misfit, expected = _misfit(counts, shares, *self.point)
         misfits, _ = _misfit(again, shares_again, *self.drawn)
@@ -251,33 +243,26 @@ class Rows:
         weight = self.weight[photos]
         table = csr_matrix(patterns.membership.multiply(weight[:, None]))
         counts = np.asarray(table.sum(axis=0)).reshape(1, -1)
-        women, men, shares = photos_with(patterns, counts, self.coarse_point[0], self.coarse_point[1])
+        women, men, shares = photos_with(patterns, counts, *self.coarse_point)
         _, position = np.unique(self.cluster[photos], return_inverse=True)
         together = csr_matrix((np.ones(len(photos)), (position, np.arange(len(photos)))))
         masses = together @ weight
         joint = together @ hstack([table, csr_matrix(weight[:, None])], format="csr")
         joint = resample(joint, self.replicates, rng)
-        many, men_again, shares_again = photos_with(
-            patterns, joint[:, :-1], self.coarse_drawn[0], self.coarse_drawn[1], start=shares
-        )
+        many, men_again, shares_again = photos_with(patterns, joint[:, :-1], *self.coarse_drawn, start=shares)
+        whole = np.maximum(joint[:, -1], 1e-12)
         if self.alone:
             squares = np.asarray(table.multiply(table).sum(axis=0)).ravel()
-            many, men_again = photos_showing(
-                patterns, counts[0], squares, self.coarse_drawn[0], self.coarse_drawn[1], shares_again, rng
-            )
+            many, men_again = photos_showing(patterns, counts[0], squares, *self.coarse_drawn, shares_again, rng)
+            whole = weight.sum()
         values: dict[str, float | None] = {}
         if self.clustered:
-            chance = patterns.membership @ chances_of_a_woman(
-                patterns, self.coarse_point[0], self.coarse_point[1], shares
-            )
+            chance = patterns.membership @ chances_of_a_woman(patterns, *self.coarse_point, shares)
             deviations = weight * (chance - np.average(chance, weights=weight))
             values["design_effect"] = design_effect(deviations, photos, self.cluster[photos])
-        for word, whole, some in (("women", women, many), ("men", men, men_again)):
-            if self.alone:
-                low, high = self._ends(some / weight.sum())
-            else:
-                low, high = self._interval(some / np.maximum(joint[:, -1], 1e-12), masses, rng)
-            share = float(whole[0] / weight.sum())
+        for word, point, some in (("women", women, many), ("men", men, men_again)):
+            low, high = self._interval(some / whole, masses, rng)
+            share = float(point[0] / weight.sum())
             values |= {word: share, f"{word}_low": min(low, share), f"{word}_high": max(high, share)}
         return values
 
@@ -285,8 +270,11 @@ class Rows:
         """Percentiles of replicated shares, or of those with about one cluster of either kind added, what is wider.
 
         The bootstrap of five women knows of no men; with the two it is as wide as it should be (A. Agresti, B. Coull,
-        "Approximate is better than exact", American Statistician 52, 1998), and a thousand clusters don't notice.
+        "Approximate is better than exact", American Statistician 52, 1998), and a thousand clusters don't notice. For
+        these photos alone nothing is added.
         """
+        if self.alone:
+            return self._ends(shares)
         clusters = weights.sum() ** 2 / (weights**2).sum()
         one, other = rng.poisson(1.0, (2, len(shares)))
         ends = self._ends(shares), self._ends((clusters * shares + one) / (clusters + one + other))
@@ -298,23 +286,22 @@ class Rows:
             low, high = np.quantile(shares, self.tails)
             return float(low), float(high)
         order = np.argsort(shares)
-        reached = np.cumsum(self.plausible[order])
-        places = np.minimum(np.searchsorted(reached, self.tails), len(shares) - 1)
-        return float(shares[order[places[0]]]), float(shares[order[places[1]]])
+        places = np.minimum(np.searchsorted(np.cumsum(self.plausible[order]), self.tails), len(shares) - 1)
+        low, high = shares[order[places]]
+        return float(low), float(high)
 
     def _plain(self, here: IntArray, read: npt.NDArray[np.bool_]) -> dict[str, float | None]:
         """The answers as they are."""
+        faces = [here[self.label[here] == word] for word in ("female", "male")]
         if self.unit == "photos":
+            women, men = (self.weight[np.unique(self.photo[some])].sum() for some in faces)
             whole = self.weight[read].sum()
-            shown = {
-                word: self.weight[np.unique(self.photo[here][self.label[here] == word])].sum() / whole
-                for word in ("female", "male")
-            }
-            return {"plain_women": float(shown["female"]), "plain_men": float(shown["male"])}
-        women, men = (self.amount[here][self.label[here] == word].sum() for word in ("female", "male"))
-        if women + men == 0:
+        else:
+            women, men = (self.amount[some].sum() for some in faces)
+            whole = women + men
+        if whole == 0:
             return {"plain_women": None, "plain_men": None}
-        return {"plain_women": float(women / (women + men)), "plain_men": float(men / (women + men))}
+        return {"plain_women": float(women / whole), "plain_men": float(men / whole)}
 
 
 def resample(table: csr_matrix, replicates: int, rng: np.random.Generator) -> FloatArray:
