@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
+import pandas as pd
 
 from facegender.errors import DatasetError, InputError, OutputError
 from facegender.label.draw import Draw
@@ -19,6 +20,8 @@ from facegender.tables import read_table, write_csv
 
 Answer: TypeAlias = Literal["female", "male", "unclear"]
 ANSWERS: tuple[Answer, ...] = get_args(Answer)
+
+Box: TypeAlias = tuple[float, float, float, float]
 
 COLUMNS = ("path", "face", "label", "weight", "stratum", "stratum_faces", "labeller")
 
@@ -36,7 +39,7 @@ class Item:
 
     row: int
     photo: str
-    box: tuple[float, float, float, float]
+    box: Box
     answer: Answer | None
 
 
@@ -114,9 +117,7 @@ class Session:
         """
         row = self.item(place).row
         with self._lock:
-            answers = self._answers | {row: answer}
-            self._write(answers)
-            self._answers = answers
+            self._write(self._answers | {row: answer})
             self._given = [*(each for each in self._given if each != row), row]
 
     def undo(self) -> int | None:
@@ -130,9 +131,7 @@ class Session:
             row = next((row for row in reversed(self._given) if row in rows), None)
             if row is None:
                 return None
-            answers = {each: said for each, said in self._answers.items() if each != row}
-            self._write(answers)
-            self._answers = answers
+            self._write({each: said for each, said in self._answers.items() if each != row})
             self._given.remove(row)
             return self.rows.index(row)
 
@@ -140,40 +139,38 @@ class Session:
         """The labels as a survey takes them; None before the first clear answer."""
         with self._lock:
             answers = dict(self._answers)
-        looked = self._looked(answers)
+        weights = self._weights(answers)
         clear = [row for row, answer in answers.items() if answer != "unclear"]
         if not clear:
             return None
         return Labelled(
             np.array(clear, np.int64),
             np.array([ANSWERS.index(answers[row]) for row in clear], np.int64),
-            np.array([self._weight(row, looked) for row in clear], np.float64),
+            np.array([weights[row] for row in clear], np.float64),
             (0, 0),
             len(answers) - len(clear),
         )
 
-    def _looked(self, answers: dict[int, Answer]) -> Counter[str]:
-        return Counter(self._draw.strata[row] for row in answers)
-
-    def _weight(self, row: int, looked: Counter[str]) -> float:
-        stratum = self._draw.strata[row]
-        return self._draw.sizes[stratum] / looked[stratum]
+    def _weights(self, answers: dict[int, Answer]) -> dict[int, float]:
+        strata = {row: self._draw.strata[row] for row in answers}
+        looked = Counter(strata.values())
+        return {row: self._draw.sizes[stratum] / looked[stratum] for row, stratum in strata.items()}
 
     def _write(self, answers: dict[int, Answer]) -> None:
+        """Put the answers on the disk; they are those of the session then."""
         if _state_of(self.path) not in (None, self._known):
             raise OutputError(
                 f"{self.path} was changed meanwhile, perhaps on another page",
                 remedy="end this one, and start facegender label again: it takes up what the file holds",
             )
-        looked = self._looked(answers)
         lines = []
-        for row, answer in answers.items():
+        for row, weight in self._weights(answers).items():
             stratum = self._draw.strata[row]
-            weight, size = f"{self._weight(row, looked):.6g}", f"{self._draw.sizes[stratum]:.12g}"
-            values = (self._paths[row], self._numbers[row], answer, weight, stratum, size, self.labeller)
+            drawn = f"{weight:.6g}", stratum, f"{self._draw.sizes[stratum]:.12g}"
+            values = (self._paths[row], self._numbers[row], answers[row], *drawn, self.labeller)
             lines.append(dict(zip(COLUMNS, values, strict=True)))
         write_csv(self.path, lines, COLUMNS)
-        self._known = _state_of(self.path)
+        self._known, self._answers = _state_of(self.path), answers
 
     def _take_up(self) -> None:
         """The answers of the file, which must be of the same faces."""
@@ -200,7 +197,7 @@ class Session:
                     f"{self.path} does not go with these results: {row['path']}, face {row['face']}",
                     remedy="give the results that it was labelled from, or choose another name with --output",
                 )
-            if not same_size(_size(row["stratum_faces"]), self._draw.sizes[row["stratum"]]):
+            if not same_size(pd.to_numeric(row["stratum_faces"], errors="coerce"), self._draw.sizes[row["stratum"]]):
                 raise InputError(
                     f"{self.path} was drawn from results of another size: photos or answers have changed since",
                     remedy="--output NEW.csv labels these anew",
@@ -216,13 +213,6 @@ def _state_of(path: Path) -> tuple[int, int, int] | None:
     except FileNotFoundError:
         return None
     return status.st_size, status.st_mtime_ns, status.st_ino
-
-
-def _size(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return float("nan")
 
 
 def agreement_files(path: Path, labeller: str) -> list[Path]:

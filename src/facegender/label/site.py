@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 from facegender.errors import FacegenderError
 from facegender.label.pictures import Pictures
 from facegender.label.precision import IntervalPrecision, precision, precision_before
-from facegender.label.session import ANSWERS, Session
+from facegender.label.session import ANSWERS, Box, Session
 from facegender.page import HEADERS, Asset, assets
 
 _STATIC = Path(__file__).parent / "static"
@@ -146,7 +147,8 @@ def _handler(desk: Desk, token: str) -> type[BaseHTTPRequestHandler]:
             elif name == "state":
                 self._say(200, desk.state())
             else:
-                self._item(name, {"": self._about, "/face.jpg": self._face, "/photo.jpg": self._photo})
+                face, photo = (partial(self._picture, draw) for draw in (desk.pictures.face, desk.pictures.photo))
+                self._item(name, {"": self._about, "/face.jpg": face, "/photo.jpg": photo})
 
         def do_POST(self) -> None:
             name = self._name()
@@ -156,8 +158,7 @@ def _handler(desk: Desk, token: str) -> type[BaseHTTPRequestHandler]:
             if said is None:
                 self._say(400, {"error": "what was sent is no short JSON object"})
             elif name == "undo":
-                self._tried(lambda: {"place": desk.session.undo(), **desk.state()})
-                desk.answered()
+                self._change(lambda: {"place": desk.session.undo()})
             else:
                 self._item(name, {"": lambda place: self._answer(place, said)})
 
@@ -208,17 +209,10 @@ def _handler(desk: Desk, token: str) -> type[BaseHTTPRequestHandler]:
             item = desk.session.item(place)
             self._say(200, {"place": place, "photo": item.photo, "answer": item.answer})
 
-        def _face(self, place: int) -> None:
+        def _picture(self, draw: Callable[[str, Box], bytes], place: int) -> None:
             item = desk.session.item(place)
-            self._picture(lambda: desk.pictures.face(item.photo, item.box))
-
-        def _photo(self, place: int) -> None:
-            item = desk.session.item(place)
-            self._picture(lambda: desk.pictures.photo(item.photo, item.box))
-
-        def _picture(self, make: Callable[[], bytes]) -> None:
             try:
-                content = make()
+                content = draw(item.photo, item.box)
             except FacegenderError as error:
                 self._say(404, {"error": str(error)})
             else:
@@ -228,22 +222,17 @@ def _handler(desk: Desk, token: str) -> type[BaseHTTPRequestHandler]:
             answer = next((each for each in ANSWERS if each == said.get("answer")), None)
             if answer is None:
                 self._say(400, {"error": f"an answer is one of {', '.join(ANSWERS)}"})
-                return
+            else:
+                self._change(partial(desk.session.answer, place, answer))
 
-            def write() -> dict[str, Any]:
-                desk.session.answer(place, answer)
-                return desk.state()
-
-            self._tried(write)
-            desk.answered()
-
-        def _tried(self, way: Callable[[], dict[str, Any]]) -> None:
+        def _change(self, way: Callable[[], dict[str, Any] | None]) -> None:
             try:
-                said = way()
+                said = {**(way() or {}), **desk.state()}
             except FacegenderError as error:  # the disk
                 self._say(507, {"error": str(error)})
             else:
                 self._say(200, said)
+            desk.answered()
 
         def _say(self, status: int, said: dict[str, Any]) -> None:
             self._send(status, json.dumps(said).encode(), "application/json")

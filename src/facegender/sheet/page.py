@@ -26,8 +26,7 @@ from facegender.inference.pictures import MARK, check_folder
 from facegender.machine import usable_cores
 from facegender.page import assets
 from facegender.prefetch import ahead
-from facegender.sheet.thumbnails import ACROSS, NO_PICTURE, SIDE, Thumbnails, remove_sheets, thumbnails
-from facegender.sheet.waiting import Waiting
+from facegender.sheet.thumbnails import ACROSS, NO_PICTURE, SIDE, Waiting, remove_sheets, thumbnails, write_sheets
 from facegender.sources import LocalFile, Source
 from facegender.wording import counted
 
@@ -78,7 +77,7 @@ def write_report(
     # Of each face memory holds no more than what its place follows from.
     p_male, pictures = array("d"), array("q")
     threads = usable_cores()
-    with Thumbnails() as waiting, Waiting() as photos, Waiting() as faces, Waiting() as errors:
+    with Waiting() as waiting, Waiting() as photos, Waiting() as faces, Waiting() as errors:
         for source, record, found in ahead(cut, records, threads=threads, waiting=2 * threads):
             summary.add(record)
             name, link = visible(record["path"]), link_to(source, folder)
@@ -93,7 +92,7 @@ def write_report(
                 p_male.append(face["p_male"])
                 pictures.append(NO_PICTURE if thumbnail is None else waiting.add(thumbnail.tobytes()))
         order = np.argsort(np.array(p_male), kind="stable")
-        sheets = waiting.write_sheets(np.array(pictures)[order], folder)
+        sheets = write_sheets(waiting, np.array(pictures)[order], folder)
         before, between, after = _page(summary, terms, errors=len(errors) > 0)
         page = folder / "index.html"
         with atomic_file(page) as temporary, temporary.open("wb") as file:

@@ -1,24 +1,27 @@
-"""Small pictures of faces, on sheets of many."""
+"""Small pictures of faces, on sheets of many, and what waits for its place there or on the page."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import re
-from collections.abc import Sequence
+import tempfile
+from array import array
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 import PIL.Image
 
-from facegender.errors import PhotoReadError
+from facegender.errors import OutputError, PhotoReadError
 from facegender.faces.decode import decode_reduced
 from facegender.faces.types import Image
 from facegender.files import atomic_file
 from facegender.formats.records import Record
 from facegender.inference.pictures import ANNOTATED_SUFFIX, MARK, is_made
-from facegender.sheet.waiting import Waiting
 from facegender.sources import Source, read
 
 #: Pixels of the side of a thumbnail.
@@ -63,37 +66,83 @@ def thumbnails(source: Source, record: Record, max_pixels: int) -> list[Image | 
     return found
 
 
-class Thumbnails(Waiting):
-    """Thumbnails on their way onto sheets."""
+class Waiting:
+    """Pieces of data in a file without a name, as memory could not hold those of millions of faces: it has eight bytes
+    of each. All are added before one is read.
 
-    def write_sheets(self, order: npt.NDArray[np.int64], folder: Path) -> list[str]:
-        """Write JPEG sheets of `ACROSS` x `ACROSS` thumbnails.
+    Its methods raise an OutputError where there is no room for them.
+    """
 
-        Args:
-            order: numbers of thumbnails, row by row; `NO_PICTURE` leaves a place empty.
-            folder: of the sheets.
+    def __init__(self) -> None:
+        self._ends = array("Q", [0])
 
-        Returns:
-            Their names.
+    def __enter__(self) -> Self:
+        with _refusals():
+            self._file = tempfile.TemporaryFile()
+        return self
 
-        Raises:
-            OutputError: the folder cannot be written.
-        """
-        names = []
-        for begin in range(0, len(order), ACROSS**2):
-            here = order[begin : begin + ACROSS**2]
-            sheet = np.full((-(-len(here) // ACROSS) * SIDE, min(len(here), ACROSS) * SIDE, 3), 128, np.uint8)
-            for place, number in enumerate(here.tolist()):
-                if number != NO_PICTURE:
-                    top, left = (SIDE * part for part in divmod(place, ACROSS))
-                    thumbnail = np.frombuffer(self.read(number), np.uint8).reshape(SIDE, SIDE, 3)
-                    sheet[top : top + SIDE, left : left + SIDE] = thumbnail
-            encoded = io.BytesIO()
-            PIL.Image.fromarray(sheet).save(encoded, "JPEG", quality=82, optimize=True, comment=MARK)
-            names.append(f"sheet-{hashlib.sha256(encoded.getvalue()).hexdigest()[:12]}{ANNOTATED_SUFFIX}")
-            with atomic_file(folder / names[-1]) as temporary:
-                temporary.write_bytes(encoded.getvalue())
-        return names
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def __iter__(self) -> Iterator[bytes]:
+        return (self.read(number) for number in range(len(self)))
+
+    def add(self, piece: bytes) -> int:
+        """Add one; its number."""
+        with _refusals():
+            self._file.write(piece)
+        self._ends.append(self._ends[-1] + len(piece))
+        return len(self) - 1
+
+    def read(self, number: int) -> bytes:
+        """The piece of a number."""
+        with _refusals():
+            self._file.seek(self._ends[number])  # what is still to be written is written now
+            return self._file.read(self._ends[number + 1] - self._ends[number])
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        folder = tempfile.gettempdir()
+        reason = error.strerror or error
+        raise OutputError(f"cannot keep the faces of the report in {folder}: {reason}", remedy="set TMPDIR") from error
+
+
+def write_sheets(pieces: Waiting, order: npt.NDArray[np.int64], folder: Path) -> list[str]:
+    """Write JPEG sheets of `ACROSS` x `ACROSS` thumbnails.
+
+    Args:
+        pieces: the thumbnails.
+        order: numbers of thumbnails, row by row; `NO_PICTURE` leaves a place empty.
+        folder: of the sheets.
+
+    Returns:
+        Their names.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    names = []
+    for begin in range(0, len(order), ACROSS**2):
+        here = order[begin : begin + ACROSS**2]
+        sheet = np.full((-(-len(here) // ACROSS) * SIDE, min(len(here), ACROSS) * SIDE, 3), 128, np.uint8)
+        for place, number in enumerate(here.tolist()):
+            if number != NO_PICTURE:
+                top, left = (SIDE * part for part in divmod(place, ACROSS))
+                thumbnail = np.frombuffer(pieces.read(number), np.uint8).reshape(SIDE, SIDE, 3)
+                sheet[top : top + SIDE, left : left + SIDE] = thumbnail
+        encoded = io.BytesIO()
+        PIL.Image.fromarray(sheet).save(encoded, "JPEG", quality=82, optimize=True, comment=MARK)
+        names.append(f"sheet-{hashlib.sha256(encoded.getvalue()).hexdigest()[:12]}{ANNOTATED_SUFFIX}")
+        with atomic_file(folder / names[-1]) as temporary:
+            temporary.write_bytes(encoded.getvalue())
+    return names
 
 
 def remove_sheets(folder: Path, keep: Sequence[str]) -> None:

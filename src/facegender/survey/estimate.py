@@ -100,14 +100,11 @@ def survey(
         clusters=clusters,
     )
     rows = rows_with(rates)
-    grouped = groups_of(collection.photos, group_by) if group_by else None
-    names = [] if grouped is None else grouped.names
-    own = []
-    with Bar("resampling", total=1 + len(names)) as bar:
+    grouped = groups_of(collection.photos, group_by)
+    own, groups = [], []
+    with Bar("resampling", total=1 + len(grouped.names)) as bar:
         everyone = rows.estimate(EVERYONE, np.ones(len(collection.photos), bool), 0)
-        groups = []
-        for number, name in enumerate(names):
-            assert grouped is not None
+        for number, name in enumerate(grouped.names):
             bar.step()
             photos = grouped.codes == number
             of_group = _own_rates(collection, rates, labelled, photos, clusters, min_quality)
@@ -126,12 +123,12 @@ def survey(
         seed=seed,
         min_quality=min_quality,
         group_by=tuple(group_by),
-        values=() if grouped is None else grouped.values,
+        values=grouped.values,
         target=target,
         resampled=rows.resampled,
         cluster=None if clusters is None else clusters.column,
         without_cluster=0 if clusters is None else clusters.single,
-        ordered=grouped is not None and grouped.ordered,
+        ordered=grouped.ordered,
         everyone=everyone,
         groups=groups,
         rates=rates,

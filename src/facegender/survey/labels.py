@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from facegender.errors import DatasetError, InputError
 from facegender.survey.prevalence import FloatArray, IntArray
@@ -172,6 +173,8 @@ def read_labels(paths: Sequence[Path], collection: Results) -> Labelled:
 
 def _moved(every: Mapping[int, Sequence[_Answer]], collection: Results) -> int:
     """How many faces have a label whose stratum is not theirs, or was of another size; rows without one don't tell."""
+    if not any(answer.stratum for said in every.values() for answer in said):
+        return 0
     names, sizes = strata_of(collection)
 
     def is_moved(place: int, answer: _Answer) -> bool:
@@ -227,10 +230,7 @@ def _number(path: Path, row: Mapping[str, str], column: str, default: float) -> 
     text = row.get(column, "")
     if not text:
         return default
-    try:
-        number = float(text)
-    except ValueError:
-        number = np.nan
+    number = float(pd.to_numeric(text, errors="coerce"))
     if not 0 < number < np.inf:
         raise InputError(f"{path} gives {row['path']} the {column} {text!r}, not a number above 0")
     return number
