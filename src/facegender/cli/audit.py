@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.table import Table
@@ -17,9 +17,6 @@ from facegender.errors import InputError
 from facegender.progress import Bar
 from facegender.weights.cards import DEFAULT_MAX_ERROR
 from facegender.wording import counted
-
-if TYPE_CHECKING:
-    from facegender.lab.evaluation.audit import Audit
 
 
 @app.command()
@@ -56,8 +53,8 @@ def audit(
     """
     require("audit", "fairlearn", "pandas", "scikit-learn", "scipy", "matplotlib", "markdown-it-py")
     from facegender.lab.datasets.store import open_store
-    from facegender.lab.evaluation.audit import AuditedFaces, audit_faces, write_audit
-    from facegender.lab.evaluation.audit_report import write_audit_report
+    from facegender.lab.evaluation.audit import GENDER, AuditedFaces, audit_faces, badness, write_audit
+    from facegender.lab.evaluation.audit_report import cell_name, write_audit_report
     from facegender.lab.evaluation.models import open_model
     from facegender.lab.evaluation.subgroups import MOST_VALUES, ungrouped_attributes
 
@@ -76,7 +73,35 @@ def audit(
             say(f"note: {name} has more than {MOST_VALUES} values and is left out; --by {name} audits it")
         faces = AuditedFaces.of(store, index, network.p_male(store.crops, index), by or ())
         done = audit_faces(network.name, faces, network.confidence(max_error))
-    _print(done)
+    everyone, worst = done.cells[0], done.worst
+    typer.echo(
+        f"{done.model} on {done.dataset}: {counted(everyone.count, 'face')}, {100 * everyone.accuracy:.2f} % right "
+        f"({100 * everyone.low:.2f} to {100 * everyone.high:.2f}), ECE {100 * (everyone.ece or 0):.2f} %, "
+        f"{100 * everyone.coverage:.1f} % answered at {100 * done.confidence:.1f} % confidence\n"
+        f"worst: {cell_name(worst)} (by {worst.columns}), {100 * worst.accuracy:.2f} % of {worst.count:,}; "
+        f"no other interval ends below {100 * worst.high:.2f} %"
+    )
+    for column, gap in done.gaps.items():
+        typer.echo(f"gap by {column}: {100 * gap['difference']:.2f} points, {gap['worst']} against {gap['best']}")
+    if done.not_found:
+        absent = {each.value: each.count for each in done.not_found if each.column == GENDER}
+        typer.echo(f"not found, so not answered: {absent.get('female', 0)} women, {absent.get('male', 0)} men")
+        most = max(done.not_found, key=lambda each: (each.count / each.all, each.all))
+        typer.echo(f"most often of {most.value} (by {most.column}): {most.count:,} of {most.all:,}")
+    table = Table(
+        *("by", "faces of", *numbers("faces", "accuracy %", "95 % interval", "answered %", "wrong of them %")),
+        title="worst first, by the upper end of the interval; † children, * fewer than 30 faces",
+        title_justify="left",
+    )
+    shown = [cell for cell in done.cells if cell.columns == GENDER or cell.columns.count(" x ") == 1]
+    for cell in sorted(shown, key=badness)[:20]:
+        table.add_row(
+            *(cell.columns, cell_name(cell), f"{cell.count:,}", f"{100 * cell.accuracy:.2f}"),
+            f"{100 * cell.low:.1f} to {100 * cell.high:.1f}",
+            f"{100 * cell.coverage:.1f}",
+            "-" if cell.error is None else f"{100 * cell.error:.2f}",
+        )
+    results_console(140).print(table)
     if output is not None:
         command = command_line()
         write_audit(output, done, {"command": command})
@@ -100,38 +125,3 @@ def _prepared(manifest: Path, root: Path | None) -> Iterator[Path]:
             if text != FACELESS:
                 typer.echo(f"{found if isinstance(found, int) else len(found):,} {text}")
         yield store
-
-
-def _print(audit: Audit) -> None:
-    from facegender.lab.evaluation.audit import GENDER, badness
-    from facegender.lab.evaluation.audit_report import cell_name
-
-    everyone, worst = audit.cells[0], audit.worst
-    typer.echo(
-        f"{audit.model} on {audit.dataset}: {counted(everyone.count, 'face')}, {100 * everyone.accuracy:.2f} % right "
-        f"({100 * everyone.low:.2f} to {100 * everyone.high:.2f}), ECE {100 * (everyone.ece or 0):.2f} %, "
-        f"{100 * everyone.coverage:.1f} % answered at {100 * audit.confidence:.1f} % confidence\n"
-        f"worst: {cell_name(worst)} (by {worst.columns}), {100 * worst.accuracy:.2f} % of {worst.count:,}; "
-        f"no other interval ends below {100 * worst.high:.2f} %"
-    )
-    for column, gap in audit.gaps.items():
-        typer.echo(f"gap by {column}: {100 * gap['difference']:.2f} points, {gap['worst']} against {gap['best']}")
-    if audit.not_found:
-        absent = {each.value: each.count for each in audit.not_found if each.column == GENDER}
-        typer.echo(f"not found, so not answered: {absent.get('female', 0)} women, {absent.get('male', 0)} men")
-        most = max(audit.not_found, key=lambda each: (each.count / each.all, each.all))
-        typer.echo(f"most often of {most.value} (by {most.column}): {most.count:,} of {most.all:,}")
-    table = Table(
-        *("by", "faces of", *numbers("faces", "accuracy %", "95 % interval", "answered %", "wrong of them %")),
-        title="worst first, by the upper end of the interval; † children, * fewer than 30 faces",
-        title_justify="left",
-    )
-    shown = [cell for cell in audit.cells if cell.columns == GENDER or cell.columns.count(" x ") == 1]
-    for cell in sorted(shown, key=badness)[:20]:
-        table.add_row(
-            *(cell.columns, cell_name(cell), f"{cell.count:,}", f"{100 * cell.accuracy:.2f}"),
-            f"{100 * cell.low:.1f} to {100 * cell.high:.1f}",
-            f"{100 * cell.coverage:.1f}",
-            "-" if cell.error is None else f"{100 * cell.error:.2f}",
-        )
-    results_console(140).print(table)

@@ -8,14 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Column, Table
 
-from facegender.cli.laboratory import (
-    AcceleratorOption,
-    DevicesOption,
-    RecipeOption,
-    SetOption,
-    StoresArgument,
-    require_training,
-)
+from facegender.cli import laboratory
 from facegender.cli.root import app, given, numbers, results_console, stderr
 from facegender.errors import InputError
 from facegender.wording import counted
@@ -27,7 +20,7 @@ if TYPE_CHECKING:
 @app.command()
 def crossdataset(
     context: typer.Context,
-    stores: StoresArgument,
+    stores: laboratory.StoresArgument,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder of the runs and results; done runs are not repeated.")
     ],
@@ -41,17 +34,17 @@ def crossdataset(
             help="Train nothing and test this network: a shipped one, an .onnx file, or a finished run; repeatable.",
         ),
     ] = None,
-    recipe: RecipeOption = "tuned",
-    changes: SetOption = None,
-    accelerator: AcceleratorOption = "auto",
-    devices: DevicesOption = 1,
+    recipe: laboratory.RecipeOption = "tuned",
+    changes: laboratory.SetOption = None,
+    accelerator: laboratory.AcceleratorOption = "auto",
+    devices: laboratory.DevicesOption = 1,
 ) -> None:
     """Train on the train split of each store, test on the test split of every store.
 
     The results are a matrix (CSV, PNG, SVG), the same by subgroup, every answer, and the faces that leak from a
     train split into a test split, with the accuracy without them.
     """
-    require_training()
+    laboratory.require_training()
     from facegender.lab.datasets.store import open_stores
     from facegender.lab.evaluation.crossdataset import cross_dataset, cross_test
     from facegender.lab.evaluation.models import open_models

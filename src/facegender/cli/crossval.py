@@ -9,14 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from facegender.cli.laboratory import (
-    AcceleratorOption,
-    DevicesOption,
-    RecipeOption,
-    SetOption,
-    StoreArgument,
-    require_training,
-)
+from facegender.cli import laboratory
 from facegender.cli.root import app, numbers, stderr
 
 _SHOWN = {
@@ -32,20 +25,20 @@ _SHOWN = {
 
 @app.command()
 def crossval(
-    store: StoreArgument,
+    store: laboratory.StoreArgument,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the runs; done folds are not repeated.")],
     folds: Annotated[str, typer.Option(help="random (the paper's) or identity (nobody in two folds).")] = "random",
     only: Annotated[list[int] | None, typer.Option(help="Test this fold only; repeatable.")] = None,
     mirror: Annotated[
         bool, typer.Option("--mirror", help="Test on the mean of each crop's logits and its mirror image's.")
     ] = False,
-    recipe: RecipeOption = "paper",
-    changes: SetOption = None,
-    accelerator: AcceleratorOption = "auto",
-    devices: DevicesOption = 1,
+    recipe: laboratory.RecipeOption = "paper",
+    changes: laboratory.SetOption = None,
+    accelerator: laboratory.AcceleratorOption = "auto",
+    devices: laboratory.DevicesOption = 1,
 ) -> None:
     """Train on all folds but one and test on that one, for each; mean and standard deviation over the folds."""
-    require_training()
+    laboratory.require_training()
     from facegender.lab.datasets.store import open_store
     from facegender.lab.evaluation.crossval import cross_validate
     from facegender.lab.evaluation.metrics import Metrics

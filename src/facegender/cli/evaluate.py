@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -13,9 +13,6 @@ from facegender.cli.laboratory import ModelArgument, SplitOption, StoreArgument,
 from facegender.cli.params import FormatOption
 from facegender.cli.root import app, numbers
 from facegender.tables import csv_text
-
-if TYPE_CHECKING:
-    from facegender.lab.evaluation.subgroups import Subgroup
 
 
 @app.command()
@@ -32,7 +29,7 @@ def evaluate(
     require_training()
     from facegender.lab.datasets.store import open_store
     from facegender.lab.evaluation.models import open_model
-    from facegender.lab.evaluation.subgroups import subgroups
+    from facegender.lab.evaluation.subgroups import EVERYONE, subgroups
 
     data, network = open_store(store), open_model(model)
     faces = unseen(network, data, split)
@@ -47,23 +44,17 @@ def evaluate(
     elif form == "csv":
         typer.echo(csv_text([group.to_dict() for group in groups]), nl=False)
     else:
-        Console(highlight=False).print(_table(f"{network.name} on {data.name}, {split}", groups))
+        columns = "", "gender", *numbers("faces", "accuracy %", "95 % interval")
+        table = Table(*columns, title=f"{network.name} on {data.name}, {split}", title_justify="left")
+        for number, group in enumerate(groups):
+            if number and groups[number - 1].value != group.value:
+                table.add_section()
+            low, high = group.interval
+            interval = f"{100 * low:.2f} to {100 * high:.2f}"
+            name = group.value if group.attribute == EVERYONE else f"{group.attribute}: {group.value}"
+            table.add_row(name, group.gender, f"{group.count:,}", f"{100 * group.accuracy:.2f}", interval)
+        Console(highlight=False).print(table)
         typer.echo(
             f"TPR {100 * metrics.tpr:.2f} %, FPR {100 * metrics.fpr:.2f} %, precision {100 * metrics.precision:.2f} %, "
             f"balanced accuracy {100 * metrics.balanced_accuracy:.2f} %, AUC {metrics.auc:.4f}; male is positive."
         )
-
-
-def _table(title: str, groups: list[Subgroup]) -> Table:
-    from facegender.lab.evaluation.subgroups import EVERYONE
-
-    columns = numbers("faces", "accuracy %", "95 % interval")
-    table = Table("", "gender", *columns, title=title, title_justify="left")
-    for number, group in enumerate(groups):
-        if number and groups[number - 1].value != group.value:
-            table.add_section()
-        low, high = group.interval
-        interval = f"{100 * low:.2f} to {100 * high:.2f}"
-        name = group.value if group.attribute == EVERYONE else f"{group.attribute}: {group.value}"
-        table.add_row(name, group.gender, f"{group.count:,}", f"{100 * group.accuracy:.2f}", interval)
-    return table

@@ -188,7 +188,7 @@ def predict_photos(
                     now = f"one row a {destination.rows}, before one a {done.former_rows}"
                     say(f"rewrote {destination.output}: {now}")
                 if done.relabelled:
-                    say(relabelled_line(skipped, "photo", _rates(done.former_confidence, options, card)))
+                    say(f"relabelled {counted(skipped, 'photo')}{_rates(done.former_confidence, options, card)}")
         if passed := collection.photos.passed_over:
             say(passed_line(passed))
         counts = report.summary.counts
@@ -278,13 +278,6 @@ def reader_has_left(*, unmade: bool = False) -> int:
 def held_already(output: Path | None, count: int, noun: str) -> str:
     """Says that there was nothing to do."""
     return f"{output} holds {'the' if count == 1 else 'all'} {counted(count, noun)} already"
-
-
-def relabelled_line(
-    count: int, noun: str, rates: str = ", answered before with another accepted error or least confidence"
-) -> str:
-    """Says that the answers that were there have the labels of this run now; `rates` say how they differ."""
-    return f"relabelled {counted(count, noun)}{rates}"
 
 
 def say_summary(summary: Summary, seconds: float, card: Card | None, destination: Destination) -> None:

@@ -8,23 +8,16 @@ from typing import Annotated
 
 import typer
 
-from facegender.cli.laboratory import (
-    AcceleratorOption,
-    DevicesOption,
-    RecipeOption,
-    SetOption,
-    StoreArgument,
-    require_training,
-)
+from facegender.cli import laboratory
 from facegender.cli.root import app, say
 from facegender.errors import InputError
 
 
 @app.command()
 def train(
-    store: StoreArgument,
+    store: laboratory.StoreArgument,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run; an interrupted one is resumed.")],
-    recipe: RecipeOption = "paper",
+    recipe: laboratory.RecipeOption = "paper",
     holdout: Annotated[
         str | None,
         typer.Option(
@@ -56,12 +49,12 @@ def train(
             "finished run. The faces that it learned from count as seen."
         ),
     ] = None,
-    changes: SetOption = None,
-    accelerator: AcceleratorOption = "auto",
-    devices: DevicesOption = 1,
+    changes: laboratory.SetOption = None,
+    accelerator: laboratory.AcceleratorOption = "auto",
+    devices: laboratory.DevicesOption = 1,
 ) -> None:
     """Train one network. An interrupted run is resumed after its last whole epoch."""
-    require_training()
+    laboratory.require_training()
     import numpy as np
 
     from facegender.lab.datasets.store import open_store

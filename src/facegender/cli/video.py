@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from facegender.cli.photos import Destination, held_already, reader_has_left, relabelled_line, say_summary, status
+from facegender.cli.photos import Destination, held_already, reader_has_left, say_summary, status
 from facegender.cli.root import say
 from facegender.formats.records import TRACKS
 from facegender.formats.registry import Writer
@@ -17,6 +17,7 @@ from facegender.progress import Bar
 from facegender.video.run import VideoFiles, analyze_videos
 from facegender.video.types import VideoResult
 from facegender.weights import Card
+from facegender.wording import counted
 
 #: Steps of the bar: thousandths of a video, so that short ones move too.
 _STEPS = 1000
@@ -92,7 +93,8 @@ def predict_videos(
             say(note)
         return reader_has_left()
     if found.relabelled:
-        say(relabelled_line(found.held, "video"))
+        how = "with another accepted error or least confidence"
+        say(f"relabelled {counted(found.held, 'video')}, answered before {how}")
         made = {"--subtitles": files.subtitles, "--annotate": files.annotate}
         if absent := [f"{option} DIR" for option, folder in made.items() if folder is None]:
             say(f"subtitles and drawn copies made before keep their labels; renew them: add {' and '.join(absent)}")

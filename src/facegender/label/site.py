@@ -123,15 +123,10 @@ def serving(desk: Desk, port: int = 0) -> Iterator[str]:
             thread.join()
 
 
-def _files() -> dict[str, Asset]:
-    kinds = {".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css"}
-    ours = {path.name: Asset(path, kinds[path.suffix]) for path in _STATIC.iterdir() if path.suffix in kinds}
-    of_page = assets()
-    return ours | {name: of_page[name] for name in ("style.css", "favicon.svg")}
-
-
 def _handler(desk: Desk, token: str) -> type[BaseHTTPRequestHandler]:
-    files = _files()
+    kinds = {".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css"}
+    files = {path.name: Asset(path, kinds[path.suffix]) for path in _STATIC.iterdir() if path.suffix in kinds}
+    files |= {name: asset for name, asset in assets().items() if name in ("style.css", "favicon.svg")}
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 
 from facegender.errors import InputError
 from facegender.progress import Bar
@@ -101,15 +100,22 @@ def survey(
     )
     rows = rows_with(rates)
     grouped = groups_of(collection.photos, group_by)
+    about = {"source": rates.source, "command": rates.command}
     own, groups = [], []
     with Bar("resampling", total=1 + len(grouped.names)) as bar:
         everyone = rows.estimate(EVERYONE, np.ones(len(collection.photos), bool), 0)
         for number, name in enumerate(grouped.names):
             bar.step()
             photos = grouped.codes == number
-            of_group = _own_rates(collection, rates, labelled, photos, clusters, min_quality)
-            own += [] if of_group is None else [name]
-            used = rows if of_group is None else rows_with(of_group)
+            used = rows
+            if labelled is not None:
+                here = labelled.among(counts & photos[collection.faces["photo"].to_numpy()])
+                if len(here.rows) >= OWN and min(here.women, here.men) >= FEWEST:
+                    of_group = local_rates(
+                        collection, labelled, **about, photos=photos, clusters=clusters, min_quality=min_quality
+                    )
+                    used = rows_with(of_group)
+                    own.append(name)
             groups.append(used.estimate(name, photos, number + 1))
     samples = [run.get("sample") for run in collection.runs]  # runs of videos draw none
     whole = sum(int(sample["population"]) for sample in samples if sample)
@@ -150,32 +156,6 @@ def survey(
             own=own,
             clusters=clusters,
         ),
-    )
-
-
-def _own_rates(
-    collection: Results,
-    rates: ErrorRates,
-    labelled: Labelled | None,
-    photos: npt.NDArray[np.bool_],
-    clusters: Clusters | None,
-    min_quality: float,
-) -> ErrorRates | None:
-    """Error rates from the labels of a group alone; None where they are too few."""
-    if labelled is None:
-        return None
-    good = (collection.faces["quality"] >= min_quality).to_numpy()
-    here = labelled.among(good & photos[collection.faces["photo"].to_numpy()])
-    if len(here.rows) < OWN or min(here.women, here.men) < FEWEST:
-        return None
-    return local_rates(
-        collection,
-        labelled,
-        source=rates.source,
-        command=rates.command,
-        photos=photos,
-        clusters=clusters,
-        min_quality=min_quality,
     )
 
 

@@ -130,7 +130,8 @@ def read_results(paths: Sequence[Path], *, copies: Copies = "once") -> Results:
     number = "track" if kind == "videos" else "face"
     _require_once(tables, paths, number)
     rows = pd.concat(tables, ignore_index=True)
-    again = _copies(rows["path"], digests)
+    first: dict[str, str] = {}
+    again = {name for name in rows["path"] if name in digests and first.setdefault(digests[name], name) != name}
     if copies == "once":
         rows = rows[~rows["path"].isin(again)].reset_index(drop=True)
     about = [column for column in rows.columns if column not in _FACE]
@@ -144,12 +145,6 @@ def read_results(paths: Sequence[Path], *, copies: Copies = "once") -> Results:
     columns = {name: rows.loc[found, name].astype(kind_).to_numpy() for name, kind_ in types.items()}
     faces = pd.DataFrame({"photo": codes[found], **columns}).rename(columns={number: "face"})
     return Results(kind, photos, faces, runs, len(again), frozenset() if copies == "once" else frozenset(again))
-
-
-def _copies(names: pd.Series, digests: Mapping[str, str]) -> set[str]:
-    """The names of photos whose content came before under another name."""
-    first: dict[str, str] = {}
-    return {name for name in names if name in digests and first.setdefault(digests[name], name) != name}
 
 
 def join_metadata(collection: Results, metadata: Path) -> Results:

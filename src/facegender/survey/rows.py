@@ -133,21 +133,14 @@ class Rows:
             if self.unit == "photos":
                 values |= self._photos(here, read, rng)
         elif self.unit == "photos" and represented > 0:
-            values = self._nobody(mass, position, rng)
+            # No face counts, so no photo shows a woman or a man.
+            masses = np.asarray(np.bincount(position, mass), np.float64)
+            high = self._interval(np.zeros(self.replicates), masses, rng)[1]
+            for word in ("women", "men"):
+                values |= {word: 0.0, f"plain_{word}": 0.0, f"{word}_low": 0.0, f"{word}_high": high}
         if row.no_interval:
             values = {key: value for key, value in values.items() if not key.endswith(("_low", "_high"))}
         return replace(row, **values)
-
-    def _nobody(self, mass: FloatArray, position: IntArray, rng: np.random.Generator) -> dict[str, float | None]:
-        """Shares of photos without a face that counts: none shows a woman or a man.
-
-        Args:
-            mass: weights of the photos.
-            position: int64, one a photo: what is drawn with it, from 0.
-        """
-        high = self._interval(np.zeros(self.replicates), np.asarray(np.bincount(position, mass), np.float64), rng)[1]
-        ends = {f"{word}_{end}": value for word in ("women", "men") for end, value in (("low", 0.0), ("high", high))}
-        return {"women": 0.0, "men": 0.0, "plain_women": 0.0, "plain_men": 0.0, **ends}
 
     def _named(self, photos: int, clusters: int) -> str:
         """What the interval of a row is for, in words."""
