@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
 from facegender.cli.laboratory import ModelArgument, StoresArgument, require_training, unseen
 from facegender.cli.root import app, command_line, numbers, results_console, say
-
-if TYPE_CHECKING:
-    from facegender.lab.evaluation.reliability import Reliability
 
 
 @app.command()
@@ -71,20 +68,9 @@ def calibration(
             lambda crops: network.p_male(crops, np.arange(len(crops))),
             network.confidence,
         )
-    results_console(140).print(_table(network.name, rows))
-    if output is not None:
-        title = f"{network.name}: what its probabilities are worth"
-        write_reliability(output / "calibration.csv", network.name, rows, {"command": command_line()})
-        draw_reliability(output / "reliability.png", panels, title)
-        draw_risk_coverage(output / "risk_coverage.png", sets, f"{network.name}: error among the answered")
-        for name in ("calibration.csv", "reliability.png", "risk_coverage.png"):
-            typer.echo(output / name)
-
-
-def _table(name: str, rows: list[Reliability]) -> Table:
     measures = ("accuracy %", "ECE %", "Brier", "sure %", "answered at 1 %", "wrong", "at 2 %", "wrong")
     columns = ("test", "damage", "group", *numbers("faces", *measures))
-    table = Table(*columns, title=f"{name}: calibration and coverage", title_justify="left")
+    table = Table(*columns, title=f"{network.name}: calibration and coverage", title_justify="left")
     for number, row in enumerate(rows):
         if number and rows[number - 1].test != row.test:
             table.add_section()
@@ -94,4 +80,11 @@ def _table(name: str, rows: list[Reliability]) -> Table:
             *(f"{100 * row.ece:.2f}", f"{row.brier:.4f}", f"{100 * row.confidence:.1f}"),
             *(f"{100 * share:.{digits}f}" for share, digits in zip(shares, (1, 2, 1, 2), strict=True)),
         )
-    return table
+    results_console(140).print(table)
+    if output is not None:
+        title = f"{network.name}: what its probabilities are worth"
+        write_reliability(output / "calibration.csv", network.name, rows, {"command": command_line()})
+        draw_reliability(output / "reliability.png", panels, title)
+        draw_risk_coverage(output / "risk_coverage.png", sets, f"{network.name}: error among the answered")
+        for name in ("calibration.csv", "reliability.png", "risk_coverage.png"):
+            typer.echo(output / name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.table import Column, Table
@@ -12,9 +12,6 @@ from facegender.cli import laboratory
 from facegender.cli.root import app, given, numbers, results_console, stderr
 from facegender.errors import InputError
 from facegender.wording import counted
-
-if TYPE_CHECKING:
-    from facegender.lab.evaluation.crossdataset import MatrixCell
 
 
 @app.command()
@@ -46,7 +43,7 @@ def crossdataset(
     """
     laboratory.require_training()
     from facegender.lab.datasets.store import open_stores
-    from facegender.lab.evaluation.crossdataset import cross_dataset, cross_test
+    from facegender.lab.evaluation.crossdataset import MatrixCell, cross_dataset, cross_test
     from facegender.lab.evaluation.models import open_models
     from facegender.lab.training.hardware import Hardware
     from facegender.lab.training.recipe import load_recipe
@@ -54,27 +51,23 @@ def crossdataset(
 
     if model and (idle := given(context, "only_train", "recipe", "changes", "accelerator", "devices")):
         raise InputError(f"--model trains nothing; {idle[0]} is for training", remedy="leave one of them out")
+
+    def say_cell(cell: MatrixCell) -> None:
+        low, high = (f"{100 * end:.2f}" for end in cell.interval)
+        share = f"{100 * cell.metrics.accuracy:.2f} % of {counted(cell.metrics.count, 'face')}"
+        stderr.print(f"{cell.trained_on} -> {cell.tested_on}: {share} ({low} to {high})")
+
     opened = open_stores(stores)
     if model:
-        result = cross_test(open_models(model), opened, output, on_cell=_say)
+        result = cross_test(open_models(model), opened, output, on_cell=say_cell)
     else:
         settings = load_recipe(recipe, **read_changes(changes or ()))
         hardware = Hardware(accelerator, devices)
-        result = cross_dataset(settings, opened, output, only_train=only_train or (), hardware=hardware, on_cell=_say)
-    if result:  # otherwise another process prints
-        _print(result, output)
-
-
-def _say(cell: MatrixCell) -> None:
-    low, high = cell.interval
-    faces = counted(cell.metrics.count, "face")
-    stderr.print(
-        f"{cell.trained_on} -> {cell.tested_on}: {100 * cell.metrics.accuracy:.2f} % of {faces} "
-        f"({100 * low:.2f} to {100 * high:.2f})"
-    )
-
-
-def _print(result: list[MatrixCell], output: Path) -> None:
+        result = cross_dataset(
+            settings, opened, output, only_train=only_train or (), hardware=hardware, on_cell=say_cell
+        )
+    if not result:  # another process prints
+        return
     columns = list(dict.fromkeys(cell.tested_on for cell in result))
     table = Table(
         Column("trained on \\ tested on", no_wrap=True),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.cells import cell_len
@@ -14,6 +14,7 @@ from rich.text import Text
 
 from facegender.cli.root import app, command_line, require, results_console, say
 from facegender.errors import InputError
+from facegender.formats.records import visible
 
 #: Columns that a narrow terminal does without, the first to go first; survey.csv has all.
 _DROPPED = (
@@ -22,9 +23,6 @@ _DROPPED = (
 )
 #: Width to which the name of a group may be folded.
 _GROUP = 16
-
-if TYPE_CHECKING:
-    from facegender.survey.outcome import Survey
 
 
 @app.command()
@@ -108,7 +106,7 @@ def survey(
     from facegender.survey.labels import read_labels
     from facegender.survey.measuring import local_rates
     from facegender.survey.rates import load_rates, shipped_rates
-    from facegender.survey.report import write_survey
+    from facegender.survey.report import CLUSTERS, cells, interval_title, write_survey
     from facegender.survey.results import join_metadata, read_results
 
     if labelled and rates is not None:
@@ -144,15 +142,6 @@ def survey(
     if output is not None and known is not None:
         files.append(output / "rates.errors.json")
         errors.save(files[-1])
-    _print(found)
-    for path in files:
-        print(path)
-
-
-def _print(found: Survey) -> None:
-    from facegender.formats.records import visible
-    from facegender.survey.report import CLUSTERS, cells, interval_title
-
     console = results_console(240)
     names = ["read", "not read", "faces", "left out", "women %", "women interval", "men %"]
     names += ["men interval", "plain women %", "plain men %"] if found.unit == "photos" else ["plain women %"]
@@ -170,6 +159,8 @@ def _print(found: Survey) -> None:
     console.print(table)
     if len(table.columns) <= len(headings):
         say("the terminal is too narrow for all columns; survey.csv (--output DIR) has the others")
+    for path in files:
+        print(path)
 
 
 def _fitting(console: Console, title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:

@@ -171,6 +171,10 @@ def _check(
 ) -> None:
     if target not in (None, *TARGETS):
         raise InputError(f"there is no target {target!r}", remedy=f"one of {', '.join(TARGETS)}")
+    if unit not in UNITS:
+        raise InputError(f"there is no unit {unit!r}", remedy=f"one of {', '.join(UNITS)}")
+    if method not in METHODS:
+        raise InputError(f"there is no method {method!r}", remedy=f"one of {', '.join(METHODS)}")
     if target == "these" and (collection.photos["weight"] != 1).any():
         raise InputError("the results are of a sample, which stands for others", remedy="--target beyond")
     if target == "these" and clusters is not None:
@@ -178,13 +182,9 @@ def _check(
             f"intervals for these {collection.kind} alone draw no others, so they can have no clusters",
             remedy="--target beyond, or leave out --cluster",
         )
-    if unit not in UNITS:
-        raise InputError(f"there is no unit {unit!r}", remedy=f"one of {', '.join(UNITS)}")
-    if method not in METHODS:
-        raise InputError(f"there is no method {method!r}", remedy=f"one of {', '.join(METHODS)}")
-    if (unit == "screen-time") and collection.kind == "photos":
+    if unit == "screen-time" and collection.kind == "photos":
         raise InputError("photos have no screen time", remedy="--unit faces or --unit photos")
-    if (unit == "photos") and collection.kind == "videos":
+    if unit == "photos" and collection.kind == "videos":
         raise InputError("the results are of videos", remedy="--unit screen-time, or --unit faces for tracks")
     if not 0 <= min_quality <= 1:
         raise InputError(f"the least quality must lie in [0, 1], not {min_quality:g}")

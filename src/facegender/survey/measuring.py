@@ -27,17 +27,9 @@ def measure_rates(collection: Results, known: Labelled, *, source: str, command:
     """
     name, digest = collection.model or ("", "")
     faces = collection.faces.iloc[known.rows]
-    return count_rates(
-        faces["quality"].to_numpy(),
-        faces["p_male"].to_numpy(),
-        known.labels,
-        model=name,
-        sha256=digest,
-        detector=",".join(sorted(collection.detectors)),
-        source=source,
-        not_found=known.not_found,
-        command=command,
-    )
+    scores = faces["quality"].to_numpy(), faces["p_male"].to_numpy()
+    rates = count_rates(*scores, known.labels, model=name, sha256=digest, source=source)
+    return replace(rates, detector=",".join(sorted(collection.detectors)), not_found=known.not_found, command=command)
 
 
 def local_rates(
@@ -103,22 +95,13 @@ def local_rates(
 
 
 def count_rates(
-    quality: FloatArray,
-    p_male: FloatArray,
-    labels: IntArray,
-    *,
-    model: str = "",
-    sha256: str = "",
-    detector: str = "",
-    source: str = "",
-    not_found: tuple[int, int] = (0, 0),
-    command: str = "",
+    quality: FloatArray, p_male: FloatArray, labels: IntArray, *, model: str = "", sha256: str = "", source: str = ""
 ) -> ErrorRates:
     """Error rates from N faces, in the bins that their number allows; `labels` are 0 female, 1 male."""
     scores = COARSE_SCORES if np.bincount(labels, minlength=2).min() < _FEW else SCORES
     shape = len(QUALITIES) - 1, len(scores) - 1
     nothing = np.zeros(shape, np.int64)
-    rates = ErrorRates(model, sha256, detector, source, scores, QUALITIES, nothing, nothing, not_found, command)
+    rates = ErrorRates(model, sha256, "", source, scores, QUALITIES, nothing, nothing, (0, 0), "")
     cells = rates.cells(quality, p_male)
     women, men = (np.bincount(cells[labels == label], minlength=nothing.size).reshape(shape) for label in (0, 1))
     return replace(rates, female=women, male=men).joined()
