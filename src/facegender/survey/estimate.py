@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -69,20 +70,37 @@ def survey(
             remedy="measure them on more sets, or take other --rates",
         )
     unit = unit or ("screen-time" if collection.kind == "videos" else "faces")
-    _check(collection, unit, method, min_quality, level, replicates, target, clusters)
+    sample, kind = bool((collection.photos["weight"] != 1).any()), collection.kind
+    of_these = f"intervals for these {kind} alone draw no others, so they can have no clusters"
+    for refused, why, remedy in (
+        (target not in (None, *TARGETS), f"there is no target {target!r}", f"one of {', '.join(TARGETS)}"),
+        (target == "these" and sample, "the results are of a sample, which stands for others", "--target beyond"),
+        (target == "these" and clusters is not None, of_these, "--target beyond, or leave out --cluster"),
+        (unit not in UNITS, f"there is no unit {unit!r}", f"one of {', '.join(UNITS)}"),
+        (method not in METHODS, f"there is no method {method!r}", f"one of {', '.join(METHODS)}"),
+        (unit == "screen-time" and kind == "photos", "photos have no screen time", "--unit faces or --unit photos"),
+        (
+            unit == "photos" and kind == "videos",
+            "the results are of videos",
+            "--unit screen-time, or --unit faces for tracks",
+        ),
+        (not 0 <= min_quality <= 1, f"the least quality must lie in [0, 1], not {min_quality:g}", None),
+        (not 0.5 <= level < 1, f"the level of the intervals must lie in [0.5, 1), not {level:g}", None),
+        (replicates < 100, f"{replicates} bootstrap replicates are too few for an interval", "at least 100"),
+    ):
+        if refused:
+            raise InputError(why, remedy=remedy)
     counts = (collection.faces["quality"] >= min_quality).to_numpy()
     faces = collection.faces[counts]
     if not len(faces):
         raise InputError(
-            f"there is nothing to count: {counted(len(collection.photos), collection.kind.removesuffix('s'))}, "
-            f"{counted(len(collection.faces), 'face')}, "
-            f"none of a quality of {min_quality:g}",
+            f"there is nothing to count: {counted(len(collection.photos), kind.removesuffix('s'))}, "
+            f"{counted(len(collection.faces), 'face')}, none of a quality of {min_quality:g}",
             remedy="lower --min-quality" if len(collection.faces) else "look at the errors in the results",
         )
     known = np.full(len(faces), -1) if labelled is None else labelled.known(len(collection.faces))[counts]
     if target is None:
-        complete = bool((collection.photos["weight"] == 1).all())
-        most = clusters is None and complete and (known >= 0).mean() >= MOST
+        most = clusters is None and not sample and (known >= 0).mean() >= MOST
         target = "these" if most else "beyond"
 
     rows_with = partial(
@@ -120,8 +138,8 @@ def survey(
     samples = [run.get("sample") for run in collection.runs]  # runs of videos draw none
     whole = sum(int(sample["population"]) for sample in samples if sample)
     population = whole if samples and all(samples) else None
-    return Survey(
-        kind=collection.kind,
+    found = Survey(
+        kind=kind,
         unit=unit,
         method=method,
         level=level,
@@ -145,50 +163,6 @@ def survey(
         population=population,
         agreement=None if labelled is None else labelled.agreement,
         own=own,
-        warnings=warnings(
-            collection,
-            rates,
-            [everyone, *groups],
-            by_quality=rows.by_quality(),
-            resampled=rows.resampled,
-            target=target,
-            labelled=labelled,
-            own=own,
-            clusters=clusters,
-        ),
+        warnings=(),
     )
-
-
-def _check(
-    collection: Results,
-    unit: Unit,
-    method: Method,
-    min_quality: float,
-    level: float,
-    replicates: int,
-    target: Target | None,
-    clusters: Clusters | None,
-) -> None:
-    if target not in (None, *TARGETS):
-        raise InputError(f"there is no target {target!r}", remedy=f"one of {', '.join(TARGETS)}")
-    if unit not in UNITS:
-        raise InputError(f"there is no unit {unit!r}", remedy=f"one of {', '.join(UNITS)}")
-    if method not in METHODS:
-        raise InputError(f"there is no method {method!r}", remedy=f"one of {', '.join(METHODS)}")
-    if target == "these" and (collection.photos["weight"] != 1).any():
-        raise InputError("the results are of a sample, which stands for others", remedy="--target beyond")
-    if target == "these" and clusters is not None:
-        raise InputError(
-            f"intervals for these {collection.kind} alone draw no others, so they can have no clusters",
-            remedy="--target beyond, or leave out --cluster",
-        )
-    if unit == "screen-time" and collection.kind == "photos":
-        raise InputError("photos have no screen time", remedy="--unit faces or --unit photos")
-    if unit == "photos" and collection.kind == "videos":
-        raise InputError("the results are of videos", remedy="--unit screen-time, or --unit faces for tracks")
-    if not 0 <= min_quality <= 1:
-        raise InputError(f"the least quality must lie in [0, 1], not {min_quality:g}")
-    if not 0.5 <= level < 1:
-        raise InputError(f"the level of the intervals must lie in [0.5, 1), not {level:g}")
-    if replicates < 100:
-        raise InputError(f"{replicates} bootstrap replicates are too few for an interval", remedy="at least 100")
+    return replace(found, warnings=warnings(found, collection, labelled, clusters, rows.by_quality()))

@@ -8,11 +8,11 @@ import numpy as np
 
 from facegender.survey.groups import Clusters
 from facegender.survey.labels import FEWEST, OWN, Labelled
-from facegender.survey.outcome import FEW, MUCH, Estimate, Target
+from facegender.survey.outcome import FEW, MUCH, Estimate, Survey
 from facegender.survey.outcome import FEWEST as FEWEST_DRAWN
 from facegender.survey.prevalence import FloatArray
 from facegender.survey.rates import ErrorRates
-from facegender.survey.results import Results
+from facegender.survey.results import Kind, Results
 from facegender.wording import counted
 
 #: Error rates of a quality bin from fewer faces of a gender than this are called few, where this share of faces are.
@@ -24,37 +24,25 @@ _AGREED = 0.6
 
 
 def warnings(
-    collection: Results,
-    rates: ErrorRates,
-    rows: Sequence[Estimate],
-    *,
-    by_quality: FloatArray,
-    resampled: str,
-    target: Target,
-    labelled: Labelled | None,
-    own: Sequence[str],
-    clusters: Clusters | None,
+    found: Survey, collection: Results, labelled: Labelled | None, clusters: Clusters | None, by_quality: FloatArray
 ) -> list[str]:
     """Sentences for people, the gravest first.
 
     Args:
-        rows: for everyone and each group.
+        found: all but the warnings.
+        labelled, clusters: what `found` knows of the labels of the collection, and of what is drawn as a whole.
         by_quality: share of what is counted in each quality bin of the rates, Q.
-        resampled: what the bootstrap draws, in words.
-        target: what the intervals are for.
-        labelled: the labels of the collection that the rates are from.
-        own: groups with error rates of their own.
-        clusters: what the bootstrap draws as a whole, where it is not single photos or videos.
     """
+    rows = found.everyone, *found.groups
     return [
         *_about_results(collection, labelled),
         *_about_fit(rows),
-        *_about_intervals(collection, rows, resampled, target),
-        *_about_clusters(collection, clusters),
-        *(() if labelled is None else _about_groups(rows[1:], own, target)),
+        *_about_intervals(found, rows, (collection.photos["weight"] == 1).all()),
+        *_about_clusters(found.kind, clusters),
+        *(() if labelled is None else _about_groups(found)),
         *(() if labelled is None else _about_labels(collection, labelled)),
         *_about_metadata(collection),
-        *(() if labelled is not None else _about_rates(collection, rates, by_quality)),
+        *(() if labelled is not None else _about_rates(collection, found.rates, by_quality)),
     ]
 
 
@@ -89,21 +77,21 @@ def _about_fit(rows: Sequence[Estimate]) -> Iterator[str]:
         )
 
 
-def _about_intervals(collection: Results, rows: Sequence[Estimate], resampled: str, target: Target) -> Iterator[str]:
-    clustered = resampled == "clusters"
+def _about_intervals(found: Survey, rows: Sequence[Estimate], complete: bool) -> Iterator[str]:
+    clustered, resampled = found.cluster is not None, found.resampled
     if none := [row.group for row in rows if row.no_interval]:
         alone = ""
-        if (collection.photos["weight"] == 1).all():  # a sample is no statement about itself
+        if complete:  # a sample is no statement about itself
             alone = (
-                f" For a statement about these {collection.kind} alone, and no others, pass --target these"
+                f" For a statement about these {found.kind} alone, and no others, pass --target these"
                 f"{' without --cluster' if clustered else ''}."
             )
         yield (
             f"No interval from fewer than {FEWEST_DRAWN} {resampled} ({', '.join(none)}): they do not show how much "
             f"{resampled} differ.{alone}"
         )
-    if target == "these":
-        yield f"The intervals hold for {rows[0].interval} and say nothing about other {collection.kind}."
+    if found.target == "these":
+        yield f"The intervals hold for {rows[0].interval} and say nothing about other {found.kind}."
     elif few := [row.group for row in rows if row.few]:
         narrow = "is only rough, and may be too narrow" if clustered else "may be too narrow"
         yield f"Fewer than {FEW} {resampled} to resample; the interval {narrow}: {', '.join(few)}."
@@ -112,23 +100,23 @@ def _about_intervals(collection: Results, rows: Sequence[Estimate], resampled: s
         yield f"A large part of what is counted is in one cluster; the interval is only rough: {shares}."
 
 
-def _about_clusters(collection: Results, clusters: Clusters | None) -> Iterator[str]:
+def _about_clusters(kind: Kind, clusters: Clusters | None) -> Iterator[str]:
     if clusters is not None and clusters.single:
         have = "has" if clusters.single == 1 else "have"
         yield (
-            f"{counted(clusters.single, collection.kind.removesuffix('s'))} {have} no {clusters.column}, and each "
+            f"{counted(clusters.single, kind.removesuffix('s'))} {have} no {clusters.column}, and each "
             "counts as a cluster of its own. Where some of them belong together, the interval is too narrow."
         )
     if clusters is not None and len(np.unique(clusters.codes)) == len(clusters.codes):
-        yield f"No two {collection.kind} have the same {clusters.column}, so --cluster does not change the intervals."
+        yield f"No two {kind} have the same {clusters.column}, so --cluster does not change the intervals."
 
 
-def _about_groups(groups: Sequence[Estimate], own: Sequence[str], target: Target) -> Iterator[str]:
+def _about_groups(found: Survey) -> Iterator[str]:
     shared = [
         row.group
-        for row in groups
+        for row in found.groups
         # Of a group that is labelled throughout the share is known, for these photos.
-        if row.faces and row.group not in own and not (target == "these" and row.labelled == row.faces)
+        if row.faces and row.group not in found.own and not (found.target == "these" and row.labelled == row.faces)
     ]
     if shared:
         yield (
