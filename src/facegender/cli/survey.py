@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
-from facegender.cli.root import app, command_line, require, results_console, say
+from facegender.cli.root import app, command_line, numbers, require, results_console, say
 from facegender.errors import InputError
 from facegender.formats.records import visible
 
@@ -119,8 +119,9 @@ def survey(
     known = None
     if labelled:
         known, source = read_labels(labelled, collection), f"labels in {', '.join(path.name for path in labelled)}"
-        about = {"source": source, "command": command}
-        errors = local_rates(collection, known, **about, clusters=clusters, min_quality=min_quality)
+        errors = local_rates(
+            collection, known, source=source, command=command, clusters=clusters, min_quality=min_quality
+        )
     else:
         errors = shipped_rates(collection, model) if rates is None else load_rates(rates)
     found = estimate(
@@ -178,11 +179,9 @@ def _fitting(console: Console, title: str, headings: Sequence[str], rows: Sequen
                 table.add_row(Text(headings[number]), Text(row[number]))
             table.add_section()
         return table
-    table = Table(title=title, title_justify="left")
     # Brackets are no markup: [s.d.] is a date.
-    table.add_column(Text(headings[0]), overflow="fold")
-    for number in kept[1:]:
-        table.add_column(headings[number], justify="right", no_wrap=True)
+    columns = numbers(*(headings[number] for number in kept[1:]), no_wrap=True)
+    table = Table(Column(Text(headings[0]), overflow="fold"), *columns, title=title, title_justify="left")
     for row in rows:
         table.add_row(*(Text(row[number]) for number in kept))
     return table

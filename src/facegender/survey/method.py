@@ -59,11 +59,8 @@ _OF_PHOTOS = (
 def method_text(survey: Survey) -> list[str]:
     """The method in plain English, one string a paragraph."""
     rates, everyone = survey.rates, survey.everyone
-    population = ""
-    if survey.population is not None:
-        population = (
-            f" The files are a random sample of {survey.population:,}, and the shares are weighted accordingly."
-        )
+    sampled = f" The files are a random sample of {survey.population or 0:,}, and the shares are weighted accordingly."
+    population = "" if survey.population is None else sampled
     copies = ""
     if survey.copies:
         were = "was" if survey.copies == 1 else "were"
@@ -111,10 +108,7 @@ def _errors(survey: Survey) -> str:
     """Where the error rates are from."""
     rates = survey.rates
     women, men = round(rates.female.sum()), round(rates.male.sum())
-    bins = (
-        f"{len(rates.scores) - 1} bins of the score and {len(rates.qualities) - 1} "
-        f"{'bin' if len(rates.qualities) == 2 else 'bins'} of face quality"
-    )
+    bins = f"{len(rates.scores) - 1} bins of the score and {counted(len(rates.qualities) - 1, 'bin')} of face quality"
     if rates.sets:
         names = list(dict.fromkeys(some.name for some in rates.sets))
         versions = list(dict.fromkeys(some.version for some in rates.sets))

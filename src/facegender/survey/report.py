@@ -156,7 +156,7 @@ def _report(folder: Path, survey: Survey, command: str, figures: list[Path]) -> 
         names |= {"plain women %": "plain count %", "uncertain %": "uncertain %"}
     shares = [[f"{row.group}{'*' if row.few else ''}", *map(cells(row).__getitem__, names)] for row in shown]
     sections.append(Section("Shares", [*blocks, table((survey.grouping, *names.values()), shares)]))
-    counts = ("read", "not read", "no face", "faces", "left out", "labelled", "represented", "misfit %", "p")
+    counts = ["read", "not read", "no face", "faces", "left out", "labelled", "represented", "misfit %", "p"]
     counts += () if survey.cluster is None else CLUSTERS
     rows_of_counts = [[row.group, *map(cells(row).__getitem__, counts)] for row in shown]
     sections.append(Section("What was counted", [table((survey.grouping, *counts), rows_of_counts)]))

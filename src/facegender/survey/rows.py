@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict
 
 import numpy as np
 import numpy.typing as npt
@@ -89,8 +89,8 @@ class Rows:
             ends = np.broadcast_to([woman, 1 - woman], (*cells.shape[:-1], 2))
             return np.concatenate([cells, ends], axis=-1)
 
-        self.coarse_point = [flat(h[None], 1.0 - i) for i, h in enumerate(self.point)]
-        self.coarse_drawn = [flat(h, 1.0 - i) for i, h in enumerate(self.drawn)]
+        self.coarse_point = flat(self.point[0][None], 1.0), flat(self.point[1][None], 0.0)
+        self.coarse_drawn = flat(self.drawn[0], 1.0), flat(self.drawn[1], 0.0)
         labelled = self.known >= 0
         self.coarse_cell[labelled] = coarse.female.size + self.known[labelled]
 
@@ -140,7 +140,7 @@ class Rows:
                 values |= {word: 0.0, f"plain_{word}": 0.0, f"{word}_low": 0.0, f"{word}_high": high}
         if row.no_interval:
             values = {key: value for key, value in values.items() if not key.endswith(("_low", "_high"))}
-        return replace(row, **values)
+        return Estimate(**{**asdict(row), **values})
 
     def _named(self, photos: int, clusters: int) -> str:
         """What the interval of a row is for, in words."""
