@@ -132,13 +132,7 @@ class _Report:
 
 
 def predict_photos(
-    collection: Collection,
-    options: Options,
-    engine: Engine,
-    destination: Destination,
-    *,
-    card: Card | None = None,
-    made: Made,
+    collection: Collection, options: Options, engine: Engine, destination: Destination, made: Made, card: Card | None
 ) -> int:
     """Analyse photos, and print or write their records; the exit status.
 
@@ -203,15 +197,7 @@ def predict_photos(
         return status(report.summary, nothing_before=not skipped)
 
 
-def plan_photos(
-    collection: Collection,
-    options: Options,
-    engine: Engine,
-    destination: Destination,
-    *,
-    annotate: Path | None,
-    crops: Path | None,
-) -> None:
+def plan_photos(collection: Collection, options: Options, engine: Engine, destination: Destination, made: Made) -> None:
     """Say what a run would do."""
     found = plan(
         collection,
@@ -221,11 +207,10 @@ def plan_photos(
         format=None if destination.format_ is None else destination.format_.name,
         resume=destination.resume,
         prune=destination.prune,
-        annotate=annotate,
-        crops=crops,
+        annotate=made.annotate,
+        crops=made.crops,
     )
-    lines = [f"{counted(found.photos, 'photo')} found"]
-    lines += why_empty(collection.empty)
+    lines = [f"{counted(found.photos, 'photo')} found", *why_empty(collection.empty)]
     if passed := collection.photos.passed_over:
         lines.append(passed_line(passed))
     if destination.output is not None:

@@ -241,22 +241,17 @@ def predict(
         videos = every[:limit]
         check_video_options(ctx, timeline, output)
         files = VideoFiles(timeline, subtitles, annotate)
-        status = predict_videos(
-            *(videos, options, destination, files),
-            card=card,
-            fps=fps or None,
-            workers=worker_count(workers),
-            limited=None if limit is None else len(videos) < len(every),
-        )
-        raise typer.Exit(status)
+        limited = None if limit is None else len(videos) < len(every)
+        about = fps or None, worker_count(workers), limited
+        raise typer.Exit(predict_videos(videos, options, destination, files, card, *about))
     if timeline or subtitles:
         raise typer.BadParameter("these are for videos", param_hint="--timeline, --subtitles")
     if on.startswith("ray") and (annotate or crops):
         raise typer.BadParameter("a Ray cluster makes no pictures", param_hint="--annotate, --crops")
     with before_writing():
         photos = collect(paths, recursive=recursive, draw=sample, seed=seed, limit=limit)
-    if dry_run:
-        plan_photos(photos, options, engine, destination, annotate=annotate, crops=crops)
-        return
     made = Made(annotate, crops, report, xmp)
-    raise typer.Exit(predict_photos(photos, options, engine, destination, card=card, made=made))
+    if dry_run:
+        plan_photos(photos, options, engine, destination, made)
+        return
+    raise typer.Exit(predict_photos(photos, options, engine, destination, made, card))

@@ -59,11 +59,10 @@ def predict_videos(
     options: Options,
     destination: Destination,
     files: VideoFiles,
-    *,
-    card: Card | None = None,
+    card: Card | None,
     fps: float | None,
-    workers: int | None = None,
-    limited: bool | None = None,
+    workers: int | None,
+    limited: bool | None,
 ) -> int:
     """Analyse videos, and print or write their records; the exit status. The card is the network's, where known.
 

@@ -117,13 +117,9 @@ def effects(sets: Sequence[SetCounts], female: FloatArray, male: FloatArray, sco
     names = list(dict.fromkeys(some.name for some in sets))
     versions = list(dict.fromkeys(some.version for some in sets))
     table = {(some.name, some.version): some for some in sets}
-    found = np.empty((len(names), len(versions), 2))
-    errors = np.empty_like(found)
-    for i, name in enumerate(names):
-        for j, version in enumerate(versions):
-            some = table[name, version]
-            for gender, (counts, histogram) in enumerate(((some.female, female), (some.male, male))):
-                found[i, j, gender], errors[i, j, gender] = tilt(counts, histogram, scores)
+    ordered = [[table[name, version] for version in versions] for name in names]
+    tilts = [[(tilt(some.female, female, scores), tilt(some.male, male, scores)) for some in row] for row in ordered]
+    found, errors = np.moveaxis(np.array(tilts), -1, 0)  # sets x versions x 2 each
     means = found.mean(axis=1)
     mean = means.mean(axis=0)
     deviations = found - means[:, None]
