@@ -221,8 +221,7 @@ def predict(
     engine = engine_on(on, worker_count(workers), time_limit)
     if prune and output is None:
         raise typer.BadParameter("it needs --output FILE", param_hint="--prune")
-    command = command_line()
-    destination = Destination(file_format(format_, output), output, resume, command, prune, rows)
+    destination = Destination(file_format(format_, output), output, resume, command_line(), prune, rows)
     try:
         options = Options(
             model=model if given(ctx, "model") else None,

@@ -134,8 +134,7 @@ def _handler(desk: Desk, token: str) -> type[BaseHTTPRequestHandler]:
         sys_version = ""
 
         def do_GET(self) -> None:
-            name = self._name()
-            if name is None:
+            if (name := self._name()) is None:
                 return
             if name in files:
                 self._send(200, files[name].read(unpacked=True), files[name].media_type)
@@ -146,11 +145,9 @@ def _handler(desk: Desk, token: str) -> type[BaseHTTPRequestHandler]:
                 self._item(name, {"": self._about, "/face.jpg": face, "/photo.jpg": photo})
 
         def do_POST(self) -> None:
-            name = self._name()
-            if name is None:
+            if (name := self._name()) is None:
                 return
-            said = self._said()
-            if said is None:
+            if (said := self._said()) is None:
                 self._say(400, {"error": "what was sent is no short JSON object"})
             elif name == "undo":
                 self._change(lambda: {"place": desk.session.undo()})
@@ -159,26 +156,23 @@ def _handler(desk: Desk, token: str) -> type[BaseHTTPRequestHandler]:
 
         def _name(self) -> str | None:
             """The path below the token; None, and an answer, where the request is not from our page."""
-            host = self.headers.get("Host", "")
+            host, origin = self.headers.get("Host", ""), self.headers.get("Origin")
             assert isinstance(self.server, HTTPServer)
             here = f"127.0.0.1:{self.server.server_port}", f"localhost:{self.server.server_port}"
-            origin = self.headers.get("Origin")
-            begin = f"/{token}/"
-            path = self.path.partition("?")[0]
-            if desk.ended:  # a connection that was left open
-                self.close_connection = True
-                self._say(503, {"error": "facegender label has ended. What you answered before is saved."})
-                return None
             # Another site may resolve its own name to this machine, or send a form here.
-            if host not in here or origin not in (None, *(f"http://{each}" for each in here)):
-                self.close_connection = True  # what was sent with it stays unread
-                self._say(403, {"error": "only the page itself may ask"})
-            elif not path.startswith(begin):
-                self.close_connection = True
-                self._say(404, {"error": "the address is not complete"})
-            else:
-                return path.removeprefix(begin) or "index.html"
-            return None
+            strange = host not in here or origin not in (None, *(f"http://{each}" for each in here))
+            begin, path = f"/{token}/", self.path.partition("?")[0]
+            ended = "facegender label has ended. What you answered before is saved."
+            for refused, status, why in (
+                (desk.ended, 503, ended),  # a connection that was left open
+                (strange, 403, "only the page itself may ask"),
+                (not path.startswith(begin), 404, "the address is not complete"),
+            ):
+                if refused:
+                    self.close_connection = True  # what was sent with it stays unread
+                    self._say(status, {"error": why})
+                    return None
+            return path.removeprefix(begin) or "index.html"
 
         def _said(self) -> dict[str, Any] | None:
             length = self.headers.get("Content-Length", "")

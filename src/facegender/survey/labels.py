@@ -143,17 +143,16 @@ def read_labels(paths: Sequence[Path], collection: Results) -> Labelled:
         answers.append(some)
         for place, answer in some.items():
             every[place].append(answer)
-    looked = Counter(said[0].stratum for said in every.values())
-    clear = {place: said[0] for place, said in every.items() if {answer.label for answer in said} in ({0}, {1})}
-    weights = [each.stratum_faces / looked[each.stratum] if each.stratum else each.weight for each in clear.values()]
+    clear = {place: said[0].label for place, said in every.items() if {each.label for each in said} in ({0}, {1})}
     strata: dict[Hashable, tuple[str, float]] = {
         place: (said[0].stratum, said[0].size) for place, said in every.items()
     }
+    weights = dict(zip(every, _weights(list(every), strata), strict=True))
     women, men = (sum(count for (*_, label), count in missed.items() if label == gender) for gender in (0, 1))
     labelled = Labelled(
         np.array(list(clear), np.int64),
-        np.array([each.label for each in clear.values()], np.int64),
-        np.array(weights, np.float64),
+        np.array(list(clear.values()), np.int64),
+        np.array([weights[place] for place in clear], np.float64),
         (women, men),
         len(every) - len(clear),
         agreement([{place: answer.label for place, answer in some.items()} for some in answers], strata),
@@ -295,9 +294,9 @@ def agreement(
     return Agreement(faces, same / faces, sum(kappas) / len(kappas) if kappas else None)
 
 
-def _weights(both: Sequence[Hashable], strata: Mapping[Hashable, tuple[str, float]] | None) -> list[float]:
-    """How much each face stands for among those that two people looked at."""
+def _weights(looked_at: Sequence[Hashable], strata: Mapping[Hashable, tuple[str, float]] | None) -> list[float]:
+    """How much each face stands for among those that were looked at."""
     if strata is None:
-        return [1.0] * len(both)
-    looked = Counter(strata[face][0] for face in both)
-    return [size / looked[name] if name else size for name, size in (strata[face] for face in both)]
+        return [1.0] * len(looked_at)
+    looked = Counter(strata[face][0] for face in looked_at)
+    return [size / looked[name] if name else size for name, size in map(strata.__getitem__, looked_at)]
