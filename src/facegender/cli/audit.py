@@ -89,7 +89,8 @@ def audit(
         most = max(done.not_found, key=lambda each: (each.count / each.all, each.all))
         typer.echo(f"most often of {most.value} (by {most.column}): {most.count:,} of {most.all:,}")
     table = Table(
-        *("by", "faces of", *numbers("faces", "accuracy %", "95 % interval", "answered %", "wrong of them %")),
+        *("by", "faces of"),
+        *numbers("faces", "accuracy %", "95 % interval", "answered %", "wrong of them %"),
         title="worst first, by the upper end of the interval; † children, * fewer than 30 faces",
         title_justify="left",
     )

@@ -68,9 +68,12 @@ def calibration(
             lambda crops: network.p_male(crops, np.arange(len(crops))),
             network.confidence,
         )
-    measures = ("accuracy %", "ECE %", "Brier", "sure %", "answered at 1 %", "wrong", "at 2 %", "wrong")
-    columns = ("test", "damage", "group", *numbers("faces", *measures))
-    table = Table(*columns, title=f"{network.name}: calibration and coverage", title_justify="left")
+    table = Table(
+        *("test", "damage", "group"),
+        *numbers("faces", "accuracy %", "ECE %", "Brier", "sure %", "answered at 1 %", "wrong", "at 2 %", "wrong"),
+        title=f"{network.name}: calibration and coverage",
+        title_justify="left",
+    )
     for number, row in enumerate(rows):
         if number and rows[number - 1].test != row.test:
             table.add_section()

@@ -44,8 +44,8 @@ def evaluate(
     elif form == "csv":
         typer.echo(csv_text([group.to_dict() for group in groups]), nl=False)
     else:
-        columns = "", "gender", *numbers("faces", "accuracy %", "95 % interval")
-        table = Table(*columns, title=f"{network.name} on {data.name}, {split}", title_justify="left")
+        columns = numbers("faces", "accuracy %", "95 % interval")
+        table = Table("", "gender", *columns, title=f"{network.name} on {data.name}, {split}", title_justify="left")
         for number, group in enumerate(groups):
             if number and groups[number - 1].value != group.value:
                 table.add_section()

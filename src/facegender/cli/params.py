@@ -59,8 +59,8 @@ def _one(name: str, channels: int, classes: int, form: TableFormat, console: Con
         typer.echo(csv_text([*rows, whole]), nl=False)
     else:
         title = f"{name}, input {counted[0].feature_size}, {classes} classes"
-        headings = Column("Layer", no_wrap=True), "Gives", *numbers("Weights", "Biases", "Parameters", "MACs")
-        table = Table(*headings, title=title, title_justify="left")
+        counts = numbers("Weights", "Biases", "Parameters", "MACs")
+        table = Table(Column("Layer", no_wrap=True), "Gives", *counts, title=title, title_justify="left")
         for row in rows:
             table.add_row(*_cells(row))
         table.add_section()
