@@ -135,3 +135,8 @@ def test_the_command(invoke, store_folder, tmp_path):
     assert (tmp_path / "leaked_faces.csv").exists()
     twice = CliRunner().invoke(app, ["leaks", str(store_folder), str(store_folder), "-o", str(tmp_path)])
     assert "two of the stores are named made" in str(twice.exception)
+
+
+def test_a_folder_with_brackets_is_named_as_it_is(invoke, store_folder, tmp_path):
+    folder = tmp_path / "may [bold]"
+    assert invoke("leaks", store_folder, "-o", folder).stdout.splitlines()[-1] == str(folder / "leaked_faces.csv")
