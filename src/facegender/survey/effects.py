@@ -119,7 +119,7 @@ def effects(sets: Sequence[SetCounts], female: FloatArray, male: FloatArray, sco
     table = {(some.name, some.version): some for some in sets}
     ordered = [[table[name, version] for version in versions] for name in names]
     tilts = [[(tilt(some.female, female, scores), tilt(some.male, male, scores)) for some in row] for row in ordered]
-    found, errors = np.moveaxis(np.array(tilts), -1, 0)  # sets x versions x 2 each
+    found, errors = np.moveaxis(np.array(tilts), -1, 0).copy()  # sets x versions x 2 each
     means = found.mean(axis=1)
     mean = means.mean(axis=0)
     deviations = found - means[:, None]

@@ -141,8 +141,9 @@ class ErrorRates:
     def _split(self, totals: FloatArray, share: FloatArray | None = None) -> tuple[FloatArray, FloatArray]:
         """Women's and men's faces in each cell of the collection; none is held empty. None: the likeliest share."""
         if share is None:
-            women, men = (counts + prior for counts, prior in zip((self.female, self.male), self._prior(), strict=True))
-            share = women / (women + men)
+            prior = self._prior()
+            women = self.female + prior[0]
+            share = women / (women + self.male + prior[1])
         totals = totals + 1e-6 * max(totals.sum(), 1.0) / totals.size
         return totals * share + 1e-12, totals * (1 - share) + 1e-12
 
