@@ -41,18 +41,11 @@ def crossval(
     laboratory.require_training()
     from facegender.lab.datasets.store import open_store
     from facegender.lab.evaluation.crossval import cross_validate
-    from facegender.lab.evaluation.metrics import Metrics
     from facegender.lab.training.hardware import Hardware, is_main_process
     from facegender.lab.training.recipe import load_recipe
     from facegender.lab.training.settings import read_changes
 
     settings = load_recipe(recipe, **read_changes(changes or ()))
-
-    def say_fold(fold: int, metrics: Metrics) -> None:
-        stderr.print(
-            f"fold {fold}: accuracy {100 * metrics.accuracy:.2f} %, balanced {100 * metrics.balanced_accuracy:.2f} %"
-        )
-
     data = open_store(store)
     result = cross_validate(
         settings,
@@ -62,7 +55,9 @@ def crossval(
         only=only,
         mirror=mirror,
         hardware=Hardware(accelerator, devices),
-        on_fold=say_fold,
+        on_fold=lambda fold, metrics: stderr.print(
+            f"fold {fold}: accuracy {100 * metrics.accuracy:.2f} %, balanced {100 * metrics.balanced_accuracy:.2f} %"
+        ),
     )
     if not is_main_process():
         return

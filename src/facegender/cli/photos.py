@@ -44,7 +44,7 @@ class Destination:
     """Where records go.
 
     Attributes:
-        format_: None for a table.
+        format_: None for a table on standard output.
         output: a file; None for standard output.
         resume: continue what is in the file.
         command: to be written beside it.
@@ -56,13 +56,8 @@ class Destination:
     output: Path | None
     resume: bool
     command: str
-    prune: bool = False
-    rows: Rows = "face"
-
-    @property
-    def is_table(self) -> bool:
-        """Whether standard output gets a table, which ends with the counts."""
-        return self.format_ is None and self.output is None
+    prune: bool
+    rows: Rows
 
     @property
     def bar_fits(self) -> bool:
@@ -267,7 +262,7 @@ def held_already(output: Path | None, count: int, noun: str) -> str:
 
 def say_summary(summary: Summary, seconds: float, card: Card | None, destination: Destination) -> None:
     """Print the outcome of a run, and the terms of its network where its card is known."""
-    lines = summary.lines(seconds, below_table=destination.is_table)
+    lines = summary.lines(seconds, below_table=destination.format_ is None)  # a table ends with the counts
     for line in lines:
         say(line)
     if lines and card is not None:

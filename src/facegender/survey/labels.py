@@ -104,17 +104,11 @@ _Missed: TypeAlias = tuple[int, int | None, int]
 
 @dataclass(frozen=True)
 class _Answer:
-    """What one person says about one face."""
+    """What one person says about one face; `size` is its stratum's, or without one what the face itself stands for."""
 
     label: int | None
-    weight: float
     stratum: str
-    stratum_faces: float
-
-    @property
-    def size(self) -> float:
-        """Of its stratum; without one what the face itself stands for."""
-        return self.stratum_faces if self.stratum else self.weight
+    size: float
 
 
 def read_labels(paths: Sequence[Path], collection: Results) -> Labelled:
@@ -177,7 +171,7 @@ def _moved(every: Mapping[int, Sequence[_Answer]], collection: Results) -> int:
     names, sizes = strata_of(collection)
 
     def is_moved(place: int, answer: _Answer) -> bool:
-        return answer.stratum != names[place] or not same_size(answer.stratum_faces, sizes[names[place]])
+        return answer.stratum != names[place] or not same_size(answer.size, sizes[names[place]])
 
     return sum(any(is_moved(place, each) for each in said if each.stratum) for place, said in every.items())
 
@@ -220,8 +214,9 @@ def _read(path: Path, collection: Results) -> tuple[dict[int, _Answer], Counter[
         place = faces[photo, face]
         if place in found:
             raise InputError(f"{path} labels {row['path']} twice", remedy="keep one row a face")
-        weight = _number(path, row, "weight", 1.0)
-        found[place] = _Answer(label, weight, row.get("stratum", ""), _number(path, row, "stratum_faces", weight))
+        stratum, weight = row.get("stratum", ""), _number(path, row, "weight", 1.0)
+        of_stratum = _number(path, row, "stratum_faces", weight)
+        found[place] = _Answer(label, stratum, of_stratum if stratum else weight)
     return found, missed, any(column not in row for row in rows)
 
 
