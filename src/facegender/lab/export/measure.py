@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,19 +39,26 @@ _SEED = 2020
 
 @dataclass(frozen=True)
 class EvaluationCrops:
-    """Some crops of a store.
+    """Some crops of a store, of both labels.
 
     Attributes:
         name: of the store and its split.
         store: the data.
         index: int64, N, ascending.
         left_out: others that the network has seen.
+
+    Raises:
+        InputError: they have only one label.
     """
 
     name: str
     store: Store
     index: IntArray
     left_out: int = 0
+
+    def __post_init__(self) -> None:
+        if len(set(self.labels.tolist())) < 2:
+            raise InputError(f"the crops of {self.name} are not of both labels", remedy="leave that store out")
 
     @property
     def people(self) -> list[str]:
@@ -75,17 +81,14 @@ def validation_faces(stores: Sequence[Store], provenance: Provenance, network: s
         InputError: a store has no validation split, the network learned from all of it, or what was drawn of it has
             only one label.
     """
-    splits: dict[str, IntArray] = {}
+    rng, faces = np.random.default_rng(_SEED), []
     for store in stores:
         if not len(store.split("validation")):
             raise InputError(f"store {store.name} has no validation split", remedy="leave it out of --validate")
-        splits[store.name] = unseen(store, provenance, "validation", network=network, calibrating=True).index
-    rng = np.random.default_rng(_SEED)
-    faces = [
-        EvaluationCrops(f"{store.name} validation", store, np.sort(rng.permutation(splits[store.name])[:MOST_CROPS]))
-        for store in stores
-    ]
-    return _of_both_labels(faces)
+        index = unseen(store, provenance, "validation", network=network, calibrating=True).index
+        drawn = np.sort(rng.permutation(index)[:MOST_CROPS])
+        faces.append(EvaluationCrops(f"{store.name} validation", store, drawn))
+    return faces
 
 
 def balanced(faces: Sequence[EvaluationCrops]) -> FloatArray:
@@ -103,20 +106,15 @@ def faces_to_test(stores: Sequence[Store], provenance: Provenance, network: str)
     Raises:
         InputError: a known store without a test split, one of which all is seen, or only one label to test on.
     """
-    unseen_faces = [unseen(store, provenance, network=network) for store in stores]
-    return _of_both_labels(
-        [
-            EvaluationCrops(f"{store.name} {faces.split}", store, faces.index, faces.left_out)
-            for store, faces in zip(stores, unseen_faces, strict=True)
-        ]
-    )
+    found = [(store, unseen(store, provenance, network=network)) for store in stores]
+    return [EvaluationCrops(f"{store.name} {new.split}", store, new.index, new.left_out) for store, new in found]
 
 
 def answers(run: Callable[[Crops], FloatArray], faces: EvaluationCrops, what: str) -> FloatArray:
     """What a network says to the faces, one row each, while a progress bar counts batches of them."""
-    count = math.ceil(len(faces.index) / BATCH)
-    batches = track(_batches(faces), f"{what}, {faces.name}", count)
-    return np.concatenate([run(batch) for batch in batches])
+    crops, index, starts = faces.store.crops, faces.index, range(0, len(faces.index), BATCH)
+    watched = track(starts, f"{what}, {faces.name}", len(starts))
+    return np.concatenate([run(np.ascontiguousarray(crops[index[start : start + BATCH]])) for start in watched])
 
 
 def thresholds(labels: IntArray, p_male: FloatArray, weights: FloatArray | None = None) -> dict[str, float]:
@@ -149,15 +147,3 @@ def tested(faces: EvaluationCrops, p_male: FloatArray, confidences: Mapping[str,
             rate: {"coverage": round(share, 5), "error": round(error, 5)} for rate, (share, error) in at.items()
         },
     }
-
-
-def _batches(faces: EvaluationCrops) -> Iterator[Crops]:
-    for start in range(0, len(faces.index), BATCH):
-        yield np.ascontiguousarray(faces.store.crops[faces.index[start : start + BATCH]])
-
-
-def _of_both_labels(faces: list[EvaluationCrops]) -> list[EvaluationCrops]:
-    for some in faces:
-        if len(set(some.labels.tolist())) < 2:
-            raise InputError(f"the crops of {some.name} are not of both labels", remedy="leave that store out")
-    return faces

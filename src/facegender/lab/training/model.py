@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
 
 from facegender.errors import CheckpointError
 from facegender.faces.types import Crops
@@ -104,19 +103,37 @@ def load_model(path: Path) -> TrainedModel:
     return TrainedModel(classifier.eval(), recipe, mean, std, history, *origin, provenance, lessons)
 
 
-@torch.inference_mode()
-def predict_logits(classifier: nn.Module, crops: Crops, index: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+def predict_logits(classifier: CropClassifier, crops: Crops, index: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
     """float32 logits, len(index) x 2, in evaluation mode and full precision."""
+    logits: npt.NDArray[np.float32] = torch.cat([two for _, two in _asked(classifier, crops, index)]).numpy()
+    return logits
+
+
+def features_and_logits(
+    classifier: CropClassifier, crops: Crops, index: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """What the network's last layer takes and gives: float32, N x F features and N x 2 logits, one row an index.
+
+    Args:
+        crops: uint8, M x 64 x 64 x 3.
+        index: which of them, N, at least one.
+    """
+    features, logits = zip(*_asked(classifier, crops, index), strict=True)
+    return torch.cat(features).numpy(), torch.cat(logits).numpy()
+
+
+@torch.inference_mode()
+def _asked(
+    classifier: CropClassifier, crops: Crops, index: npt.NDArray[np.int64]
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """The features and the logits of some crops at a time."""
     device = next(classifier.parameters()).device
     was_training = classifier.training
     classifier.eval()
-    parts = []
     for chunk in _chunks(index, 250):
-        batch = torch.from_numpy(np.ascontiguousarray(crops[chunk])).to(device)
-        parts.append(classifier(batch).float().cpu())
+        features = classifier.features(torch.from_numpy(np.ascontiguousarray(crops[chunk])).to(device))
+        yield features.float().cpu(), classifier.body.head(features).float().cpu()
     classifier.train(was_training)
-    joined: npt.NDArray[np.float32] = torch.cat(parts).numpy()
-    return joined
 
 
 def channel_statistics(
