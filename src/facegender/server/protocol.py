@@ -8,7 +8,7 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from facegender.server.problems import MEDIA_TYPE, Problem
+from facegender.server.problems import MEDIA_TYPE, ProblemError
 
 #: Bytes of the headers of one request.
 MAX_HEADER_BYTES = 16_384
@@ -74,7 +74,7 @@ class Protocol(H11Protocol):
         if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):  # an answer is on its way already
             self.transport.close()
             return
-        problem = Problem("bad_request", "this is not HTTP, or its headers are too large")
+        problem = ProblemError("bad_request", "this is not HTTP, or its headers are too large")
         headers = [("content-type", MEDIA_TYPE), ("connection", "close"), ("content-length", str(len(problem.content)))]
         events: list[Any] = [
             h11.Response(status_code=problem.status, headers=headers, reason=b"Bad Request"),

@@ -49,14 +49,8 @@ def add_routes(app: FastAPI, service: Service) -> None:
     unauthorized = [] if token is None else ["unauthorized"]
     selection = Depends(_selection(service))
     parameters = Depends(_only(wire.Parameters.__annotations__))
-    photo_rules = BodyRules(
-        wire.PHOTO_FIELD,
-        limits.max_photos,
-        limits.max_bytes,
-        limits.body_timeout,
-        lambda media_type: media_type.startswith("image/") or media_type == wire.OCTETS,
-    )
-    crop_rules = BodyRules(wire.CROP_FIELD, limits.max_queue, limits.max_bytes, limits.body_timeout, wire.OCTETS.__eq__)
+    photo_rules = BodyRules(wire.PHOTO_FIELD, limits.max_photos, limits, images=True)
+    crop_rules = BodyRules(wire.CROP_FIELD, limits.max_queue, limits, images=False)
 
     @app.post(
         wire.ANALYZE,
@@ -94,7 +88,7 @@ def add_routes(app: FastAPI, service: Service) -> None:
             tasks = [task for number, part in enumerate(parts) for task in _crop_tasks(selected, number, part)]
             answers = cast("list[CropAnswer]", await service.answer(request, tasks))
         p_male = [p for task, answer in zip(tasks, answers, strict=True) for p in _p_male(task, answer)]
-        service.metrics.crops(selected.card.name, len(p_male))
+        service.metrics.crops.labels(selected.card.name).inc(len(p_male))
         predictions = [asdict(prediction_for(p, selected.min_confidence)) for p in p_male]
         return _Json({"model": selected.to_dict(), "predictions": predictions})
 

@@ -21,8 +21,7 @@ from facegender.machine import usable_cores
 from facegender.prefetch import ahead
 from facegender.video.answer import combined
 from facegender.video.frames import DEFAULT_FPS, Frame, Progress, Video
-from facegender.video.scenes import Histogram, histogram
-from facegender.video.tracks import Seen, Tracker, appearances, suppress_overlaps
+from facegender.video.tracks import Histogram, Seen, Tracker, appearances, histogram, suppress_overlaps
 from facegender.video.types import Track, VideoResult
 from facegender.wording import counted
 

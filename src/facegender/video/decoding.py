@@ -11,9 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from facegender.errors import NoVideoError, VideoReadError
-from facegender.video.container import open_container
+from facegender.errors import (
+    NotAVideoError,
+    NoVideoError,
+    VideoNotFoundError,
+    VideoPermissionError,
+    VideoReadError,
+    needs,
+)
 
+#: Containers in FFmpeg's words. Not its playlists: those open other files and addresses.
+_FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegvideo,mpegts,asf,flv,live_flv,ogg,gif"
 #: Frames that no other frame needs are not decoded where samples are at least this number of frames apart.
 _SPARSE = 4
 #: Decoding and showing differ in order by at most this number of frames (H.264's and HEVC's limit).
@@ -27,6 +35,26 @@ SAME_TIME = 1e-4
 #: A clock that jumps back further than this, in seconds, was reset (joined recordings); one that jumps so far beyond
 #: the end is broken. Time continues where it was.
 _NEW_CLOCK = 1.0
+
+
+def open_container(path: str) -> Any:
+    """PyAV's container of a file.
+
+    Raises:
+        VideoReadError: the file is absent, forbidden or of no known format.
+        MissingExtraError: PyAV is not installed.
+    """
+    with needs("av", "video"):
+        import av
+    try:
+        # As a plain file: "http:", "concat:" and their like are names, not instructions.
+        return av.open(f"file:{path}", options={"format_whitelist": _FORMATS, "protocol_whitelist": "file"})
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise VideoNotFoundError(f"{path} is no file") from error
+    except PermissionError as error:
+        raise VideoPermissionError(f"{path} may not be read") from error
+    except (av.error.FFmpegError, ValueError) as error:
+        raise NotAVideoError(f"{path} is no video of a known format, or cut short before it begins") from error
 
 
 @dataclass(frozen=True)

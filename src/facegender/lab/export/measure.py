@@ -39,26 +39,19 @@ _SEED = 2020
 
 @dataclass(frozen=True)
 class EvaluationCrops:
-    """Some crops of a store, of both labels.
+    """Some crops of a store.
 
     Attributes:
         name: of the store and its split.
         store: the data.
         index: int64, N, ascending.
         left_out: others that the network has seen.
-
-    Raises:
-        InputError: they have only one label.
     """
 
     name: str
     store: Store
     index: IntArray
     left_out: int = 0
-
-    def __post_init__(self) -> None:
-        if len(set(self.labels.tolist())) < 2:
-            raise InputError(f"the crops of {self.name} are not of both labels", remedy="leave that store out")
 
     @property
     def people(self) -> list[str]:
@@ -87,7 +80,7 @@ def validation_faces(stores: Sequence[Store], provenance: Provenance, network: s
             raise InputError(f"store {store.name} has no validation split", remedy="leave it out of --validate")
         index = unseen(store, provenance, "validation", network=network, calibrating=True).index
         drawn = np.sort(rng.permutation(index)[:MOST_CROPS])
-        faces.append(EvaluationCrops(f"{store.name} validation", store, drawn))
+        faces.append(_of_both_labels(EvaluationCrops(f"{store.name} validation", store, drawn)))
     return faces
 
 
@@ -107,7 +100,10 @@ def faces_to_test(stores: Sequence[Store], provenance: Provenance, network: str)
         InputError: a known store without a test split, one of which all is seen, or only one label to test on.
     """
     found = [(store, unseen(store, provenance, network=network)) for store in stores]
-    return [EvaluationCrops(f"{store.name} {new.split}", store, new.index, new.left_out) for store, new in found]
+    return [
+        _of_both_labels(EvaluationCrops(f"{store.name} {new.split}", store, new.index, new.left_out))
+        for store, new in found
+    ]
 
 
 def answers(run: Callable[[Crops], FloatArray], faces: EvaluationCrops, what: str) -> FloatArray:
@@ -147,3 +143,9 @@ def tested(faces: EvaluationCrops, p_male: FloatArray, confidences: Mapping[str,
             rate: {"coverage": round(share, 5), "error": round(error, 5)} for rate, (share, error) in at.items()
         },
     }
+
+
+def _of_both_labels(faces: EvaluationCrops) -> EvaluationCrops:
+    if len(set(faces.labels.tolist())) < 2:
+        raise InputError(f"the crops of {faces.name} are not of both labels", remedy="leave that store out")
+    return faces
