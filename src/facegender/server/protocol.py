@@ -30,7 +30,6 @@ class Protocol(H11Protocol):
     _discarded = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A client has connected."""
         super().connection_made(transport)
         if len(self.connections) > MAX_CONNECTIONS:
             transport.abort()
@@ -38,7 +37,6 @@ class Protocol(H11Protocol):
             self._update_watchdog()
 
     def data_received(self, data: bytes) -> None:
-        """A client has sent something."""
         super().data_received(data)
         if self._discarding:
             self._discarded += len(data)
@@ -49,12 +47,10 @@ class Protocol(H11Protocol):
         self._update_watchdog()
 
     def on_response_complete(self) -> None:
-        """A request is answered."""
         super().on_response_complete()
         self._update_watchdog()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is closed."""
         super().connection_lost(exc)
         self._stop_watchdog()
         self._stop_stalled()

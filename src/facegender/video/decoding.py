@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -74,6 +75,7 @@ class Decoder:
     Attributes:
         stream: PyAV's stream of the pictures.
         first: the first frame.
+        shown: the frames in the order in which they are shown, to be taken once.
         duration: seconds, as the file says it; None where it doesn't.
         end: seconds that could be read so far.
         damaged: packets that could not be read so far.
@@ -103,13 +105,12 @@ class Decoder:
             first = next(self._frames, None)
             if first is None:
                 raise VideoReadError(f"{path} has no frame that can be decoded")
-            self.first = first
+            self.first, self.shown = first, chain((first,), self._frames)
         except BaseException:
             self._container.close()
             raise
 
     def close(self) -> None:
-        """Close the file."""
         self._frames.close()
         self._container.close()
 
@@ -118,24 +119,17 @@ class Decoder:
         """Frames a second on average, as the file says it; 25 where it doesn't."""
         return Fraction(self.stream.average_rate or _USUAL_RATE)
 
-    def shown(self) -> Iterator[Shown]:
-        """Frames in the order in which they are shown; to be called once."""
-        yield self.first
-        yield from self._frames
-
     def _video_stream(self) -> Any:
         covers = self._av.stream.Disposition.attached_pic
         streams = [stream for stream in self._container.streams.video if not stream.disposition & covers]
         if not streams:
-            raise NoVideoError(f"{self.path} has no pictures, only {self._contents()}")
+            kinds = ", ".join(sorted({stream.type for stream in self._container.streams})) or "an empty container"
+            raise NoVideoError(f"{self.path} has no pictures, only {kinds}")
         readable = [stream for stream in streams if stream.codec_context is not None]
         if not readable:
             raise VideoReadError(f"{self.path} is coded in a way that this FFmpeg cannot decode")
         best = self._container.streams.best("video")
         return best if best in readable else readable[0]
-
-    def _contents(self) -> str:
-        return ", ".join(sorted({stream.type for stream in self._container.streams})) or "an empty container"
 
     def _declared_duration(self) -> float | None:
         if self.stream.duration is not None:

@@ -95,7 +95,7 @@ class Video(Decoder):
 
     def every(self) -> Iterator[tuple[float, Image]]:
         """Every frame that is decoded: its time, and uint8, H x W x 3, RGB, turned as displayed; to be called once."""
-        for shown in self.shown():
+        for shown in self.shown:
             yield shown.time, self._picture(shown.frame, 1.0).pixels
 
     def _displayed_size(self, frame: Any) -> tuple[int, int]:
@@ -108,12 +108,12 @@ class Video(Decoder):
 
     def _sampled(self) -> Iterator[Shown]:
         if self.fps is None:
-            yield from self.shown()
+            yield from self.shown
             return
         # A frame is sampled when a point of the grid lies between it and the next one.
         before: Shown | None = None
         due = 0
-        for shown in self.shown():
+        for shown in self.shown:
             if before is not None and due / self.fps < shown.time - SAME_TIME:
                 yield before
                 due = max(due + 1, math.ceil((shown.time - SAME_TIME) * self.fps))

@@ -264,7 +264,4 @@ def _agree(seen: FaceRows) -> Labels:
         mean[14] = members[0, 14]
         sure = mean[14] >= _SURE and len(set(members[:, VALUES].tolist())) > 1
         (faces if sure else unsure).append(mean)
-    empty = np.zeros((0, VALUES), np.float32)
-    return Labels(
-        np.stack(faces).astype(np.float32) if faces else empty, np.stack(unsure).astype(np.float32) if unsure else empty
-    )
+    return Labels(*(np.array(rows, np.float32).reshape(-1, VALUES) for rows in (faces, unsure)))

@@ -8,11 +8,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from lightning_fabric import Fabric
 from torch import Tensor
 
@@ -20,11 +21,10 @@ from facegender.errors import InputError
 from facegender.lab.datasets.provenance import Seen
 from facegender.lab.datasets.store import Store
 from facegender.lab.networks.classifier import CropClassifier
-from facegender.lab.training.batches import epoch_batches, select, steps_per_epoch
+from facegender.lab.training.batches import Batch, epoch_batches, select, steps_per_epoch
 from facegender.lab.training.checkpoint import MODEL, load_same_run
 from facegender.lab.training.hardware import Hardware, start_fabric
 from facegender.lab.training.lessons import Lessons
-from facegender.lab.training.loss import classification_loss
 from facegender.lab.training.model import (
     SEEN,
     EpochRecord,
@@ -237,6 +237,48 @@ class _ClassifierTrainer(Trainer[Recipe, CropClassifier, EpochRecord]):
     def _take(self, size: int) -> None:
         """Let the network take crops of `size` pixels as they are, and bring all others to that size."""
         self.network.size = self.best.size = size
+
+
+class StepLoss(NamedTuple):
+    """The loss of a batch.
+
+    Attributes:
+        total: a scalar, weighted.
+        each: float32, N; of each crop, unweighted.
+        right: how many crops got their label.
+    """
+
+    total: Tensor
+    each: Tensor
+    right: Tensor
+
+
+def classification_loss(outputs: Mapping[str, Tensor], batch: Batch, class_weights: Tensor, recipe: Recipe) -> StepLoss:
+    """Cross-entropy with the labels and the teacher's answers, and the distance from its descriptions.
+
+    G. Hinton et al., "Distilling the knowledge in a neural network", 2015; A. Romero et al., "FitNets", ICLR 2015.
+
+    Args:
+        outputs: ``logits``, N x 2, and perhaps ``description``, N x E (`CropClassifier.outputs`).
+        class_weights: float32, 2.
+        recipe: its `label_smoothing`, `teacher` and `description`.
+    """
+    logits = outputs["logits"].float()
+    target = F.one_hot(batch.labels, 2).float() * (1 - recipe.label_smoothing) + recipe.label_smoothing / 2
+    if batch.answers is not None:
+        male = torch.sigmoid(batch.answers)
+        theirs = torch.stack([1 - male, male], 1)
+        mixed = (1 - recipe.teacher) * target + recipe.teacher * theirs
+        target = torch.where(batch.answers.isnan()[:, None], target, mixed)
+    each = F.cross_entropy(logits, target, reduction="none")
+    weights = batch.weights * class_weights[batch.labels]
+    total = (each * weights).sum() / weights.sum()
+    if batch.descriptions is not None and "description" in outputs:
+        known = ~batch.descriptions.isnan().any(1)
+        away = 1 - F.cosine_similarity(outputs["description"].float()[known], batch.descriptions[known])
+        total = total + recipe.description * (away * weights[known]).sum() / weights.sum()
+    right = (logits.argmax(1) == batch.labels).sum()
+    return StepLoss(total, each.detach(), right)
 
 
 def _draw_curve(path: Path, history: Sequence[EpochRecord], title: str) -> None:

@@ -130,7 +130,7 @@ def _asked(
     device = next(classifier.parameters()).device
     was_training = classifier.training
     classifier.eval()
-    for chunk in _chunks(index, 250):
+    for chunk in np.split(index, range(250, len(index), 250)):
         features = classifier.features(torch.from_numpy(np.ascontiguousarray(crops[chunk])).to(device))
         yield features.float().cpu(), classifier.body.head(features).float().cpu()
     classifier.train(was_training)
@@ -141,7 +141,7 @@ def channel_statistics(
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each input channel over the training crops, on the 0-255 scale."""
     total, squares, count = np.zeros(3), np.zeros(3), 0
-    for part in _chunks(np.sort(index), 1000):
+    for part in np.split(np.sort(index), range(1000, len(index), 1000)):
         pixels = crops[part].reshape(-1, 3).astype(np.float32)
         if gray:
             pixels = (pixels @ np.array(LUMA, np.float32))[:, None]
@@ -151,8 +151,3 @@ def channel_statistics(
     mean = total[:channels] / count
     std = np.sqrt(np.maximum(squares[:channels] / count - mean**2, 1.0))
     return tuple(float(v) for v in mean.round(2)), tuple(float(v) for v in std.round(2))
-
-
-def _chunks(index: npt.NDArray[np.int64], size: int) -> Iterator[npt.NDArray[np.int64]]:
-    for start in range(0, len(index), size):
-        yield index[start : start + size]

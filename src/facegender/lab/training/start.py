@@ -172,6 +172,18 @@ def _take_exported(
     first = next(name for name, module in body.named_modules() if isinstance(module, nn.Conv2d))
     statistics: list[tuple[nn.BatchNorm2d, Tensor, Tensor]] = []
     handles = []
+
+    def change_nothing(norm: nn.BatchNorm2d, inputs: tuple[Tensor], conv: nn.Conv2d, bias: Tensor) -> None:
+        """Set a normalization so that it only adds the bias, and bring the convolution before it to its size."""
+        mean, variance = inputs[0].mean((0, 2, 3)), inputs[0].var((0, 2, 3), unbiased=False)
+        norm.weight.copy_((variance + norm.eps).sqrt())
+        norm.bias.copy_(mean + bias)
+        scale = torch.ones_like(mean)
+        if size is not None:
+            scale = size / conv.weight.square().mean((1, 2, 3)).sqrt().clamp_min(1e-12)
+            conv.weight.mul_(scale[:, None, None, None])
+        statistics.append((norm, mean * scale, variance * scale.square()))
+
     for name, module in body.named_modules():
         if not isinstance(module, nn.Conv2d | nn.Linear) or module is body.head:
             continue
@@ -186,7 +198,7 @@ def _take_exported(
         if name in norms and isinstance(module, nn.Conv2d):
             if module.bias is not None:
                 module.bias.zero_()
-            change = partial(_change_nothing, conv=module, bias=bias, size=size, statistics=statistics)
+            change = partial(change_nothing, conv=module, bias=bias)
             handles.append(body.get_submodule(norms[name]).register_forward_pre_hook(change))
         elif module.bias is not None:
             module.bias.copy_(bias)
@@ -199,25 +211,6 @@ def _take_exported(
         assert norm.running_mean is not None and norm.running_var is not None  # noqa: PT018
         norm.running_mean.copy_(mean)
         norm.running_var.copy_(variance)
-
-
-def _change_nothing(
-    norm: nn.BatchNorm2d,
-    inputs: tuple[Tensor],
-    conv: nn.Conv2d,
-    bias: Tensor,
-    size: float | None,
-    statistics: list[tuple[nn.BatchNorm2d, Tensor, Tensor]],
-) -> None:
-    """Set a normalization so that it only adds the bias, and bring the convolution before it to its size."""
-    mean, variance = inputs[0].mean((0, 2, 3)), inputs[0].var((0, 2, 3), unbiased=False)
-    norm.weight.copy_((variance + norm.eps).sqrt())
-    norm.bias.copy_(mean + bias)
-    scale = torch.ones_like(mean)
-    if size is not None:
-        scale = size / conv.weight.square().mean((1, 2, 3)).sqrt().clamp_min(1e-12)
-        conv.weight.mul_(scale[:, None, None, None])
-    statistics.append((norm, mean * scale, variance * scale.square()))
 
 
 def _exported(model: onnx.ModelProto) -> dict[str, Tensor]:
