@@ -25,6 +25,8 @@ from facegender.video.types import VideoResult
 
 #: Of a file at either end, where it says who made it.
 _END_BYTES = 65_536
+#: What drawn copies and subtitles say there.
+_MARKS = (MARK, REMARK)
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ def analyze_videos(
 
 def is_made(path: str) -> bool:
     """Whether a video is the drawn copy that a run made of another: its name ends like one, and it holds the mark."""
-    return path.endswith(ANNOTATED_VIDEO_SUFFIX) and _holds_mark(Path(path))
+    return path.endswith(ANNOTATED_VIDEO_SUFFIX) and _holds(Path(path), *_MARKS)
 
 
 class _Names(PictureNames):
@@ -145,12 +147,7 @@ class _Names(PictureNames):
         self._files = files
 
     def _is_of_the_user(self, stem: str) -> bool:
-        return any(path.exists() and not _holds_mark(path) for path in _paths(stem, self._files))
-
-
-def _holds_mark(path: Path) -> bool:
-    """Whether a file holds the mark of a drawn copy, or the remark of subtitles."""
-    return _holds(path, MARK, REMARK)
+        return any(path.exists() and not _holds(path, *_MARKS) for path in _paths(stem, self._files))
 
 
 def _holds(path: Path, *words: str) -> bool:

@@ -86,8 +86,9 @@ def _fuse_batch_normalization(body: fx.GraphModule) -> None:
     body.recompile()
 
 
+@torch.no_grad()
 def _fold_normalisation(body: fx.GraphModule, classifier: CropClassifier) -> bool:
-    """Let the first convolution normalise, where it can; whether it does."""
+    """Let the first convolution take RGB bytes and normalise, where it can; whether it does."""
     images = next(node for node in body.graph.nodes if node.op == "placeholder")
     (first, *others) = images.users
     if others or first.op != "call_module":
@@ -95,13 +96,6 @@ def _fold_normalisation(body: fx.GraphModule, classifier: CropClassifier) -> boo
     conv = body.get_submodule(first.target)
     if not isinstance(conv, nn.Conv2d) or conv.padding != (0, 0) or conv.groups != 1 or conv.dilation != (1, 1):
         return False
-    body.set_submodule(first.target, _normalising(conv, classifier))
-    return True
-
-
-@torch.no_grad()
-def _normalising(conv: nn.Conv2d, classifier: CropClassifier) -> nn.Conv2d:
-    """The convolution of RGB bytes that equals `conv` of normalised pixels."""
     kernel = conv.weight / classifier.std
     offset = (kernel * classifier.mean).sum(dim=(1, 2, 3))
     if classifier.gray:
@@ -112,7 +106,8 @@ def _normalising(conv: nn.Conv2d, classifier: CropClassifier) -> nn.Conv2d:
     assert folded.bias is not None
     folded.weight.copy_(kernel)
     folded.bias.copy_((0 if conv.bias is None else conv.bias) - offset)
-    return folded.eval()
+    body.set_submodule(first.target, folded.eval())
+    return True
 
 
 def to_onnx(classifier: CropClassifier, size: int = CROP_SIZE, calibration: nn.Module | None = None) -> bytes:

@@ -97,17 +97,6 @@ def train(
             teacher and there are no lessons, or the other way round.
         OutputError: `output` cannot be written.
     """
-    _check_lessons(recipe, examples)
-    identity = {"examples": examples.fingerprint(), "start": None if start is None else start.sha256}
-    if (output / MODEL).exists():
-        load_same_run(output / MODEL, recipe, identity)
-    else:
-        fabric = start_fabric(recipe.precision, hardware or Hardware())
-        _ClassifierTrainer(fabric, recipe, examples, output, identity, start).run()
-    return load_model(output)
-
-
-def _check_lessons(recipe: Recipe, examples: Examples) -> None:
     taught = bool(recipe.teacher or recipe.description)
     if taught and examples.lessons is None:
         raise InputError(
@@ -119,6 +108,13 @@ def _check_lessons(recipe: Recipe, examples: Examples) -> None:
             f"the recipe {recipe.name} takes nothing from the lessons",
             remedy="leave out --lessons, or --set teacher=0.5",
         )
+    identity = {"examples": examples.fingerprint(), "start": None if start is None else start.sha256}
+    if (output / MODEL).exists():
+        load_same_run(output / MODEL, recipe, identity)
+    else:
+        fabric = start_fabric(recipe.precision, hardware or Hardware())
+        _ClassifierTrainer(fabric, recipe, examples, output, identity, start).run()
+    return load_model(output)
 
 
 class _ClassifierTrainer(Trainer[Recipe, CropClassifier, EpochRecord]):

@@ -12,6 +12,7 @@ from facegender.errors import RecipeError
 
 T = TypeVar("T")
 
+#: From 0 to 1.
 Share: TypeAlias = Annotated[float, 0.0, 1.0]
 
 
