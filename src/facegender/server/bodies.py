@@ -111,8 +111,6 @@ async def read_parts(
 
 
 class _FormReader:
-    """Reads the files of a form."""
-
     def __init__(self, boundary: bytes, rules: BodyRules) -> None:
         self._rules = rules
         self._parts: list[Part] = []

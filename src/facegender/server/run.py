@@ -70,7 +70,10 @@ class Server(uvicorn.Server):
         """Listen, and call `on_ready` once the workers are ready."""
         await super().startup(sockets)
         assert sockets
-        url = _url(self.service.settings, sockets[0])
+        settings, port = self.service.settings, sockets[0].getsockname()[1]
+        # Of names that it may be reached by, one that is let in.
+        host = settings.host if settings.local else next(iter(settings.allowed_hosts), socket.gethostname())
+        url = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
         self._starting = asyncio.create_task(self._wait_for_workers(url))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -159,18 +162,10 @@ def listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-def _url(settings: ServerSettings, listening: socket.socket) -> str:
-    port = listening.getsockname()[1]
-    # Of names that it may be reached by, one that is let in.
-    host = settings.host if settings.local else next(iter(settings.allowed_hosts), socket.gethostname())
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
-
-
 class JsonFormatter(logging.Formatter):
     """Logs for machines: one JSON object a line, with no image content and no file names."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line."""
         when = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         line: dict[str, object] = {"time": f"{when}.{int(record.msecs):03d}Z", "level": record.levelname.lower()}
         line["message"] = record.getMessage()

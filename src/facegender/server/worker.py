@@ -130,11 +130,7 @@ def open_worker(
         def work(tasks: Sequence[ServiceTask]) -> list[Answer]:
             return [answer for answers in pool.run(tasks) for answer in answers]
 
-        work([ServiceTask(name, "", _any_photo(), "photo") for name in models])
+        photo = io.BytesIO()
+        PIL.Image.new("RGB", (CROP_SIZE, CROP_SIZE), "gray").save(photo, "PNG")
+        work([ServiceTask(name, "", photo.getvalue(), "photo") for name in models])
         yield work
-
-
-def _any_photo() -> bytes:
-    file = io.BytesIO()
-    PIL.Image.new("RGB", (CROP_SIZE, CROP_SIZE), "gray").save(file, "PNG")
-    return file.getvalue()

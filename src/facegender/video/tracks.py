@@ -153,7 +153,6 @@ class _Followed:
         return (1 - away / reach) + (1 - difference / limit)
 
     def go_on(self, seen: Seen, time: float, span: float) -> None:
-        """Add a face."""
         (x, y), (last_x, last_y), passed = _middle(seen.face), _middle(self.last.face), time - self.last.time
         if passed > 0:
             speed = (x - last_x) / passed, (y - last_y) / passed

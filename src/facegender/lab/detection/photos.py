@@ -127,7 +127,16 @@ def label_photos(
     def label(job: tuple[str, str, Split]) -> tuple[Image, Labels] | None:
         if not hasattr(mine, "teacher"):
             mine.teacher = teacher()
-        return _label(mine.teacher, Path(*job[:2]))
+        path = Path(*job[:2])
+        try:
+            full = decode(path)
+        except PhotoReadError:
+            return None
+        scale = min(1.0, LONGEST_SIDE / max(full.shape[:2]))
+        image = resized(full, max(1, round(full.shape[1] * scale)), max(1, round(full.shape[0] * scale)))
+        beside = path.with_suffix(".pts")
+        points = read_pts(beside) * (image.shape[1] / full.shape[1]) if beside.exists() else None
+        return image, mine.teacher.label(image, points)
 
     # OpenCV lets go of the interpreter while a network runs: threads keep all cores at work.
     with (
@@ -153,19 +162,6 @@ def label_photos(
             pixels.flush()
             table.write(json.dumps(row) + "\n")
             table.flush()
-
-
-def _label(teacher: Teacher, path: Path) -> tuple[Image, Labels] | None:
-    """What the teacher sees in one photo; None for a photo that cannot be read."""
-    try:
-        full = decode(path)
-    except PhotoReadError:
-        return None
-    scale = min(1.0, LONGEST_SIDE / max(full.shape[:2]))
-    image = resized(full, max(1, round(full.shape[1] * scale)), max(1, round(full.shape[0] * scale)))
-    beside = path.with_suffix(".pts")
-    points = read_pts(beside) * (image.shape[1] / full.shape[1]) if beside.exists() else None
-    return image, teacher.label(image, points)
 
 
 def open_photos(folder: Path, split: Split) -> list[LabelledPhoto]:

@@ -42,7 +42,7 @@ from facegender.lab.training.optimization import (
     measure_population,
 )
 from facegender.lab.training.recipe import Augmentation, Recipe
-from facegender.lab.training.start import Start, begin, joined_names
+from facegender.lab.training.start import Start, begin
 from facegender.lab.training.trainer import Trainer
 from facegender.plots import new_figure, plain, save_figure
 from facegender.progress import Bar
@@ -143,8 +143,9 @@ class _ClassifierTrainer(Trainer[Recipe, CropClassifier, EpochRecord]):
         if recipe.description and examples.lessons is not None:
             size = examples.lessons.descriptions.shape[1]
             classifier.auxiliary["description"] = torch.nn.Linear(classifier.body.head.in_features, size)
+        both = store.name if start is None else "+".join(dict.fromkeys(f"{start.store}+{store.name}".split("+")))
         details = {
-            "store": store.name if start is None else joined_names(start.store, store.name),
+            "store": both,
             "alignment": dict(store.alignment),
             "mean": mean,
             "std": std,

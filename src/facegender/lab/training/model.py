@@ -18,7 +18,8 @@ from facegender.lab.networks.classifier import LUMA, CropClassifier
 from facegender.lab.networks.network import initialize_he
 from facegender.lab.networks.registry import network
 from facegender.lab.training.checkpoint import MODEL, load_checkpoint
-from facegender.lab.training.recipe import Recipe, recipe_from_dict
+from facegender.lab.training.recipe import Recipe
+from facegender.lab.training.settings import build_settings
 
 #: In a finished run's file, the tensor with the digests of the faces that it learned from: the bits of uint64 in int64.
 SEEN = "seen"
@@ -83,7 +84,7 @@ def load_model(path: Path) -> TrainedModel:
     path = path / MODEL if path.is_dir() else path
     saved = load_checkpoint(path)
     try:
-        recipe = recipe_from_dict(saved.details["recipe"])
+        recipe = build_settings(Recipe, saved.details["recipe"], "recipe")
         mean, std = tuple(saved.details["mean"]), tuple(saved.details["std"])
         history = tuple(EpochRecord(**record) for record in saved.details["history"])
         classifier = classifier_from_recipe(recipe, mean, std)

@@ -11,7 +11,7 @@ from facegender.errors import RecipeError
 from facegender.faces.types import CROP_SIZE
 from facegender.lab.networks.network import Network
 from facegender.lab.networks.registry import check_size, describe
-from facegender.lab.training.settings import Limited, Share, build_settings, read_settings
+from facegender.lab.training.settings import Limited, Share, read_settings
 
 #: Lightning Fabric's words for full precision, and for bfloat16 where it is safe; ``auto`` is the latter where the
 #: processor has the arithmetic for it, and the former where it would take ten times as long.
@@ -170,12 +170,3 @@ def load_recipe(source: str | Path, /, **changes: Any) -> Recipe:
         RecipeError: no such recipe, a setting that does not exist, or a value of the wrong kind.
     """
     return read_settings(Recipe, source, resources.files("facegender.lab.training") / "recipes", changes)
-
-
-def recipe_from_dict(values: dict[str, Any]) -> Recipe:
-    """Build a recipe from plain values.
-
-    Raises:
-        RecipeError: a setting that does not exist, or a value of the wrong kind.
-    """
-    return build_settings(Recipe, values, "recipe")

@@ -29,7 +29,8 @@ from facegender.lab.datasets.provenance import Provenance, Seen, is_run
 from facegender.lab.networks.classifier import CropClassifier
 from facegender.lab.networks.network import normalized_convolutions, trace_features
 from facegender.lab.training.model import TrainedModel, classifier_from_recipe, load_model
-from facegender.lab.training.recipe import Recipe, recipe_from_dict
+from facegender.lab.training.recipe import Recipe
+from facegender.lab.training.settings import build_settings
 from facegender.weights import load_card, weight_path
 
 #: Of the names in an exported file.
@@ -70,11 +71,6 @@ class Start:
         return digest.hexdigest()
 
 
-def joined_names(before: str, name: str) -> str:
-    """What a network learned from that began with one that learned from `before`: both, each store once."""
-    return "+".join(dict.fromkeys([*before.split("+"), *name.split("+")]))
-
-
 def open_start(word: str | Path) -> Start:
     """The weights of a shipped network, of an ``.onnx`` file with its card, or of a finished run's folder.
 
@@ -111,9 +107,8 @@ def open_trained(word: str | Path, crops: Crops) -> TrainedModel:
         return load_model(Path(word))
     start, card = open_start(word), load_card(word)
     try:
-        recipe = recipe_from_dict(
-            json.loads(weight_path(word).with_suffix(".json").read_text(encoding="utf-8"))["recipe"]
-        )
+        record = json.loads(weight_path(word).with_suffix(".json").read_text(encoding="utf-8"))
+        recipe = build_settings(Recipe, record["recipe"], "recipe")
         classifier = begin(start, recipe, crops, np.arange(len(crops)))
     except (KeyError, TypeError, ValueError, InputError, RecipeError) as error:
         raise WeightsError(f"{word} cannot be exported again: {error}", remedy="export its run") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -16,14 +17,7 @@ from torch import Tensor, nn
 
 from facegender.errors import DivergedError
 from facegender.files import write_text
-from facegender.lab.training.checkpoint import (
-    CHECKPOINT,
-    MODEL,
-    load_same_run,
-    optimizer_tensors,
-    restore_optimizer,
-    save_checkpoint,
-)
+from facegender.lab.training.checkpoint import CHECKPOINT, MODEL, load_same_run, save_checkpoint
 from facegender.lab.training.optimization import moving_average
 from facegender.lab.training.settings import Limited
 from facegender.progress import Bar
@@ -151,7 +145,12 @@ class Trainer(ABC, Generic[RecipeT, NetworkT, RecordT]):
     def _resume(self) -> None:
         saved = load_same_run(self.output / CHECKPOINT, self.recipe, self._identity)
         self.network.load_state_dict(saved.part("model."))
-        restore_optimizer(self.optimizer, saved.part("optimizer."))
+        state: dict[int, dict[str, Tensor]] = defaultdict(dict)
+        for name, value in saved.part("optimizer.").items():
+            index, _, key = name.partition(".")
+            state[int(index)][key] = value
+        # Its settings come from the recipe.
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": dict(state)})
         if self._average:
             self._average.load_state_dict(saved.part("average."))
         self.history = [self.record(**record) for record in saved.details["history"]]
@@ -161,7 +160,10 @@ class Trainer(ABC, Generic[RecipeT, NetworkT, RecordT]):
         """Write the checkpoint that a later start resumes from."""
         if self.fabric.is_global_zero:
             tensors = {f"model.{k}": v for k, v in self.network.state_dict().items()}
-            tensors |= optimizer_tensors(self.optimizer) | {f"state.{k}": v for k, v in self.state().items()}
+            tensors |= {f"state.{k}": v for k, v in self.state().items()}
+            for index, state in self.optimizer.state_dict()["state"].items():
+                known = {k: torch.as_tensor(v) for k, v in state.items() if v is not None}
+                tensors |= {f"optimizer.{index}.{k}": v for k, v in known.items()}
             if self._average:
                 tensors |= {f"average.{k}": v for k, v in self._average.state_dict().items()}
             save_checkpoint(self.output / CHECKPOINT, tensors, self._noted())
