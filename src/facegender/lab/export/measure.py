@@ -15,15 +15,8 @@ from facegender.lab.datasets.provenance import Provenance
 from facegender.lab.datasets.store import Store
 from facegender.lab.datasets.unseen import unseen
 from facegender.lab.evaluation.calibration import answered, confidence_for_error
-from facegender.lab.evaluation.metrics import (
-    FloatArray,
-    IntArray,
-    accuracy_interval,
-    brier_score,
-    expected_calibration_error,
-    is_right,
-    measure,
-)
+from facegender.lab.evaluation.metrics import FloatArray, IntArray, brier_score, expected_calibration_error, is_right
+from facegender.lab.evaluation.predictions import Predictions
 from facegender.progress import track
 from facegender.tables import rounded
 
@@ -130,12 +123,11 @@ def accuracy(labels: IntArray, p_male: FloatArray) -> float:
 
 def tested(faces: EvaluationCrops, p_male: FloatArray, confidences: Mapping[str, float]) -> dict[str, Any]:
     """The measures of one test set, for the card: all in [0, 1] but the count."""
-    labels = faces.labels
-    metrics = measure(labels, p_male)
-    low, high = accuracy_interval(is_right(labels, p_male), faces.people)
+    predictions, labels = Predictions.of(faces.store, faces.index, p_male), faces.labels
+    low, high = predictions.interval
     at = {rate: answered(labels, p_male, confidences[rate]) for rate in TESTED_ERRORS}
     return {
-        **rounded(metrics.to_dict()),
+        **rounded(predictions.measure().to_dict()),
         "accuracy_wilson_95": [round(low, 5), round(high, 5)],
         "expected_calibration_error": round(expected_calibration_error(labels, p_male), 5),
         "brier_score": round(brier_score(labels, p_male), 5),
