@@ -17,7 +17,7 @@ from facegender.lab.datasets.store import open_store
 from facegender.lab.study import study_command
 from facegender.lab.training.batches import Selection, epoch_batches, steps_per_epoch
 from facegender.lab.training.hardware import Hardware, start_fabric
-from facegender.lab.training.loss import classification_loss
+from facegender.lab.training.loop import classification_loss
 from facegender.lab.training.model import channel_statistics, classifier_from_recipe
 from facegender.lab.training.optimization import class_weights, make_optimizer
 from facegender.lab.training.recipe import Augmentation, load_recipe

@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from facegender.cli import main
-from facegender.server.logs import JsonFormatter
+from facegender.server.run import JsonFormatter
 from facegender.wire import Limits
 
 from .conftest import form, running, workers_of

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from facegender.server.service_time import ServiceTimeEstimator
+from facegender.server.batcher import ServiceTimeEstimator
 
 
 def test_large_photos_cost_more():

@@ -5,8 +5,7 @@ import pytest
 
 from facegender.faces.types import Face
 from facegender.video.answer import combined
-from facegender.video.scenes import histogram, is_cut
-from facegender.video.tracks import Seen, Tracker, suppress_overlaps
+from facegender.video.tracks import Seen, Tracker, histogram, is_cut, suppress_overlaps
 
 RED, BLUE = (np.eye(192)[0] * 3).astype(np.float32), (np.eye(192)[100] * 3).astype(np.float32)
 GRAY = histogram(np.full((90, 160, 3), 90, np.uint8))

@@ -85,7 +85,8 @@ def predict_videos(
                 workers=workers,
                 limited=limited,
                 command=destination.command,
-                progress=report,
+                reached=report.reached,
+                analyzed=report.analyzed,
             )
     except BrokenPipeError as error:
         for note in getattr(error, "__notes__", ()):  # what was wanted beside the answers is not whole

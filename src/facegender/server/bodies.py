@@ -11,7 +11,7 @@ from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from facegender.server.problems import ProblemError, printable, unknown_name
-from facegender.wire import Parameters
+from facegender.wire import OCTETS, Limits, Parameters
 
 #: Characters of a file name that are kept.
 _NAME_LENGTH = 255
@@ -38,16 +38,14 @@ class BodyRules:
     Attributes:
         field: the name of the form's fields.
         max_parts: files in one form.
-        max_bytes: of the whole body.
-        timeout: seconds in which it must arrive.
-        is_raw: whether a body of this media type is the raw bytes of one file.
+        limits: of the whole body.
+        images: whether a body may be the bytes of an image file, by its media type; any may be bytes of no type.
     """
 
     field: str
     max_parts: int
-    max_bytes: int
-    timeout: float
-    is_raw: Callable[[str], bool]
+    limits: Limits
+    images: bool
 
 
 def _check_headers(request: Request, rules: BodyRules) -> tuple[bytes | None, int]:
@@ -62,15 +60,15 @@ def _check_headers(request: Request, rules: BodyRules) -> tuple[bytes | None, in
         boundary = options.get(b"boundary")
         if not boundary or len(boundary) > 70:
             raise ProblemError("bad_request", "the content type multipart/form-data needs a boundary")
-    elif not rules.is_raw(media_type):
+    elif media_type != OCTETS and not (rules.images and media_type.startswith("image/")):
         raise ProblemError(
             "unsupported_media_type",
             f"the content type {printable(media_type, 80)!r} is not taken here" if media_type else "no content type",
         )
     length = request.headers.get("content-length", "")
     declared = int(length) if length.isascii() and length.isdecimal() and len(length) < 19 else 0
-    if declared > rules.max_bytes:
-        raise _too_large(f"a body of {declared} bytes", f"{rules.max_bytes} bytes")
+    if declared > rules.limits.max_bytes:
+        raise _too_large(f"a body of {declared} bytes", f"{rules.limits.max_bytes} bytes")
     return boundary, declared
 
 
@@ -79,12 +77,12 @@ def _too_large(what: str, limit: str) -> ProblemError:
 
 
 async def read_parts(
-    request: Request, rules: BodyRules, admit: Callable[[int, int], None], reserve: Callable[[int], None]
+    request: Request, rules: BodyRules, admit: Callable[[int], None], reserve: Callable[[int], None]
 ) -> list[Part]:
     """The files of a body.
 
     Args:
-        admit: called before the body is read, with 1 task and the bytes that the body declares.
+        admit: called before the body is read, with the bytes that it declares.
         reserve: called with the bytes of each chunk. Both may raise a `ProblemError`.
 
     Raises:
@@ -92,40 +90,27 @@ async def read_parts(
         ClientDisconnect: the client has closed its connection.
     """
     boundary, declared = _check_headers(request, rules)
-    admit(1, declared)
-    reader = _RawReader() if boundary is None else _FormReader(boundary, rules)
-    total = 0
+    admit(declared)
+    form = None if boundary is None else _FormReader(boundary, rules)
+    raw, total = bytearray(), 0
     try:
-        async with asyncio.timeout(rules.timeout):
+        async with asyncio.timeout(rules.limits.body_timeout):
             async for chunk in request.stream():
                 total += len(chunk)
-                if total > rules.max_bytes:
-                    raise _too_large("the body", f"{rules.max_bytes} bytes")
+                if total > rules.limits.max_bytes:
+                    raise _too_large("the body", f"{rules.limits.max_bytes} bytes")
                 reserve(len(chunk))
-                reader.write(chunk)
+                if form is None:
+                    raw += chunk
+                else:
+                    form.write(chunk)
     except TimeoutError:
-        raise ProblemError(
-            "body_timeout", f"the body has not come within {rules.timeout:g} seconds", {"Connection": "close"}
-        ) from None
-    return reader.close()
-
-
-class _RawReader:
-    """Reads a body as one file."""
-
-    def __init__(self) -> None:
-        self._data = bytearray()
-
-    def write(self, chunk: bytes) -> None:
-        self._data += chunk
-
-    def close(self) -> list[Part]:
-        return [Part(None, bytes(self._data))]
+        late = f"the body has not come within {rules.limits.body_timeout:g} seconds"
+        raise ProblemError("body_timeout", late, {"Connection": "close"}) from None
+    return [Part(None, bytes(raw))] if form is None else form.close()
 
 
 class _FormReader:
-    """Reads the files of a form."""
-
     def __init__(self, boundary: bytes, rules: BodyRules) -> None:
         self._rules = rules
         self._parts: list[Part] = []

@@ -26,12 +26,12 @@ class Metrics:
         self._seconds = Histogram(
             "request_seconds", "From the headers of a request to its answer.", ["path"], buckets=_SECONDS, **prefix
         )
-        self._rejected = Counter("rejected", "Requests refused, by the kind of problem.", ["kind"], **prefix)
-        self._disconnected = Counter("disconnected", "Requests whose client went before the answer.", **prefix)
+        self.rejected = Counter("rejected", "Requests refused, by the kind of problem.", ["kind"], **prefix)
+        self.disconnected = Counter("disconnected", "Requests whose client went before the answer.", **prefix)
         self._photos = Counter("photos", "Photos answered.", ["model"], **prefix)
         self._faces = Counter("faces", "Faces found in them.", ["model"], **prefix)
         self._errors = Counter("photo_errors", "Photos answered with an error.", ["kind"], **prefix)
-        self._crops = Counter("crops", "Crops classified.", ["model"], **prefix)
+        self.crops = Counter("crops", "Crops classified.", ["model"], **prefix)
         self._batch = Histogram(
             "batch_tasks", "Tasks worked on together.", buckets=range(1, CHUNK_PHOTOS + 1), **prefix
         )
@@ -47,14 +47,6 @@ class Metrics:
         self._requests.labels(method if method in _METHODS else "other", path, str(status)).inc()
         self._seconds.labels(path).observe(seconds)
 
-    def rejected(self, kind: str) -> None:
-        """A request was refused."""
-        self._rejected.labels(kind).inc()
-
-    def disconnected(self) -> None:
-        """A client closed its connection before its answer."""
-        self._disconnected.inc()
-
     def photos(self, model: str, results: Sequence[PhotoResult]) -> None:
         """Photos were answered."""
         self._photos.labels(model).inc(len(results))
@@ -62,10 +54,6 @@ class Metrics:
         for result in results:
             if result.error is not None:
                 self._errors.labels(result.error.kind).inc()
-
-    def crops(self, model: str, count: int) -> None:
-        """Crops were answered."""
-        self._crops.labels(model).inc(count)
 
     def batch(self, waited: Sequence[float], seconds: float) -> None:
         """A batch took `seconds`, after each of its tasks had waited in the queue."""

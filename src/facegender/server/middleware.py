@@ -11,7 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from facegender.server.metrics import Metrics
-from facegender.server.problems import Problem
+from facegender.server.problems import ProblemError
 
 logger = logging.getLogger(__name__)
 
@@ -60,25 +60,25 @@ class RequestMiddleware:
             if problem is None:
                 await self._app(scope, receive, send_with_headers)
             else:
-                self._metrics.rejected(problem.kind)
+                self._metrics.rejected.labels(problem.kind).inc()
                 await problem.response(scope, receive, send_with_headers)
         except Exception:
             logger.exception("a request failed", extra={"request": request})
             if status == 0:
-                problem = Problem("failed", "the service failed; its log has the reason", {"Connection": "close"})
+                problem = ProblemError("failed", "the service failed; its log has the reason", {"Connection": "close"})
                 await problem.response(scope, receive, send_with_headers)
         finally:
             self._record(scope, request, status or CLIENT_CLOSED, time.monotonic() - begun)
 
-    def _check(self, scope: Scope) -> Problem | None:
+    def _check(self, scope: Scope) -> ProblemError | None:
         headers = Headers(scope=scope)
         if len(headers) > _MAX_HEADERS:
-            return Problem("headers_too_large", f"more than {_MAX_HEADERS} headers", {"Connection": "close"})
+            return ProblemError("headers_too_large", f"more than {_MAX_HEADERS} headers", {"Connection": "close"})
         if "content-length" in headers and "transfer-encoding" in headers:  # a proxy may believe the other one
-            return Problem("bad_request", "both Content-Length and Transfer-Encoding", {"Connection": "close"})
+            return ProblemError("bad_request", "both Content-Length and Transfer-Encoding", {"Connection": "close"})
         host = headers.get("host", "")
         if self._hosts is not None and _without_port(host) not in self._hosts:
-            return Problem("host", "the service is not known by the name in the header Host")
+            return ProblemError("host", "the service is not known by the name in the header Host")
         origin = headers.get("origin")
         preflight = scope["method"] == "OPTIONS" and self._origins  # else there is no such method
         if origin is None or (scope["method"] in ("GET", "HEAD", "OPTIONS") and not preflight):
@@ -86,13 +86,13 @@ class RequestMiddleware:
         same = host and origin.partition("://")[2].lower() == host.lower()
         if same or not {"*", origin}.isdisjoint(self._origins):
             return None
-        return Problem("origin", "a web page that the service does not know sent this")
+        return ProblemError("origin", "a web page that the service does not know sent this")
 
     def _record(self, scope: Scope, request: str, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", None)
         self._metrics.request(scope["method"], route or "other", status, seconds)
         if status == CLIENT_CLOSED:
-            self._metrics.disconnected()
+            self._metrics.disconnected.inc()
         fields = {
             "request": request,
             "method": scope["method"][:20],

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import TypeAdapter
 
-from facegender.server.problems import MEDIA_TYPE, Problem
+from facegender.server.problems import MEDIA_TYPE, ProblemError
 from facegender.wire import ANALYZE, CLASSIFY, PROBLEMS, Analysis, Classification, ProblemDetails, UsedModel
 
 _FILE = {"type": "string", "format": "binary"}
@@ -66,7 +66,7 @@ def responses(*kinds: str) -> dict[int | str, dict[str, Any]]:
         )
         if description not in entry["description"]:
             entry["description"] += f" {description}"
-        entry["content"][MEDIA_TYPE]["examples"][kind] = {"value": Problem(kind, description).to_dict()}
+        entry["content"][MEDIA_TYPE]["examples"][kind] = {"value": ProblemError(kind, description).to_dict()}
         if kind in ("busy", "not_ready"):
             entry["headers"] = {"Retry-After": _RETRY_AFTER}
     return statuses

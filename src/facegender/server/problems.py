@@ -6,7 +6,6 @@ import difflib
 import json
 import unicodedata
 from collections.abc import Collection
-from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from fastapi import Request
@@ -19,19 +18,18 @@ from facegender.wire import PROBLEMS, ProblemDetails
 MEDIA_TYPE = "application/problem+json"
 
 
-@dataclass(frozen=True)
-class Problem:
+class ProblemError(Exception):
     """Why a request is refused.
 
-    Attributes:
+    Args:
         kind: one of `PROBLEMS`.
         detail: a sentence for people.
         headers: of the response, beside its content type.
     """
 
-    kind: str
-    detail: str
-    headers: dict[str, str] = field(default_factory=dict)
+    def __init__(self, kind: str, detail: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.kind, self.detail, self._headers = kind, detail, headers
 
     @property
     def status(self) -> int:
@@ -56,15 +54,7 @@ class Problem:
     @property
     def response(self) -> Response:
         """The response."""
-        return Response(self.content, self.status, self.headers, MEDIA_TYPE)
-
-
-class ProblemError(Exception):
-    """A request is refused; `problem` says why."""
-
-    def __init__(self, kind: str, detail: str, headers: dict[str, str] | None = None) -> None:
-        self.problem = Problem(kind, detail, headers or {})
-        super().__init__(detail)
+        return Response(self.content, self.status, self._headers, MEDIA_TYPE)
 
 
 def unknown_name(what: str, name: str, known: Collection[str]) -> ProblemError:
@@ -80,18 +70,18 @@ def printable(text: str, length: int) -> str:
     return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(c)[0] == "C" else c for c in text[:length])
 
 
-def unrouted(request: Request, error: HTTPException) -> Problem:
+def unrouted(request: Request, error: HTTPException) -> ProblemError:
     """The problem of a request that no route takes."""
     if error.status_code == 404:
-        return Problem("not_found", "there is nothing at this path")
+        return ProblemError("not_found", "there is nothing at this path")
     if error.status_code == 405:
         allow = {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
-        return Problem("method_not_allowed", f"this path does not take {request.method[:20]}", allow)
+        return ProblemError("method_not_allowed", f"this path does not take {request.method[:20]}", allow)
     kind = "bad_request" if error.status_code < 500 else "failed"
-    return Problem(kind, str(error.detail))
+    return ProblemError(kind, str(error.detail))
 
 
-def invalid(error: RequestValidationError) -> Problem:
+def invalid(error: RequestValidationError) -> ProblemError:
     """The problem of a parameter that is not of its type or out of its range."""
     faults = (f"{'.'.join(map(str, fault['loc'][1:]))}: {fault['msg']}" for fault in error.errors())
-    return Problem("invalid", "; ".join(faults))
+    return ProblemError("invalid", "; ".join(faults))

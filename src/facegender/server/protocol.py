@@ -8,7 +8,7 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from facegender.server.problems import MEDIA_TYPE, Problem
+from facegender.server.problems import MEDIA_TYPE, ProblemError
 
 #: Bytes of the headers of one request.
 MAX_HEADER_BYTES = 16_384
@@ -30,7 +30,6 @@ class Protocol(H11Protocol):
     _discarded = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A client has connected."""
         super().connection_made(transport)
         if len(self.connections) > MAX_CONNECTIONS:
             transport.abort()
@@ -38,7 +37,6 @@ class Protocol(H11Protocol):
             self._update_watchdog()
 
     def data_received(self, data: bytes) -> None:
-        """A client has sent something."""
         super().data_received(data)
         if self._discarding:
             self._discarded += len(data)
@@ -49,12 +47,10 @@ class Protocol(H11Protocol):
         self._update_watchdog()
 
     def on_response_complete(self) -> None:
-        """A request is answered."""
         super().on_response_complete()
         self._update_watchdog()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is closed."""
         super().connection_lost(exc)
         self._stop_watchdog()
         self._stop_stalled()
@@ -74,7 +70,7 @@ class Protocol(H11Protocol):
         if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):  # an answer is on its way already
             self.transport.close()
             return
-        problem = Problem("bad_request", "this is not HTTP, or its headers are too large")
+        problem = ProblemError("bad_request", "this is not HTTP, or its headers are too large")
         headers = [("content-type", MEDIA_TYPE), ("connection", "close"), ("content-length", str(len(problem.content)))]
         events: list[Any] = [
             h11.Response(status_code=problem.status, headers=headers, reason=b"Bad Request"),

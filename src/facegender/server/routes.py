@@ -14,13 +14,13 @@ from starlette.responses import Response
 
 from facegender import wire
 from facegender._version import __version__
-from facegender.faces.types import CROP_SIZE, PhotoResult
+from facegender.faces.types import CROP_SIZE, PhotoError, PhotoResult
 from facegender.inference.classifier import prediction_for
 from facegender.server.bodies import BodyRules, Part, read_parts
 from facegender.server.openapi import request_body, responses
 from facegender.server.problems import ProblemError, unknown_name
 from facegender.server.service import SelectedModel, Service
-from facegender.server.worker import CropAnswer, CropTask, PhotoTask
+from facegender.server.worker import Answer, ServiceTask
 
 #: Problems of every route, and of those that take a body.
 _COMMON = ("bad_request", "host", "method_not_allowed", "headers_too_large", "failed")
@@ -49,14 +49,8 @@ def add_routes(app: FastAPI, service: Service) -> None:
     unauthorized = [] if token is None else ["unauthorized"]
     selection = Depends(_selection(service))
     parameters = Depends(_only(wire.Parameters.__annotations__))
-    photo_rules = BodyRules(
-        wire.PHOTO_FIELD,
-        limits.max_photos,
-        limits.max_bytes,
-        limits.body_timeout,
-        lambda media_type: media_type.startswith("image/") or media_type == wire.OCTETS,
-    )
-    crop_rules = BodyRules(wire.CROP_FIELD, limits.max_queue, limits.max_bytes, limits.body_timeout, wire.OCTETS.__eq__)
+    photo_rules = BodyRules(wire.PHOTO_FIELD, limits.max_photos, limits, images=True)
+    crop_rules = BodyRules(wire.CROP_FIELD, limits.max_queue, limits, images=False)
 
     @app.post(
         wire.ANALYZE,
@@ -72,7 +66,7 @@ def add_routes(app: FastAPI, service: Service) -> None:
         with service.reserving(request) as reserve:
             parts = await read_parts(request, photo_rules, service.admit, reserve)
             request.state.photos = len(parts)
-            tasks = [PhotoTask(selected.card.name, part.name or "", part.data) for part in parts]
+            tasks = [ServiceTask(selected.card.name, part.name or "", part.data, "photo") for part in parts]
             results = cast("list[PhotoResult]", await service.answer(request, tasks))
         service.metrics.photos(selected.card.name, results)
         return _Json({"model": selected.to_dict(), "photos": [_record(result, selected) for result in results]})
@@ -92,9 +86,9 @@ def add_routes(app: FastAPI, service: Service) -> None:
         with service.reserving(request) as reserve:
             parts = await read_parts(request, crop_rules, service.admit, reserve)
             tasks = [task for number, part in enumerate(parts) for task in _crop_tasks(selected, number, part)]
-            answers = cast("list[CropAnswer]", await service.answer(request, tasks))
+            answers = await service.answer(request, tasks)
         p_male = [p for task, answer in zip(tasks, answers, strict=True) for p in _p_male(task, answer)]
-        service.metrics.crops(selected.card.name, len(p_male))
+        service.metrics.crops.labels(selected.card.name).inc(len(p_male))
         predictions = [asdict(prediction_for(p, selected.min_confidence)) for p in p_male]
         return _Json({"model": selected.to_dict(), "predictions": predictions})
 
@@ -192,22 +186,22 @@ def _record(result: PhotoResult, selected: SelectedModel) -> dict[str, Any]:
     return record
 
 
-def _crop_tasks(selected: SelectedModel, number: int, part: Part) -> list[CropTask]:
+def _crop_tasks(selected: SelectedModel, number: int, part: Part) -> list[ServiceTask]:
     if part.name is not None:
-        return [CropTask(selected.card.name, f"crop {number}", part.data, True)]
+        return [ServiceTask(selected.card.name, f"crop {number}", part.data, "crop")]
     if not part.data or len(part.data) % wire.CROP_BYTES:
         raise ProblemError(
             "invalid", f"the body must have N x {CROP_SIZE} x {CROP_SIZE} x 3 bytes, N from 1 on, not {len(part.data)}"
         )
     size = wire.CROPS_AT_ONCE * wire.CROP_BYTES
     pieces = (part.data[start : start + size] for start in range(0, len(part.data), size))
-    return [CropTask(selected.card.name, "the body", piece, False) for piece in pieces]
+    return [ServiceTask(selected.card.name, "the body", piece, "pixels") for piece in pieces]
 
 
-def _p_male(task: CropTask, answer: CropAnswer) -> tuple[float, ...]:
-    if answer.error is None:
-        return answer.p_male
-    raise ProblemError("invalid", f"{task.name}: {answer.error.message}")
+def _p_male(task: ServiceTask, answer: Answer) -> tuple[float, ...]:
+    if isinstance(answer, PhotoError):
+        raise ProblemError("invalid", f"{task.name}: {answer.message}")
+    return cast("tuple[float, ...]", answer)
 
 
 def _models(service: Service) -> wire.Models:

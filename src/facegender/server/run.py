@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import json
 import logging
+import logging.config
 import multiprocessing
 import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
@@ -17,7 +20,6 @@ from types import FrameType
 import uvicorn
 
 from facegender.errors import InputError
-from facegender.server import logs
 from facegender.server.app import create_app
 from facegender.server.protocol import MAX_HEADER_BYTES, Protocol
 from facegender.server.service import Service
@@ -34,6 +36,8 @@ _KEEP_ALIVE = 15
 _POLL_INTERVAL = 0.05
 #: Seconds after the grace period for answering unfinished requests with an error.
 _SHUTDOWN_MARGIN = 2
+#: What a record of the log may carry beside its message, in the order in which it is written.
+_LOGGED = ("request", "method", "path", "status", "ms", "photos", "bytes")
 
 
 class Server(uvicorn.Server):
@@ -66,7 +70,10 @@ class Server(uvicorn.Server):
         """Listen, and call `on_ready` once the workers are ready."""
         await super().startup(sockets)
         assert sockets
-        url = _url(self.service.settings, sockets[0])
+        settings, port = self.service.settings, sockets[0].getsockname()[1]
+        # Of names that it may be reached by, one that is let in.
+        host = settings.host if settings.local else next(iter(settings.allowed_hosts), socket.gethostname())
+        url = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
         self._starting = asyncio.create_task(self._wait_for_workers(url))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -108,7 +115,7 @@ def serve(settings: ServerSettings, on_ready: Callable[[str], None]) -> bool:
     _return_memory()
     service = Service(settings)
     listening = listen(settings.host, settings.port)
-    logs.configure()
+    _configure_logs()
     server = Server(service, on_ready)
     with listening:
         server.run([listening])
@@ -155,8 +162,35 @@ def listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-def _url(settings: ServerSettings, listening: socket.socket) -> str:
-    port = listening.getsockname()[1]
-    # Of names that it may be reached by, one that is let in.
-    host = settings.host if settings.local else next(iter(settings.allowed_hosts), socket.gethostname())
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+class JsonFormatter(logging.Formatter):
+    """Logs for machines: one JSON object a line, with no image content and no file names."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        when = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        line: dict[str, object] = {"time": f"{when}.{int(record.msecs):03d}Z", "level": record.levelname.lower()}
+        line["message"] = record.getMessage()
+        line |= {name: getattr(record, name) for name in _LOGGED if hasattr(record, name)}
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line)
+
+
+def _configure_logs() -> None:
+    """Send the logs of the service and of its HTTP server to standard error."""
+    own = {"handlers": ["stderr"], "level": "INFO", "propagate": False}
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "formatters": {"json": {"()": JsonFormatter}},
+            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+            "loggers": {
+                "facegender.server": own,
+                # What it tells below a warning is in our own lines, or of no use.
+                "uvicorn": {**own, "level": "WARNING"},
+                "asyncio": {**own, "level": "WARNING"},
+                # It quotes what clients send.
+                "python_multipart": {**own, "level": "CRITICAL"},
+            },
+        }
+    )

@@ -100,18 +100,18 @@ class Service:
         except InputError as error:
             raise ProblemError("invalid", str(error)) from None
 
-    def admit(self, tasks: int, size: int) -> None:
-        """Refuse a new request of this number of tasks and bytes, as far as they are known, if there is no room.
+    def admit(self, size: int) -> None:
+        """Refuse a new request of at least this number of bytes if there is no room.
 
         Raises:
             ProblemError: 429 or 503, with Retry-After.
         """
         if self.draining:
             raise _ending("the service is about to end")
-        self._check_capacity(tasks, size)
+        self._check_capacity(1, size)
 
     def _check_capacity(self, tasks: int, size: int) -> None:
-        """As `admit`, also for a request that was admitted before the service began to end."""
+        """Refuse a number of tasks and bytes, also of a request that was admitted before the service began to end."""
         if not self.batcher.ready:
             raise ProblemError("not_ready", "no worker is ready", {"Retry-After": "1"})
         wait, queued = self.batcher.expected_wait, self.batcher.queued

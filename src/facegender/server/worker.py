@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import PIL.Image
@@ -25,46 +25,24 @@ from facegender.sources.source import InMemory
 
 
 @dataclass(frozen=True)
-class PhotoTask:
-    """A photo, and the name of the classifier for its faces.
+class ServiceTask:
+    """A photo with faces, or crops, and the name of the classifier for them.
 
     Attributes:
-        name: what results call it; text only.
-        data: the bytes of the file.
+        name: what results and errors call it; text only.
+        data: the bytes of a file with the photo, or with one crop; or the pixels of crops, N x 64 x 64 x 3 bytes, RGB.
+        kind: which of them.
     """
 
     model: str
     name: str
     data: bytes = field(repr=False)
+    kind: Literal["photo", "crop", "pixels"]
 
 
-@dataclass(frozen=True)
-class CropTask:
-    """Crops for a classifier: one in an image file, or pixels.
-
-    Attributes:
-        name: what errors call it.
-        data: the bytes of an image file, or N x 64 x 64 x 3 bytes, RGB.
-        encoded: which of them.
-    """
-
-    model: str
-    name: str
-    data: bytes = field(repr=False)
-    encoded: bool
-
-
-@dataclass(frozen=True)
-class CropAnswer:
-    """Calibrated probabilities, one a crop, or what is wrong with the task."""
-
-    p_male: tuple[float, ...] = ()
-    error: PhotoError | None = None
-
-
-ServiceTask: TypeAlias = PhotoTask | CropTask
-#: Labels are made elsewhere: requests of one batch may accept different error rates.
-Answer: TypeAlias = PhotoResult | CropAnswer
+#: Of a photo its result; of crops their calibrated probabilities, or what is wrong with them. Labels are made
+#: elsewhere: requests of one batch may accept different error rates.
+Answer: TypeAlias = PhotoResult | tuple[float, ...] | PhotoError
 
 
 class ServiceHandler:
@@ -89,32 +67,31 @@ class ServiceHandler:
         answers: dict[int, Answer] = {}
         for model, handler in self._handlers.items():
             own = {place: task for place, task in enumerate(tasks) if task.model == model}
-            photos = {p: Task(InMemory(task.name, task.data)) for p, task in own.items() if isinstance(task, PhotoTask)}
+            photos = {p: Task(InMemory(task.name, task.data)) for p, task in own.items() if task.kind == "photo"}
             if photos:
                 answers.update(zip(photos, handler(list(photos.values())), strict=True))
-            crops = {place: task for place, task in own.items() if isinstance(task, CropTask)}
-            answers.update(_classify(handler.classifier, crops))
+            answers.update(_classify(handler.classifier, {p: task for p, task in own.items() if p not in photos}))
         return [answers[place] for place in range(len(tasks))]
 
 
-def _classify(classifier: GenderClassifier, tasks: dict[int, CropTask]) -> Iterator[tuple[int, CropAnswer]]:
-    """The answers to tasks, with their places."""
+def _classify(classifier: GenderClassifier, tasks: dict[int, ServiceTask]) -> Iterator[tuple[int, Answer]]:
+    """The answers to tasks of crops, with their places."""
     read: dict[int, Crops] = {}
     for place, task in tasks.items():
         try:
             read[place] = _crops(task)
         except PhotoReadError as error:
-            yield place, CropAnswer(error=PhotoError(error.kind, str(error)))
+            yield place, PhotoError(error.kind, str(error))
     if not read:
         return
     p_male = classifier.p_male(np.concatenate(list(read.values())))
     ends = np.cumsum([len(crops) for crops in read.values()])
     for place, own in zip(read, np.split(p_male, ends[:-1]), strict=True):
-        yield place, CropAnswer(tuple(own.tolist()))
+        yield place, tuple(own.tolist())
 
 
-def _crops(task: CropTask) -> Crops:
-    if not task.encoded:
+def _crops(task: ServiceTask) -> Crops:
+    if task.kind == "pixels":
         return np.frombuffer(task.data, np.uint8).reshape(-1, CROP_SIZE, CROP_SIZE, 3)
     pixels = decode(task.data, max_pixels=CROP_SIZE * CROP_SIZE)
     if pixels.shape != (CROP_SIZE, CROP_SIZE, 3):
@@ -130,9 +107,7 @@ class WrongSizeError(PhotoReadError):
 
 def error_answer(task: ServiceTask, kind: str, what: str) -> Answer:
     """The answer to a task that crashed its process or took too long."""
-    if isinstance(task, PhotoTask):
-        return error_result(Task(InMemory(task.name, b"")), kind, what)
-    return CropAnswer(error=PhotoError(kind, what))
+    return error_result(Task(InMemory(task.name, b"")), kind, what) if task.kind == "photo" else PhotoError(kind, what)
 
 
 @contextmanager
@@ -155,11 +130,7 @@ def open_worker(
         def work(tasks: Sequence[ServiceTask]) -> list[Answer]:
             return [answer for answers in pool.run(tasks) for answer in answers]
 
-        work([PhotoTask(name, "", _any_photo()) for name in models])
+        photo = io.BytesIO()
+        PIL.Image.new("RGB", (CROP_SIZE, CROP_SIZE), "gray").save(photo, "PNG")
+        work([ServiceTask(name, "", photo.getvalue(), "photo") for name in models])
         yield work
-
-
-def _any_photo() -> bytes:
-    file = io.BytesIO()
-    PIL.Image.new("RGB", (CROP_SIZE, CROP_SIZE), "gray").save(file, "PNG")
-    return file.getvalue()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Unpack
+from typing import TypeAlias, Unpack
 
 import numpy as np
 
@@ -21,8 +21,7 @@ from facegender.machine import usable_cores
 from facegender.prefetch import ahead
 from facegender.video.answer import combined
 from facegender.video.frames import DEFAULT_FPS, Frame, Progress, Video
-from facegender.video.scenes import Histogram, histogram
-from facegender.video.tracks import Seen, Tracker, appearances, suppress_overlaps
+from facegender.video.tracks import Histogram, Seen, Tracker, appearances, histogram, suppress_overlaps
 from facegender.video.types import Track, VideoResult
 from facegender.wording import counted
 
@@ -39,15 +38,8 @@ _FOR_CROPS = 2.0
 #: Frames keep their size unless half of it or less is enough: shrinking takes longer than what it saves.
 _WORTH_SHRINKING = 0.5
 
-
-@dataclass(frozen=True)
-class _Looked:
-    """A frame that was analysed."""
-
-    time: float
-    span: float
-    faces: Sequence[Seen]
-    colours: Histogram
+#: The time and the span of a frame that was analysed, its faces and its colours.
+_Looked: TypeAlias = tuple[float, float, list[Seen], Histogram]
 
 
 class VideoAnalyzer:
@@ -119,10 +111,10 @@ class VideoAnalyzer:
         frames = video.frames(crop_scale if crop_scale <= _WORTH_SHRINKING else 1.0, small)
         tracker, count = Tracker(), 0
         for looked in self._looked(frames, scale):
-            tracker.add(looked.time, looked.span, looked.faces, looked.colours)
+            tracker.add(*looked)
             count += 1
             if progress is not None and video.duration:
-                progress(min(1.0, looked.time / video.duration))
+                progress(min(1.0, looked[0] / video.duration))
         tracks = []
         for number, sightings in enumerate(tracker.finish()):
             p_male = combined([s.p_male for s in sightings], [s.face.quality for s in sightings])
@@ -163,18 +155,11 @@ class VideoAnalyzer:
         template = self.classifier.card.template
         crops = [crop_faces(frame.picture, faces, template) for frame, faces in zip(frames, found, strict=True)]
         answers = iter(self.classifier.p_male(np.concatenate(crops)).tolist())
-        return [
-            _Looked(
-                frame.time,
-                frame.span,
-                [
-                    Seen(face, next(answers), appearance)
-                    for face, appearance in zip(faces, appearances(cut), strict=True)
-                ],
-                histogram(frame.small.pixels),
-            )
-            for frame, faces, cut in zip(frames, found, crops, strict=True)
-        ]
+        looked: list[_Looked] = []
+        for frame, faces, cut in zip(frames, found, crops, strict=True):
+            seen = [Seen(face, next(answers), look) for face, look in zip(faces, appearances(cut), strict=True)]
+            looked.append((frame.time, frame.span, seen, histogram(frame.small.pixels)))
+        return looked
 
 
 def _remarks(video: Video) -> tuple[str, ...]:

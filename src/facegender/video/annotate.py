@@ -16,7 +16,7 @@ from facegender.faces.pyramid import resized
 from facegender.faces.types import Face, FaceResult, PhotoResult
 from facegender.files import atomic_file
 from facegender.inference.pictures import MARK
-from facegender.video.container import open_container
+from facegender.video.decoding import open_container
 from facegender.video.frames import Progress, Video
 from facegender.video.tracks import BRIDGED
 from facegender.video.types import Sighting, Track, VideoResult

@@ -7,13 +7,22 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from facegender.errors import NoVideoError, VideoReadError
-from facegender.video.container import open_container
+from facegender.errors import (
+    NotAVideoError,
+    NoVideoError,
+    VideoNotFoundError,
+    VideoPermissionError,
+    VideoReadError,
+    needs,
+)
 
+#: Containers in FFmpeg's words. Not its playlists: those open other files and addresses.
+_FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegvideo,mpegts,asf,flv,live_flv,ogg,gif"
 #: Frames that no other frame needs are not decoded where samples are at least this number of frames apart.
 _SPARSE = 4
 #: Decoding and showing differ in order by at most this number of frames (H.264's and HEVC's limit).
@@ -27,6 +36,26 @@ SAME_TIME = 1e-4
 #: A clock that jumps back further than this, in seconds, was reset (joined recordings); one that jumps so far beyond
 #: the end is broken. Time continues where it was.
 _NEW_CLOCK = 1.0
+
+
+def open_container(path: str) -> Any:
+    """PyAV's container of a file.
+
+    Raises:
+        VideoReadError: the file is absent, forbidden or of no known format.
+        MissingExtraError: PyAV is not installed.
+    """
+    with needs("av", "video"):
+        import av
+    try:
+        # As a plain file: "http:", "concat:" and their like are names, not instructions.
+        return av.open(f"file:{path}", options={"format_whitelist": _FORMATS, "protocol_whitelist": "file"})
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise VideoNotFoundError(f"{path} is no file") from error
+    except PermissionError as error:
+        raise VideoPermissionError(f"{path} may not be read") from error
+    except (av.error.FFmpegError, ValueError) as error:
+        raise NotAVideoError(f"{path} is no video of a known format, or cut short before it begins") from error
 
 
 @dataclass(frozen=True)
@@ -46,6 +75,7 @@ class Decoder:
     Attributes:
         stream: PyAV's stream of the pictures.
         first: the first frame.
+        shown: the frames in the order in which they are shown, to be taken once.
         duration: seconds, as the file says it; None where it doesn't.
         end: seconds that could be read so far.
         damaged: packets that could not be read so far.
@@ -75,13 +105,12 @@ class Decoder:
             first = next(self._frames, None)
             if first is None:
                 raise VideoReadError(f"{path} has no frame that can be decoded")
-            self.first = first
+            self.first, self.shown = first, chain((first,), self._frames)
         except BaseException:
             self._container.close()
             raise
 
     def close(self) -> None:
-        """Close the file."""
         self._frames.close()
         self._container.close()
 
@@ -90,24 +119,17 @@ class Decoder:
         """Frames a second on average, as the file says it; 25 where it doesn't."""
         return Fraction(self.stream.average_rate or _USUAL_RATE)
 
-    def shown(self) -> Iterator[Shown]:
-        """Frames in the order in which they are shown; to be called once."""
-        yield self.first
-        yield from self._frames
-
     def _video_stream(self) -> Any:
         covers = self._av.stream.Disposition.attached_pic
         streams = [stream for stream in self._container.streams.video if not stream.disposition & covers]
         if not streams:
-            raise NoVideoError(f"{self.path} has no pictures, only {self._contents()}")
+            kinds = ", ".join(sorted({stream.type for stream in self._container.streams})) or "an empty container"
+            raise NoVideoError(f"{self.path} has no pictures, only {kinds}")
         readable = [stream for stream in streams if stream.codec_context is not None]
         if not readable:
             raise VideoReadError(f"{self.path} is coded in a way that this FFmpeg cannot decode")
         best = self._container.streams.best("video")
         return best if best in readable else readable[0]
-
-    def _contents(self) -> str:
-        return ", ".join(sorted({stream.type for stream in self._container.streams})) or "an empty container"
 
     def _declared_duration(self) -> float | None:
         if self.stream.duration is not None:

@@ -8,13 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeAlias
 
+import numpy as np
+
 from facegender.errors import InputError
 from facegender.faces.types import Image, Picture
 from facegender.video.decoding import SAME_TIME, Decoder, Shown
-from facegender.video.display import display_matrix, oriented
 
 #: Called with the share of a video that is done, in [0, 1].
 Progress: TypeAlias = Callable[[float], None]
+
+#: The two rows of a display matrix that turn and mirror, a, c and b, d: where x and y of the stored frame go.
+_Matrix: TypeAlias = tuple[int, int, int, int]
 
 DEFAULT_FPS = 2.0
 
@@ -91,7 +95,7 @@ class Video(Decoder):
 
     def every(self) -> Iterator[tuple[float, Image]]:
         """Every frame that is decoded: its time, and uint8, H x W x 3, RGB, turned as displayed; to be called once."""
-        for shown in self.shown():
+        for shown in self.shown:
             yield shown.time, self._picture(shown.frame, 1.0).pixels
 
     def _displayed_size(self, frame: Any) -> tuple[int, int]:
@@ -99,17 +103,17 @@ class Video(Decoder):
         aspect = float(self.stream.sample_aspect_ratio or 1)
         width = max(1, round(frame.width * max(aspect, 1.0)))
         height = max(1, round(frame.height / min(aspect, 1.0)))
-        matrix = display_matrix(frame)
+        matrix = _display_matrix(frame)
         return (height, width) if matrix is not None and matrix[0] == 0 else (width, height)
 
     def _sampled(self) -> Iterator[Shown]:
         if self.fps is None:
-            yield from self.shown()
+            yield from self.shown
             return
         # A frame is sampled when a point of the grid lies between it and the next one.
         before: Shown | None = None
         due = 0
-        for shown in self.shown():
+        for shown in self.shown:
             if before is not None and due / self.fps < shown.time - SAME_TIME:
                 yield before
                 due = max(due + 1, math.ceil((shown.time - SAME_TIME) * self.fps))
@@ -119,7 +123,7 @@ class Video(Decoder):
 
     def _picture(self, frame: Any, scale: float) -> Picture:
         """The frame as displayed, at a scale of at most 1."""
-        matrix = display_matrix(frame)
+        matrix = _display_matrix(frame)
         turned = matrix is not None and matrix[0] == 0
         size = max(1, round(self.width * scale)), max(1, round(self.height * scale))
         width, height = size[::-1] if turned else size
@@ -140,4 +144,31 @@ class Video(Decoder):
             interpolation="AREA",
         )
         pixels: Image = rgb.to_ndarray()
-        return Picture(pixels if matrix is None else oriented(pixels, matrix), self.width, self.height)
+        return Picture(pixels if matrix is None else _oriented(pixels, matrix), self.width, self.height)
+
+
+def _display_matrix(frame: Any) -> _Matrix | None:
+    """How a stored frame is turned and mirrored to be displayed; None where it isn't, or to no multiple of 90 degrees.
+
+    FFmpeg keeps nine 32-bit integers, a, b, u, c, d, v, x, y, w: (p, q) goes to (a p + c q + x, b p + d q + y).
+    """
+    data = frame.side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return None
+    a, b, _, c, d, *_ = np.frombuffer(bytes(data), "=i4", 9).tolist()
+    signs: _Matrix = (_sign(a, b, c, d), _sign(c, d, a, b), _sign(b, a, c, d), _sign(d, c, a, b))
+    right_angled = sorted(map(abs, signs)) == [0, 0, 1, 1] and bool(signs[0]) == bool(signs[3])
+    return signs if right_angled and signs != (1, 0, 0, 1) else None
+
+
+def _sign(value: int, *others: int) -> int:
+    """1 or -1 for an entry that is about as large as the largest, else 0."""
+    return 0 if abs(value) * 2 <= max(map(abs, (value, *others))) else (1 if value > 0 else -1)
+
+
+def _oriented(pixels: Image, matrix: _Matrix) -> Image:
+    """The stored pixels as they are displayed: uint8, H x W x 3."""
+    a, c, b, d = matrix
+    if a == 0:
+        pixels, a, d = pixels.transpose(1, 0, 2), c, b
+    return np.ascontiguousarray(pixels[::d, ::a])

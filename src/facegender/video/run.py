@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from facegender.errors import VideoReadError
 from facegender.faces.types import Prediction
@@ -19,23 +19,14 @@ from facegender.inference.pictures import MARK, PictureNames, check_folder
 from facegender.inference.relabel import relabelled
 from facegender.sources import Source
 from facegender.video.analyze import VideoAnalyzer
-from facegender.video.frames import DEFAULT_FPS
+from facegender.video.annotate import ANNOTATED_VIDEO_SUFFIX, annotate_video, labels_mark
+from facegender.video.subtitles import REMARK, renew_answers, save_ass, save_webvtt
 from facegender.video.types import VideoResult
 
 #: Of a file at either end, where it says who made it.
 _END_BYTES = 65_536
-
-
-class VideoProgress(Protocol):
-    """Receives the videos of a run, in order."""
-
-    def reached(self, description: str, share: float) -> None:
-        """Of the step that is described, this share in [0, 1] is done."""
-        ...
-
-    def analyzed(self, result: VideoResult) -> None:
-        """A video has been analysed, and its files are written. Its remarks include those on the files."""
-        ...
+#: What drawn copies and subtitles say there.
+_MARKS = (MARK, REMARK)
 
 
 @dataclass(frozen=True)
@@ -70,15 +61,16 @@ def analyze_videos(
     paths: Sequence[str],
     *,
     options: Options,
-    output: Path | None = None,
-    format_: Format | None = None,
-    resume: bool = True,
-    files: VideoFiles | None = None,
-    fps: float | None = DEFAULT_FPS,
-    workers: int | None = None,
-    limited: bool | None = None,
-    command: str = "",
-    progress: VideoProgress | None = None,
+    output: Path | None,
+    format_: Format | None,
+    resume: bool,
+    files: VideoFiles,
+    fps: float | None,
+    workers: int | None,
+    limited: bool | None,
+    command: str,
+    reached: Callable[[str, float], None],
+    analyzed: Callable[[VideoResult], None],
 ) -> VideoSummary:
     """Analyse videos, and write their records and files. What an earlier run has written is not done again.
 
@@ -86,7 +78,7 @@ def analyze_videos(
     answers, and copies of videos with other labels than before are drawn again, for which those are analysed again.
 
     Args:
-        output: a file for the records; None gives them to `progress` only.
+        output: a file for the records; None gives them to `analyzed` only.
         format_: of the output; None takes it from the suffix.
         resume: continue the output and the timeline; otherwise replace them.
         files: what is wanted beside the records.
@@ -94,6 +86,8 @@ def analyze_videos(
         workers: threads; None for one a core.
         limited: whether a limit left videos out, noted beside the output; None without one.
         command: the command that made the output, written beside it.
+        reached: told of a step that is described that this share of it, in [0, 1], is done.
+        analyzed: given each video once its files are written; its remarks include those on the files.
 
     Raises:
         OutputError: a file cannot be written.
@@ -101,7 +95,6 @@ def analyze_videos(
         WeightsError: unknown model, or a file that is not what its card says.
         MissingExtraError: PyAV, or pyarrow for Parquet, is not installed.
     """
-    files = files or VideoFiles()
     for folder in filter(None, (files.subtitles, files.annotate)):
         check_folder(folder)
     names = _Names(files)
@@ -133,20 +126,17 @@ def analyze_videos(
             missing = [each for each in outputs if not each[0].is_done(Source.file(path), complete)]
             if outputs and not missing:
                 continue
-            result = _analyzed(path, stem, analyzer, files, progress)
+            result = _analyzed(path, stem, analyzer, files, reached)
             for opened, record in missing:
                 opened.write([record(result)])
-            if progress is not None:
-                progress.analyzed(result)
+            analyzed(result)
         held = min((opened.done for opened, _ in outputs), default=0)
         return VideoSummary(held, output is not None and outputs[0][0].relabelled)
 
 
 def is_made(path: str) -> bool:
     """Whether a video is the drawn copy that a run made of another: its name ends like one, and it holds the mark."""
-    from facegender.video.annotate import ANNOTATED_VIDEO_SUFFIX
-
-    return path.endswith(ANNOTATED_VIDEO_SUFFIX) and _holds_mark(Path(path))
+    return path.endswith(ANNOTATED_VIDEO_SUFFIX) and _holds(Path(path), *_MARKS)
 
 
 class _Names(PictureNames):
@@ -157,14 +147,7 @@ class _Names(PictureNames):
         self._files = files
 
     def _is_of_the_user(self, stem: str) -> bool:
-        return any(path.exists() and not _holds_mark(path) for path in _paths(stem, self._files))
-
-
-def _holds_mark(path: Path) -> bool:
-    """Whether a file holds the mark of a drawn copy, or the remark of subtitles."""
-    from facegender.video.subtitles import REMARK
-
-    return _holds(path, MARK, REMARK)
+        return any(path.exists() and not _holds(path, *_MARKS) for path in _paths(stem, self._files))
 
 
 def _holds(path: Path, *words: str) -> bool:
@@ -184,9 +167,6 @@ def _has_current_files(record: dict[str, Any], stem: str, files: VideoFiles) -> 
 
     Subtitles with other labels get those of the record.
     """
-    from facegender.video.annotate import ANNOTATED_VIDEO_SUFFIX, labels_mark
-    from facegender.video.subtitles import renew_answers
-
     if record["error"] is not None:
         return True
     if not all(path.is_file() for path in _paths(stem, files)):
@@ -203,23 +183,15 @@ def _has_current_files(record: dict[str, Any], stem: str, files: VideoFiles) -> 
 
 
 def _paths(stem: str, files: VideoFiles) -> list[Path]:
-    from facegender.video.annotate import ANNOTATED_VIDEO_SUFFIX
-
     subtitles = [] if files.subtitles is None else [files.subtitles / f"{stem}{end}" for end in (".ass", ".vtt")]
     return subtitles + ([] if files.annotate is None else [files.annotate / f"{stem}{ANNOTATED_VIDEO_SUFFIX}"])
 
 
 def _analyzed(
-    path: str, stem: str, analyzer: VideoAnalyzer, files: VideoFiles, progress: VideoProgress | None
+    path: str, stem: str, analyzer: VideoAnalyzer, files: VideoFiles, reached: Callable[[str, float], None]
 ) -> VideoResult:
     """Analyse a video and make its files."""
-    from facegender.video.annotate import ANNOTATED_VIDEO_SUFFIX, annotate_video
-    from facegender.video.subtitles import save_ass, save_webvtt
-
-    def reached(description: str) -> Callable[[float], None] | None:
-        return None if progress is None else lambda share: progress.reached(description, share)
-
-    result = analyzer.analyze(path, reached(path))
+    result = analyzer.analyze(path, partial(reached, path))
     if result.error is not None:
         return result
     if files.subtitles is not None:
@@ -228,7 +200,7 @@ def _analyzed(
     if files.annotate is not None:
         drawn = files.annotate / f"{stem}{ANNOTATED_VIDEO_SUFFIX}"
         try:
-            remarks = annotate_video(result, drawn, reached(f"{path}, drawing"))
+            remarks = annotate_video(result, drawn, partial(reached, f"{path}, drawing"))
         except VideoReadError as error:  # it could be read until now
             remarks = (str(error),)
         result = replace(result, remarks=(*result.remarks, *remarks))

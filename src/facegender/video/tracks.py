@@ -1,4 +1,4 @@
-"""Which face in one sampled frame is which in the next: by where it should be by now, and by how it looks."""
+"""Which face in one sampled frame is which in the next, by its place and its look; and where one shot ends."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ import numpy.typing as npt
 
 from facegender.faces.anchors import overlaps
 from facegender.faces.pose import Point
-from facegender.faces.types import CROP_SIZE, Crops, Face
-from facegender.video.scenes import Histogram, is_cut
+from facegender.faces.types import CROP_SIZE, Crops, Face, Image
 from facegender.video.types import Sighting
 
 #: float32, 192: how an aligned face looks; of two, the root mean square difference is compared.
 Appearance: TypeAlias = npt.NDArray[np.float32]
+#: float32, 512: shares of the pixels, adding up to 1.
+Histogram: TypeAlias = npt.NDArray[np.float32]
 
 #: A face that is lost for up to this number of seconds between two sampled frames is still the same track.
 BRIDGED = 1.0
@@ -41,6 +42,37 @@ _DOUBTFUL = 0.8
 _SCENE_FRAMES = 3
 
 _APPEARANCE_SIDE = 8
+
+#: Frames are compared in this width and height: enough for a histogram, and noise averages out.
+_WIDTH, _HEIGHT = 64, 36
+#: Bins of hue, saturation and value.
+_BINS = (8, 8, 8)
+#: Two frames of which less than this share of pixels is alike belong to two shots. Of pairs of different LFW photos
+#: 99.8 % are less alike; a pan over a quarter of a photo leaves 0.67 and more, real films without cuts 0.71 and more.
+CUT = 0.6
+
+
+def histogram(image: Image) -> Histogram:
+    """The colours of an image, in hue, saturation and value.
+
+    Args:
+        image: uint8, H x W x 3, RGB.
+    """
+    # Sampled first where the image is large: averaging all of it takes longer than it gains.
+    step = max(1, min(image.shape[0] // (2 * _HEIGHT), image.shape[1] // (2 * _WIDTH)))
+    tiny = cv2.resize(np.ascontiguousarray(image[::step, ::step]), (_WIDTH, _HEIGHT), interpolation=cv2.INTER_AREA)
+    hsv = cv2.cvtColor(tiny, cv2.COLOR_RGB2HSV)
+    counts = cv2.calcHist([hsv], [0, 1, 2], None, list(_BINS), [0, 180, 0, 256, 0, 256])
+    shares: Histogram = counts.ravel() / (_WIDTH * _HEIGHT)
+    return shares
+
+
+def is_cut(one: Histogram, other: Histogram) -> bool:
+    """Whether two sampled frames, one after the other, belong to two shots.
+
+    Their histograms' intersection: M. J. Swain, D. H. Ballard, "Color Indexing", IJCV 7(1), 1991.
+    """
+    return float(np.minimum(one, other).sum()) < CUT
 
 
 @dataclass(frozen=True)
@@ -121,7 +153,6 @@ class _Followed:
         return (1 - away / reach) + (1 - difference / limit)
 
     def go_on(self, seen: Seen, time: float, span: float) -> None:
-        """Add a face."""
         (x, y), (last_x, last_y), passed = _middle(seen.face), _middle(self.last.face), time - self.last.time
         if passed > 0:
             speed = (x - last_x) / passed, (y - last_y) / passed

@@ -1,7 +1,7 @@
 """The detector's recipe: what ships, what is refused, and how any recipe is read."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
 import pytest
 import tomli_w
@@ -12,7 +12,7 @@ from facegender.lab.detection.recipe import (
     SceneSettings,
     load_detector_recipe,
 )
-from facegender.lab.training.settings import build_settings, check_ranges, read_settings, recipe_names
+from facegender.lab.training.settings import Limited, build_settings, read_settings, recipe_names
 
 
 def test_what_ships_is_the_default():
@@ -66,14 +66,11 @@ class Inner:
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Limited):
     kind: Literal["one", "two"] = "one"
-    count: int = 1
+    count: Annotated[int, 1, 3] = 1
     on: bool = False
     inner: Inner = field(default_factory=Inner)
-
-    def __post_init__(self):
-        check_ranges(self, {"count": (1, 3)})
 
 
 def test_settings_of_any_kind(tmp_path):

@@ -9,8 +9,8 @@ from facegender.errors import WeightsError
 from facegender.inference.runtime import Session
 from facegender.lab.export import to_onnx
 from facegender.lab.export.quantize import quantize
+from facegender.lab.networks.alexnet import LocalResponseNorm
 from facegender.lab.networks.classifier import CropClassifier
-from facegender.lab.networks.lrn import LocalResponseNorm
 from facegender.lab.networks.network import Network
 from facegender.lab.networks.registry import network
 from facegender.lab.training.optimization import measure_population

@@ -16,10 +16,10 @@ from facegender.lab.evaluation.degrade import degrade_mixed
 from facegender.lab.export.convert import convert
 from facegender.lab.export.measure import ERRORS, MOST_CROPS, EvaluationCrops, balanced, faces_to_test, validation_faces
 from facegender.lab.export.run import _calibrated, _people, export_run
-from facegender.lab.training.calibration import features_and_logits, out_of_fold
+from facegender.lab.training.calibration import out_of_fold
 from facegender.lab.training.checkpoint import MODEL
 from facegender.lab.training.loop import Examples, train
-from facegender.lab.training.model import load_model
+from facegender.lab.training.model import features_and_logits, load_model
 
 pytestmark = pytest.mark.slow
 

@@ -7,9 +7,9 @@ import onnxruntime
 import pytest
 import torch
 
+from facegender.lab.networks.alexnet import LocalResponseNorm
 from facegender.lab.networks.counting import parameters
 from facegender.lab.networks.custom_cnn import ReluMaxPool, half_up_padding
-from facegender.lab.networks.lrn import LocalResponseNorm
 from facegender.lab.networks.registry import describe, network, network_names
 
 CUSTOM = ("custom-cnn-table1", "custom-cnn-table3")

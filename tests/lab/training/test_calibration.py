@@ -14,11 +14,10 @@ from facegender.lab.training.calibration import (
     Calibration,
     _held_out_losses,
     _Rows,
-    features_and_logits,
     fit_calibration,
     out_of_fold,
 )
-from facegender.lab.training.model import predict_logits
+from facegender.lab.training.model import features_and_logits, predict_logits
 
 W = np.array([0.8, 0.0, -0.4, 0.0, 0.0])
 

@@ -9,8 +9,7 @@ import torch
 from facegender.errors import DatasetError, InputError
 from facegender.lab.training.batches import Batch
 from facegender.lab.training.lessons import Lessons, load_lessons
-from facegender.lab.training.loop import Examples, train
-from facegender.lab.training.loss import classification_loss
+from facegender.lab.training.loop import Examples, classification_loss, train
 from facegender.lab.training.optimization import cell_weights
 from facegender.lab.training.recipe import Recipe
 

@@ -2,8 +2,8 @@ import pytest
 import tomli_w
 
 from facegender.errors import RecipeError
-from facegender.lab.training.recipe import Recipe, load_recipe, recipe_from_dict
-from facegender.lab.training.settings import read_changes
+from facegender.lab.training.recipe import Recipe, load_recipe
+from facegender.lab.training.settings import build_settings, read_changes
 
 
 def test_the_paper_is_the_default():
@@ -95,7 +95,7 @@ def test_a_wrong_change_is_named(word, message):
 )
 def test_a_wrong_setting_is_named(values, message):
     with pytest.raises(RecipeError, match=message):
-        recipe_from_dict(values)
+        build_settings(Recipe, values, "recipe")
 
 
 def test_no_such_recipe(tmp_path):

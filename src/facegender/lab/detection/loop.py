@@ -86,7 +86,7 @@ def train_detector(
     return network.eval()
 
 
-class _DetectorTrainer(Trainer[FaceDetectorNetwork, RoundRecord]):
+class _DetectorTrainer(Trainer[DetectorRecipe, FaceDetectorNetwork, RoundRecord]):
     """A round is some hundred steps."""
 
     record = RoundRecord
@@ -102,21 +102,17 @@ class _DetectorTrainer(Trainer[FaceDetectorNetwork, RoundRecord]):
         identity: Mapping[str, Any],
     ) -> None:
         torch.manual_seed(recipe.seed)
-        self.recipe = recipe
+        self.total = recipe.steps
         self.maker, self.watched = SceneMaker(photos, recipe.scenes), SceneMaker(validation, recipe.scenes)
         network: FaceDetectorNetwork = FaceDetectorNetwork().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch leaves it out of the stub
         optimizer = torch.optim.AdamW(decay_groups(network, recipe.weight_decay), lr=recipe.learning_rate)
-        super().__init__(fabric, recipe, network, optimizer, output, identity, {}, max_norm=10.0)
+        super().__init__(fabric, recipe, network, optimizer, output, identity, {}, recipe.ema, max_norm=10.0)
         centres, strides = anchor_points(recipe.scenes.canvas, recipe.scenes.canvas)
         self.cells = tuple(torch.from_numpy(a).to(fabric.device) for a in (centres, strides))
 
     @property
     def done(self) -> int:
         return self.history[-1].step if self.history else 0
-
-    @property
-    def total(self) -> int:
-        return self.recipe.steps
 
     def round(self, bar: Bar) -> RoundRecord:
         recipe, first = self.recipe, self.done

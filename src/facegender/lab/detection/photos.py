@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -21,7 +22,6 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from facegender.errors import DatasetError, OutputError, PhotoReadError
 from facegender.faces.anchors import VALUES, FaceRows
@@ -113,21 +113,30 @@ def label_photos(
     except OSError as error:
         raise OutputError(f"cannot write {output}: {error.strerror}", remedy="choose another --output") from error
     cut_half_line(output / _PHOTOS)
-    wanted = [(folder, path) for folder in (*sources, *train_only) for path in _evenly(folder, per_source)]
     done = {(row["source"], row["file"]) for row in _rows(output)}
-    free = set(sources)
     jobs: list[tuple[str, str, Split]] = []
-    for folder, path in wanted:
-        file = path.relative_to(folder).as_posix()
-        split = split_of(file) if folder in free else "train"
-        if split != "test" and (str(folder), file) not in done:
-            jobs.append((str(folder), file, split))
+    for folder in (*sources, *train_only):
+        paths = photos_below(folder)
+        places = np.linspace(0, len(paths) - 1, min(per_source, len(paths))).round().astype(int)
+        for file in (paths[place].relative_to(folder).as_posix() for place in places):
+            split = split_of(file) if folder in sources else "train"
+            if split != "test" and (str(folder), file) not in done:
+                jobs.append((str(folder), file, split))
     mine = threading.local()
 
     def label(job: tuple[str, str, Split]) -> tuple[Image, Labels] | None:
         if not hasattr(mine, "teacher"):
             mine.teacher = teacher()
-        return _label(mine.teacher, Path(*job[:2]))
+        path = Path(*job[:2])
+        try:
+            full = decode(path)
+        except PhotoReadError:
+            return None
+        scale = min(1.0, LONGEST_SIDE / max(full.shape[:2]))
+        image = resized(full, max(1, round(full.shape[1] * scale)), max(1, round(full.shape[0] * scale)))
+        beside = path.with_suffix(".pts")
+        points = read_pts(beside) * (image.shape[1] / full.shape[1]) if beside.exists() else None
+        return image, mine.teacher.label(image, points)
 
     # OpenCV lets go of the interpreter while a network runs: threads keep all cores at work.
     with (
@@ -146,25 +155,13 @@ def label_photos(
                 "offset": pixels.tell(),
                 "height": image.shape[0],
                 "width": image.shape[1],
-                "faces": _listed(labels.faces),
-                "unsure": _listed(labels.unsure),
+                "faces": _rounded(labels.faces),
+                "unsure": _rounded(labels.unsure),
             }
             pixels.write(image.tobytes())
             pixels.flush()
             table.write(json.dumps(row) + "\n")
             table.flush()
-
-
-def _label(teacher: Teacher, path: Path) -> tuple[Image, Labels] | None:
-    """What the teacher sees in one photo; None for a photo that cannot be read."""
-    try:
-        full = decode(path)
-    except PhotoReadError:
-        return None
-    image = _at_most(full, LONGEST_SIDE)
-    beside = path.with_suffix(".pts")
-    points = read_pts(beside) * (image.shape[1] / full.shape[1]) if beside.exists() else None
-    return image, teacher.label(image, points)
 
 
 def open_photos(folder: Path, split: Split) -> list[LabelledPhoto]:
@@ -173,19 +170,13 @@ def open_photos(folder: Path, split: Split) -> list[LabelledPhoto]:
     if not rows:  # an empty file cannot be mapped
         return []
     pixels = np.memmap(folder / _PIXELS, dtype=np.uint8, mode="r")
-    return [_photo(row, pixels) for row in rows]
-
-
-def _photo(row: dict[str, Any], pixels: npt.NDArray[np.uint8]) -> LabelledPhoto:
-    height, width, offset = row["height"], row["width"], row["offset"]
-    return LabelledPhoto(
-        row["file"],
-        row["source"],
-        row["split"],
-        pixels[offset : offset + height * width * 3].reshape(height, width, 3),
-        np.array(row["faces"], np.float32).reshape(-1, VALUES),
-        np.array(row["unsure"], np.float32).reshape(-1, VALUES),
-    )
+    photos = []
+    for row in rows:
+        shape = row["height"], row["width"], 3
+        image = pixels[row["offset"] : row["offset"] + math.prod(shape)].reshape(shape)
+        faces, unsure = (np.array(row[key], np.float32).reshape(-1, VALUES) for key in ("faces", "unsure"))
+        photos.append(LabelledPhoto(row["file"], row["source"], split, image, faces, unsure))
+    return photos
 
 
 def _rows(folder: Path) -> Iterator[dict[str, Any]]:
@@ -196,17 +187,5 @@ def _rows(folder: Path) -> Iterator[dict[str, Any]]:
                     yield json.loads(line)
 
 
-def _listed(rows: FaceRows) -> list[list[float]]:
+def _rounded(rows: FaceRows) -> list[list[float]]:
     return [[round(value, 2) for value in row] for row in rows.tolist()]
-
-
-def _evenly(folder: Path, count: int) -> list[Path]:
-    paths = photos_below(folder)
-    if len(paths) <= count:
-        return paths
-    return [paths[i] for i in np.linspace(0, len(paths) - 1, count).round().astype(int)]
-
-
-def _at_most(image: Image, longest: int) -> Image:
-    scale = min(1.0, longest / max(image.shape[:2]))
-    return resized(image, max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))

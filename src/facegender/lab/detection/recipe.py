@@ -2,38 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from facegender.errors import RecipeError
 from facegender.lab.training.recipe import Precision
-from facegender.lab.training.settings import check_ranges, read_settings
-
-_RANGES = {
-    "steps": (1, 100_000_000),
-    "batch_size": (1, 100_000),
-    "learning_rate": (1e-9, 1e3),
-    "weight_decay": (0.0, 10.0),
-    "ema": (0.0, 0.99999),
-    "per_source": (1, 1_000_000_000),
-    "seed": (0, 2**31 - 1),
-}
-_SCENE_RANGES = {
-    "canvas": (64, 4096),
-    "smallest_face": (4.0, 1000.0),
-    "largest_face": (4.0, 4096.0),
-    "rotate": (0.0, 180.0),
-    **dict.fromkeys(
-        ("tilted", "any_way", "squeezed", "graphics", "as_it_is", "occlude", "dark", "gray", "blur", "noise", "jpeg"),
-        (0.0, 1.0),
-    ),
-}
+from facegender.lab.training.settings import Limited, Share, read_settings
 
 
 @dataclass(frozen=True)
-class SceneSettings:
+class SceneSettings(Limited):
     """How training scenes are made; the last eleven are probabilities.
 
     Attributes:
@@ -49,30 +29,30 @@ class SceneSettings:
         dark, gray, blur, noise, jpeg: of a scene.
     """
 
-    canvas: int = 256
-    smallest_face: float = 8.0
-    largest_face: float = 240.0
-    rotate: float = 12.0
-    tilted: float = 0.15
-    any_way: float = 0.0
-    squeezed: float = 0.15
-    graphics: float = 0.08
-    as_it_is: float = 0.3
-    occlude: float = 0.12
-    dark: float = 0.15
-    gray: float = 0.2
-    blur: float = 0.2
-    noise: float = 0.2
-    jpeg: float = 0.2
+    canvas: Annotated[int, 64, 4096] = 256
+    smallest_face: Annotated[float, 4.0, 1000.0] = 8.0
+    largest_face: Annotated[float, 4.0, 4096.0] = 240.0
+    rotate: Annotated[float, 0.0, 180.0] = 12.0
+    tilted: Share = 0.15
+    any_way: Share = 0.0
+    squeezed: Share = 0.15
+    graphics: Share = 0.08
+    as_it_is: Share = 0.3
+    occlude: Share = 0.12
+    dark: Share = 0.15
+    gray: Share = 0.2
+    blur: Share = 0.2
+    noise: Share = 0.2
+    jpeg: Share = 0.2
 
     def __post_init__(self) -> None:
-        check_ranges(self, _SCENE_RANGES)
+        super().__post_init__()
         if self.canvas % 32 or self.smallest_face >= self.largest_face:
             raise RecipeError("canvas must be a multiple of 32, and smallest_face below largest_face")
 
 
 @dataclass(frozen=True)
-class DetectorRecipe:
+class DetectorRecipe(Limited):
     """Settings of one training run.
 
     Attributes:
@@ -85,22 +65,15 @@ class DetectorRecipe:
     """
 
     name: str = "detector"
-    steps: int = 14_000
-    batch_size: int = 32
-    learning_rate: float = 0.003
-    weight_decay: float = 0.01
-    ema: float = 0.999
-    per_source: int = 2_500
+    steps: Annotated[int, 1, 100_000_000] = 14_000
+    batch_size: Annotated[int, 1, 100_000] = 32
+    learning_rate: Annotated[float, 1e-9, 1e3] = 0.003
+    weight_decay: Annotated[float, 0.0, 10.0] = 0.01
+    ema: Annotated[float, 0.0, 0.99999] = 0.999
+    per_source: Annotated[int, 1, 1_000_000_000] = 2_500
     precision: Precision = "auto"
-    seed: int = 2020
+    seed: Annotated[int, 0, 2**31 - 1] = 2020
     scenes: SceneSettings = field(default_factory=SceneSettings)
-
-    def __post_init__(self) -> None:
-        check_ranges(self, _RANGES)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The settings as plain values, as TOML holds them."""
-        return asdict(self)
 
 
 def load_detector_recipe(source: str | Path, /, **changes: Any) -> DetectorRecipe:

@@ -89,9 +89,9 @@ class Teacher:
             annotated: five landmarks that people set on one of the faces, 5 x 2; they replace the teacher's.
         """
         height, width = image.shape[:2]
-        seen = [np.zeros((0, VALUES + 1), np.float32)]  # the smallest photos have no view
+        seen = np.zeros((0, VALUES + 1), np.float32)
         for view, (scale, mirrored) in enumerate(_VIEWS):
-            if scale > 1 and _only_large(seen):
+            if scale > 1 and len(seen) and np.sqrt(seen[:, 2] * seen[:, 3]).min() > _LARGE_FACE:
                 continue
             looked = resized(image, max(1, round(width * scale)), max(1, round(height * scale)))
             if min(looked.shape[:2]) < 16:
@@ -101,8 +101,8 @@ class Teacher:
             faces[:, 1:14:2] *= height / looked.shape[0]
             if mirrored:
                 faces = mirror(faces, width)
-            seen.append(np.column_stack([faces, np.full(len(faces), view, np.float32)]))
-        labels = _agree(np.concatenate(seen))
+            seen = np.concatenate([seen, np.column_stack([faces, np.full(len(faces), view, np.float32)])])
+        labels = _agree(seen)
         for face in labels.faces:
             face[4:14] = self._landmarks(image, face).reshape(10)
         if annotated is not None:
@@ -111,19 +111,13 @@ class Teacher:
 
     def _landmarks(self, image: Image, face: FaceRows) -> Points:
         """The five landmarks of one face, from enlarged looks at it; those of `face` where the looks disagree."""
-        points = face[4:14].reshape(5, 2).astype(np.float64)
+        points, side = face[4:14].reshape(5, 2).astype(np.float64), float(np.sqrt(face[2] * face[3]))
         if self._shape is not None:
-            side = float(np.sqrt(face[2] * face[3]))
             enlarged, matrix = _enlarged(image, face, _ENLARGED[0] / side)
             started = points * matrix[0, 0] + matrix[:, 2]
             theirs: Points = (self._shape.five(enlarged, started) - matrix[:, 2]) / matrix[0, 0]
             if np.linalg.norm(theirs - points, axis=1).mean() < _SAME_POINTS * _unit(points):
                 return theirs
-        return self._looks(image, face, points)
-
-    def _looks(self, image: Image, face: FaceRows, points: Points) -> Points:
-        """YuNet's landmarks on the enlarged face."""
-        side = float(np.sqrt(face[2] * face[3]))
         detections = []
         for target in _ENLARGED:
             enlarged, matrix = _enlarged(image, face, target / side)
@@ -236,12 +230,6 @@ def _replace(faces: FaceRows, annotated: Points) -> None:
             faces[away.argmin(), 4:14] = annotated.reshape(10)
 
 
-def _only_large(seen: list[FaceRows]) -> bool:
-    """Whether there are faces, all of them large: such a photo needs no enlarging."""
-    rows = np.concatenate(seen)
-    return len(rows) > 0 and float(np.sqrt(rows[:, 2] * rows[:, 3]).min()) > _LARGE_FACE
-
-
 def mirror(faces: FaceRows, width: float) -> FaceRows:
     """The faces of the mirrored photo."""
     out = faces.copy()
@@ -264,7 +252,4 @@ def _agree(seen: FaceRows) -> Labels:
         mean[14] = members[0, 14]
         sure = mean[14] >= _SURE and len(set(members[:, VALUES].tolist())) > 1
         (faces if sure else unsure).append(mean)
-    empty = np.zeros((0, VALUES), np.float32)
-    return Labels(
-        np.stack(faces).astype(np.float32) if faces else empty, np.stack(unsure).astype(np.float32) if unsure else empty
-    )
+    return Labels(*(np.array(rows, np.float32).reshape(-1, VALUES) for rows in (faces, unsure)))

@@ -16,8 +16,7 @@ import onnx
 
 from facegender.errors import WeightsError, needs
 from facegender.faces.types import Crops
-from facegender.lab.export.head import openvino_head
-from facegender.lab.export.quantize import quantize
+from facegender.lab.export.quantize import openvino_head, quantize
 from facegender.weights.cards import Precision
 
 Format: TypeAlias = Literal["onnx", "openvino"]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,15 +15,8 @@ from facegender.lab.datasets.provenance import Provenance
 from facegender.lab.datasets.store import Store
 from facegender.lab.datasets.unseen import unseen
 from facegender.lab.evaluation.calibration import answered, confidence_for_error
-from facegender.lab.evaluation.metrics import (
-    FloatArray,
-    IntArray,
-    accuracy_interval,
-    brier_score,
-    expected_calibration_error,
-    is_right,
-    measure,
-)
+from facegender.lab.evaluation.metrics import FloatArray, IntArray, brier_score, expected_calibration_error, is_right
+from facegender.lab.evaluation.predictions import Predictions
 from facegender.progress import track
 from facegender.tables import rounded
 
@@ -75,17 +67,14 @@ def validation_faces(stores: Sequence[Store], provenance: Provenance, network: s
         InputError: a store has no validation split, the network learned from all of it, or what was drawn of it has
             only one label.
     """
-    splits: dict[str, IntArray] = {}
+    rng, faces = np.random.default_rng(_SEED), []
     for store in stores:
         if not len(store.split("validation")):
             raise InputError(f"store {store.name} has no validation split", remedy="leave it out of --validate")
-        splits[store.name] = unseen(store, provenance, "validation", network=network, calibrating=True).index
-    rng = np.random.default_rng(_SEED)
-    faces = [
-        EvaluationCrops(f"{store.name} validation", store, np.sort(rng.permutation(splits[store.name])[:MOST_CROPS]))
-        for store in stores
-    ]
-    return _of_both_labels(faces)
+        index = unseen(store, provenance, "validation", network=network, calibrating=True).index
+        drawn = np.sort(rng.permutation(index)[:MOST_CROPS])
+        faces.append(_of_both_labels(EvaluationCrops(f"{store.name} validation", store, drawn)))
+    return faces
 
 
 def balanced(faces: Sequence[EvaluationCrops]) -> FloatArray:
@@ -103,20 +92,18 @@ def faces_to_test(stores: Sequence[Store], provenance: Provenance, network: str)
     Raises:
         InputError: a known store without a test split, one of which all is seen, or only one label to test on.
     """
-    unseen_faces = [unseen(store, provenance, network=network) for store in stores]
-    return _of_both_labels(
-        [
-            EvaluationCrops(f"{store.name} {faces.split}", store, faces.index, faces.left_out)
-            for store, faces in zip(stores, unseen_faces, strict=True)
-        ]
-    )
+    found = [(store, unseen(store, provenance, network=network)) for store in stores]
+    return [
+        _of_both_labels(EvaluationCrops(f"{store.name} {new.split}", store, new.index, new.left_out))
+        for store, new in found
+    ]
 
 
 def answers(run: Callable[[Crops], FloatArray], faces: EvaluationCrops, what: str) -> FloatArray:
     """What a network says to the faces, one row each, while a progress bar counts batches of them."""
-    count = math.ceil(len(faces.index) / BATCH)
-    batches = track(_batches(faces), f"{what}, {faces.name}", count)
-    return np.concatenate([run(batch) for batch in batches])
+    crops, index, starts = faces.store.crops, faces.index, range(0, len(faces.index), BATCH)
+    watched = track(starts, f"{what}, {faces.name}", len(starts))
+    return np.concatenate([run(np.ascontiguousarray(crops[index[start : start + BATCH]])) for start in watched])
 
 
 def thresholds(labels: IntArray, p_male: FloatArray, weights: FloatArray | None = None) -> dict[str, float]:
@@ -136,12 +123,11 @@ def accuracy(labels: IntArray, p_male: FloatArray) -> float:
 
 def tested(faces: EvaluationCrops, p_male: FloatArray, confidences: Mapping[str, float]) -> dict[str, Any]:
     """The measures of one test set, for the card: all in [0, 1] but the count."""
-    labels = faces.labels
-    metrics = measure(labels, p_male)
-    low, high = accuracy_interval(is_right(labels, p_male), faces.people)
+    predictions, labels = Predictions.of(faces.store, faces.index, p_male), faces.labels
+    low, high = predictions.interval
     at = {rate: answered(labels, p_male, confidences[rate]) for rate in TESTED_ERRORS}
     return {
-        **rounded(metrics.to_dict()),
+        **rounded(predictions.measure().to_dict()),
         "accuracy_wilson_95": [round(low, 5), round(high, 5)],
         "expected_calibration_error": round(expected_calibration_error(labels, p_male), 5),
         "brier_score": round(brier_score(labels, p_male), 5),
@@ -151,13 +137,7 @@ def tested(faces: EvaluationCrops, p_male: FloatArray, confidences: Mapping[str,
     }
 
 
-def _batches(faces: EvaluationCrops) -> Iterator[Crops]:
-    for start in range(0, len(faces.index), BATCH):
-        yield np.ascontiguousarray(faces.store.crops[faces.index[start : start + BATCH]])
-
-
-def _of_both_labels(faces: list[EvaluationCrops]) -> list[EvaluationCrops]:
-    for some in faces:
-        if len(set(some.labels.tolist())) < 2:
-            raise InputError(f"the crops of {some.name} are not of both labels", remedy="leave that store out")
+def _of_both_labels(faces: EvaluationCrops) -> EvaluationCrops:
+    if len(set(faces.labels.tolist())) < 2:
+        raise InputError(f"the crops of {faces.name} are not of both labels", remedy="leave that store out")
     return faces

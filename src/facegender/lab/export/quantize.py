@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,12 +14,13 @@ import onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from facegender.errors import WeightsError
-from facegender.lab.export.head import onnx_head
 
 #: Of a convolution next to the pixels that stays in float32.
 _FEW_CHANNELS = 48
 #: Crops in one calibration step; the ranges do not depend on it.
 _BATCH = 16
+#: Operations of a fully connected layer, and those that read a value's shape, not the value.
+_LINEAR, _SHAPE = ("Gemm", "MatMul"), ("Shape", "ShapeOf")
 
 
 def quantize(model: bytes, crops: npt.NDArray[Any]) -> bytes:
@@ -92,3 +93,66 @@ class _Calibration(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime 
     def get_next(self) -> dict[str, npt.NDArray[Any]] | None:
         """The next batch, None after the last."""
         return next(self._batches, None)
+
+
+class _Step(NamedTuple):
+    """One operation of a network: its name and type, and the names of the values that it takes and gives."""
+
+    name: str
+    kind: str
+    inputs: Sequence[str]
+    outputs: Sequence[str]
+
+
+def onnx_head(model: onnx.ModelProto) -> list[str]:
+    """Names of the nodes from the last fully connected layer on, which are too small and too exact for 8 bits.
+
+    There are none where there is no such layer.
+    """
+    graph = model.graph
+    constants = {constant.name for constant in graph.initializer}
+    given = {value.name for value in graph.input} - constants
+    steps = [_Step(node.name, node.op_type, list(node.input), list(node.output)) for node in graph.node]
+    return _head(steps, given, graph.output[0].name)
+
+
+def openvino_head(model: Any) -> list[str]:
+    """The same of an ``openvino.Model``: friendly names of its operations."""
+    steps = [
+        _Step(
+            op.get_friendly_name(),
+            op.get_type_name(),
+            [value.get_node().get_friendly_name() for value in op.input_values()],
+            [op.get_friendly_name()],
+        )
+        for op in model.get_ordered_ops()
+    ]
+    given = {step.name for step in steps if step.kind == "Parameter"}
+    result = next(step for step in steps if step.kind == "Result")
+    return _head(steps, given, result.outputs[0])
+
+
+def _head(steps: Sequence[_Step], given: set[str], output: str) -> list[str]:
+    """The steps behind the last value that everything passes through before a fully connected layer.
+
+    Args:
+        steps: in an order in which they can be computed.
+        given: the network's inputs.
+    """
+    place: dict[str, int] = {}
+    varying = set(given)
+    for number, step in enumerate(steps):
+        if step.kind not in _SHAPE and varying.intersection(step.inputs):
+            varying.update(step.outputs)
+            place.update(dict.fromkeys(step.outputs, number))
+    # A front moves from the output towards the input, always past the step that is computed last.
+    front, passed, linear = {output}, [], False
+    while not (linear and len(front) == 1):
+        number = max(place.get(value, -1) for value in front)
+        if number < 0:  # the input, and no such layer on the way
+            return []
+        step = steps[number]
+        front = front - set(step.outputs) | varying.intersection(step.inputs)
+        linear |= step.kind in _LINEAR
+        passed.append(step.name)
+    return passed

@@ -38,8 +38,8 @@ from facegender.lab.export.measure import (
     thresholds,
     validation_faces,
 )
-from facegender.lab.training.calibration import CALIBRATION_FOLDS, features_and_logits, fit_calibration, out_of_fold
-from facegender.lab.training.model import TrainedModel
+from facegender.lab.training.calibration import CALIBRATION_FOLDS, fit_calibration, out_of_fold
+from facegender.lab.training.model import TrainedModel, features_and_logits
 from facegender.lab.training.start import open_trained
 from facegender.progress import track
 from facegender.weights.cards import Card, Precision

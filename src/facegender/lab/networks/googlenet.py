@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from facegender.lab.networks.lrn import LocalResponseNorm
+from facegender.lab.networks.alexnet import LocalResponseNorm
 from facegender.lab.networks.network import Network
 from facegender.lab.networks.registry import register
 

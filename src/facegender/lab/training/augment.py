@@ -18,6 +18,8 @@ FloatArray = npt.NDArray[np.float64]
 _FACE = np.array(MEAN_SHAPE) @ [1, 1j]
 _FACE -= _FACE.mean()
 _EYES_APART = CROP_SIZE / 3.4
+#: Changes that an `Augmentation` has a probability for, in the order in which they are drawn.
+_CHANGES = ("dark", "erase", "blur", "gray", "grain", "print", "jpeg")
 
 
 def augment(crops: Crops, settings: Augmentation, rng: np.random.Generator, size: int = CROP_SIZE) -> Crops:
@@ -40,7 +42,8 @@ def augment(crops: Crops, settings: Augmentation, rng: np.random.Generator, size
     turn[:, :, 2] = (turn[:, :, 2] + 0.5) * ratio - 0.5
     turn[:, :, :2] *= ratio
 
-    colours = _colour_changes(n, settings.colour, rng)
+    # Factors of brightness, contrast and saturation.
+    colours = 1 + rng.uniform(-1, 1, (n, 3)) * settings.colour * np.array([1.0, 1.0, 1.5])
     out = np.empty((n, size, size, 3), np.uint8)
     for i in range(n):
         changed = cv2.warpAffine(
@@ -78,37 +81,26 @@ def _warps(n: int, settings: Augmentation, rng: np.random.Generator) -> FloatArr
 
 def _archived(crop: Image, settings: Augmentation, rng: np.random.Generator) -> Image:
     """One crop after whatever happens to it, in the order of the world: light, lens, film, print, file."""
-    happens = rng.random(7) < (
-        settings.dark,
-        settings.erase,
-        settings.blur,
-        settings.gray,
-        settings.grain,
-        settings.print,
-        settings.jpeg,
-    )
-    if not happens.any():
-        return crop
-    dark, erase, blur, gray, grain, print_, jpeg = happens
+    happens = {name for name, draw in zip(_CHANGES, rng.random(7), strict=True) if draw < getattr(settings, name)}
     share = len(crop) / CROP_SIZE  # what is measured in pixels is so on a whole crop
-    if erase:
+    if "erase" in happens:
         crop = _covered(crop, rng)
-    if dark:
+    if "dark" in happens:
         crop = effects.noisy(effects.dark(crop, rng.uniform(0.15, 0.6)), rng.uniform(1, 6), rng)
-    if blur:
+    if "blur" in happens:
         crop = _lose_detail(crop, rng)
-    if gray:
+    if "gray" in happens:
         crop = effects.sepia(crop, rng.uniform(0.3, 1.0)) if rng.random() < 0.25 else effects.gray(crop)
-    if grain:
+    if "grain" in happens:
         crop = effects.grainy(crop, rng.uniform(5, 28), max(1.0, share * rng.uniform(1.0, 2.5)), rng)
-    if print_:
+    if "print" in happens:
         if rng.random() < 0.4:
             crop = effects.printed(crop, rng)
         else:
             period = max(2.0, share * rng.uniform(2, 5))
             crop = effects.screened(crop, period, rng.uniform(0, 90), (rng.random(), rng.random()))
             crop = effects.blurred(crop, share * rng.uniform(0.4, 2.0))
-    if jpeg:
+    if "jpeg" in happens:
         crop = effects.compressed(crop, int(rng.integers(15, 61)))
     return crop
 
@@ -138,12 +130,6 @@ def _lose_detail(crop: Image, rng: np.random.Generator) -> Image:
     if kind < 0.85:
         return effects.blurred(crop, rng.uniform(0.5, 2.0) * share)
     return effects.shaken(crop, max(3, round(rng.uniform(3, 9) * share)), rng.uniform(0, 180))
-
-
-def _colour_changes(n: int, amount: float, rng: np.random.Generator) -> FloatArray:
-    """Brightness, contrast and saturation factors, N x 3."""
-    factors: FloatArray = 1 + rng.uniform(-1, 1, (n, 3)) * amount * np.array([1.0, 1.0, 1.5])
-    return factors
 
 
 def _about_mean(factors: FloatArray, mean: float) -> FloatArray:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -56,9 +55,9 @@ def select(
     return Selection(index[mask], weights[mask])
 
 
-@dataclass(frozen=True)
+@dataclass
 class Batch:
-    """One step's crops.
+    """One step's crops; not frozen, so that Fabric can move it to a device.
 
     Attributes:
         crops: uint8, N x S x S x 3.
@@ -74,12 +73,6 @@ class Batch:
     index: npt.NDArray[np.int64]
     answers: Tensor | None = None
     descriptions: Tensor | None = None
-
-    def to(self, device: torch.device) -> Batch:
-        """The same on a device; `index` stays."""
-        tensors = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
-        moved: dict[str, Any] = {name: tensor.to(device, non_blocking=True) for name, tensor in tensors.items()}
-        return replace(self, **moved)
 
 
 def epoch_batches(

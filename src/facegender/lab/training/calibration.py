@@ -20,10 +20,6 @@ from scipy.optimize import minimize
 from sklearn.model_selection import GroupKFold
 from torch import Tensor, nn
 
-from facegender.faces.types import Crops
-from facegender.lab.networks.classifier import CropClassifier
-from facegender.lab.training.model import predict_logits
-
 #: Numbers of any precision.
 Numbers: TypeAlias = npt.NDArray[np.floating] | npt.NDArray[np.integer]
 FloatArray = npt.NDArray[np.float64]
@@ -128,27 +124,6 @@ def out_of_fold(
         calibration = fit_calibration(x, two, y, w, faces=face)
         p_male[held_out] = calibration.p_male(features[held_out], logits[held_out])
     return p_male
-
-
-def features_and_logits(
-    classifier: CropClassifier, crops: Crops, index: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """What the network's last layer takes and gives: float32, N x F features and N x 2 logits, one row an index.
-
-    Args:
-        crops: uint8, M x 64 x 64 x 3.
-        index: which of them, N, at least one.
-    """
-    taken: list[Tensor] = []
-    handle = classifier.body.head.register_forward_hook(
-        lambda layer, inputs, output: taken.append(inputs[0].detach().float().cpu())
-    )
-    try:
-        logits = predict_logits(classifier, crops, index)
-    finally:
-        handle.remove()
-    features: npt.NDArray[np.float32] = torch.cat(taken).numpy()
-    return features, logits
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from lightning_fabric import Fabric
 from torch import Tensor
 
@@ -20,12 +21,10 @@ from facegender.errors import InputError
 from facegender.lab.datasets.provenance import Seen
 from facegender.lab.datasets.store import Store
 from facegender.lab.networks.classifier import CropClassifier
-from facegender.lab.training.batches import epoch_batches, select, steps_per_epoch
+from facegender.lab.training.batches import Batch, epoch_batches, select, steps_per_epoch
 from facegender.lab.training.checkpoint import MODEL, load_same_run
-from facegender.lab.training.curve import draw_curve
 from facegender.lab.training.hardware import Hardware, start_fabric
 from facegender.lab.training.lessons import Lessons
-from facegender.lab.training.loss import classification_loss
 from facegender.lab.training.model import (
     SEEN,
     EpochRecord,
@@ -43,8 +42,9 @@ from facegender.lab.training.optimization import (
     measure_population,
 )
 from facegender.lab.training.recipe import Augmentation, Recipe
-from facegender.lab.training.start import Start, begin, joined_names
+from facegender.lab.training.start import Start, begin
 from facegender.lab.training.trainer import Trainer
+from facegender.plots import new_figure, plain, save_figure
 from facegender.progress import Bar
 
 log = logging.getLogger(__name__)
@@ -97,17 +97,6 @@ def train(
             teacher and there are no lessons, or the other way round.
         OutputError: `output` cannot be written.
     """
-    _check_lessons(recipe, examples)
-    identity = {"examples": examples.fingerprint(), "start": None if start is None else start.sha256}
-    if (output / MODEL).exists():
-        load_same_run(output / MODEL, recipe, identity)
-    else:
-        fabric = start_fabric(recipe.precision, hardware or Hardware())
-        _ClassifierTrainer(fabric, recipe, examples, output, identity, start).run()
-    return load_model(output)
-
-
-def _check_lessons(recipe: Recipe, examples: Examples) -> None:
     taught = bool(recipe.teacher or recipe.description)
     if taught and examples.lessons is None:
         raise InputError(
@@ -119,9 +108,16 @@ def _check_lessons(recipe: Recipe, examples: Examples) -> None:
             f"the recipe {recipe.name} takes nothing from the lessons",
             remedy="leave out --lessons, or --set teacher=0.5",
         )
+    identity = {"examples": examples.fingerprint(), "start": None if start is None else start.sha256}
+    if (output / MODEL).exists():
+        load_same_run(output / MODEL, recipe, identity)
+    else:
+        fabric = start_fabric(recipe.precision, hardware or Hardware())
+        _ClassifierTrainer(fabric, recipe, examples, output, identity, start).run()
+    return load_model(output)
 
 
-class _ClassifierTrainer(Trainer[CropClassifier, EpochRecord]):
+class _ClassifierTrainer(Trainer[Recipe, CropClassifier, EpochRecord]):
     """A round is an epoch: one pass over the training crops."""
 
     record = EpochRecord
@@ -147,34 +143,24 @@ class _ClassifierTrainer(Trainer[CropClassifier, EpochRecord]):
         if recipe.description and examples.lessons is not None:
             size = examples.lessons.descriptions.shape[1]
             classifier.auxiliary["description"] = torch.nn.Linear(classifier.body.head.in_features, size)
+        both = store.name if start is None else "+".join(dict.fromkeys(f"{start.store}+{store.name}".split("+")))
         details = {
-            "store": store.name if start is None else joined_names(start.store, store.name),
+            "store": both,
             "alignment": dict(store.alignment),
             "mean": mean,
             "std": std,
         }
         if examples.lessons is not None:
             details["lessons"] = examples.lessons.to_record(examples.train)
-        super().__init__(fabric, recipe, classifier, make_optimizer(recipe, classifier), output, identity, details)
+        optimizer = make_optimizer(recipe, classifier)
+        super().__init__(fabric, recipe, classifier, optimizer, output, identity, details, recipe.ema)
         self.model.mark_forward_method("outputs")
-        self.recipe, self.examples = recipe, examples
-        self._before, self._learned = start.learned if start else None, Seen()
+        self.examples, self._before = examples, start.learned if start else None
+        self.total, self.steps_each = recipe.epochs, steps_per_epoch(recipe, len(examples.train))
         self.counted = cell_weights(store, examples.train, recipe.balance)
         self.full_size = classifier.size
         self.losses = np.full(len(examples.train), np.inf, np.float32)
         self.class_weights = class_weights(recipe, store.labels[examples.train]).to(fabric.device)
-
-    @property
-    def done(self) -> int:
-        return len(self.history)
-
-    @property
-    def total(self) -> int:
-        return self.recipe.epochs
-
-    @property
-    def steps_each(self) -> int:
-        return steps_per_epoch(self.recipe, len(self.examples.train))
 
     def state(self) -> Mapping[str, Tensor]:
         return {"losses": torch.from_numpy(self.losses)}
@@ -199,7 +185,7 @@ class _ClassifierTrainer(Trainer[CropClassifier, EpochRecord]):
         )
         losses = np.full(len(self.losses), -1.0, np.float32)
         self._take(recipe.crop_size(number, self.full_size))
-        for step, batch in enumerate(each.to(fabric.device) for each in batches):
+        for step, batch in enumerate(map(fabric.to_device, batches)):
             rate = learning_rate(recipe, number, step, steps)
             # Of one device's model, Fabric leaves marked methods without the precision's context.
             with fabric.autocast():
@@ -212,11 +198,8 @@ class _ClassifierTrainer(Trainer[CropClassifier, EpochRecord]):
             bar.step(status=f"epoch {number + 1} loss {sums[0] / sums[2]:.3f} accuracy {sums[1] / sums[2]:.3f}")
         bar.step(self.steps_each - steps, status=f"epoch {number + 1}")
         seconds = time.perf_counter() - started
-        losses = (
-            torch.as_tensor(fabric.all_reduce(torch.from_numpy(losses).to(fabric.device), reduce_op="max"))
-            .cpu()
-            .numpy()
-        )
+        newest = fabric.all_reduce(torch.from_numpy(losses).to(fabric.device), reduce_op="max")
+        losses = torch.as_tensor(newest).cpu().numpy()
         self.losses = np.where(losses >= 0, losses, self.losses)
         total = fabric.all_reduce(sums.float().to(fabric.device), reduce_op="sum")
         loss_sum, right_sum, images = torch.as_tensor(total).tolist()
@@ -234,22 +217,80 @@ class _ClassifierTrainer(Trainer[CropClassifier, EpochRecord]):
             )
         return record
 
-    def complete(self) -> None:
+    def complete(self) -> Mapping[str, Tensor]:
         recipe = self.recipe
         if recipe.population_statistics:
             measure_population(self.best, self.examples.store.crops, self.examples.train, recipe.batch_size)
-        if self.fabric.is_global_zero:
-            title = f"{recipe.name}, {recipe.network}, {recipe.colour}"
-            draw_curve(self.output / "curve.png", [asdict(record) for record in self.history], title)
-            self._learned = Seen.of(self.examples.store, self.examples.train)
-            if self._before is not None:
-                self._learned |= self._before
-            self._details = {**self._details, "learned_from": self._learned.to_record()}
-
-    def beside(self) -> Mapping[str, Tensor]:
-        faces = self._learned.faces
-        return {} if faces is None else {SEEN: torch.from_numpy(faces.view(np.int64))}
+        if not self.fabric.is_global_zero:
+            return {}
+        title = f"{recipe.name}, {recipe.network}, {recipe.colour}"
+        _draw_curve(self.output / "curve.png", self.history, title)
+        learned = Seen.of(self.examples.store, self.examples.train)
+        if self._before is not None:
+            learned |= self._before
+        self._details = {**self._details, "learned_from": learned.to_record()}
+        return {} if learned.faces is None else {SEEN: torch.from_numpy(learned.faces.view(np.int64))}
 
     def _take(self, size: int) -> None:
         """Let the network take crops of `size` pixels as they are, and bring all others to that size."""
         self.network.size = self.best.size = size
+
+
+class StepLoss(NamedTuple):
+    """The loss of a batch.
+
+    Attributes:
+        total: a scalar, weighted.
+        each: float32, N; of each crop, unweighted.
+        right: how many crops got their label.
+    """
+
+    total: Tensor
+    each: Tensor
+    right: Tensor
+
+
+def classification_loss(outputs: Mapping[str, Tensor], batch: Batch, class_weights: Tensor, recipe: Recipe) -> StepLoss:
+    """Cross-entropy with the labels and the teacher's answers, and the distance from its descriptions.
+
+    G. Hinton et al., "Distilling the knowledge in a neural network", 2015; A. Romero et al., "FitNets", ICLR 2015.
+
+    Args:
+        outputs: ``logits``, N x 2, and perhaps ``description``, N x E (`CropClassifier.outputs`).
+        class_weights: float32, 2.
+        recipe: its `label_smoothing`, `teacher` and `description`.
+    """
+    logits = outputs["logits"].float()
+    target = F.one_hot(batch.labels, 2).float() * (1 - recipe.label_smoothing) + recipe.label_smoothing / 2
+    if batch.answers is not None:
+        male = torch.sigmoid(batch.answers)
+        theirs = torch.stack([1 - male, male], 1)
+        mixed = (1 - recipe.teacher) * target + recipe.teacher * theirs
+        target = torch.where(batch.answers.isnan()[:, None], target, mixed)
+    each = F.cross_entropy(logits, target, reduction="none")
+    weights = batch.weights * class_weights[batch.labels]
+    total = (each * weights).sum() / weights.sum()
+    if batch.descriptions is not None and "description" in outputs:
+        known = ~batch.descriptions.isnan().any(1)
+        away = 1 - F.cosine_similarity(outputs["description"].float()[known], batch.descriptions[known])
+        total = total + recipe.description * (away * weights[known]).sum() / weights.sum()
+    right = (logits.argmax(1) == batch.labels).sum()
+    return StepLoss(total, each.detach(), right)
+
+
+def _draw_curve(path: Path, history: Sequence[EpochRecord], title: str) -> None:
+    """Draw loss and accuracy over the epochs."""
+    figure = new_figure(7.0, 3.2)
+    left, right = figure.subplots(1, 2)
+    epochs = [r.epoch for r in history]
+    left.plot(epochs, [r.loss for r in history], color="#666666")
+    left.set(xlabel="epoch", ylabel="training loss (nats)", ylim=(0, None))
+    right.plot(epochs, [100 * r.accuracy for r in history], color="#0072b2", linestyle="--", label="training")
+    if heldout := [100 * r.heldout_accuracy for r in history if r.heldout_accuracy is not None]:
+        right.plot(epochs, heldout, color="#d55e00", label="held out")
+    right.set(xlabel="epoch", ylabel="accuracy (%)")
+    right.legend(frameon=False, loc="lower right")
+    for axes in (left, right):
+        plain(axes, "both")
+    figure.suptitle(title, fontsize=10)
+    save_figure(figure, path)

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
 
 from facegender.errors import CheckpointError
 from facegender.faces.types import Crops
@@ -19,7 +18,8 @@ from facegender.lab.networks.classifier import LUMA, CropClassifier
 from facegender.lab.networks.network import initialize_he
 from facegender.lab.networks.registry import network
 from facegender.lab.training.checkpoint import MODEL, load_checkpoint
-from facegender.lab.training.recipe import Recipe, recipe_from_dict
+from facegender.lab.training.recipe import Recipe
+from facegender.lab.training.settings import build_settings
 
 #: In a finished run's file, the tensor with the digests of the faces that it learned from: the bits of uint64 in int64.
 SEEN = "seen"
@@ -84,7 +84,7 @@ def load_model(path: Path) -> TrainedModel:
     path = path / MODEL if path.is_dir() else path
     saved = load_checkpoint(path)
     try:
-        recipe = recipe_from_dict(saved.details["recipe"])
+        recipe = build_settings(Recipe, saved.details["recipe"], "recipe")
         mean, std = tuple(saved.details["mean"]), tuple(saved.details["std"])
         history = tuple(EpochRecord(**record) for record in saved.details["history"])
         classifier = classifier_from_recipe(recipe, mean, std)
@@ -104,19 +104,37 @@ def load_model(path: Path) -> TrainedModel:
     return TrainedModel(classifier.eval(), recipe, mean, std, history, *origin, provenance, lessons)
 
 
-@torch.inference_mode()
-def predict_logits(classifier: nn.Module, crops: Crops, index: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+def predict_logits(classifier: CropClassifier, crops: Crops, index: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
     """float32 logits, len(index) x 2, in evaluation mode and full precision."""
+    logits: npt.NDArray[np.float32] = torch.cat([two for _, two in _asked(classifier, crops, index)]).numpy()
+    return logits
+
+
+def features_and_logits(
+    classifier: CropClassifier, crops: Crops, index: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """What the network's last layer takes and gives: float32, N x F features and N x 2 logits, one row an index.
+
+    Args:
+        crops: uint8, M x 64 x 64 x 3.
+        index: which of them, N, at least one.
+    """
+    features, logits = zip(*_asked(classifier, crops, index), strict=True)
+    return torch.cat(features).numpy(), torch.cat(logits).numpy()
+
+
+@torch.inference_mode()
+def _asked(
+    classifier: CropClassifier, crops: Crops, index: npt.NDArray[np.int64]
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """The features and the logits of some crops at a time."""
     device = next(classifier.parameters()).device
     was_training = classifier.training
     classifier.eval()
-    parts = []
-    for chunk in _chunks(index, 250):
-        batch = torch.from_numpy(np.ascontiguousarray(crops[chunk])).to(device)
-        parts.append(classifier(batch).float().cpu())
+    for chunk in np.split(index, range(250, len(index), 250)):
+        features = classifier.features(torch.from_numpy(np.ascontiguousarray(crops[chunk])).to(device))
+        yield features.float().cpu(), classifier.body.head(features).float().cpu()
     classifier.train(was_training)
-    joined: npt.NDArray[np.float32] = torch.cat(parts).numpy()
-    return joined
 
 
 def channel_statistics(
@@ -124,7 +142,7 @@ def channel_statistics(
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each input channel over the training crops, on the 0-255 scale."""
     total, squares, count = np.zeros(3), np.zeros(3), 0
-    for part in _chunks(np.sort(index), 1000):
+    for part in np.split(np.sort(index), range(1000, len(index), 1000)):
         pixels = crops[part].reshape(-1, 3).astype(np.float32)
         if gray:
             pixels = (pixels @ np.array(LUMA, np.float32))[:, None]
@@ -134,8 +152,3 @@ def channel_statistics(
     mean = total[:channels] / count
     std = np.sqrt(np.maximum(squares[:channels] / count - mean**2, 1.0))
     return tuple(float(v) for v in mean.round(2)), tuple(float(v) for v in std.round(2))
-
-
-def _chunks(index: npt.NDArray[np.int64], size: int) -> Iterator[npt.NDArray[np.int64]]:
-    for start in range(0, len(index), size):
-        yield index[start : start + size]

@@ -2,50 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from facegender.errors import RecipeError
 from facegender.faces.types import CROP_SIZE
 from facegender.lab.networks.network import Network
 from facegender.lab.networks.registry import check_size, describe
-from facegender.lab.training.settings import build_settings, check_ranges, read_settings
+from facegender.lab.training.settings import Limited, Share, read_settings
 
 #: Lightning Fabric's words for full precision, and for bfloat16 where it is safe; ``auto`` is the latter where the
 #: processor has the arithmetic for it, and the former where it would take ten times as long.
 Precision: TypeAlias = Literal["auto", "32-true", "bf16-mixed"]
 
-
 #: Share of the epochs over which crops grow from `Recipe.first_size` to their full size.
 GROWTH = 0.7
 
-#: Least and greatest value of each number in a recipe.
-_RANGES = {
-    "input_size": (0, 1024),
-    "first_size": (0, 1024),
-    "epochs": (1, 100_000),
-    "batch_size": (2, 1_000_000),
-    "learning_rate": (1e-9, 1e3),
-    "momentum": (0.0, 0.9999),
-    "weight_decay": (0.0, 10.0),
-    "decay": (1e-3, 1.0),
-    "decay_epochs": (1, 100_000),
-    "dropout": (0.0, 0.99),
-    "label_smoothing": (0.0, 0.99),
-    "class_balance": (0.0, 1.0),
-    "ema": (0.0, 0.99999),
-    "pruning": (0.0, 0.95),
-    "balance": (0.0, 1.0),
-    "teacher": (0.0, 1.0),
-    "description": (0.0, 100.0),
-    "seed": (0, 2**31 - 1),
-}
-
 
 @dataclass(frozen=True)
-class Augmentation:
+class Augmentation(Limited):
     """Random changes of the training crops; all off by default, as in the paper.
 
     Attributes:
@@ -68,28 +45,23 @@ class Augmentation:
     """
 
     flip: bool = False
-    rotate: float = 0.0
-    tilt: float = 0.0
-    scale: float = 0.0
-    shift: float = 0.0
-    jitter: float = 0.0
-    colour: float = 0.0
-    erase: float = 0.0
-    blur: float = 0.0
-    gray: float = 0.0
-    dark: float = 0.0
-    grain: float = 0.0
-    print: float = 0.0
-    jpeg: float = 0.0
-
-    def __post_init__(self) -> None:
-        check_ranges(self, {"rotate": (0.0, 180.0), "scale": (0.0, 2.0)})
-        probabilities = ("tilt", "erase", "blur", "gray", "dark", "grain", "print", "jpeg")
-        check_ranges(self, dict.fromkeys(("shift", "jitter", "colour", *probabilities), (0.0, 1.0)))
+    rotate: Annotated[float, 0.0, 180.0] = 0.0
+    tilt: Share = 0.0
+    scale: Annotated[float, 0.0, 2.0] = 0.0
+    shift: Share = 0.0
+    jitter: Share = 0.0
+    colour: Share = 0.0
+    erase: Share = 0.0
+    blur: Share = 0.0
+    gray: Share = 0.0
+    dark: Share = 0.0
+    grain: Share = 0.0
+    print: Share = 0.0
+    jpeg: Share = 0.0
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Limited):
     """Settings of one training run. The defaults are the paper's (section 3; the number of epochs is ours).
 
     Attributes:
@@ -132,33 +104,33 @@ class Recipe:
     name: str = "paper"
     network: str = "custom-cnn-table1"
     colour: Literal["rgb", "gray"] = "rgb"
-    input_size: int = 0
-    first_size: int = 0
+    input_size: Annotated[int, 0, 1024] = 0
+    first_size: Annotated[int, 0, 1024] = 0
     initialization: Literal["pytorch", "he"] = "pytorch"
-    epochs: int = 20
-    batch_size: int = 500
+    epochs: Annotated[int, 1, 100_000] = 20
+    batch_size: Annotated[int, 2, 1_000_000] = 500
     optimizer: Literal["sgd", "adamw"] = "sgd"
-    learning_rate: float = 0.1
-    momentum: float = 0.9
-    weight_decay: float = 0.001
+    learning_rate: Annotated[float, 1e-9, 1e3] = 0.1
+    momentum: Annotated[float, 0.0, 0.9999] = 0.9
+    weight_decay: Annotated[float, 0.0, 10.0] = 0.001
     schedule: Literal["step", "one-cycle"] = "step"
-    decay: float = 0.9
-    decay_epochs: int = 10
-    dropout: float = 0.5
-    label_smoothing: float = 0.0
-    class_balance: float = 0.0
-    pruning: float = 0.0
-    balance: float = 0.0
-    teacher: float = 0.0
-    description: float = 0.0
-    ema: float = 0.0
+    decay: Annotated[float, 1e-3, 1.0] = 0.9
+    decay_epochs: Annotated[int, 1, 100_000] = 10
+    dropout: Annotated[float, 0.0, 0.99] = 0.5
+    label_smoothing: Annotated[float, 0.0, 0.99] = 0.0
+    class_balance: Share = 0.0
+    pruning: Annotated[float, 0.0, 0.95] = 0.0
+    balance: Share = 0.0
+    teacher: Share = 0.0
+    description: Annotated[float, 0.0, 100.0] = 0.0
+    ema: Annotated[float, 0.0, 0.99999] = 0.0
     population_statistics: bool = True
     precision: Precision = "auto"
-    seed: int = 2020
+    seed: Annotated[int, 0, 2**31 - 1] = 2020
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
-        check_ranges(self, _RANGES)
+        super().__post_init__()
         full = self.describe().input_size  # refuses what the network cannot be
         if not self.crop_size(0, CROP_SIZE):
             raise RecipeError(f"first_size must be 8 pixels or more, not {self.first_size}")
@@ -185,10 +157,6 @@ class Recipe:
             return full
         return min(full, 8 * round((self.first_size + grown * (full - self.first_size)) / 8))
 
-    def to_dict(self) -> dict[str, Any]:
-        """The settings as plain values, as TOML holds them."""
-        return asdict(self)
-
 
 def load_recipe(source: str | Path, /, **changes: Any) -> Recipe:
     """Read a recipe by its name in the package or from a TOML file.
@@ -202,12 +170,3 @@ def load_recipe(source: str | Path, /, **changes: Any) -> Recipe:
         RecipeError: no such recipe, a setting that does not exist, or a value of the wrong kind.
     """
     return read_settings(Recipe, source, resources.files("facegender.lab.training") / "recipes", changes)
-
-
-def recipe_from_dict(values: dict[str, Any], where: str = "recipe") -> Recipe:
-    """Build a recipe from plain values.
-
-    Raises:
-        RecipeError: a setting that does not exist, or a value of the wrong kind.
-    """
-    return build_settings(Recipe, values, where)

@@ -4,13 +4,36 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, TypeAlias, TypeVar, get_args, get_type_hints
 
 from facegender.errors import RecipeError
 
 T = TypeVar("T")
+
+#: From 0 to 1.
+Share: TypeAlias = Annotated[float, 0.0, 1.0]
+
+
+@dataclass(frozen=True)
+class Limited:
+    """Settings in which the annotation of a number may hold its least and greatest value.
+
+    Raises:
+        RecipeError: a number lies outside.
+    """
+
+    def __post_init__(self) -> None:
+        for key, hint in get_type_hints(type(self), include_extras=True).items():
+            if limits := getattr(hint, "__metadata__", ()):
+                low, high = limits
+                if not low <= (value := getattr(self, key)) <= high:
+                    raise RecipeError(f"{key} must lie between {low:g} and {high:g}, not {value}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as plain values, as TOML holds them."""
+        return asdict(self)
 
 
 def recipe_names(folder: Any) -> list[str]:
@@ -115,14 +138,3 @@ def build_settings(kind: type[T], values: dict[str, Any], where: str) -> T:
         return kind(**arguments)
     except RecipeError as error:
         raise RecipeError(f"{where}: {error}") from error
-
-
-def check_ranges(settings: object, ranges: Mapping[str, tuple[float, float]]) -> None:
-    """Compare each number with its least and greatest value.
-
-    Raises:
-        RecipeError: one lies outside.
-    """
-    for key, (low, high) in ranges.items():
-        if not low <= (value := getattr(settings, key)) <= high:
-            raise RecipeError(f"{key} must lie between {low:g} and {high:g}, not {value}")

@@ -29,7 +29,8 @@ from facegender.lab.datasets.provenance import Provenance, Seen, is_run
 from facegender.lab.networks.classifier import CropClassifier
 from facegender.lab.networks.network import normalized_convolutions, trace_features
 from facegender.lab.training.model import TrainedModel, classifier_from_recipe, load_model
-from facegender.lab.training.recipe import Recipe, recipe_from_dict
+from facegender.lab.training.recipe import Recipe
+from facegender.lab.training.settings import build_settings
 from facegender.weights import load_card, weight_path
 
 #: Of the names in an exported file.
@@ -70,11 +71,6 @@ class Start:
         return digest.hexdigest()
 
 
-def joined_names(before: str, name: str) -> str:
-    """What a network learned from that began with one that learned from `before`: both, each store once."""
-    return "+".join(dict.fromkeys([*before.split("+"), *name.split("+")]))
-
-
 def open_start(word: str | Path) -> Start:
     """The weights of a shipped network, of an ``.onnx`` file with its card, or of a finished run's folder.
 
@@ -111,9 +107,8 @@ def open_trained(word: str | Path, crops: Crops) -> TrainedModel:
         return load_model(Path(word))
     start, card = open_start(word), load_card(word)
     try:
-        recipe = recipe_from_dict(
-            json.loads(weight_path(word).with_suffix(".json").read_text(encoding="utf-8"))["recipe"]
-        )
+        record = json.loads(weight_path(word).with_suffix(".json").read_text(encoding="utf-8"))
+        recipe = build_settings(Recipe, record["recipe"], "recipe")
         classifier = begin(start, recipe, crops, np.arange(len(crops)))
     except (KeyError, TypeError, ValueError, InputError, RecipeError) as error:
         raise WeightsError(f"{word} cannot be exported again: {error}", remedy="export its run") from error
@@ -172,6 +167,18 @@ def _take_exported(
     first = next(name for name, module in body.named_modules() if isinstance(module, nn.Conv2d))
     statistics: list[tuple[nn.BatchNorm2d, Tensor, Tensor]] = []
     handles = []
+
+    def change_nothing(norm: nn.BatchNorm2d, inputs: tuple[Tensor], conv: nn.Conv2d, bias: Tensor) -> None:
+        """Set a normalization so that it only adds the bias, and bring the convolution before it to its size."""
+        mean, variance = inputs[0].mean((0, 2, 3)), inputs[0].var((0, 2, 3), unbiased=False)
+        norm.weight.copy_((variance + norm.eps).sqrt())
+        norm.bias.copy_(mean + bias)
+        scale = torch.ones_like(mean)
+        if size is not None:
+            scale = size / conv.weight.square().mean((1, 2, 3)).sqrt().clamp_min(1e-12)
+            conv.weight.mul_(scale[:, None, None, None])
+        statistics.append((norm, mean * scale, variance * scale.square()))
+
     for name, module in body.named_modules():
         if not isinstance(module, nn.Conv2d | nn.Linear) or module is body.head:
             continue
@@ -186,7 +193,7 @@ def _take_exported(
         if name in norms and isinstance(module, nn.Conv2d):
             if module.bias is not None:
                 module.bias.zero_()
-            change = partial(_change_nothing, conv=module, bias=bias, size=size, statistics=statistics)
+            change = partial(change_nothing, conv=module, bias=bias)
             handles.append(body.get_submodule(norms[name]).register_forward_pre_hook(change))
         elif module.bias is not None:
             module.bias.copy_(bias)
@@ -199,25 +206,6 @@ def _take_exported(
         assert norm.running_mean is not None and norm.running_var is not None  # noqa: PT018
         norm.running_mean.copy_(mean)
         norm.running_var.copy_(variance)
-
-
-def _change_nothing(
-    norm: nn.BatchNorm2d,
-    inputs: tuple[Tensor],
-    conv: nn.Conv2d,
-    bias: Tensor,
-    size: float | None,
-    statistics: list[tuple[nn.BatchNorm2d, Tensor, Tensor]],
-) -> None:
-    """Set a normalization so that it only adds the bias, and bring the convolution before it to its size."""
-    mean, variance = inputs[0].mean((0, 2, 3)), inputs[0].var((0, 2, 3), unbiased=False)
-    norm.weight.copy_((variance + norm.eps).sqrt())
-    norm.bias.copy_(mean + bias)
-    scale = torch.ones_like(mean)
-    if size is not None:
-        scale = size / conv.weight.square().mean((1, 2, 3)).sqrt().clamp_min(1e-12)
-        conv.weight.mul_(scale[:, None, None, None])
-    statistics.append((norm, mean * scale, variance * scale.square()))
 
 
 def _exported(model: onnx.ModelProto) -> dict[str, Tensor]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 import tomli_w
 import torch
@@ -16,31 +17,18 @@ from torch import Tensor, nn
 
 from facegender.errors import DivergedError
 from facegender.files import write_text
-from facegender.lab.training.checkpoint import (
-    CHECKPOINT,
-    MODEL,
-    load_same_run,
-    optimizer_tensors,
-    restore_optimizer,
-    save_checkpoint,
-)
+from facegender.lab.training.checkpoint import CHECKPOINT, MODEL, load_same_run, save_checkpoint
 from facegender.lab.training.optimization import moving_average
+from facegender.lab.training.settings import Limited
 from facegender.progress import Bar
 from facegender.tables import write_csv
 
+RecipeT = TypeVar("RecipeT", bound=Limited)
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
 RecordT = TypeVar("RecordT")
 
 
-class Settings(Protocol):
-    """What any recipe has."""
-
-    @property
-    def ema(self) -> float: ...
-    def to_dict(self) -> dict[str, Any]: ...
-
-
-class Trainer(ABC, Generic[NetworkT, RecordT]):
+class Trainer(ABC, Generic[RecipeT, NetworkT, RecordT]):
     """What all runs share: the step, the averaged weights, the history, the checkpoint and the way back from it.
 
     A run goes in rounds, with a checkpoint and a line of ``history.csv`` after each. A subclass says what a round is.
@@ -50,6 +38,7 @@ class Trainer(ABC, Generic[NetworkT, RecordT]):
         output: folder for checkpoint, model, recipe and history.
         identity: what tells this run from others, beside its recipe: a checkpoint with another is refused.
         details: what else is noted in the checkpoint and in the model.
+        ema: decay of the averaged weights; 0 keeps none.
         max_norm: gradients are clipped to it.
 
     Attributes:
@@ -61,40 +50,34 @@ class Trainer(ABC, Generic[NetworkT, RecordT]):
     record: type[RecordT]
     #: What `done` and `total` count.
     unit: str
+    total: int
+    #: Optimizer steps that one of them takes, for the progress bar.
+    steps_each = 1
 
     def __init__(
         self,
         fabric: Fabric,
-        recipe: Settings,
+        recipe: RecipeT,
         network: NetworkT,
         optimizer: torch.optim.Optimizer,
         output: Path,
         identity: Mapping[str, Any],
         details: Mapping[str, Any],
+        ema: float,
         max_norm: float | None = None,
     ) -> None:
-        self.fabric, self.settings, self.network, self.output = fabric, recipe, network, output
+        self.fabric, self.recipe, self.network, self.output = fabric, recipe, network, output
         self._identity, self._details, self._max_norm = identity, details, max_norm
-        self._average = moving_average(network, recipe.ema) if recipe.ema else None
+        self._average = moving_average(network, ema) if ema else None
         self.model, self.optimizer = fabric.setup(network, optimizer)
         if self._average:
             self._average.to(fabric.device)
         self.history: list[RecordT] = []
 
     @property
-    @abstractmethod
     def done(self) -> int:
         """Epochs or steps behind us, in whole rounds."""
-
-    @property
-    @abstractmethod
-    def total(self) -> int:
-        """Epochs or steps of the whole run."""
-
-    @property
-    def steps_each(self) -> int:
-        """Optimizer steps that one of them takes, for the progress bar."""
-        return 1
+        return len(self.history)
 
     @abstractmethod
     def round(self, bar: Bar) -> RecordT:
@@ -107,11 +90,8 @@ class Trainer(ABC, Generic[NetworkT, RecordT]):
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Take back what `state` gave; the history is there already."""
 
-    def complete(self) -> None:
-        """What is left to do to `best` after the last round, before it is written."""
-
-    def beside(self) -> Mapping[str, Tensor]:
-        """What the model's file holds beside `best`; asked for after `complete`, in the main process."""
+    def complete(self) -> Mapping[str, Tensor]:
+        """Do what is left to do to `best` after the last round; what the model's file is to hold beside it."""
         return {}
 
     @property
@@ -130,7 +110,7 @@ class Trainer(ABC, Generic[NetworkT, RecordT]):
         if (self.output / CHECKPOINT).exists():
             self._resume()
         elif self.fabric.is_global_zero:
-            write_text(self.output / "recipe.toml", tomli_w.dumps(self.settings.to_dict()))
+            write_text(self.output / "recipe.toml", tomli_w.dumps(self.recipe.to_dict()))
         try:
             with Bar("training", self.total * self.steps_each) as bar:
                 bar.step(self.done * self.steps_each)
@@ -163,9 +143,14 @@ class Trainer(ABC, Generic[NetworkT, RecordT]):
             self._average.update_parameters(self.network)
 
     def _resume(self) -> None:
-        saved = load_same_run(self.output / CHECKPOINT, self.settings, self._identity)
+        saved = load_same_run(self.output / CHECKPOINT, self.recipe, self._identity)
         self.network.load_state_dict(saved.part("model."))
-        restore_optimizer(self.optimizer, saved.part("optimizer."))
+        state: dict[int, dict[str, Tensor]] = defaultdict(dict)
+        for name, value in saved.part("optimizer.").items():
+            index, _, key = name.partition(".")
+            state[int(index)][key] = value
+        # Its settings come from the recipe.
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": dict(state)})
         if self._average:
             self._average.load_state_dict(saved.part("average."))
         self.history = [self.record(**record) for record in saved.details["history"]]
@@ -175,21 +160,24 @@ class Trainer(ABC, Generic[NetworkT, RecordT]):
         """Write the checkpoint that a later start resumes from."""
         if self.fabric.is_global_zero:
             tensors = {f"model.{k}": v for k, v in self.network.state_dict().items()}
-            tensors |= optimizer_tensors(self.optimizer) | {f"state.{k}": v for k, v in self.state().items()}
+            tensors |= {f"state.{k}": v for k, v in self.state().items()}
+            for index, state in self.optimizer.state_dict()["state"].items():
+                known = {k: torch.as_tensor(v) for k, v in state.items() if v is not None}
+                tensors |= {f"optimizer.{index}.{k}": v for k, v in known.items()}
             if self._average:
                 tensors |= {f"average.{k}": v for k, v in self._average.state_dict().items()}
             save_checkpoint(self.output / CHECKPOINT, tensors, self._noted())
         self.fabric.barrier()
 
     def _finish(self) -> None:
-        self.complete()
+        beside = self.complete()
         if self.fabric.is_global_zero:
             noted = self._noted()
             write_csv(self.output / "history.csv", noted["history"])
-            save_checkpoint(self.output / MODEL, {**self.best.state_dict(), **self.beside()}, noted)
+            save_checkpoint(self.output / MODEL, {**self.best.state_dict(), **beside}, noted)
             (self.output / CHECKPOINT).unlink(missing_ok=True)
         self.fabric.barrier()
 
     def _noted(self) -> dict[str, Any]:
         history = [asdict(record) for record in self.history]  # type: ignore[call-overload]
-        return {"recipe": self.settings.to_dict(), **self._identity, **self._details, "history": history}
+        return {"recipe": self.recipe.to_dict(), **self._identity, **self._details, "history": history}

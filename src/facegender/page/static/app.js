@@ -27,7 +27,9 @@ let busy = false;
 let pasted = 0;
 let summarized = { end: 0, took: 0 }; // when the last time ended, and the milliseconds that it took
 
-const accepted = () => Object.keys(card.confidence_for_error).sort((a, b) => a - b)[$("error").value];
+/** The errors that the model's card knows are the steps of the slider. */
+const errors = () => Object.keys(card.confidence_for_error).sort((a, b) => a - b);
+const accepted = () => errors()[$("error").value];
 const table = new FaceTable(remark);
 const say = (text) => ($("status").textContent = text);
 
@@ -252,11 +254,10 @@ async function take(name) {
   work();
 }
 
-/** The steps of the slider are the errors that the model's card knows; the current one stays. */
+/** Set the slider to an error, or to the least where the model's card does not know it. */
 function settle(error) {
-  const errors = Object.keys(card.confidence_for_error).sort((a, b) => a - b);
-  $("error").max = errors.length - 1;
-  $("error").value = Math.max(errors.indexOf(error), 0);
+  $("error").max = errors().length - 1;
+  $("error").value = Math.max(errors().indexOf(error), 0);
   $("error").disabled = false;
   relabel();
 }

@@ -14,27 +14,19 @@ export function entriesOf({ items }) {
 export async function photosIn(entries) {
   const found = [];
   for (const entry of entries) {
-    if (!entry.isDirectory) found.push(await fileOf(entry));
-    else found.push(...(await photosInFolder(entry)));
+    if (entry.isDirectory) found.push(...(await photosIn(await within(entry))));
+    else found.push(await fileOf(entry));
   }
   return found;
 }
 
-async function photosInFolder(folder) {
+/** The folders in a folder and its photos, by name; not those that are hidden: what systems leave there. */
+async function within(folder) {
   const reader = folder.createReader();
   const entries = [];
   for (let some; (some = await listed(reader)).length; ) entries.push(...some); // 100 at a time
-  entries.sort((a, b) => inOrder(a.name, b.name));
-  const found = [];
-  for (const entry of entries) {
-    if (entry.name.startsWith(".")) continue; // hidden: what systems leave there
-    if (entry.isDirectory) {
-      found.push(...(await photosInFolder(entry)));
-    } else if (PICTURE.test(entry.name)) {
-      found.push(await fileOf(entry));
-    }
-  }
-  return found;
+  const wanted = ({ name, isDirectory }) => !name.startsWith(".") && (isDirectory || PICTURE.test(name));
+  return entries.filter(wanted).sort((a, b) => inOrder(a.name, b.name));
 }
 
 const listed = (reader) => new Promise((resolve, reject) => reader.readEntries(resolve, reject));

@@ -40,17 +40,17 @@ export function toJsonLines(records) {
 
 /** One row a face; a photo without faces, or with an error, has one too. Text is what it is, as in Python's CSV. */
 export function toCsv(records) {
-  return table(records, ",", (text) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text), "\n");
+  return table(records, ",", (text) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text));
 }
 
 /** The same rows for the clipboard. */
 export function toTsv(records) {
-  return table(records, "\t", (text) => text.replace(/\s/g, " "), "\n");
+  return table(records, "\t", (text) => text.replace(/\s/g, " "));
 }
 
-function table(records, separator, quoted, end) {
+function table(records, separator, quoted) {
   const lines = [COLUMNS, ...records.flatMap(rows)];
-  return lines.map((line) => line.map(quoted).join(separator) + end).join("");
+  return lines.map((line) => `${line.map(quoted).join(separator)}\n`).join("");
 }
 
 function rows({ path, width, height, weight, faces, error }) {
