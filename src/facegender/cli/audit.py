@@ -57,7 +57,7 @@ def audit(
     from facegender.errors import InputError
     from facegender.lab.datasets.store import open_store
 
-    require("audit", "fairlearn", "pandas", "scikit-learn", "scipy", "matplotlib", "markdown-it-py")
+    require("audit", "scikit-learn", "scipy", "matplotlib", "markdown-it-py")
     from facegender.lab.evaluation.audit import AuditedFaces, audit_faces, write_audit
     from facegender.lab.evaluation.audit_report import write_audit_report
     from facegender.lab.evaluation.models import open_model

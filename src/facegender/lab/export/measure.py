@@ -15,12 +15,13 @@ from facegender.inference.classifier import BATCH
 from facegender.lab.datasets.provenance import Provenance
 from facegender.lab.datasets.store import Store
 from facegender.lab.datasets.unseen import unseen
-from facegender.lab.evaluation.calibration import answered, confidence_for_error
 from facegender.lab.evaluation.metrics import (
     FloatArray,
     IntArray,
     accuracy_interval,
+    answered,
     brier_score,
+    confidence_for_error,
     expected_calibration_error,
     is_right,
     measure,
