@@ -163,12 +163,10 @@ class _Plan:
         quantized = cache(lambda: quantize(subject.onnx, inputs[::every][:_CALIBRATION_CROPS]))
         for (runtime, device), precision in product(self.places, self.precisions):
             way = (subject.name, runtime, device, precision)
-            if 1 not in self.streams and (runtime == "torch" or device == "cuda"):
+            one = runtime == "torch" or device == "cuda"
+            if one and 1 not in self.streams:
                 self.skipped.append(Skipped(*way, None, "PyTorch and CUDA are timed with one stream only"))
-                continue
-            for streams in self.streams:
-                if streams > 1 and (runtime == "torch" or device == "cuda"):
-                    continue
+            for streams in (number for number in self.streams if number == 1 or not one):
                 try:
                     engine = start(Setup(runtime, subject, device, precision, streams, self.threads, quantized))
                 except Unavailable as reason:
@@ -190,7 +188,7 @@ class _Plan:
                 self._skip(way, batch, too_long)
                 continue
             try:
-                calls = engine.calls(batch)
+                device, calls = engine(batch)
             except Unavailable as reason:
                 self._skip(way, batch, str(reason))
                 continue
@@ -201,7 +199,7 @@ class _Plan:
                 self._skip(way, batch, too_long)
                 continue
             _, runtime, _, precision = way
-            yield Case(subject, runtime, engine.device, precision, batch, running, typical)
+            yield Case(subject, runtime, device, precision, batch, running, typical)
 
     def _skip(self, way: tuple[str, str, str, str], batch: int, reason: str) -> None:
         skip = Skipped(*way, batch, reason)
