@@ -137,12 +137,7 @@ def sampled(listing: Listing) -> list[Task]:
     tasks = []
     splits = ("test",) if listing.name == "lfw" else ("validation", "test")
     for split in splits:
-        entries: list[Entry] = []
-        for label in (0, 1):
-            there = [e for e in listing.entries if e.label == label and (listing.name == "lfw" or e.split == split)]
-            most = len(there) if split == "validation" else _MOST
-            entries += [there[i] for i in np.sort(rng.permutation(len(there))[:most])]
-        for entry in entries:
+        for entry in drawn(listing, split, None if split == "validation" else _MOST, rng):
             small = rng.random() < 0.5
             side = float(np.exp(rng.uniform(np.log(10), np.log(48)))) if small else None
             tasks.append(Task(listing.name, entry, split, "mixed", side))
@@ -151,6 +146,15 @@ def sampled(listing: Listing) -> list[Task]:
                 tasks.append(Task(listing.name, entry, split, "small", float(rng.uniform(12, 24))))
                 tasks.append(Task(listing.name, entry, split, "dark", brightness=float(rng.uniform(0.25, 0.5))))
     return tasks
+
+
+def drawn(listing: Listing, split: str, most: int | None, rng: np.random.Generator) -> list[Entry]:
+    """As many women as men, at random; LFW, which nobody learns from, is a test as a whole."""
+    entries: list[Entry] = []
+    for label in (0, 1):
+        there = [e for e in listing.entries if e.label == label and (listing.name == "lfw" or e.split == split)]
+        entries += [there[i] for i in np.sort(rng.permutation(len(there))[:most])]
+    return entries
 
 
 def versions(listing: Listing, tasks: Sequence[Task]) -> Iterator[tuple[Task, Image, str]]:

@@ -41,6 +41,7 @@ from facegender.lab.datasets.listing import Entry, Listing
 from facegender.lab.datasets.utkface import list_utkface
 from facegender.progress import track
 from facegender.tables import write_csv
+from faces import drawn
 
 VERSIONS = ("colour", "gray", "grain", "print", "small")
 COLUMNS = ("version", "model", "truth", "quality", "p_male", "label")
@@ -61,7 +62,7 @@ def main() -> None:
         output = arguments.folder / f"{listing.name}.csv"
         if output.exists():
             continue
-        entries = sampled(listing, arguments.most)
+        entries = drawn(listing, "test", arguments.most, np.random.default_rng(2020))
         rows: list[dict[str, object]] = []
         photos = replace(listing, entries=entries, complete=True).photos()
         for number, image, _ in track(photos, listing.name, total=len(entries)):
@@ -83,16 +84,6 @@ def listings(arguments: argparse.Namespace) -> Iterator[Listing]:
     if arguments.celeba is not None:
         attributes, squeezed, tested = arguments.celeba
         yield list_celeba([tested], Path(attributes), squeezed=[squeezed])
-
-
-def sampled(listing: Listing, most: int) -> list[Entry]:
-    """As many women as men, at random."""
-    rng = np.random.default_rng(2020)
-    entries: list[Entry] = []
-    for label in (0, 1):
-        there = [e for e in listing.entries if e.label == label and (listing.name == "lfw" or e.split == "test")]
-        entries += [there[i] for i in np.sort(rng.permutation(len(there))[:most])]
-    return entries
 
 
 def measured(
