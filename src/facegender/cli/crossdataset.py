@@ -78,7 +78,7 @@ def crossdataset(
 
 
 def _say(cell: MatrixCell) -> None:
-    low, high = cell.interval
+    low, high = cell.predictions.interval
     faces = counted(cell.metrics.count, "face")
     stderr.print(
         f"{cell.trained_on} -> {cell.tested_on}: {100 * cell.metrics.accuracy:.2f} % of {faces} "

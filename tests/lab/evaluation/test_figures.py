@@ -13,7 +13,7 @@ from facegender.lab.evaluation.figures import (
     draw_roc,
     styles_of,
 )
-from facegender.lab.evaluation.predictions import Predictions
+from facegender.lab.evaluation.metrics import Predictions
 from facegender.lab.paper.published import figure5
 
 

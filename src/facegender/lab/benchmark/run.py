@@ -26,7 +26,7 @@ from facegender.lab.benchmark.runtimes import (
     start,
 )
 from facegender.lab.benchmark.subjects import Subject, take_crops
-from facegender.lab.benchmark.timing import Batches, Case, matmul_rate, time_round, warm_up
+from facegender.lab.benchmark.timing import Case, batches_of, matmul_rate, time_round, warm_up
 from facegender.lab.datasets.store import Store
 from facegender.lab.export.quantize import quantize
 from facegender.machine import hardware, usable_cores, versions
@@ -192,7 +192,7 @@ class _Plan:
             except Unavailable as reason:
                 self._skip(way, batch, str(reason))
                 continue
-            running = [(call, Batches(inputs, batch, i)) for i, call in enumerate(calls)]
+            running = [(call, batches_of(inputs, batch, i)) for i, call in enumerate(calls)]
             typical = warm_up(running, min(_WARM_UP_SECONDS, self.seconds / 5))
             per_image = typical / batch
             if typical * _LEAST_CALLS > self.seconds and batch > self.batches[0]:

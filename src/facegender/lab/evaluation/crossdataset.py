@@ -24,9 +24,8 @@ from facegender.lab.datasets.provenance import origins
 from facegender.lab.datasets.store import Store
 from facegender.lab.evaluation.crossval import split_examples
 from facegender.lab.evaluation.leaks import Leak, count_leaks, find_leaks, write_leaks
-from facegender.lab.evaluation.metrics import Metrics, accuracy_interval
+from facegender.lab.evaluation.metrics import Metrics, Predictions, accuracy_interval, write_predictions
 from facegender.lab.evaluation.models import EvaluatedModel
-from facegender.lab.evaluation.predictions import Predictions, write_predictions
 from facegender.lab.evaluation.subgroups import FEW, Subgroup, grouping_attributes, subgroups
 from facegender.lab.training.hardware import Hardware, is_main_process
 from facegender.lab.training.loop import train
@@ -63,11 +62,6 @@ class MatrixCell:
     left_out: int
     leaked: npt.NDArray[np.bool_] | None
     groups: Sequence[Subgroup]
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """95 % interval of the accuracy, of people where they are named."""
-        return self.predictions.interval
 
     @property
     def without_leaks(self) -> tuple[int, int] | None:
@@ -226,7 +220,7 @@ def _leaked(
 
 
 def _matrix_row(cell: MatrixCell) -> dict[str, Any]:
-    low, high = cell.interval
+    low, high = cell.predictions.interval
     women = int((cell.predictions.labels == 0).sum())
     unleaked = cell.without_leaks
     kept_low, kept_high = (None, None)

@@ -15,8 +15,7 @@ import numpy as np
 from facegender.errors import InputError
 from facegender.files import write_text
 from facegender.lab.datasets.store import Store
-from facegender.lab.evaluation.metrics import Metrics, p_male_from_logits
-from facegender.lab.evaluation.predictions import Predictions, write_predictions
+from facegender.lab.evaluation.metrics import Metrics, Predictions, p_male_from_logits, write_predictions
 from facegender.lab.training.hardware import Hardware, is_main_process
 from facegender.lab.training.loop import Examples, train
 from facegender.lab.training.model import predict_logits

@@ -15,7 +15,7 @@ from matplotlib.patches import Patch
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from facegender.errors import InputError
-from facegender.lab.evaluation.predictions import Predictions
+from facegender.lab.evaluation.metrics import Predictions
 from facegender.plots import new_figure, plain, save_figure
 
 #: The paper's measures, in its order, and what they are called in the figures.

@@ -1,9 +1,10 @@
-"""Measures of a binary classifier with ``male`` (1) as the positive class; the confidence for an error rate."""
+"""What a network answered, measures of it with ``male`` (1) as the positive class, and the confidence for an error."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +13,15 @@ from scipy.stats import beta, norm
 from scipy.stats import t as student
 from sklearn.metrics import confusion_matrix, roc_auc_score
 
+from facegender.errors import InputError
 from facegender.inference.classifier import prediction_for
+from facegender.lab.datasets.store import LABELS, Store
+from facegender.tables import write_csv
 
 FloatArray = npt.NDArray[np.floating]
 IntArray = npt.NDArray[np.int64]
 
+_HEADER = ("image", "label", "p_male")
 #: That faces of another sample, if answered, err at most at the accepted rate.
 _CERTAINTY = 0.95
 
@@ -48,6 +53,50 @@ class Metrics:
     def to_dict(self) -> dict[str, float]:
         """Field names to values."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Answers beside what they should be.
+
+    Attributes:
+        images: N names.
+        labels: int64, N; 0 female, 1 male.
+        p_male: float, N; probabilities.
+        people: N names, "" where unknown; none where no person is named.
+    """
+
+    images: Sequence[str]
+    labels: IntArray
+    p_male: FloatArray
+    people: Sequence[str] = ()
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % interval of the accuracy (`accuracy_interval`)."""
+        return accuracy_interval(self.right, self.people)
+
+    @property
+    def right(self) -> npt.NDArray[np.bool_]:
+        """N; whether the likelier answer is the label."""
+        return is_right(self.labels, self.p_male)
+
+    def measure(self) -> Metrics:
+        """Compare the answers with the labels.
+
+        Raises:
+            InputError: there are not both labels.
+        """
+        if len(set(self.labels.tolist())) < 2:
+            raise InputError(f"the {len(self.labels)} tested faces are not of both labels", remedy="test on others")
+        return measure(self.labels, self.p_male)
+
+    @classmethod
+    def of(cls, store: Store, index: IntArray, p_male: FloatArray) -> Predictions:
+        """The answers to the crops `index` of a store."""
+        rows = index.tolist()
+        images, people = ([column[i] for i in rows] for column in (store.images, store.identities))
+        return cls(images, store.labels[index], p_male, people)
 
 
 def measure(labels: IntArray, p_male: FloatArray) -> Metrics:
@@ -208,3 +257,16 @@ def confidence_for_error(
     if not len(allowed):
         return 1.0
     return 0.5 if allowed[-1] == len(ordered) - 1 else float(ordered[allowed[-1]])
+
+
+def write_predictions(path: Path, predictions: Predictions) -> None:
+    """One line a crop: image, label, p_male.
+
+    Probabilities keep all their digits: rounded, the surest would be equal.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    labels = [LABELS[label] for label in predictions.labels.tolist()]
+    rows = zip(predictions.images, labels, predictions.p_male.tolist(), strict=True)
+    write_csv(path, [dict(zip(_HEADER, row, strict=True)) for row in rows], _HEADER)

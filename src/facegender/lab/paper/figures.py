@@ -22,7 +22,7 @@ from facegender.lab.evaluation.figures import (
     draw_roc,
 )
 from facegender.lab.evaluation.gallery import mistakes, write_gallery
-from facegender.lab.evaluation.predictions import Predictions
+from facegender.lab.evaluation.metrics import Predictions
 from facegender.lab.paper import published
 from facegender.lab.paper.figure3 import save_figure3
 from facegender.lab.paper.scale import FoldOutcome

@@ -58,7 +58,7 @@ def table5(outcomes: Sequence[FoldOutcome], celeba: Sequence[tuple[str, MatrixCe
             accuracy = f"{100 * outcome.result.mean('accuracy'):.1f}"
             rows.append([outcome.run.network, accuracy, "", "measured", f"LFW, random; {outcome.run.terms}"])
     for network, cell in celeba:
-        low, high = cell.interval
+        low, high = cell.predictions.interval
         accuracy = f"{100 * cell.metrics.accuracy:.2f} ({100 * low:.2f} to {100 * high:.2f})"
         terms = f"official test images at hand, {cell.metrics.count:,}"
         rows.append([network, "", accuracy, "measured", f"CelebA, {terms}"])
@@ -83,7 +83,7 @@ def cross(results: Mapping[str, list[MatrixCell]]) -> Section:
     ]
     for network, result in results.items():
         for cell in result:
-            low, high = cell.interval
+            low, high = cell.predictions.interval
             unleaked = cell.without_leaks
             rows.append(
                 [
