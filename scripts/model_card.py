@@ -5,7 +5,6 @@ python scripts/model_card.py
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from facegender.lab.datasets.registry import display_name
 from facegender.lab.evaluation.audit import GENDER
 from facegender.lab.export.groups import TEST_SETS
 from facegender.report import table
+from facegender.tables import read_table
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results" / "accuracy"
@@ -187,11 +187,7 @@ def _detector() -> list[str]:
 
 
 def _rows(name: str) -> list[dict[str, str]]:
-    path = RESULTS / name
-    if not path.exists():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    return read_table(RESULTS / name, ()) if (RESULTS / name).exists() else []
 
 
 def _p(share: str, digits: int = 2) -> str:

@@ -5,12 +5,12 @@ python scripts/results_index.py
 
 from __future__ import annotations
 
-import csv
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
 
 from facegender.report import table
+from facegender.tables import read_table
 
 RESULTS = Path(__file__).parents[1] / "results"
 
@@ -191,8 +191,7 @@ def _line(name: str) -> tuple[str, ...]:
     about = next((about for pattern, about in FILES.items() if fnmatchcase(name, pattern)), None)
     if about is None:
         raise LookupError(f"describe {name} in FILES in scripts/results_index.py")
-    with (RESULTS / name).open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_table(RESULTS / name, ())
     commands = list(dict.fromkeys(row["command"] for row in rows)) if not about.command else [about.command]
     more = f" and {len(commands) - 1} more" if len(commands) > 1 else ""
     short = name.partition("/")[2]

@@ -366,7 +366,6 @@ def store_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             splits=[("train", "validation", "test")[p // 3 % 3] for p in people],
             folds={"random": random_folds(labels, 4), "identity": people // 3 % 3 + 1},
             attributes={"race": ["East" if p % 2 else "West" for p in people], "found": ["yes"] * len(labels)},
-            rows=np.arange(len(labels)),
         )
         writer.finish(table, {"method": "drawn", "template": DEFAULT_TEMPLATE.to_dict()}, {})
     return folder

@@ -10,7 +10,6 @@ which training photos were used in training, the validation photos. Writes resul
 
 from __future__ import annotations
 
-import argparse
 import random
 import statistics
 import time
@@ -28,13 +27,11 @@ from facegender.faces.types import Face, Image, Picture
 from facegender.inference.classifier import GenderClassifier
 from facegender.inference.detector import OnnxDetector
 from facegender.lab.datasets.cropping import middle_face
-from facegender.lab.detection.measure import CONFIDENT, Comparison, as_rows, landmark_error
+from facegender.lab.detection.measure import CONFIDENT, Comparison, as_rows
 from facegender.lab.detection.photos import photos_below, split_of
 from facegender.lab.detection.teacher import Teacher
-from facegender.lab.study import study_command
-from facegender.machine import machine
+from facegender.lab.study import study_parser, write_results
 from facegender.progress import track
-from facegender.tables import write_csv
 from facegender.weights import detector_path
 
 ROUNDS = 200
@@ -44,19 +41,18 @@ Row: TypeAlias = tuple[str, str, Any, Any]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = study_parser(__doc__, "accuracy/detector.csv")
     for name in ("stills", "lfw", "imagenet", "fairface-val", "teacher"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--detector", type=Path, help="another than the one that ships")
     parser.add_argument("--sheet", type=Path)
-    parser.add_argument("--output", type=Path, default=Path("results/accuracy/detector.csv"))
     arguments = parser.parse_args()
     detector, teacher = OnnxDetector(arguments.detector), Teacher(arguments.teacher)
 
     rows: list[Row] = []
     tests = {name: _test(getattr(arguments, name)) for name in ("stills", "lfw", "imagenet")}
     counts = {name: Comparison() for name in tests}
-    together, native, agreed, self_error = Comparison(), [], [], []
+    together, agreed, itself = Comparison(), Comparison(), Comparison()
     sheet: list[Image] = []
     for name, paths in tests.items():
         for path in track(paths, name):
@@ -69,9 +65,8 @@ def main() -> None:
                 if len(sheet) < 60 and name == "stills" and len(theirs):
                     sheet.append(_drawn(image, ours, theirs, hits))
                 sure = teacher.label(image).faces
-                native += _errors(ours, theirs)
-                agreed += _errors(ours, sure)
-                self_error += _errors(sure, theirs)
+                agreed.add(ours, sure)
+                itself.add(sure, theirs)
     photos = f"{len(tests['stills'])} stills + {len(tests['lfw'])} LFW originals"
     rows += [
         ("recall, faces >= 32 px", photos, together.recall(2), f"{together.wanted[2]} faces"),
@@ -91,51 +86,39 @@ def main() -> None:
         ("false faces per 100 images", "ImageNet, teacher finds none", empty.false_per_100(), f"{empty.empty} images")
     )
     rows += [
-        ("landmark error, median", f"{photos}; teacher's one look", statistics.median(native), f"{len(native)} faces"),
-        (
-            "landmark error, median",
-            f"{photos}; mean of its four looks",
-            statistics.median(agreed),
-            f"{len(agreed)} faces",
+        *(
+            (
+                "landmark error, median",
+                f"{photos}; {looks}",
+                c.median_landmark_error(),
+                f"{len(c.landmark_errors)} faces",
+            )
+            for looks, c in (("teacher's one look", together), ("mean of its four looks", agreed))
         ),
-        ("the teacher's own landmark error", "one look against the mean of four", statistics.median(self_error), ""),
+        ("the teacher's own landmark error", "one look against the mean of four", itself.median_landmark_error(), ""),
     ]
     for name, paths in (("test split", tests["lfw"]), ("all", photos_below(arguments.lfw))):
         found = sum(_middle(detector, Picture.of(decode(path))) is not None for path in track(paths, "LFW centres"))
         rows.append((f"LFW originals, centre face found, {name}", "lfw", found / len(paths), f"{len(paths)} images"))
     rows += _agreement(detector, teacher, {"lfw": tests["lfw"], "FairFace val": photos_below(arguments.fairface_val)})
-    rows += _timing(detector, arguments.teacher, _example(tests["stills"]))
+    rows += _timing(detector, arguments.teacher, cv2.resize(decode(tests["stills"][0]), (640, 480)))
     rows += [
         ("parameters", "", detector.card.parameters, ""),
         ("ONNX bytes", "", detector_path(arguments.detector).stat().st_size, ""),
     ]
-    extra = {
-        "detector_sha256": detector.card.sha256[:12],
-        "command": study_command(),
-        "machine": machine("onnxruntime", "opencv-python-headless"),
-    }
     records = []
     for measure, on, value, count in rows:
         shown = round(value, 4) if isinstance(value, float) else value
         print(f"{measure} [{on}]: {shown} ({count})")
-        records.append({"measure": measure, "on": on, "value": shown, "count": count} | extra)
-    write_csv(arguments.output, records)
+        records.append({"measure": measure, "on": on, "value": shown, "count": count})
+    packages = ("onnxruntime", "opencv-python-headless")
+    write_results(arguments.output, records, *packages, detector_sha256=detector.card.sha256[:12])
     if arguments.sheet and sheet:
         _save_sheet(sheet, arguments.sheet)
 
 
 def _test(folder: Path) -> list[Path]:
     return [path for path in photos_below(folder) if split_of(path.name) == "test"]
-
-
-def _errors(ours: Any, theirs: Any) -> list[float]:
-    """Landmark errors of the faces of 16 pixels or more that both have, the second at 0.8 or more."""
-    errors = []
-    for face in theirs[theirs[:, 14] >= CONFIDENT]:
-        shared = overlaps(face[:4], ours[:, :4])
-        if len(ours) and shared.max() >= 0.5 and face[2] * face[3] >= 256:
-            errors.append(landmark_error(ours[int(shared.argmax())], face))
-    return errors
 
 
 def _middle(detector: OnnxDetector, picture: Picture) -> Face | None:
@@ -177,18 +160,7 @@ def _agreement(detector: OnnxDetector, teacher: Teacher, sets: dict[str, list[Pa
 
 
 def _face(row: Any) -> Face:
-    values = [float(v) for v in row]
-    points = [(values[4 + 2 * i], values[5 + 2 * i]) for i in range(5)]
-    return Face(
-        (values[0], values[1], values[2], values[3]),
-        (points[0], points[1], points[2], points[3], points[4]),
-        values[14],
-    )
-
-
-def _example(paths: list[Path]) -> Image:
-    image: Image = cv2.resize(decode(paths[0]), (640, 480))
-    return image
+    return Face(tuple(row[:4].tolist()), tuple(map(tuple, row[4:14].reshape(5, 2).tolist())), float(row[14]))
 
 
 def _timing(detector: OnnxDetector, yunet_file: Path, image: Image) -> list[Row]:
@@ -249,19 +221,13 @@ def _box(canvas: Image, row: Any, colour: tuple[int, int, int]) -> None:
 
 def _save_sheet(photos: list[Image], path: Path) -> None:
     side = 260
-    cells = []
-    for photo in random.Random(0).sample(photos, len(photos)):
-        cell = np.full((side, side, 3), 255, np.uint8)
+    sheet = np.full((-(-len(photos) // 10) * side, 10 * side, 3), 255, np.uint8)
+    for place, photo in enumerate(random.Random(0).sample(photos, len(photos))):
         scale = side / max(photo.shape[:2])
-        small = cv2.resize(
-            photo, (int(photo.shape[1] * scale), int(photo.shape[0] * scale)), interpolation=cv2.INTER_AREA
-        )
-        cell[: small.shape[0], : small.shape[1]] = small
-        cells.append(cell)
-    while len(cells) % 10:
-        cells.append(np.full((side, side, 3), 255, np.uint8))
-    rows = [np.hstack(cells[i : i + 10]) for i in range(0, len(cells), 10)]
-    cv2.imwrite(str(path), np.vstack(rows)[:, :, ::-1])
+        size = int(photo.shape[1] * scale), int(photo.shape[0] * scale)
+        y, x = place // 10 * side, place % 10 * side
+        sheet[y : y + size[1], x : x + size[0]] = cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
+    cv2.imwrite(str(path), sheet[:, :, ::-1])
 
 
 if __name__ == "__main__":

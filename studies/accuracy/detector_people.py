@@ -12,7 +12,6 @@ results/accuracy/detector_people.csv.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,10 +28,8 @@ from facegender.lab.detection.measure import as_rows
 from facegender.lab.detection.photos import photos_below
 from facegender.lab.detection.teacher import Points, read_pts
 from facegender.lab.detection.yunet import YuNetDetector
-from facegender.lab.study import study_command
-from facegender.machine import machine
+from facegender.lab.study import study_parser, write_results
 from facegender.progress import track
-from facegender.tables import write_csv
 
 #: Photos are shrunk to this longest side for every detector alike.
 LONGEST = 1280
@@ -43,14 +40,13 @@ Finder = Callable[[Image], FaceRows]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = study_parser(__doc__, "accuracy/detector_people.csv")
     parser.add_argument("--helen", type=Path, required=True)
     parser.add_argument("--afw", type=Path, required=True)
     parser.add_argument("--graphics", type=Path, nargs="*", action="extend", default=[])
     parser.add_argument("--teacher", type=Path, required=True)
     parser.add_argument("--dlib", type=Path)
     parser.add_argument("--detector", type=Path, help="another than the one that ships")
-    parser.add_argument("--output", type=Path, default=Path("results/accuracy/detector_people.csv"))
     arguments = parser.parse_args()
     ours, yunet = OnnxDetector(arguments.detector), YuNetDetector(arguments.teacher)
     finders: dict[str, Finder] = {
@@ -62,12 +58,14 @@ def main() -> None:
         rows += _landmarks(name, folder, finders, arguments.dlib)
     for folder in arguments.graphics:
         rows += _false_faces(folder, finders["ours"], YuNetDetector(arguments.teacher, min_score=0.3))
-    where = machine("onnxruntime", "opencv-python-headless")
     for row in rows:
         print(*row, sep="  ")
     columns = ("on", "photos", "detector", "measure", "value")
-    extra = {"detector_sha256": ours.card.sha256[:12], "command": study_command(), "machine": where}
-    write_csv(arguments.output, [dict(zip(columns, row, strict=True)) | extra for row in rows])
+    records, packages = (
+        [dict(zip(columns, row, strict=True)) for row in rows],
+        ("onnxruntime", "opencv-python-headless"),
+    )
+    write_results(arguments.output, records, *packages, detector_sha256=ours.card.sha256[:12])
 
 
 def _landmarks(name: str, folder: Path, finders: dict[str, Finder], dlib_file: Path | None) -> list[tuple[Any, ...]]:
@@ -92,18 +90,13 @@ def _landmarks(name: str, folder: Path, finders: dict[str, Finder], dlib_file: P
                 eyes["dlib, 5 points"].append(_error(predict(image, face), points[:2]))
     rows: list[tuple[Any, ...]] = []
     for who, values in errors.items():
-        rows += [
-            (name, len(files), who, "found", round(len(values) / len(files), 4)),
-            (name, len(files), who, "five landmarks, mean error", round(float(np.mean(values)), 4)),
-            (name, len(files), who, "five landmarks, median error", round(float(np.median(values)), 4)),
-            (
-                name,
-                len(files),
-                who,
-                "five landmarks, share over 10 %",
-                round(float((np.array(values) > 0.1).mean()), 4),
-            ),
-        ]
+        measures = {
+            "found": len(values) / len(files),
+            "five landmarks, mean error": np.mean(values),
+            "five landmarks, median error": np.median(values),
+            "five landmarks, share over 10 %": (np.array(values) > 0.1).mean(),
+        }
+        rows += [(name, len(files), who, measure, round(float(value), 4)) for measure, value in measures.items()]
     rows += [(name, len(files), who, "eyes, mean error", round(float(np.mean(v)), 4)) for who, v in eyes.items()]
     return rows
 

@@ -9,82 +9,69 @@ there counts as not found and not as right or wrong.
 
 from __future__ import annotations
 
-import argparse
-import csv
-from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
+
 from facegender import FaceAnalyzer
 from facegender.faces.decode import decode
-from facegender.faces.types import PhotoResult, Prediction
 from facegender.lab.datasets.cropping import middle_face
-from facegender.lab.datasets.images import image_names, read_images
+from facegender.lab.datasets.images import base_name, image_names, read_images
 from facegender.lab.evaluation.metrics import wilson_interval
-from facegender.lab.study import study_command
-from facegender.machine import machine
+from facegender.lab.study import study_parser, write_results
 from facegender.progress import track
-from facegender.tables import write_csv
-
-_COLUMNS = (
-    *("race", "gender", "photos", "found", "accuracy", "wilson_low", "wilson_high", "coverage"),
-    *("error_among_answered", "model", "command", "machine"),
-)
+from facegender.tables import read_table
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = study_parser(__doc__, "accuracy/fairface.csv")
     parser.add_argument("source", type=Path)
     parser.add_argument("labels", type=Path)
-    parser.add_argument("--output", type=Path, default=Path("results/accuracy/fairface.csv"))
     arguments = parser.parse_args()
 
-    with arguments.labels.open(newline="") as file:
-        labels = {Path(row["file"]).name: row for row in csv.DictReader(file)}
+    labels = {base_name(row["file"]): row for row in read_table(arguments.labels, ("file", "race", "gender"))}
     analyzer = FaceAnalyzer()
-    groups: dict[tuple[str, str], list[Prediction | None]] = defaultdict(list)
     names = [name for name in image_names(arguments.source) if name in labels]
+    rows = []
     for name, data in track(read_images(arguments.source, names), "measuring", total=len(names)):
-        row = labels[name]
-        groups[row["race"], row["gender"].lower()].append(_central(analyzer.analyze(decode(data))))
-
-    command, where = study_command(), machine("onnxruntime")
-    records = []
-    for race, gender, answers in _with_totals(groups):
-        found = [(gender_, answer) for gender_, answer in answers if answer is not None]
-        right = sum((answer.p_male >= 0.5) == (gender_ == "male") for gender_, answer in found)
-        answered = [(gender_, answer) for gender_, answer in found if answer.label != "uncertain"]
-        wrong = sum(answer.label != gender_ for gender_, answer in answered)
-        figures = [
-            len(found) / len(answers),
-            right / len(found),
-            *wilson_interval(right, len(found)),
-            len(answered) / len(found),
-            wrong / len(answered),
-        ]
-        cells = [race, gender, len(answers), *(f"{value:.4f}" for value in figures), analyzer.classifier.card.name]
-        records.append(dict(zip(_COLUMNS, [*cells, command, where], strict=True)))
-        print(f"{race:16s} {gender:7s} {len(answers):5d} found {figures[0]:.3f} accuracy {figures[1]:.3f}")
-    write_csv(arguments.output, records)
+        result, gender = analyzer.analyze(decode(data)), labels[name]["gender"].lower()
+        answers = {found.face: found.prediction for found in result.faces}
+        middle = middle_face(result.width or 0, result.height or 0, list(answers))
+        row = {"race": labels[name]["race"], "gender": gender, "found": middle is not None}
+        if middle is not None:
+            answer = answers[middle]
+            row |= {"right": (answer.p_male >= 0.5) == (gender == "male"), "answered": answer.label != "uncertain"}
+            row |= {"wrong": answer.label not in ("uncertain", gender)}
+        rows.append(row)
+    records = [group | {"model": analyzer.classifier.card.name} for group in groups(pd.DataFrame(rows))]
+    for record in records:
+        print(*list(record.values())[:5])
+    write_results(arguments.output, records, "onnxruntime")
 
 
-def _central(result: PhotoResult) -> Prediction | None:
-    """The answer to the face in the middle of the photo."""
-    answers = {id(found.face): found.prediction for found in result.faces}
-    face = middle_face(result.width or 0, result.height or 0, [found.face for found in result.faces])
-    return None if face is None else answers[id(face)]
+def groups(faces: pd.DataFrame) -> Iterator[dict[str, object]]:
+    """Each cell, then each gender over all races, then all."""
+    for (race, gender), some in faces.groupby(["race", "gender"]):
+        yield measured(race, gender, some)
+    for gender, some in faces.groupby("gender"):
+        yield measured("all", gender, some)
+    yield measured("all", "all", faces)
 
 
-def _with_totals(
-    groups: dict[tuple[str, str], list[Prediction | None]],
-) -> Iterator[tuple[str, str, list[tuple[str, Prediction | None]]]]:
-    """Each cell, then each gender over all races, then all; answers with the gender they should have."""
-    for (race, gender), answers in sorted(groups.items()):
-        yield race, gender, [(gender, answer) for answer in answers]
-    everyone = [(gender, answer) for (_, gender), answers in groups.items() for answer in answers]
-    for gender in ("female", "male"):
-        yield "all", gender, [pair for pair in everyone if pair[0] == gender]
-    yield "all", "all", everyone
+def measured(race: str, gender: str, faces: pd.DataFrame) -> dict[str, object]:
+    found = faces[faces["found"]]
+    low, high = wilson_interval(int(found["right"].sum()), len(found))
+    figures = {
+        "found": len(found) / len(faces),
+        "accuracy": found["right"].sum() / len(found),
+        "wilson_low": low,
+        "wilson_high": high,
+        "coverage": found["answered"].sum() / len(found),
+        "error_among_answered": found["wrong"].sum() / found["answered"].sum(),
+    }
+    shown = {name: f"{value:.4f}" for name, value in figures.items()}
+    return {"race": race, "gender": gender, "photos": len(faces)} | shown
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ Give all stores: every row of the classifiers named by --models is replaced. Row
 
 from __future__ import annotations
 
-import argparse
 import shlex
 from pathlib import Path
 
@@ -22,16 +21,16 @@ from facegender.lab.datasets.store import open_stores
 from facegender.lab.evaluation.metrics import is_right, measure
 from facegender.lab.evaluation.models import open_model
 from facegender.lab.evaluation.reliability import measure_reliability
+from facegender.lab.study import study_parser
 from facegender.machine import machine
 from facegender.progress import track
 from facegender.tables import update_csv
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = study_parser(__doc__, "accuracy/flagship.csv")
     parser.add_argument("stores", type=Path, nargs="+")
     parser.add_argument("--models", nargs="+", default=weights.list_models())
-    parser.add_argument("--output", type=Path, default=Path("results/accuracy/flagship.csv"))
     arguments = parser.parse_args()
     stores = open_stores(arguments.stores)
     # Without --output, which is a path of this machine.

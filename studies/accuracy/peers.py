@@ -38,6 +38,7 @@ from facegender.lab.datasets.lfw import list_lfw
 from facegender.lab.datasets.listing import Listing
 from facegender.lab.datasets.utkface import list_utkface
 from facegender.lab.evaluation.metrics import accuracy_interval
+from facegender.lab.study import study_parser
 from facegender.machine import machine
 from facegender.progress import Bar, track
 from facegender.tables import write_csv
@@ -70,14 +71,13 @@ Answers: TypeAlias = dict[str, str | None]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = study_parser(__doc__, "accuracy/peers.csv")
     for name in ("lfw", "lfw-lists", "all-age-faces", "fairface", "fairface-labels", "utkface"):
         parser.add_argument(f"--{name}", type=Path)
     parser.add_argument("--cache", type=Path, required=True, help="folder of the installed tools and of all answers")
     parser.add_argument("--only", nargs="+", action="extend", help="measure only these tools: names, or ours")
     parser.add_argument("--limit", type=int, help="measure the first photos of each set and write no results")
     parser.add_argument("--time", type=int, metavar="N", help="time all tools on the first photos of LFW, no more")
-    parser.add_argument("--output", type=Path, default=Path("results/accuracy/peers.csv"))
     arguments = parser.parse_args()
     cache = arguments.cache.resolve()
     tools = known_tools(cache)

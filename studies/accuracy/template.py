@@ -9,10 +9,7 @@ Writes results/accuracy/template.csv.
 
 from __future__ import annotations
 
-import argparse
-import csv
 import tempfile
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,13 +25,12 @@ from facegender.lab.datasets.lfw import USUAL_FACE, list_lfw
 from facegender.lab.datasets.listing import prepare
 from facegender.lab.datasets.store import Store, open_store
 from facegender.lab.evaluation.metrics import measure, p_male_from_logits
-from facegender.lab.study import study_command
+from facegender.lab.study import study_parser, write_results
 from facegender.lab.training.loop import Examples, train
 from facegender.lab.training.model import predict_logits
 from facegender.lab.training.recipe import load_recipe
-from facegender.machine import machine
 from facegender.progress import track
-from facegender.tables import write_csv
+from facegender.tables import read_table
 
 #: Side of the crop and the drop of its centre below the eyes, in inter-eye distances: from tight to wide.
 TEMPLATES = ((2.6, 0.40), (3.1, 0.40), (3.7, 0.40))
@@ -43,14 +39,12 @@ EPOCHS = 5
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = study_parser(__doc__, "accuracy/template.csv")
     parser.add_argument("lfw", type=Path)
     parser.add_argument("fairface", type=Path)
     parser.add_argument("labels", type=Path)
-    parser.add_argument("--output", type=Path, default=Path("results/accuracy/template.csv"))
     arguments = parser.parse_args()
-    with arguments.labels.open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_table(arguments.labels, ("file", "gender"))
     sample = [rows[i] for i in np.linspace(0, len(rows) - 1, TRAINING + JUDGING).round().astype(int)]
     genders = np.array([int(row["gender"] == "Male") for row in sample])
     files = [arguments.fairface / Path(row["file"]).name for row in sample]
@@ -75,24 +69,17 @@ def main() -> None:
             line["fairface_found"] = round(found, 4)
             lines.append(line)
             print(line, flush=True)
-    where = machine("torch", "onnxruntime", "opencv-python-headless")
-    extra = {"epochs": EPOCHS, "command": study_command(), "machine": where}
-    write_csv(arguments.output, [{**line, **extra} for line in lines])
+    write_results(arguments.output, lines, "torch", "onnxruntime", "opencv-python-headless", epochs=EPOCHS)
 
 
 def _fairface_crops(files: list[Path], template: LandmarkTemplate) -> tuple[Crops, float]:
     cropper = FaceCropper(OnnxDetector(), template, USUAL_FACE)
     crops, found = [], []
-    for batch in track(list(_batches(files)), "FairFace"):
-        some, heights = cropper.crop([decode(path) for path in batch])
+    for start in track(range(0, len(files), 16), "FairFace"):
+        some, heights = cropper.crop([decode(path) for path in files[start : start + 16]])
         crops += some
         found += [height is not None for height in heights]
     return np.stack(crops), float(np.mean(found))
-
-
-def _batches(files: list[Path], size: int = 16) -> Iterator[list[Path]]:
-    for start in range(0, len(files), size):
-        yield files[start : start + size]
 
 
 def _together(

@@ -16,7 +16,6 @@ variance among LFW's people, less what there is within tracks. Writes results/ac
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,13 +25,11 @@ from sklearn.metrics import log_loss
 
 from facegender.inference.classifier import GenderClassifier
 from facegender.lab.datasets.store import Store, open_store
-from facegender.lab.evaluation.degrade import degrade
+from facegender.lab.effects import degrade
 from facegender.lab.evaluation.metrics import expected_calibration_error
-from facegender.lab.study import study_command
+from facegender.lab.study import study_parser, write_results
 from facegender.lab.training.augment import augment
 from facegender.lab.training.recipe import Augmentation
-from facegender.machine import machine
-from facegender.tables import write_csv
 from facegender.video.analyze import VideoAnalyzer
 from facegender.video.answer import combined
 
@@ -51,11 +48,10 @@ TrackData = tuple[int, FloatArray]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = study_parser(__doc__, "accuracy/track_correlation.csv")
     parser.add_argument("store", type=Path)
     parser.add_argument("--videos", type=Path, nargs="*", action="extend", default=[])
     parser.add_argument("--people", type=int, default=2000, help="for the tracks of one photo each")
-    parser.add_argument("--output", type=Path, default=Path("results/accuracy/track_correlation.csv"))
     arguments = parser.parse_args()
 
     store, classifier = open_store(arguments.store), GenderClassifier(threads=1)
@@ -92,8 +88,7 @@ def main() -> None:
         spread = float(np.mean([np.var(_residuals(tracks)) for tracks in kinds.values()]))
         lines.append(_films(arguments.videos, spread))
         print(lines[-1])
-    extra = {"command": study_command(), "machine": machine("onnxruntime")}
-    write_csv(arguments.output, [line | extra for line in lines])
+    write_results(arguments.output, lines, "onnxruntime")
 
 
 def _photos(store: Store, classifier: GenderClassifier, rng: np.random.Generator) -> list[TrackData]:

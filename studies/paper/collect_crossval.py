@@ -7,11 +7,11 @@ Lines of other studies, named after their folders, stay as they are.
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 
 from facegender.errors import RecipeError
+from facegender.lab.study import study_parser
 from facegender.lab.training.recipe import load_recipe
 from facegender.machine import machine
 from facegender.tables import read_table, update_csv
@@ -20,9 +20,8 @@ MEASURES = ("accuracy", "tpr", "fpr", "precision", "female_accuracy", "balanced_
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = study_parser(__doc__, "paper")
     parser.add_argument("runs", type=Path, nargs="+")
-    parser.add_argument("--output", type=Path, default=Path("results/paper"))
     arguments = parser.parse_args()
 
     studies, folds = [], []

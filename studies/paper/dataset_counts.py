@@ -7,19 +7,18 @@ COMMAND is what made the store, as people should read it. Rows of a command that
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 from facegender.lab.datasets.store import read_manifest
+from facegender.lab.study import study_parser
 from facegender.tables import update_csv
 
 _COLUMNS = ("dataset", "row", "female", "male", "together", "command")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = study_parser(__doc__, "paper/dataset_counts.csv")
     parser.add_argument("pairs", nargs="+", metavar="STORE COMMAND")
-    parser.add_argument("--output", type=Path, default=Path("results/paper/dataset_counts.csv"))
     arguments = parser.parse_args()
     if len(arguments.pairs) % 2:
         parser.error("each store needs its command")

@@ -10,7 +10,6 @@ here, and `--keep FOLDER` writes the file.
 
 from __future__ import annotations
 
-import argparse
 import multiprocessing
 import resource
 import sys
@@ -25,11 +24,9 @@ import PIL.Image
 from damage import mutated, seeds
 
 from facegender import FaceAnalyzer
-from facegender.lab.study import study_command
-from facegender.machine import machine
+from facegender.lab.study import study_parser, write_results
 from facegender.progress import Bar
 from facegender.sources import SUFFIXES
-from facegender.tables import write_csv
 
 #: Sizes in damaged headers that are larger are refused, as they are with the default limit.
 MAX_PIXELS = 2_000_000
@@ -146,13 +143,12 @@ def run(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = study_parser(__doc__, "robustness/mutations.csv")
     parser.add_argument("folder", type=Path, metavar="PHOTOS")
     parser.add_argument("--count", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--photos", type=int, default=4, help="how many photos of the folder are damaged")
-    parser.add_argument("--output", type=Path, default=Path("results/robustness/mutations.csv"))
     parser.add_argument("--only", type=int, metavar="NUMBER")
     parser.add_argument("--keep", type=Path, metavar="FOLDER")
     arguments = parser.parse_args()
@@ -181,21 +177,15 @@ def main() -> None:
 
     errors = sorted({what for row in counts.values() for what in row} - {"answers", "exceptions", "crashes", "hangs"})
     columns = ["answers", *errors, "exceptions", "crashes", "hangs"]
-    where = machine("pillow", "pillow-heif", "numpy", "onnxruntime")
     records = []
     for kind, row in counts.items():
         records.append(
             {"format": kind, "mutated": row.total()}
             | {name: row[name] for name in columns}
-            | {
-                "slowest_s": f"{slowest[kind]:.2f}",
-                "peak_mb": round(peak),
-                "command": study_command(),
-                "machine": where,
-            }
+            | {"slowest_s": f"{slowest[kind]:.2f}", "peak_mb": round(peak)}
         )
         print(f"{kind:9s} {row.total():7d}  " + "  ".join(f"{name} {row[name]}" for name in columns))
-    write_csv(arguments.output, records)
+    write_results(arguments.output, records, "pillow", "pillow-heif", "numpy", "onnxruntime")
 
 
 if __name__ == "__main__":

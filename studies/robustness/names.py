@@ -10,7 +10,6 @@ read as a run that is taken up reads them, and as `facegender survey` does.
 
 from __future__ import annotations
 
-import argparse
 import os
 import random
 import subprocess
@@ -25,10 +24,8 @@ import PIL.Image
 
 from facegender.formats.records import FACES, printable
 from facegender.formats.registry import by_suffix, formats
-from facegender.lab.study import study_command
-from facegender.machine import machine
+from facegender.lab.study import study_parser, write_results
 from facegender.survey.results import read_results
-from facegender.tables import write_csv
 
 #: Of a name in bytes.
 LIMIT = 255
@@ -73,10 +70,9 @@ def predict(folder: Path, names: Sequence[bytes], output: Path, *options: object
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = study_parser(__doc__, "robustness/names.csv")
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--output", type=Path, default=Path("results/robustness/names.csv"))
     arguments = parser.parse_args()
     names = random_names(arguments.count, arguments.seed)
     wanted = Counter(map(os.fsdecode, names))
@@ -108,12 +104,10 @@ def main() -> None:
                     "lost_in_survey": (printed - surveyed).total(),
                     "doubled_in_survey": (surveyed - printed).total(),
                     "annotated": sum(1 for path in drawn.iterdir()),
-                    "command": study_command(),
-                    "machine": machine("pyarrow", "pandas"),
                 }
             )
             print(rows[-1])
-    write_csv(arguments.output, rows)
+    write_results(arguments.output, rows, "pyarrow", "pandas")
 
 
 if __name__ == "__main__":

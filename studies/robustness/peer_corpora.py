@@ -10,7 +10,6 @@ neither in a record nor counted as passed over. Exit status 1 if any of these is
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import shlex
@@ -26,6 +25,7 @@ import PIL.Image
 
 from facegender.faces.decode import DEFAULT_MAX_PIXELS
 from facegender.faces.quiet import quiet
+from facegender.lab.study import study_parser
 from facegender.machine import machine
 from facegender.tables import write_csv
 
@@ -33,9 +33,8 @@ UNFORESEEN = ("failed", "crashed", "timeout")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = study_parser(__doc__, "robustness/peer_corpora.csv")
     parser.add_argument("corpora", nargs="+", metavar="NAME=FOLDER")
-    parser.add_argument("--output", type=Path, default=Path("results/robustness/peer_corpora.csv"))
     arguments = parser.parse_args()
     named = [corpus.partition("=")[::2] for corpus in arguments.corpora]
     command = shlex.join(

@@ -9,22 +9,20 @@ made: a pixel is white where the gray is above a lattice of cosines; *scanned* a
 
 from __future__ import annotations
 
-import argparse
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from facegender import FaceAnalyzer
-from facegender.faces.decode import decode
 from facegender.faces.types import FaceResult, Image, Picture
 from facegender.inference.detector import OnnxDetector
-from facegender.lab.datasets.images import read_images
-from facegender.lab.datasets.lfw import TEST_FOLD, list_lfw
+from facegender.lab.datasets.lfw import list_lfw
 from facegender.lab.effects import compressed
-from facegender.lab.study import study_command
+from facegender.lab.study import study_command, study_parser
 from facegender.progress import track
 from facegender.tables import write_csv
 from facegender.weights import load_detector_card
@@ -37,11 +35,10 @@ PAGE_PERIODS = (2, 3, 4, 6, 8)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = study_parser(__doc__, "robustness/prints.csv")
     parser.add_argument("source", type=Path, metavar="LFW.tar")
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--pages", type=int, default=3)
-    parser.add_argument("--output", type=Path, default=Path("results/robustness/prints.csv"))
     arguments = parser.parse_args()
 
     images, labels = photos(arguments.source, arguments.count)
@@ -64,24 +61,17 @@ def main() -> None:
         name = f"pages of nine photos, screen of {period:g} pixels at 45 degrees, scanned"
         rows.append([name, len(truth), share(before, len(truth)), *counted(answers, truth)])
     head = ["pictures", "faces", "found_unsmoothed_percent", "found_percent", "right_percent", "uncertain_percent"]
-    extra = {
-        "detector": load_detector_card().sha256[:12],
-        "command": study_command(),
-    }
+    extra = {"detector": load_detector_card().sha256[:12], "command": study_command()}
     write_csv(arguments.output, [dict(zip(head, row, strict=True)) | extra for row in rows])
 
 
 def photos(source: Path, count: int) -> tuple[list[Image], list[int]]:
     """Photos of the test fold, and 0 (female) or 1 (male) of each."""
     listing = list_lfw(source)
-    entries = [
-        entry
-        for entry, fold in zip(listing.entries, listing.folds["identity"].tolist(), strict=True)
-        if fold == TEST_FOLD
-    ]
+    entries = [entry for entry in listing.entries if entry.split == "test"]
     entries = entries[:: max(1, len(entries) // count)][:count]
-    data = dict(read_images(source, [entry.path for entry in entries], key=str))
-    return [decode(data[entry.path]) for entry in entries], [entry.label for entry in entries]
+    images = {number: image for number, image, _ in replace(listing, entries=entries).photos()}
+    return [images[number] for number in range(len(entries))], [entry.label for entry in entries]
 
 
 def changes() -> Iterator[tuple[str, Callable[[Image, np.random.Generator], Image]]]:

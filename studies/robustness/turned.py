@@ -8,7 +8,6 @@ its centre lies where the upright one's has been turned to. Takes about a minute
 
 from __future__ import annotations
 
-import argparse
 import math
 from pathlib import Path
 from typing import NamedTuple, get_args
@@ -21,7 +20,7 @@ from facegender.faces.decode import decode
 from facegender.faces.types import FaceResult, Image
 from facegender.inference.detector import Orientations
 from facegender.lab.datasets.images import image_paths, read_images
-from facegender.lab.study import study_command
+from facegender.lab.study import study_command, study_parser
 from facegender.progress import track
 from facegender.tables import write_csv
 from facegender.weights import load_detector_card
@@ -40,20 +39,16 @@ class Upright(NamedTuple):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = study_parser(__doc__, "robustness/turned.csv")
     parser.add_argument("photos", type=Path, metavar="LFW.tar")
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--orientations", choices=get_args(Orientations), nargs="*", default=["upright", "auto"])
-    parser.add_argument("--output", type=Path, default=Path("results/robustness/turned.csv"))
     arguments = parser.parse_args()
 
     paths = image_paths(arguments.photos)
     wanted = paths[:: max(1, len(paths) // arguments.count)][: arguments.count]
     images = [decode(data) for _, data in read_images(arguments.photos, wanted, key=str)]
-    extra = {
-        "detector": load_detector_card().sha256[:12],
-        "command": study_command(),
-    }
+    extra = {"detector": load_detector_card().sha256[:12], "command": study_command()}
     rows = []
     for orientations in arguments.orientations:
         analyzer = FaceAnalyzer(orientations=orientations)

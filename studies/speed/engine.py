@@ -11,8 +11,8 @@ results/speed/engine.csv, or replaces them.
 
 from __future__ import annotations
 
-import argparse
 import functools
+import io
 import json
 import os
 import random
@@ -38,6 +38,7 @@ from facegender.inference.journal import journal_file
 from facegender.inference.options import Options
 from facegender.inference.pipeline import FaceAnalyzer
 from facegender.inference.tasks import Job, Task
+from facegender.lab.study import study_parser
 from facegender.machine import machine
 from facegender.progress import track
 from facegender.sources import Source
@@ -52,11 +53,10 @@ Row = tuple[str, float, str, float | str]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = study_parser(__doc__, "speed/engine.csv")
     parser.add_argument("photos", type=Path)
     parser.add_argument("parts", nargs="+", choices=list(PARTS))
     parser.add_argument("--count", type=int, default=200_000, help="photos of `collection`")
-    parser.add_argument("--output", type=Path, default=Path("results/speed/engine.csv"))
     arguments = parser.parse_args()
     photos = sorted(map(str, arguments.photos.resolve().iterdir()))
     for part in arguments.parts:
@@ -66,8 +66,6 @@ def main() -> None:
             command += f" --count {arguments.count}"
         else:
             rows = PARTS[part](photos)
-        for row in rows:
-            print(*row, flush=True)
         write(arguments.output, rows, command)
 
 
@@ -143,12 +141,22 @@ def large(photos: Sequence[str]) -> list[Row]:
 
 
 def _enlarged(photo: str, folder: Path, width: int, height: int) -> str:
+    path = folder / f"{width}-{Path(photo).stem}.jpg"
+    path.write_bytes(camera_photo(photo, width, height))
+    return str(path)
+
+
+def camera_photo(photo: str | Path, width: int, height: int) -> bytes:
     """A real photo at another size, with the noise of a sensor, as a camera would save it."""
     image = cv2.resize(decode(photo), (width, height), interpolation=cv2.INTER_CUBIC)
     noise = np.random.default_rng(0).normal(0, 4, (height, width, 1))
-    path = folder / f"{width}-{Path(photo).stem}.jpg"
-    PIL.Image.fromarray((image + noise).clip(0, 255).astype(np.uint8)).save(path, quality=90)
-    return str(path)
+    return jpeg(PIL.Image.fromarray((image + noise).clip(0, 255).astype(np.uint8)))
+
+
+def jpeg(image: PIL.Image.Image) -> bytes:
+    file = io.BytesIO()
+    image.save(file, format="JPEG", quality=90)
+    return file.getvalue()
 
 
 def _pillow(path: str) -> None:
@@ -259,10 +267,11 @@ def ray(photos: Sequence[str]) -> list[Row]:
 
 
 def write(path: Path, rows: Sequence[Row], command: str) -> None:
-    """Put rows into the table in which others have theirs; those of the same measures go."""
+    """Print rows, and put them into the table in which others have theirs; those of the same measures go."""
     here = machine("onnxruntime", "opencv-python-headless", "pillow")
     records = []
     for measure, value, yardstick, other in rows:
+        print(measure, value, yardstick, other, sep=" | ", flush=True)
         ratio = f"{value / other:.3f}" if isinstance(other, (int, float)) and other else ""
         first, second = (f"{each:.6g}" if isinstance(each, (int, float)) else each for each in (value, other))
         records.append(dict(zip(COLUMNS, (measure, first, yardstick, second, ratio, command, here), strict=True)))

@@ -8,37 +8,31 @@ one thread; the cases take turns, and the median counts. Takes about half a minu
 
 from __future__ import annotations
 
-import argparse
-import io
 import statistics
 import time
-from pathlib import Path
 
 import PIL.Image
 import skimage.data
+from engine import jpeg
 
 from facegender import FaceAnalyzer
-from facegender.lab.study import study_command
-from facegender.machine import machine
+from facegender.lab.study import study_parser, write_results
 from facegender.progress import track
-from facegender.tables import write_csv
 
 SIZES = ((250, 250), (640, 480), (1600, 1200), (4000, 3000))
 PHOTOS = {"no face": skimage.data.coffee, "a face": skimage.data.astronaut}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = study_parser(__doc__, "speed/faceless.csv")
     parser.add_argument("--repeats", type=int, default=9)
-    parser.add_argument("--output", type=Path, default=Path("results/speed/faceless.csv"))
     arguments = parser.parse_args()
 
     analyzers = {way: FaceAnalyzer(orientations=way, threads=1) for way in ("upright", "auto")}
-    extra = {"command": study_command(), "machine": machine("onnxruntime")}
     rows = []
     for photo, make in PHOTOS.items():
         for size in track(SIZES, photo):
-            content = jpeg(PIL.Image.fromarray(make()), size)
+            content = jpeg(PIL.Image.fromarray(make()).resize(size, PIL.Image.Resampling.LANCZOS))
             ms = {way: [] for way in analyzers}
             for _ in range(arguments.repeats):
                 for way, analyzer in analyzers.items():
@@ -48,15 +42,9 @@ def main() -> None:
                     assert bool(found) == (photo == "a face")
             upright, auto = (statistics.median(times) for times in ms.values())
             figures = {"upright_ms": round(upright, 1), "auto_ms": round(auto, 1), "ratio": round(auto / upright, 2)}
-            rows.append({"photo": photo, "size": "{} x {}".format(*size)} | figures | extra)
-            print(*list(rows[-1].values())[:5])
-    write_csv(arguments.output, rows)
-
-
-def jpeg(image: PIL.Image.Image, size: tuple[int, int]) -> bytes:
-    file = io.BytesIO()
-    image.resize(size, PIL.Image.Resampling.LANCZOS).save(file, format="JPEG", quality=90)
-    return file.getvalue()
+            rows.append({"photo": photo, "size": "{} x {}".format(*size)} | figures)
+            print(*rows[-1].values())
+    write_results(arguments.output, rows, "onnxruntime")
 
 
 if __name__ == "__main__":

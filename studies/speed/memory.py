@@ -5,7 +5,6 @@ python studies/speed/memory.py LFW.tar
 
 from __future__ import annotations
 
-import argparse
 import multiprocessing
 import os
 import subprocess
@@ -16,14 +15,14 @@ from pathlib import Path
 import PIL.Image
 import skimage.data
 
+from facegender.lab.study import study_parser
 from facegender.machine import machine
 from facegender.tables import write_csv
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = study_parser(__doc__, "speed/memory.csv")
     parser.add_argument("source", type=Path)
-    parser.add_argument("--output", type=Path, default=Path("results/speed/memory.csv"))
     arguments = parser.parse_args()
 
     with tempfile.TemporaryDirectory() as name:

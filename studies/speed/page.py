@@ -10,9 +10,7 @@ results/speed/page.csv, or replaces them.
 
 from __future__ import annotations
 
-import argparse
 import base64
-import io
 import random
 import statistics
 import tempfile
@@ -24,10 +22,11 @@ import numpy as np
 import PIL.Image
 from axe_playwright_python.sync_playwright import Axe
 from browser import BROWSERS, installed, served
-from engine import Row, write
+from engine import Row, jpeg, write
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from facegender import FaceAnalyzer
+from facegender.lab.study import study_parser
 from facegender.progress import track
 
 REPEATS = 5
@@ -49,11 +48,10 @@ ANALYZE = """async photo => {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = study_parser(__doc__, "speed/page.csv")
     parser.add_argument("photos", type=Path)
     parser.add_argument("parts", nargs="+", choices=list(PARTS))
     parser.add_argument("--count", type=int, default=1000, help="photos of `same`")
-    parser.add_argument("--output", type=Path, default=Path("results/speed/page.csv"))
     arguments = parser.parse_args()
     every = sorted(map(str, arguments.photos.rglob("*.jpg")))
     photos = random.Random(0).sample(every, min(arguments.count, len(every)))
@@ -64,8 +62,6 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         for part in arguments.parts:
             rows = PARTS[part](browser, photos)
-            for row in rows:
-                print(*row, flush=True)
             counted = f" --count {arguments.count}" if part == "same" else ""
             write(arguments.output, rows, f"python studies/speed/page.py PHOTOS {part}{counted}")
         browser.close()
@@ -114,8 +110,8 @@ def speed(browser: Browser, photos: list[str]) -> list[Row]:
     wall = _wall(photos)
     sizes = {
         "250 x 250 pixels": small,
-        "640 x 480 pixels": [_jpeg(wall.crop((k * 200, 0, k * 200 + 640, 480))) for k in range(10)],
-        "12 megapixels": [_jpeg(wall)] * 5,
+        "640 x 480 pixels": [jpeg(wall.crop((k * 200, 0, k * 200 + 640, 480))) for k in range(10)],
+        "12 megapixels": [jpeg(wall)] * 5,
     }
     rows: list[Row] = []
     ready, hasty, calm = [], [], []
@@ -137,12 +133,7 @@ def speed(browser: Browser, photos: list[str]) -> list[Row]:
             context.close()
     rows += [
         ("from opening the page to ready, nothing cached, ms", statistics.median(ready), "slowest", max(ready)),
-        (
-            "from choosing a photo at once, 640 x 480, to its answer, ms",
-            statistics.median(hasty),
-            "bar, ms",
-            2000,
-        ),
+        ("from choosing a photo at once, 640 x 480, to its answer, ms", statistics.median(hasty), "bar, ms", 2000),
         ("the same, two seconds after the page was ready, ms", statistics.median(calm), "bar, ms", 2000),
     ]
     for isolated in (True, False):
@@ -205,12 +196,6 @@ def _wall(photos: list[str]) -> PIL.Image.Image:
         with PIL.Image.open(photos[k % len(photos)]) as photo:
             wall.paste(photo.convert("RGB").resize((250, 250)), (k % 16 * 250, k // 16 * 250))
     return wall
-
-
-def _jpeg(image: PIL.Image.Image) -> bytes:
-    file = io.BytesIO()
-    image.save(file, format="JPEG", quality=90)
-    return file.getvalue()
 
 
 PARTS = {"same": same, "speed": speed, "access": access}

@@ -9,13 +9,12 @@ files; writes results/speed/pareto.csv and results/speed/pareto.png.
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 from facegender import weights
 from facegender.lab.study import study_command
 from facegender.plots import new_figure, plain, save_figure
-from facegender.tables import write_csv
+from facegender.tables import read_table, write_csv
 
 RESULTS = Path(__file__).parents[2] / "results"
 TESTS = {"lfw": "LFW, zero-shot", "fairface": "FairFace"}
@@ -23,11 +22,12 @@ TESTS = {"lfw": "LFW, zero-shot", "fairface": "FairFace"}
 
 def main() -> None:
     scores = {
-        (row["model"], row["test"]): float(row["accuracy"]) for row in _rows(RESULTS / "accuracy" / "flagship.csv")
+        (row["model"], row["test"]): float(row["accuracy"])
+        for row in read_table(RESULTS / "accuracy" / "flagship.csv", ())
     }
     times = [
         row
-        for row in _rows(RESULTS / "speed" / "benchmark_flagship" / "benchmark.csv")
+        for row in read_table(RESULTS / "speed" / "benchmark_flagship" / "benchmark.csv", ())
         if row["runtime"] == "onnxruntime" and row["batch"] == "1" and row["streams"] == "1"
     ]
     lines = []
@@ -64,11 +64,6 @@ def main() -> None:
         axes.set_xlim(0, 1.7 * max(float(str(line["median_ms"])) for line in lines))
         plain(axes, "both")
     save_figure(figure, RESULTS / "speed" / "pareto.png")
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 if __name__ == "__main__":

@@ -26,6 +26,8 @@ from service_hostile import hostile
 from service_load import BOX_PIXELS, CLIENTS, PROBABILITY, ClosedError, Connection, Load, Server, closed_loop, open_loop
 from service_photos import MIXTURE, Photos
 
+from facegender.lab.study import study_parser
+
 #: So little may wait that what is accepted is answered nearly as fast as without load.
 OVERLOAD_OPTIONS = ("--max-wait", "0.03")
 OVERLOAD = 5
@@ -39,20 +41,17 @@ _MIXED = "250 px, 640 x 480, 12 MP and broken in shares of " + ":".join(str(shar
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = study_parser(__doc__, "speed/service.csv")
     parser.add_argument("photos", type=Path)
     parser.add_argument("parts", nargs="+", choices=list(PARTS))
     parser.add_argument("--minutes", type=float, default=10.0, help="of `soak`")
     parser.add_argument("--seconds", type=float, default=20.0, help="of each measurement of `batching` and `overload`")
     parser.add_argument("--rounds", type=int, default=5, help="of `batching` and `sigterm`")
     parser.add_argument("--examples", type=int, default=1000, help="of `schema`, for each operation")
-    parser.add_argument("--output", type=Path, default=Path("results/speed/service.csv"))
     arguments = parser.parse_args()
     for part in arguments.parts:
         rows = PARTS[part](arguments)
         used = {name: getattr(arguments, name) for name in OPTIONS[part]}
-        for row in rows:
-            print(*row, sep=" | ", flush=True)
         command = " ".join(["python studies/speed/service.py PHOTOS", part, *(f"--{k} {v:g}" for k, v in used.items())])
         write(arguments.output, rows, command)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import struct
 import zlib
@@ -11,11 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
-import PIL.Image
+from engine import camera_photo
 
-from facegender.faces.decode import decode
 from facegender.inference.pipeline import FaceAnalyzer
 from facegender.server import Limits
 
@@ -62,8 +59,8 @@ class Photos:
         analyzer = FaceAnalyzer(max_pixels=Limits().max_pixels)
         kinds = {"small": [path.read_bytes() for path in sample]}
         if mixed:
-            kinds["medium"] = [_resized(path, 640, 480) for path in sample[: KINDS["medium"]]]
-            kinds["large"] = [_resized(path, 4000, 3000) for path in sample[: KINDS["large"]]]
+            kinds["medium"] = [camera_photo(path, 640, 480) for path in sample[: KINDS["medium"]]]
+            kinds["large"] = [camera_photo(path, 4000, 3000) for path in sample[: KINDS["large"]]]
             kinds["broken"] = [kinds["small"][0][:3000], b"Dear reader", b"", png_bomb(50_000, 50_000)]
         self.kinds = {
             kind: [Sample(data, analyzer.analyze(data).to_dict()) for data in photos] for kind, photos in kinds.items()
@@ -78,15 +75,6 @@ class Photos:
             for kind in generator.choice(names, 1000, p=shares / shares.sum()):
                 photos = self.kinds[kind]
                 yield photos[generator.integers(len(photos))]
-
-
-def _resized(path: Path, width: int, height: int) -> bytes:
-    """A real photo at another size, with the noise of a sensor, as a camera would save it."""
-    image = cv2.resize(decode(path), (width, height), interpolation=cv2.INTER_CUBIC)
-    noise = np.random.default_rng(0).normal(0, 4, (height, width, 1)).astype(np.float32)
-    file = io.BytesIO()
-    PIL.Image.fromarray((image + noise).clip(0, 255).astype(np.uint8)).save(file, "JPEG", quality=90)
-    return file.getvalue()
 
 
 def png_bomb(width: int, height: int, rows: bytes = b"") -> bytes:

@@ -5,7 +5,6 @@ python studies/speed/training_throughput.py STORE
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import time
 from pathlib import Path
@@ -14,22 +13,19 @@ import numpy as np
 import torch
 
 from facegender.lab.datasets.store import open_store
-from facegender.lab.study import study_command
+from facegender.lab.study import study_parser, write_results
 from facegender.lab.training.batches import Selection, epoch_batches, steps_per_epoch
 from facegender.lab.training.hardware import Hardware, start_fabric
 from facegender.lab.training.loop import classification_loss
 from facegender.lab.training.model import channel_statistics, classifier_from_recipe
 from facegender.lab.training.optimization import class_weights, make_optimizer
 from facegender.lab.training.recipe import Augmentation, load_recipe
-from facegender.machine import machine
-from facegender.tables import write_csv
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = study_parser(__doc__, "speed/training_throughput.csv")
     parser.add_argument("store", type=Path)
     parser.add_argument("--rounds", type=int, default=4)
-    parser.add_argument("--output", type=Path, default=Path("results/speed/training_throughput.csv"))
     arguments = parser.parse_args()
 
     store = open_store(arguments.store)
@@ -74,12 +70,8 @@ def main() -> None:
         rows[-1].append(round(ratio, 3))
         rows[-2].append(1.0)
     columns = ("recipe", "precision", "batch_size", "source", "images_per_second", "ratio")
-    extra = {
-        "threads": torch.get_num_threads(),
-        "command": study_command(),
-        "machine": machine("torch"),
-    }
-    write_csv(arguments.output, [dict(zip(columns, row, strict=True)) | extra for row in rows])
+    records = [dict(zip(columns, row, strict=True)) for row in rows]
+    write_results(arguments.output, records, "torch", threads=torch.get_num_threads())
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ every frame alone is the yardstick beside real time. Adds its rows to results/sp
 
 from __future__ import annotations
 
-import argparse
 import io
 import statistics
 import tempfile
@@ -24,6 +23,7 @@ from engine import Row, write
 
 from facegender.faces.types import Image
 from facegender.lab.datasets.images import image_names, read_images
+from facegender.lab.study import study_parser
 from facegender.progress import track
 from facegender.video.analyze import VideoAnalyzer
 
@@ -33,21 +33,18 @@ REPEATS = 3
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = study_parser(__doc__, "speed/engine.csv")
     parser.add_argument("photos", type=Path, help="a tar archive or a folder of photos of people")
     parser.add_argument("--seconds", type=int, default=60)
-    parser.add_argument("--output", type=Path, default=Path("results/speed/engine.csv"))
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         film = Path(folder, "film.mp4")
         _make(film, arguments.photos, arguments.seconds)
         size = f"film {WIDTH}x{HEIGHT}, {RATE} fps"
-        rows = [
-            _row(f"{size}, every frame decoded and nothing else, times real time", _times(film, _decode)),
-            *(
-                _row(f"{size}, --fps {fps:g}, times real time", _times(film, VideoAnalyzer(fps=fps).analyze))
-                for fps in (5.0, 2.0)
-            ),
+        ways: dict[str, Callable[[Path], object]] = {"every frame decoded and nothing else": _decode}
+        ways |= {f"--fps {fps:g}": VideoAnalyzer(fps=fps).analyze for fps in (5.0, 2.0)}
+        rows: list[Row] = [
+            (f"{size}, {way}, times real time", _times(film, work), "real time", 1.0) for way, work in ways.items()
         ]
     write(arguments.output, rows, "python studies/speed/video.py PHOTOS.tar")
 
@@ -95,11 +92,6 @@ def _times(film: Path, work: Callable[[Path], object]) -> float:
         work(film)
         taken.append(time.perf_counter() - began)
     return length / statistics.median(taken)
-
-
-def _row(measure: str, times: float) -> Row:
-    print(f"{measure}: {times:.1f}", flush=True)
-    return measure, times, "real time", 1.0
 
 
 if __name__ == "__main__":

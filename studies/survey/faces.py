@@ -18,7 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -26,7 +26,6 @@ import numpy as np
 
 from facegender import weights
 from facegender.faces.align import crop_faces
-from facegender.faces.decode import decode
 from facegender.faces.types import FaceResult, Image, PhotoResult, Picture
 from facegender.inference.classifier import GenderClassifier
 from facegender.inference.detector import OnnxDetector
@@ -34,10 +33,8 @@ from facegender.lab.datasets.all_age_faces import list_all_age_faces
 from facegender.lab.datasets.celeba import list_celeba
 from facegender.lab.datasets.cropping import middle_face
 from facegender.lab.datasets.fairface import list_fairface
-from facegender.lab.datasets.images import read_images
 from facegender.lab.datasets.lfw import list_lfw
 from facegender.lab.datasets.listing import Entry, Listing
-from facegender.lab.datasets.store import photo_digest
 from facegender.lab.datasets.utkface import list_utkface
 from facegender.lab.study import study_command
 from facegender.progress import track
@@ -125,11 +122,7 @@ def main() -> None:
             files[name].close()
             run = {
                 "command": study_command(),
-                "model": {
-                    "name": name,
-                    "sha256": classifier.card.sha256,
-                    "min_confidence": classifier.min_confidence,
-                },
+                "model": {"name": name, "sha256": classifier.card.sha256, "min_confidence": classifier.min_confidence},
                 "detector": {"name": detector.card.name, "sha256": detector.card.sha256},
                 "sample": None,
             }
@@ -144,12 +137,7 @@ def sampled(listing: Listing) -> list[Task]:
     tasks = []
     splits = ("test",) if listing.name == "lfw" else ("validation", "test")
     for split in splits:
-        entries: list[Entry] = []
-        for label in (0, 1):
-            there = [e for e in listing.entries if e.label == label and (listing.name == "lfw" or e.split == split)]
-            most = len(there) if split == "validation" else _MOST
-            entries += [there[i] for i in np.sort(rng.permutation(len(there))[:most])]
-        for entry in entries:
+        for entry in drawn(listing, split, None if split == "validation" else _MOST, rng):
             small = rng.random() < 0.5
             side = float(np.exp(rng.uniform(np.log(10), np.log(48)))) if small else None
             tasks.append(Task(listing.name, entry, split, "mixed", side))
@@ -160,30 +148,35 @@ def sampled(listing: Listing) -> list[Task]:
     return tasks
 
 
+def drawn(listing: Listing, split: str, most: int | None, rng: np.random.Generator) -> list[Entry]:
+    """As many women as men, at random; LFW, which nobody learns from, is a test as a whole."""
+    entries: list[Entry] = []
+    for label in (0, 1):
+        there = [e for e in listing.entries if e.label == label and (listing.name == "lfw" or e.split == split)]
+        entries += [there[i] for i in np.sort(rng.permutation(len(there))[:most])]
+    return entries
+
+
 def versions(listing: Listing, tasks: Sequence[Task]) -> Iterator[tuple[Task, Image, str]]:
     """Each task's photo as it is to be seen, and the digest of its file."""
     assert listing.usual is not None
     usual = listing.usual.box[2] * listing.usual.box[3]
-    for number, source in enumerate(listing.sources):
-        wanted: dict[str, list[Task]] = {}
-        for task in tasks:
-            if task.entry.source == number:
-                wanted.setdefault(task.entry.path, []).append(task)
-        for path, data in read_images(source.path, wanted, key=str):
-            image = decode(data)
-            if source.frame is not None:
-                image = np.asarray(cv2.resize(image, source.frame, interpolation=cv2.INTER_CUBIC), np.uint8)
-            height, width = image.shape[:2]
-            for task in wanted[path]:
-                seen = image
-                if task.side is not None:
-                    share = task.side / (usual * width * height) ** 0.5
-                    size = max(8, round(width * share)), max(8, round(height * share))
-                    if share < 1:
-                        seen = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-                if task.brightness < 1:
-                    seen = np.asarray(image * task.brightness, np.uint8)
-                yield task, seen, photo_digest(data)
+    wanted: dict[str, list[Task]] = {}
+    for task in tasks:
+        wanted.setdefault(task.entry.name, []).append(task)
+    some = replace(listing, entries=[same[0].entry for same in wanted.values()], complete=True)
+    for number, image, digest in some.photos():
+        height, width = image.shape[:2]
+        for task in wanted[some.entries[number].name]:
+            seen = image
+            if task.side is not None:
+                share = task.side / (usual * width * height) ** 0.5
+                size = max(8, round(width * share)), max(8, round(height * share))
+                if share < 1:
+                    seen = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+            if task.brightness < 1:
+                seen = np.asarray(image * task.brightness, np.uint8)
+            yield task, seen, digest
 
 
 if __name__ == "__main__":

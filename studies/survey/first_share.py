@@ -10,7 +10,6 @@ have the share of women, its interval, and the share that is true.
 
 from __future__ import annotations
 
-import argparse
 import http.client
 import json
 import os
@@ -32,27 +31,22 @@ from facegender.faces.types import Picture
 from facegender.inference.detector import OnnxDetector
 from facegender.lab.datasets.images import read_images
 from facegender.lab.datasets.lfw import list_lfw
-from facegender.lab.study import study_command
-from facegender.machine import machine
-from facegender.tables import write_csv
+from facegender.lab.study import study_parser, write_results
 
 _ROOT = Path(__file__).parents[2]
 _PHOTOS, _LABELS = 300, 200
-_COLUMNS = ("step", "seconds", "women", "low", "high", "true", "command", "machine")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = study_parser(__doc__, "survey/first_share.csv")
     parser.add_argument("photos", type=Path, help="LFW as a tar archive")
     parser.add_argument("lists", type=Path, help="folder of male_names.txt and female_names.txt")
-    parser.add_argument("--output", type=Path, default=Path("results/survey/first_share.csv"))
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         here = Path(temporary)
         truth = unpack(arguments.photos, arguments.lists, here / "photos")
         rows = walk(here, truth)
-    extra = {"command": study_command(), "machine": machine()}
-    write_csv(arguments.output, [row | extra for row in rows], _COLUMNS)
+    write_results(arguments.output, rows, columns=("step", "seconds", "women", "low", "high", "true"))
 
 
 def unpack(archive: Path, lists: Path, folder: Path) -> dict[str, int]:
@@ -76,26 +70,14 @@ def unpack(archive: Path, lists: Path, folder: Path) -> dict[str, int]:
 def walk(here: Path, truth: dict[str, int]) -> list[dict[str, object]]:
     """The steps, each with its seconds."""
     environment, command = here / "environment", str(here / "environment" / "bin" / "facegender")
+    pip, survey = [str(environment / "bin" / "pip")], [command, "survey", "faces.jsonl"]
     steps: list[tuple[str, Sequence[str]]] = [
         ("make an environment", [sys.executable, "-m", "venv", str(environment)]),
-        (
-            "pip install '.[survey]'",
-            [
-                str(environment / "bin" / "pip"),
-                "install",
-                "-q",
-                f"{_ROOT}[survey]",
-                "-c",
-                str(_ROOT / "constraints.txt"),
-            ],
-        ),
+        ("pip install '.[survey]'", [*pip, "install", "-q", f"{_ROOT}[survey]", "-c", str(_ROOT / "constraints.txt")]),
         ("facegender predict", [command, "predict", "photos", "--recursive", "--output", "faces.jsonl"]),
-        ("facegender survey", [command, "survey", "faces.jsonl", "--output", "first"]),
+        ("facegender survey", [*survey, "--output", "first"]),
         ("facegender label", [command, "label", "faces.jsonl", "--number", str(_LABELS)]),
-        (
-            "facegender survey --labelled",
-            [command, "survey", "faces.jsonl", "--labelled", "labels.csv", "--output", "survey"],
-        ),
+        ("facegender survey --labelled", [*survey, "--labelled", "labels.csv", "--output", "survey"]),
     ]
     women = sum(label == 0 for label in truth.values()) / len(truth)
     rows = []
@@ -111,9 +93,8 @@ def walk(here: Path, truth: dict[str, int]) -> list[dict[str, object]]:
         if output:
             everyone = pd.read_csv(here / output / "survey.csv").iloc[0]
             shares = {"women": "women", "low": "women_low", "high": "women_high"}
-            row |= {key: round(float(everyone[column]), 3) for key, column in shares.items()} | {
-                "true": round(women, 3)
-            }
+            row |= {key: round(float(everyone[column]), 3) for key, column in shares.items()}
+            row["true"] = round(women, 3)
         rows.append(row)
     return rows
 

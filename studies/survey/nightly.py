@@ -11,7 +11,6 @@ Exit status 1 if any of these is not 0.
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 import subprocess
@@ -21,10 +20,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from facegender.lab.study import study_command
-from facegender.machine import machine
+from facegender.lab.study import study_parser, write_results
 from facegender.progress import track
-from facegender.tables import write_csv
 
 _PHOTOS, _NIGHTS = 2000, 3
 _CHANGED, _DELETED, _MOVED = 50, 30, 20
@@ -32,9 +29,8 @@ _WRONG = ("stale", "doubled", "missing", "differing")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = study_parser(__doc__, "survey/nightly.csv")
     parser.add_argument("photos", type=Path, help="tar archive of JPEGs")
-    parser.add_argument("--output", type=Path, default=Path("results/survey/nightly.csv"))
     arguments = parser.parse_args()
     generator = random.Random(2020)
     with tempfile.TemporaryDirectory() as temporary:
@@ -50,8 +46,7 @@ def main() -> int:
             again = Path(temporary, f"again-{night}.jsonl")
             predict(folder, again)
             rows.append({"night": night, **compared(folder, output, again), "seconds": round(seconds, 1), "said": said})
-    extra = {"command": study_command(), "machine": machine()}
-    write_csv(arguments.output, [row | extra for row in rows])
+    write_results(arguments.output, rows)
     return int(any(row[column] for row in rows for column in _WRONG))
 
 

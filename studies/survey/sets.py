@@ -20,7 +20,6 @@ One constant was chosen on these sets: `_POWER` in facegender.survey.effects, 0.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -31,16 +30,14 @@ import pandas as pd
 
 from facegender import weights
 from facegender.lab.export.rates import counted, read_sets
-from facegender.lab.study import study_command
+from facegender.lab.study import study_parser, write_results
 from facegender.label.draw import draw
-from facegender.machine import machine
 from facegender.progress import track
 from facegender.survey.estimate import survey
 from facegender.survey.labels import Labelled
 from facegender.survey.measuring import local_rates
 from facegender.survey.rates import ErrorRates, load_rates
 from facegender.survey.results import Results
-from facegender.tables import write_csv
 
 _TESTED = ("colour", "gray", "grain")
 _PREVALENCES = (0.1, 0.3, 0.5, 0.7, 0.9)
@@ -50,11 +47,10 @@ _REPLICATES = 200
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = study_parser(__doc__, "survey/sets.csv")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--repetitions", type=int, default=4, help="collections of each set, version and prevalence")
     parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--output", type=Path, default=Path("results/survey/sets.csv"))
     arguments = parser.parse_args()
     faces = read_sets(arguments.folder).dropna(subset=["p_male"])
     jobs = [
@@ -65,11 +61,7 @@ def main() -> None:
     ]
     with ProcessPoolExecutor(arguments.jobs) as executor:
         found = pd.concat(track(executor.map(simulate, jobs), "simulating", total=len(jobs)), ignore_index=True)
-    extra = {
-        "command": study_command(),
-        "machine": machine(),
-    }
-    write_csv(arguments.output, [row | extra for row in summaries(found)])
+    write_results(arguments.output, summaries(found))
 
 
 def simulate(job: tuple[pd.DataFrame, str, str, str, int]) -> pd.DataFrame:

@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -28,7 +29,6 @@ import numpy as np
 
 from facegender import weights
 from facegender.faces.align import crop_faces
-from facegender.faces.decode import decode
 from facegender.faces.types import Face, Image, Picture
 from facegender.inference.classifier import GenderClassifier
 from facegender.inference.detector import OnnxDetector
@@ -36,12 +36,12 @@ from facegender.lab.datasets.all_age_faces import list_all_age_faces
 from facegender.lab.datasets.celeba import list_celeba
 from facegender.lab.datasets.cropping import middle_face
 from facegender.lab.datasets.fairface import list_fairface
-from facegender.lab.datasets.images import read_images
 from facegender.lab.datasets.lfw import list_lfw
 from facegender.lab.datasets.listing import Entry, Listing
 from facegender.lab.datasets.utkface import list_utkface
 from facegender.progress import track
 from facegender.tables import write_csv
+from faces import drawn
 
 VERSIONS = ("colour", "gray", "grain", "print", "small")
 COLUMNS = ("version", "model", "truth", "quality", "p_male", "label")
@@ -62,10 +62,11 @@ def main() -> None:
         output = arguments.folder / f"{listing.name}.csv"
         if output.exists():
             continue
-        entries = sampled(listing, arguments.most)
+        entries = drawn(listing, "test", arguments.most, np.random.default_rng(2020))
         rows: list[dict[str, object]] = []
-        for entry, image in track(photos(listing, entries), listing.name, total=len(entries)):
-            rows += measured(entry, image, detector, classifiers)
+        photos = replace(listing, entries=entries, complete=True).photos()
+        for number, image, _ in track(photos, listing.name, total=len(entries)):
+            rows += measured(entries[number], image, detector, classifiers)
         write_csv(output, [dict.fromkeys(COLUMNS) | row for row in rows])
 
 
@@ -85,27 +86,6 @@ def listings(arguments: argparse.Namespace) -> Iterator[Listing]:
         yield list_celeba([tested], Path(attributes), squeezed=[squeezed])
 
 
-def sampled(listing: Listing, most: int) -> list[Entry]:
-    """As many women as men, at random."""
-    rng = np.random.default_rng(2020)
-    entries: list[Entry] = []
-    for label in (0, 1):
-        there = [e for e in listing.entries if e.label == label and (listing.name == "lfw" or e.split == "test")]
-        entries += [there[i] for i in np.sort(rng.permutation(len(there))[:most])]
-    return entries
-
-
-def photos(listing: Listing, entries: list[Entry]) -> Iterator[tuple[Entry, Image]]:
-    """Each photo as the set has it."""
-    for number, source in enumerate(listing.sources):
-        wanted = {entry.path: entry for entry in entries if entry.source == number}
-        for path, data in read_images(source.path, wanted, key=str):
-            image = decode(data)
-            if source.frame is not None:
-                image = np.asarray(cv2.resize(image, source.frame, interpolation=cv2.INTER_CUBIC), np.uint8)
-            yield wanted[path], image
-
-
 def measured(
     entry: Entry, image: Image, detector: OnnxDetector, classifiers: dict[str, GenderClassifier]
 ) -> Iterator[dict[str, object]]:
@@ -121,11 +101,8 @@ def measured(
             row: dict[str, object] = {"version": version, "model": name, "truth": entry.label}
             if face is not None:
                 answer = classifier.predict(crop_faces(seen, [face], classifier.card.template))[0]
-                row |= {
-                    "quality": round(face.quality, 4),
-                    "p_male": round(answer.p_male, 4),
-                    "label": answer.label,
-                }
+                scores = {"quality": round(face.quality, 4), "p_male": round(answer.p_male, 4)}
+                row |= scores | {"label": answer.label}
             yield row
 
 

@@ -23,18 +23,17 @@ answers at 0.5 without regard to quality; neither is in the tool, and here neith
 
 from __future__ import annotations
 
-import argparse
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from facegender.lab.study import study_command
-from facegender.machine import machine
+from facegender.lab.study import study_parser, write_results
 from facegender.progress import track
 from facegender.survey.estimate import survey
 from facegender.survey.labels import Labelled
@@ -42,7 +41,6 @@ from facegender.survey.measuring import count_rates, local_rates
 from facegender.survey.prevalence import METHODS
 from facegender.survey.rates import ErrorRates, shipped_rates
 from facegender.survey.results import Results, read_results
-from facegender.tables import write_csv
 
 _PREVALENCES = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
 _SHIFTED_PREVALENCES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -61,18 +59,8 @@ _MOST = 1000
 _CHILDREN = {"0-2", "3-9", "10-19", *map(str, range(20))}
 
 _COLUMNS = (
-    *("model", "collection", "rates", "labelled", "method", "prevalence", "faces", "repetitions"),
-    *(
-        "coverage",
-        "width",
-        "bias",
-        "root_mean_square_error",
-        "plain_bias",
-        "plain_root_mean_square_error",
-        "warned",
-        "command",
-        "machine",
-    ),
+    *("model", "collection", "rates", "labelled", "method", "prevalence", "faces", "repetitions", "coverage", "width"),
+    *("bias", "root_mean_square_error", "plain_bias", "plain_root_mean_square_error", "warned"),
 )
 
 
@@ -86,12 +74,13 @@ class Pool:
     def drawn(self, count: int, prevalence: float, rng: np.random.Generator) -> pd.DataFrame:
         """A collection without repeated photos; photos of each gender as likely as their column `chance` says."""
         women = rng.binomial(count, prevalence)
-        parts = []
-        for truth, some in ((0, women), (1, count - women)):
-            there = self.faces[self.faces["truth"] == truth]
-            chance = there["chance"].to_numpy()
-            parts.append(there.iloc[rng.choice(len(there), some, replace=False, p=chance / chance.sum())])
-        return pd.concat(parts, ignore_index=True)
+        return pd.concat([self.some(0, women, rng), self.some(1, count - women, rng)], ignore_index=True)
+
+    def some(self, truth: int, count: int, rng: np.random.Generator) -> pd.DataFrame:
+        """So many women (0) or men (1)."""
+        there = self.faces[self.faces["truth"] == truth]
+        chance = there["chance"].to_numpy()
+        return there.iloc[rng.choice(len(there), count, replace=False, p=chance / chance.sum())]
 
     @property
     def size(self) -> int:
@@ -100,16 +89,11 @@ class Pool:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = study_parser(__doc__, "survey/simulation.csv")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--repetitions", type=int, default=400)
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--output", type=Path, default=Path("results/survey/simulation.csv"))
     arguments = parser.parse_args()
-    extra = {
-        "command": study_command(),
-        "machine": machine(),
-    }
     jobs = [
         (arguments.folder, model, name, rates, prevalence, arguments.repetitions)
         for model in ("research", "open")
@@ -119,8 +103,7 @@ def main() -> None:
     ]
     with ProcessPoolExecutor(arguments.jobs) as executor:
         rows = list(track(executor.map(run, jobs), "simulating", total=len(jobs)))
-    blank = dict.fromkeys(_COLUMNS, "")
-    write_csv(arguments.output, [blank | row | extra for some in rows for row in some])
+    write_results(arguments.output, chain(*rows), columns=_COLUMNS)
 
 
 def run(job: tuple[Path, str, str, str, float, int]) -> list[dict[str, object]]:
@@ -161,9 +144,7 @@ def known_faces(folder: Path, model: str, shipped: ErrorRates) -> pd.DataFrame:
     had = validation[validation["dataset"].isin(sets)].groupby(["dataset", "truth"]).size()
     mixed = test[test["version"] == "mixed"].groupby(["dataset", "truth"]).size()
     chance = (had / mixed).dropna().to_dict()
-    return test.assign(
-        chance=[chance.get(key, 1.0) for key in zip(test["dataset"], test["truth"], strict=True)],
-    )
+    return test.assign(chance=[chance.get(key, 1.0) for key in zip(test["dataset"], test["truth"], strict=True)])
 
 
 def pools(faces: pd.DataFrame) -> list[Pool]:
@@ -265,13 +246,8 @@ def simulate_photos(pool: Pool, prevalence: float, repetitions: int) -> list[dic
             women = rng.random(1 if same else size) < prevalence
             genders.append([False, True] if couple else women.tolist() * (2 if same else 1))
         photo, gender = np.repeat(np.arange(count), sizes), np.concatenate(genders)
-        parts = []
-        for label, here in ((0, gender), (1, ~gender)):
-            there = source.faces[source.faces["truth"] == label]
-            chance = there["chance"].to_numpy()
-            sample = rng.choice(len(there), here.sum(), replace=False, p=chance / chance.sum())
-            parts.append(there.iloc[sample].assign(photo=photo[here]))
-        faces = pd.concat(parts)
+        groups = ((0, gender), (1, ~gender))
+        faces = pd.concat([source.some(label, here.sum(), rng).assign(photo=photo[here]) for label, here in groups])
         table = faces[["photo", "quality", "p_male", "label"]].assign(face=np.arange(len(faces)), seconds=1.0)
         photos = pd.DataFrame({"path": map(str, range(count)), "weight": 1.0, "error_kind": None})
         collection = Results("photos", photos, table, [])

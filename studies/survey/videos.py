@@ -13,52 +13,33 @@ for others. It is not, so it must be asked for.
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 
 from facegender import weights
-from facegender.lab.study import study_command
-from facegender.machine import machine
+from facegender.lab.study import study_parser, write_results
 from facegender.survey.estimate import survey
 from facegender.survey.outcome import TARGETS
 from facegender.survey.rates import load_rates
 from facegender.survey.results import Results
-from facegender.tables import write_csv
 
 _VIDEOS = (5, 10, 15, 20, 30)
 _PREVALENCES = (0.1, 0.3, 0.5)
 #: Sum of the two parameters of the beta distribution of shares.
 _SPREADS = {"little": 20.0, "much": 1.0}
-_COLUMNS = (
-    "videos",
-    "spread",
-    "prevalence",
-    "target",
-    "repetitions",
-    "printed",
-    "coverage",
-    "width",
-    "command",
-    "machine",
-)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = study_parser(__doc__, "survey/videos.csv")
     parser.add_argument("--repetitions", type=int, default=100)
-    parser.add_argument("--output", type=Path, default=Path("results/survey/videos.csv"))
     arguments = parser.parse_args()
-    extra = {"command": study_command(), "machine": machine()}
     rows = []
     for count in _VIDEOS:
         for spread in _SPREADS:
             for prevalence in _PREVALENCES:
                 rows += simulate(count, spread, prevalence, arguments.repetitions)
-    blank = dict.fromkeys(_COLUMNS, "")
-    write_csv(arguments.output, [blank | row | extra for row in rows])
+    columns = ("videos", "spread", "prevalence", "target", "repetitions", "printed", "coverage", "width")
+    write_results(arguments.output, rows, columns=columns)
 
 
 def simulate(count: int, spread: str, prevalence: float, repetitions: int) -> list[dict[str, object]]:

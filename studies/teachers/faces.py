@@ -23,12 +23,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 from extract import Row, batched, settle
 
-from facegender.errors import FacegenderError
-from facegender.faces.decode import decode
 from facegender.faces.types import Face, Picture
 from facegender.files import atomic_file
 from facegender.inference.detector import OnnxDetector
@@ -36,7 +33,7 @@ from facegender.lab.datasets.all_age_faces import list_all_age_faces
 from facegender.lab.datasets.celeba import FRAME, list_celeba
 from facegender.lab.datasets.cropping import middle_face, scaled
 from facegender.lab.datasets.fairface import list_fairface
-from facegender.lab.datasets.images import image_paths, read_images
+from facegender.lab.datasets.images import image_paths
 from facegender.lab.datasets.lfw import list_lfw
 from facegender.lab.datasets.listing import Entry, ImageRoot, Listing
 from facegender.lab.datasets.splits import hashed_splits
@@ -94,7 +91,7 @@ def listings(a: argparse.Namespace) -> Iterator[Listing]:
         yield Listing("stills", [ImageRoot(a.stills)], entries)
     if a.lfw:
         lfw = list_lfw(a.lfw, a.lfw_lists)
-        yield replace(lfw, entries=[replace(entry, split="test") for entry in lfw.entries])
+        yield replace(lfw, entries=[replace(entry, split="test") for entry in lfw.entries], complete=False)
 
 
 def sampled(entries: Sequence[Entry], number: int) -> list[Entry]:
@@ -124,20 +121,13 @@ def faces(listing: Listing, detector: OnnxDetector) -> Iterator[Row]:
 
 
 def images(listing: Listing) -> Iterator[tuple[Entry, np.ndarray]]:
-    for number, source in enumerate(listing.sources):
-        entries = {entry.path: entry for entry in listing.entries if entry.source == number}
-        for path, data in read_images(source.path, entries, key=str):
-            try:
-                image = decode(data)
-            except FacegenderError as error:
-                print(f"{path}: {error}", flush=True)
-                continue
-            # Public copies of CelebA hold photos of something else under its numbers: a fifth larger than its own.
-            if listing.name == "celeba" and source.frame is None and max(image.shape) > 1.2 * max(FRAME):
-                continue
-            if source.frame is not None:
-                image = cv2.resize(image, source.frame, interpolation=cv2.INTER_CUBIC)
-            yield entries[path], image
+    for number, image, _ in listing.photos():
+        entry = listing.entries[number]
+        if image is None:
+            print(f"{entry.path} cannot be read", flush=True)
+        # Public copies of CelebA hold photos of something else under its numbers: a fifth larger than its own.
+        elif listing.name != "celeba" or max(image.shape) <= 1.2 * max(FRAME):
+            yield entry, image
 
 
 def row(listing: Listing, entry: Entry, face: Face, found: bool, suffix: str = "") -> Row:

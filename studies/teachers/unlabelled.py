@@ -67,7 +67,6 @@ def main() -> None:
             splits=["train"] * len(rows),
             folds={},
             attributes={"found": ["yes"] * len(rows), "face_size": [f"{row['box'][3]:.0f}" for row in rows]},
-            rows=np.arange(len(rows)),
             photos=digests,
         )
         writer.finish(table, alignment, {"labels": "the committee's"})

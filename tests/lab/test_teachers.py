@@ -224,7 +224,7 @@ def test_dlib_files_are_read_without_dlib(script, tmp_path):
 def test_faces_without_labels_become_a_store_by_the_committees_answers(script, monkeypatch, tmp_path, save, noise):
     alignment = {"method": "drawn", "template": DEFAULT_TEMPLATE.to_dict(), "detector_sha256": "the same"}
     with create_store(tmp_path / "like", "like", 1) as writer:
-        one = Table(["a.jpg"], [""], np.zeros(1, np.int64), ["train"], {}, {}, np.arange(1))
+        one = Table(["a.jpg"], [""], np.zeros(1, np.int64), ["train"], {}, {})
         writer.finish(one, alignment, {})
     (tmp_path / "made_by.json").write_text(json.dumps({"sha256": "the same"}))
     photo = save("still.png", np.tile(noise, (2, 2, 1)))
@@ -260,7 +260,7 @@ def test_faces_without_labels_become_a_store_by_the_committees_answers(script, m
 def test_faces_of_another_detector_are_no_store(script, monkeypatch, tmp_path):
     alignment = {"method": "drawn", "template": DEFAULT_TEMPLATE.to_dict(), "detector_sha256": "one"}
     with create_store(tmp_path / "like", "like", 1) as writer:
-        one = Table(["a.jpg"], [""], np.zeros(1, np.int64), ["train"], {}, {}, np.arange(1))
+        one = Table(["a.jpg"], [""], np.zeros(1, np.int64), ["train"], {}, {})
         writer.finish(one, alignment, {})
     (tmp_path / "made_by.json").write_text(json.dumps({"sha256": "another"}))
     arguments = [tmp_path / "made", "--like", tmp_path / "like", tmp_path / "c.npz", tmp_path / "stills.jsonl"]

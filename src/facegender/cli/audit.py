@@ -51,7 +51,7 @@ def audit(
 
     Accuracy with 95 % intervals, rates, calibration, and how many faces are answered; the worst group first.
     """
-    require("audit", "fairlearn", "pandas", "scikit-learn", "scipy", "matplotlib", "markdown-it-py")
+    require("audit", "scikit-learn", "scipy", "matplotlib", "markdown-it-py")
     from facegender.lab.datasets.store import open_store
     from facegender.lab.evaluation.audit import GENDER, AuditedFaces, audit_faces, badness, write_audit
     from facegender.lab.evaluation.audit_report import cell_name, write_audit_report

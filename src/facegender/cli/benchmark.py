@@ -68,7 +68,7 @@ def benchmark(
     from facegender.lab.benchmark import PRECISIONS, Interrupted, exported, registered, trained
     from facegender.lab.benchmark import benchmark as run
     from facegender.lab.datasets.store import open_store
-    from facegender.lab.evaluation.styles import PRINTED_NAMES
+    from facegender.lab.evaluation.figures import PRINTED_NAMES
 
     if not (network or model or onnx):
         network = list(PRINTED_NAMES)

@@ -73,7 +73,7 @@ def crossval(
     table.add_section()
     table.add_row("mean", *(f"{100 * result.mean(name):.2f}" for name in _SHOWN), style="bold")
     table.add_row("std", *(f"{100 * result.std(name):.2f}" for name in _SHOWN))
-    low, high = result.accuracy_interval()
+    low, high = result.interval
     of_people = " for the effective number of faces, since several are of one person" if any(result.people) else ""
     console = Console()
     console.print(table)

@@ -27,7 +27,6 @@ def write(folder, crops, splits, attributes=None, alignment=None, identities=Non
         splits=splits,
         folds={},
         attributes=attributes or {},
-        rows=np.arange(count),
     )
     with create_store(folder, folder.name, count, (crops.shape[1] - 64) // 2) as writer:
         for i, crop in enumerate(crops):

@@ -42,7 +42,6 @@ def write(folder, name, crops, labels, splits=SPLITS, photos=()):
         splits=list(splits),
         folds={"random": random_folds(np.asarray(labels), 3)},
         attributes={"race": [("East", "West")[i % 2] for i in range(len(crops))]},
-        rows=np.arange(len(crops)),
         photos=[photo_digest(photo) for photo in photos],
     )
     with create_store(folder, name, len(crops)) as writer:

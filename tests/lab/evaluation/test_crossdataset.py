@@ -10,9 +10,8 @@ from typer.testing import CliRunner
 
 from facegender.cli import app
 from facegender.errors import CheckpointError, InputError
-from facegender.lab.evaluation.crossdataset import cross_dataset, cross_test, run_folder
-from facegender.lab.evaluation.heatmap import Square, draw_heatmap
-from facegender.lab.evaluation.metrics import accuracy_interval
+from facegender.lab.evaluation.crossdataset import cross_dataset, cross_test, draw_heatmap, run_folder
+from facegender.lab.evaluation.metrics import Metrics, accuracy_interval
 from facegender.lab.evaluation.models import open_models
 
 
@@ -146,12 +145,17 @@ def test_what_cannot_be_done_is_said_before_training(stores, tmp_path, quick):
 
 
 def test_the_picture(tmp_path):
-    squares = [Square(a, b, 400 - 390 * (b == "few"), 0.91, 0.8, 1.0) for a in ("one", "two") for b in ("one", "few")]
-    draw_heatmap(tmp_path / "matrix.svg", squares, "drawn & tested")
+    cells = {
+        (a, b): Metrics(400 - 390 * (b == "few"), 0.91, tpr=1.0, fpr=0.2, precision=0.8, female_accuracy=0.8, **rest)
+        for rest in [{"balanced_accuracy": 0.9, "auc": 0.95}]
+        for a in ("one", "two")
+        for b in ("one", "few")
+    }
+    draw_heatmap(tmp_path / "matrix.svg", cells, "drawn & tested")
     drawn = (tmp_path / "matrix.svg").read_text()
     for text in ("trained on", "tested on", "accuracy (%)", "91.0", "women 80.0", "men 100.0", "only 10 faces"):
         assert f"<!-- {text} -->" in drawn
-    draw_heatmap(tmp_path / "matrix.png", squares)
+    draw_heatmap(tmp_path / "matrix.png", cells)
     with PIL.Image.open(tmp_path / "matrix.png") as picture:
         assert picture.width > 400
 

@@ -4,10 +4,16 @@ import pytest
 from scipy.special import expit
 
 from facegender.errors import InputError
-from facegender.lab.evaluation.bars import MeasuredNetwork, draw_folds, draw_measures
-from facegender.lab.evaluation.predictions import Predictions
-from facegender.lab.evaluation.roc import RocCurve, draw_roc
-from facegender.lab.evaluation.styles import STYLES, styles_of
+from facegender.lab.evaluation.figures import (
+    STYLES,
+    MeasuredNetwork,
+    RocCurve,
+    draw_folds,
+    draw_measures,
+    draw_roc,
+    styles_of,
+)
+from facegender.lab.evaluation.metrics import Predictions
 from facegender.lab.paper.published import figure5
 
 

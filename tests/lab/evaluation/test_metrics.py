@@ -2,10 +2,12 @@ import numpy as np
 import pytest
 
 from facegender.inference.classifier import prediction_for
-from facegender.lab.evaluation.calibration import answered, confidence_for_error, is_answered
 from facegender.lab.evaluation.metrics import (
     accuracy_interval,
+    answered,
+    confidence_for_error,
     expected_calibration_error,
+    is_answered,
     measure,
     p_male_from_logits,
     wilson_interval,

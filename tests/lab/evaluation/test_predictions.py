@@ -6,8 +6,8 @@ from scipy.special import expit
 
 from facegender.errors import CheckpointError, InputError, WeightsError
 from facegender.lab.datasets.unseen import split_index
+from facegender.lab.evaluation.metrics import Predictions, write_predictions
 from facegender.lab.evaluation.models import open_model, open_models
-from facegender.lab.evaluation.predictions import Predictions, write_predictions
 
 THREE = Predictions(["a, b.jpg", "c.jpg", "d.jpg"], np.array([0, 1, 1]), np.array([0.25, 0.1, 1 - 1e-12]))
 

@@ -6,7 +6,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from facegender.lab.evaluation.degrade import DEGRADATIONS, degrade, degrade_mixed
+from facegender.lab.effects import DEGRADATIONS, degrade, degrade_mixed
 from facegender.lab.evaluation.metrics import brier_score
 from facegender.lab.evaluation.reliability import measure_reliability, risk_coverage
 

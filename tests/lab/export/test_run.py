@@ -12,7 +12,7 @@ from facegender.errors import AccuracyLossError, CheckpointError, InputError
 from facegender.inference.classifier import GenderClassifier
 from facegender.inference.runtime import open_network
 from facegender.lab.datasets.provenance import Provenance, Seen
-from facegender.lab.evaluation.degrade import degrade_mixed
+from facegender.lab.effects import degrade_mixed
 from facegender.lab.export.convert import convert
 from facegender.lab.export.measure import ERRORS, MOST_CROPS, EvaluationCrops, balanced, faces_to_test, validation_faces
 from facegender.lab.export.run import _calibrated, _people, export_run

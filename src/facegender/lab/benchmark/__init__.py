@@ -1,19 +1,15 @@
 """How fast the networks are on this machine, in every runtime that it has (Figure 3 of the paper)."""
 
-from facegender.lab.benchmark.results import Benchmark, Skipped, Timing, read_benchmark
-from facegender.lab.benchmark.run import BATCHES, CROPS, Interrupted, benchmark
-from facegender.lab.benchmark.runtimes import PRECISIONS, RUNTIMES
-from facegender.lab.benchmark.subjects import Subject, exported, registered, trained
+from facegender.lab.benchmark.results import Benchmark, Timing, read_benchmark
+from facegender.lab.benchmark.run import BATCHES, Interrupted, benchmark
+from facegender.lab.benchmark.runtimes import PRECISIONS
+from facegender.lab.benchmark.subjects import exported, registered, trained
 
 __all__ = [
     "BATCHES",
-    "CROPS",
     "PRECISIONS",
-    "RUNTIMES",
     "Benchmark",
     "Interrupted",
-    "Skipped",
-    "Subject",
     "Timing",
     "benchmark",
     "exported",

@@ -26,7 +26,7 @@ from facegender.lab.benchmark.runtimes import (
     start,
 )
 from facegender.lab.benchmark.subjects import Subject, take_crops
-from facegender.lab.benchmark.timing import Batches, Case, matmul_rate, time_round, warm_up
+from facegender.lab.benchmark.timing import Case, batches_of, matmul_rate, time_round, warm_up
 from facegender.lab.datasets.store import Store
 from facegender.lab.export.quantize import quantize
 from facegender.machine import hardware, usable_cores, versions
@@ -163,12 +163,10 @@ class _Plan:
         quantized = cache(lambda: quantize(subject.onnx, inputs[::every][:_CALIBRATION_CROPS]))
         for (runtime, device), precision in product(self.places, self.precisions):
             way = (subject.name, runtime, device, precision)
-            if 1 not in self.streams and (runtime == "torch" or device == "cuda"):
+            one = runtime == "torch" or device == "cuda"
+            if one and 1 not in self.streams:
                 self.skipped.append(Skipped(*way, None, "PyTorch and CUDA are timed with one stream only"))
-                continue
-            for streams in self.streams:
-                if streams > 1 and (runtime == "torch" or device == "cuda"):
-                    continue
+            for streams in (number for number in self.streams if number == 1 or not one):
                 try:
                     engine = start(Setup(runtime, subject, device, precision, streams, self.threads, quantized))
                 except Unavailable as reason:
@@ -190,18 +188,18 @@ class _Plan:
                 self._skip(way, batch, too_long)
                 continue
             try:
-                calls = engine.calls(batch)
+                device, calls = engine(batch)
             except Unavailable as reason:
                 self._skip(way, batch, str(reason))
                 continue
-            running = [(call, Batches(inputs, batch, i)) for i, call in enumerate(calls)]
+            running = [(call, batches_of(inputs, batch, i)) for i, call in enumerate(calls)]
             typical = warm_up(running, min(_WARM_UP_SECONDS, self.seconds / 5))
             per_image = typical / batch
             if typical * _LEAST_CALLS > self.seconds and batch > self.batches[0]:
                 self._skip(way, batch, too_long)
                 continue
             _, runtime, _, precision = way
-            yield Case(subject, runtime, engine.device, precision, batch, running, typical)
+            yield Case(subject, runtime, device, precision, batch, running, typical)
 
     def _skip(self, way: tuple[str, str, str, str], batch: int, reason: str) -> None:
         skip = Skipped(*way, batch, reason)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy.typing as npt
 import torch
@@ -23,6 +24,8 @@ PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 
 #: Runs one batch of inputs; returns when the answers are in the host's memory.
 Call: TypeAlias = Callable[[npt.NDArray[Any]], object]
+#: A network in a runtime: the size of its batches to the device, and one function a stream; they may run at once.
+Engine: TypeAlias = Callable[[int], tuple[str, list[Call]]]
 
 #: Any of these computes bfloat16 products in hardware (x86: AVX-512, AMX, AVX; ARM).
 _BF16_FLAGS = {"avx512_bf16", "amx_bf16", "avx_ne_convert", "bf16"}
@@ -37,15 +40,6 @@ _OPENVINO = {
 
 class Unavailable(Exception):  # noqa: N818  (a reason that is reported, not an error)
     """This network cannot run here in this way; the message says why."""
-
-
-class Engine(Protocol):
-    """A network in a runtime."""
-
-    device: str
-
-    def calls(self, batch: int) -> list[Call]:
-        """One function a stream, which may run at the same time as the others; each takes batches of that size."""
 
 
 def installed(runtime: str) -> bool:
@@ -100,111 +94,96 @@ def start(setup: Setup) -> Engine:
         Unavailable: the runtime or the device does not compute at that precision, or cannot take the network.
     """
     if setup.runtime == "torch":
-        return _Torch(setup.subject, setup.device, setup.precision)
+        return _torch(setup.subject, setup.device, setup.precision)
     if setup.subject.in_int8:
         if setup.precision != "int8":
             raise Unavailable("the file is quantised already: it runs in int8 only")
         setup = replace(setup, quantized=lambda: setup.subject.onnx)
     try:
-        return _OnnxRuntime(setup) if setup.runtime == "onnxruntime" else _OpenVino(setup)
+        return _onnxruntime(setup) if setup.runtime == "onnxruntime" else _openvino(setup)
     except FacegenderError as error:
         raise Unavailable(str(error)) from error
 
 
-class _Torch:
+def _torch(subject: Subject, device: str, precision: str) -> Engine:
     """PyTorch eager. Crops start in the host's memory and logits end there, so a call waits for the GPU."""
-
-    def __init__(self, subject: Subject, device: str, precision: str) -> None:
-        if subject.classifier is None:
-            raise Unavailable("an ONNX file does not run in PyTorch")
-        if precision == "int8":
-            raise Unavailable("PyTorch eager is timed in floating point only")
-        if precision == "fp16" and device == "cpu":
-            raise Unavailable("float16 is for GPUs")
-        if precision == "bf16" and device == "cpu" and not _BF16_FLAGS & cpu_flags():
-            raise Unavailable("the processor has no bfloat16 instructions: it would be emulated")
-        self.device = device
-        self._dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
-        # A copy only where it has to move, so that the CPU's stays for other precisions and exports.
-        self._classifier = subject.classifier if device == "cpu" else deepcopy(subject.classifier).to(device)
-
-    def calls(self, batch: int) -> list[Call]:
-        """One call; the batch does not matter."""
-        return [self._run]
+    if subject.classifier is None:
+        raise Unavailable("an ONNX file does not run in PyTorch")
+    if precision == "int8":
+        raise Unavailable("PyTorch eager is timed in floating point only")
+    if precision == "fp16" and device == "cpu":
+        raise Unavailable("float16 is for GPUs")
+    if precision == "bf16" and device == "cpu" and not _BF16_FLAGS & cpu_flags():
+        raise Unavailable("the processor has no bfloat16 instructions: it would be emulated")
+    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
+    # A copy only where it has to move, so that the CPU's stays for other precisions and exports.
+    classifier = subject.classifier if device == "cpu" else deepcopy(subject.classifier).to(device)
 
     @torch.inference_mode()
-    def _run(self, batch: npt.NDArray[Any]) -> object:
-        crops = torch.from_numpy(batch).to(self.device)
-        if self._dtype is None:
-            return self._classifier(crops).cpu()
-        with torch.autocast(self.device, self._dtype):
-            return self._classifier(crops).cpu()
+    def run(batch: npt.NDArray[Any]) -> object:
+        crops = torch.from_numpy(batch).to(device)
+        with nullcontext() if dtype is None else torch.autocast(device, dtype):
+            return classifier(crops).cpu()
+
+    return lambda batch: (device, [run])
 
 
-class _OnnxRuntime:
+def _onnxruntime(setup: Setup) -> Engine:
     """ONNX Runtime. One session serves all streams: a call computes on the thread that makes it and on helpers."""
-
-    def __init__(self, setup: Setup) -> None:
-        device, precision = setup.device, setup.precision
-        if device == "cpu" and precision in ("bf16", "fp16"):
-            raise Unavailable("ONNX Runtime's CPU kernels compute these networks in float32 or int8 only")
-        if device == "cuda" and precision in ("bf16", "int8"):
-            raise Unavailable("ONNX Runtime's CUDA kernels compute these networks in float32 or float16 only")
-        self.device = device
-        self._streams = setup.streams
-        model = _half(setup.model()) if precision == "fp16" else setup.model()
-        self._session = Session(model, device, max(1, setup.threads // setup.streams))
-
-    def calls(self, batch: int) -> list[Call]:
-        """One call a stream; the batch does not matter."""
-        return [self._session.run] * self._streams
+    device, precision = setup.device, setup.precision
+    if device == "cpu" and precision in ("bf16", "fp16"):
+        raise Unavailable("ONNX Runtime's CPU kernels compute these networks in float32 or int8 only")
+    if device == "cuda" and precision in ("bf16", "int8"):
+        raise Unavailable("ONNX Runtime's CUDA kernels compute these networks in float32 or float16 only")
+    model = _half(setup.model()) if precision == "fp16" else setup.model()
+    session = Session(model, device, max(1, setup.threads // setup.streams))
+    return lambda batch: (device, [session.run] * setup.streams)
 
 
-class _OpenVino:
+def _openvino(setup: Setup) -> Engine:
     """OpenVINO, compiled for one batch size: NPUs take no others, and other devices plan memory better."""
+    import openvino
 
-    def __init__(self, setup: Setup) -> None:
-        import openvino
+    core, wanted = openvino.Core(), setup.device.upper()
+    capability, hint, types = _OPENVINO[setup.precision]
+    if capability not in core.get_property(wanted, "OPTIMIZATION_CAPABILITIES"):
+        raise Unavailable(f"OpenVINO's {wanted} does not compute in {capability} here")
+    onnx = setup.model()
+    settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY" if setup.streams == 1 else "THROUGHPUT"}
+    if wanted == "CPU":
+        settings |= {"NUM_STREAMS": setup.streams, "INFERENCE_NUM_THREADS": setup.threads}
+    if wanted == "AUTO":  # otherwise the CPU answers until the other device is ready
+        settings["ENABLE_STARTUP_FALLBACK"] = False
+    if hint is not None:
+        settings["INFERENCE_PRECISION_HINT"] = hint
 
-        self._core = openvino.Core()
-        self._wanted = setup.device.upper()
-        capability, hint, self._types = _OPENVINO[setup.precision]
-        if capability not in self._core.get_property(self._wanted, "OPTIMIZATION_CAPABILITIES"):
-            raise Unavailable(f"OpenVINO's {self._wanted} does not compute in {capability} here")
-        self._model = setup.model()
-        self._streams = setup.streams
-        self._settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY" if setup.streams == 1 else "THROUGHPUT"}
-        if self._wanted == "CPU":
-            self._settings |= {"NUM_STREAMS": setup.streams, "INFERENCE_NUM_THREADS": setup.threads}
-        if self._wanted == "AUTO":  # otherwise the CPU answers until the other device is ready
-            self._settings["ENABLE_STARTUP_FALLBACK"] = False
-        if hint is not None:
-            self._settings["INFERENCE_PRECISION_HINT"] = hint
-        self.device = setup.device
-
-    def calls(self, batch: int) -> list[Call]:
-        """One call a stream, compiled for the batch."""
+    def calls(batch: int) -> tuple[str, list[Call]]:
+        device = setup.device
         try:
-            model = self._core.read_model(self._model)
+            model = core.read_model(onnx)
             model.reshape([batch, *(side.get_length() for side in list(model.input(0).partial_shape)[1:])])
-            compiled = self._core.compile_model(model, self._wanted, self._settings)
+            compiled = core.compile_model(model, wanted, settings)
         except RuntimeError as error:  # a driver's refusal; the last line of many says it
             raise Unavailable(f"OpenVINO: {str(error).strip().splitlines()[-1]}") from error
-        if self._wanted == "AUTO":
-            self.device = f"auto ({', '.join(compiled.get_property('EXECUTION_DEVICES')).lower()})"
-        self._check(compiled)
-        return [_openvino_call(compiled.create_infer_request()) for _ in range(self._streams)]
+        if wanted == "AUTO":
+            device = f"auto ({', '.join(compiled.get_property('EXECUTION_DEVICES')).lower()})"
+        ran = _precision_of(compiled)
+        if ran not in (None, *types):
+            raise Unavailable(f"OpenVINO's {wanted} computed in {ran} instead")
+        return device, [_openvino_call(compiled.create_infer_request()) for _ in range(setup.streams)]
 
-    def _check(self, compiled: Any) -> None:
-        """Refuse a network whose multiplications were given another type than was asked for."""
-        layers = (node.get_rt_info() for node in compiled.get_runtime_model().get_ops())
-        ran = Counter(
-            layer["runtimePrecision"].value.lower()
-            for layer in layers
-            if layer["layerType"].value.lower() in ("convolution", "fullyconnected", "fully_connected")
-        )
-        if ran and ran.most_common(1)[0][0] not in self._types:
-            raise Unavailable(f"OpenVINO's {self._wanted} computed in {ran.most_common(1)[0][0]} instead")
+    return calls
+
+
+def _precision_of(compiled: Any) -> str | None:
+    """The type that most multiplications of a compiled network were given, which may be another than asked for."""
+    layers = (node.get_rt_info() for node in compiled.get_runtime_model().get_ops())
+    ran = Counter(
+        layer["runtimePrecision"].value.lower()
+        for layer in layers
+        if layer["layerType"].value.lower() in ("convolution", "fullyconnected", "fully_connected")
+    )
+    return ran.most_common(1)[0][0] if ran else None
 
 
 def _openvino_call(request: Any) -> Call:

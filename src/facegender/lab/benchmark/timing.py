@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from itertools import count
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,9 @@ from torch import Tensor
 
 from facegender.lab.benchmark.runtimes import Call
 from facegender.lab.benchmark.subjects import Subject
+
+#: A function and its endless batches.
+Stream: TypeAlias = tuple[Call, Iterator[npt.NDArray[Any]]]
 
 #: Side of the square matrices whose product is the ceiling: large enough to fill the cores, small enough for a round.
 _MATRIX = 1024
@@ -43,7 +47,7 @@ class Case:
     device: str
     precision: str
     batch: int
-    streams: Sequence[tuple[Call, Batches]]
+    streams: Sequence[Stream]
     typical: float
     calls: list[float] = field(default_factory=list)
     per_image: dict[int, float] = field(default_factory=dict)
@@ -55,25 +59,19 @@ class Case:
         return sum(self.calls) / len(self.streams)
 
 
-class Batches:
-    """Endless batches of `size`, one after the other through the inputs, and again from the first."""
-
-    def __init__(self, inputs: npt.NDArray[Any], size: int, start: int = 0) -> None:
-        self._inputs = inputs if len(inputs) >= size else np.resize(inputs, (size, *inputs.shape[1:]))
-        self._size = size
-        self._next = start
-
-    def take(self) -> npt.NDArray[Any]:
-        """The next one, a view."""
-        begin = self._next % (len(self._inputs) // self._size) * self._size
-        self._next += 1
-        return self._inputs[begin : begin + self._size]
+def batches_of(inputs: npt.NDArray[Any], size: int, first: int = 0) -> Iterator[npt.NDArray[Any]]:
+    """Endless batches, views, one after the other through the inputs from the `first` on, and again from the start."""
+    if len(inputs) < size:
+        inputs = np.resize(inputs, (size, *inputs.shape[1:]))
+    for number in count(first):
+        begin = number % (len(inputs) // size) * size
+        yield inputs[begin : begin + size]
 
 
-def warm_up(streams: Sequence[tuple[Call, Batches]], seconds: float) -> float:
+def warm_up(streams: Sequence[Stream], seconds: float) -> float:
     """Call every stream, then the first one for at most `seconds`; seconds of the quickest of these calls."""
     for call, batches in streams:
-        call(batches.take())
+        call(next(batches))
     call, batches = streams[0]
     return min(_repeat(call, batches, time.perf_counter() + seconds))
 
@@ -95,11 +93,11 @@ def matmul_rate(slot: float) -> float:
     """Multiply-accumulates a second of a float32 matrix product on PyTorch's threads, timed for `slot` seconds."""
     one, other = _matrices()
     torch.mm(one, other)
-    count, started = 0, time.perf_counter()
-    while count == 0 or time.perf_counter() < started + slot:
+    products, started = 0, time.perf_counter()
+    while products == 0 or time.perf_counter() < started + slot:
         torch.mm(one, other)
-        count += 1
-    return count * _MATRIX**3 / (time.perf_counter() - started)
+        products += 1
+    return products * _MATRIX**3 / (time.perf_counter() - started)
 
 
 @cache
@@ -111,7 +109,7 @@ def _time_case(number: int, case: Case, slot: float) -> None:
     if case.typical < slot:
         # The cases before have emptied the caches, and their threads may still spin; a long call does not mind.
         call, batches = case.streams[0]
-        call(batches.take())
+        call(next(batches))
     with ThreadPoolExecutor(len(case.streams)) as pool:
         started = time.perf_counter()
         if len(case.streams) == 1:
@@ -127,12 +125,12 @@ def _time_case(number: int, case: Case, slot: float) -> None:
     case.images += images
 
 
-def _repeat(call: Call, batches: Batches, until: float) -> list[float]:
+def _repeat(call: Call, batches: Iterator[npt.NDArray[Any]], until: float) -> list[float]:
     """Call until the time is over, once at least; seconds of every call."""
     times: list[float] = []
     before = time.perf_counter()
     while not times or before < until:
-        call(batches.take())
+        call(next(batches))
         after = time.perf_counter()
         times.append(after - before)
         before = after

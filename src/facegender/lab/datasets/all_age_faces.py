@@ -6,10 +6,9 @@ Tsinghua Science and Technology 24(3), 2019.
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections import defaultdict
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Annotated
 
@@ -17,7 +16,7 @@ import typer
 
 from facegender.errors import DatasetError
 from facegender.faces.types import Face
-from facegender.lab.datasets.images import base_name, image_paths, read_images
+from facegender.lab.datasets.images import base_name, copies_in, image_paths
 from facegender.lab.datasets.listing import Entry, ImageRoot, Listing
 from facegender.lab.datasets.registry import dataset
 from facegender.lab.datasets.splits import hashed_splits
@@ -73,16 +72,8 @@ def list_all_age_faces(
     if twice := official["train"].keys() & official["val"].keys():
         raise DatasetError(f"{min(twice)} is in train.txt and in val.txt in {sets}", remedy="give the authors' lists")
     paths = _original_paths(source)
-    named = sorted(labels.keys() & paths.keys())
-    digests = {
-        base_name(path): hashlib.sha256(data).hexdigest()
-        for path, data in read_images(source, {paths[name] for name in named}, key=str)
-    }
-    copies: dict[str, list[str]] = defaultdict(list)
-    for name in sorted(named, key=lambda name: (name not in official["train"], name)):
-        copies[digests[name]].append(name)
-    contradicting = [names for names in copies.values() if len({labels[name] for name in names}) > 1]
-    groups = [names for names in copies.values() if len({labels[name] for name in names}) == 1]
+    named = sorted(labels.keys() & paths.keys(), key=lambda name: (name not in official["train"], name))
+    digests, groups, contradicting = copies_in(source, paths, {name: labels[name] for name in named})
     unique = sorted(names[0] for names in groups)
     across = [names for names in groups if len({name in official["train"] for name in names}) > 1]
     hashed = hashed_splits((digests[name] for name in unique), _TRAIN_SHARES)
@@ -100,7 +91,7 @@ def list_all_age_faces(
         counts=[("names in the lists", answers.count(0), answers.count(1))],
         findings={
             f"copies that contradict each other in gender (groups: {len(contradicting)}), left out": sorted(
-                name for names in contradicting for name in names
+                chain(*contradicting)
             ),
             f"copies of another file, left out (groups across the official sets: {len(across)})": sorted(
                 name for names in groups for name in names[1:]

@@ -17,7 +17,6 @@ from facegender.lab.datasets.images import last_two, places_by_name
 from facegender.lab.datasets.listing import Entry, ImageRoot, Listing
 from facegender.lab.datasets.registry import dataset
 from facegender.lab.datasets.splits import hashed_splits
-from facegender.lab.datasets.store import Split
 from facegender.tables import digest, read_table
 
 #: The labelled face is in the middle. Where it lies on average (studies/accuracy/usual_face.py), as shares of the side.
@@ -74,14 +73,15 @@ def list_fairface(
                 name,
                 path,
                 _LABELS[rows[name]["gender"].lower()],
-                split,
+                "test" if name.startswith("val/") else split,
                 attributes={
                     "age": _CORRECTED_AGES.get(rows[name]["age"], rows[name]["age"]),
                     "race": rows[name]["race"],
                 },
                 source=source,
             )
-            for name, (source, path), split in zip(names, map(places.__getitem__, names), _splits(names), strict=True)
+            for name, split in zip(names, hashed_splits(names, _TRAIN_SHARES), strict=True)
+            for source, path in [places[name]]
         ],
         counts=[("rows in the label files", genders.count(0), genders.count(1))],
         findings={
@@ -93,11 +93,6 @@ def list_fairface(
         usual=USUAL_FACE,
         labels_sha256=digest(labels),
     )
-
-
-def _splits(names: Sequence[str]) -> list[Split]:
-    hashed = hashed_splits(names, _TRAIN_SHARES)
-    return ["test" if name.startswith("val/") else split for name, split in zip(names, hashed, strict=True)]
 
 
 def _read_labels(paths: Sequence[Path]) -> Mapping[str, Mapping[str, str]]:

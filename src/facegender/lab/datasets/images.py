@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
@@ -98,6 +99,29 @@ def read_images(
                 raise DatasetError(str(error)) from error
             except OSError as error:
                 raise DatasetError(f"cannot read {photo.name}: {error.strerror}") from error
+
+
+def copies_in(
+    source: Place, paths: Mapping[str, str], labels: Mapping[str, int]
+) -> tuple[dict[str, str], list[list[str]], list[list[str]]]:
+    """The SHA-256 of each labelled image by its name; and the names of each content, where their labels agree, and not.
+
+    Args:
+        paths: of all images, by name.
+        labels: by name, in the order that the names of one content come in.
+
+    Raises:
+        DatasetError: as for `read_images`.
+    """
+    names = {paths[name]: name for name in labels}
+    digests = {names[path]: hashlib.sha256(data).hexdigest() for path, data in read_images(source, names, key=str)}
+    copies: dict[str, list[str]] = defaultdict(list)
+    for name in labels:
+        copies[digests[name]].append(name)
+    agree: dict[bool, list[list[str]]] = {True: [], False: []}
+    for same in copies.values():
+        agree[len({labels[name] for name in same}) == 1].append(same)
+    return digests, agree[True], agree[False]
 
 
 def fingerprint(source: Place) -> str:

@@ -34,6 +34,10 @@ _CROP_MARGIN = 0.4
 
 _OLDEST = 100
 
+#: Attributes of `Annotations`, and what the files call them.
+_NUMBERS = {"gender": "gender", "face_score": "face_score", "second_score": "second_face_score"}
+_NUMBERS |= {"born": "dob", "taken": "photo_taken"}
+
 #: Matlab counts days from the year 0, Python from the year 1.
 _MATLAB_DAYS = 366
 
@@ -88,10 +92,7 @@ def read_mat(path: Path) -> Annotations:
         raise DatasetError(f"{path} holds neither imdb nor wiki", remedy=remedy)
     try:
         record = content[name].ravel()[0]
-        numbers = {
-            field: np.asarray(record[field], np.float64).ravel()
-            for field in ("gender", "face_score", "second_face_score", "dob", "photo_taken")
-        }
+        numbers = {field: np.asarray(record[its], np.float64).ravel() for field, its in _NUMBERS.items()}
         paths, people = _words(record["full_path"]), _words(record["name"])
         locations = np.array([np.ravel(cell) for cell in np.ravel(record["face_location"])], np.float64)
         locations = locations.reshape(-1, 4)
@@ -99,17 +100,7 @@ def read_mat(path: Path) -> Annotations:
         raise DatasetError(f"{path}: {name} has not the published fields: {error}", remedy=remedy) from error
     if {len(people), len(locations), *map(len, numbers.values())} != {len(paths)}:
         raise DatasetError(f"{path}: the fields of {name} are not of one length", remedy=remedy)
-    return Annotations(
-        name=name,
-        paths=paths,
-        people=people,
-        gender=numbers["gender"],
-        face_score=numbers["face_score"],
-        second_score=numbers["second_face_score"],
-        locations=locations,
-        born=numbers["dob"],
-        taken=numbers["photo_taken"],
-    )
+    return Annotations(name, paths, people, locations=locations, **numbers)
 
 
 @dataset(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from facegender.errors import InputError
 from facegender.faces.types import CROP_SIZE
 from facegender.lab.datasets.splits import person
-from facegender.lab.datasets.store import ORIGIN, SPLITS, Split, Store, Table, create_store, inner
+from facegender.lab.datasets.store import ORIGIN, SPLITS, Store, Table, create_store, inner
 from facegender.progress import track
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def join_stores(
         images=[f"{store.name}/{store.images[row]}" for store, row in rows],
         identities=[_identity(store, row) for store, row in rows],
         labels=np.array([store.labels[row] for store, row in rows], np.int64),
-        splits=[cast(Split, store.splits[row]) for store, row in rows],
+        splits=[store.splits[row] for store, row in rows],
         folds={},
         attributes={
             ORIGIN: [store.attributes[ORIGIN][row] if store.parts else store.name for store, row in rows],
@@ -74,7 +74,6 @@ def join_stores(
                 for key in columns
             },
         },
-        rows=np.arange(len(rows)),
         photos=[store.photos[row] if store.photos else "" for store, row in rows],
     )
     parts: dict[str, str] = {}
@@ -97,13 +96,11 @@ def _kept(
     for name, store in taken.items():
         count = counts[name] = {"train": 0, "validation": 0, "left out": 0}
         for row, (image, split) in enumerate(zip(store.images, store.splits, strict=True)):
-            if split == "test":
-                continue
-            if (name, image) in unwanted:
-                count["left out"] += 1
-                continue
-            count[split] += 1
-            rows.append((store, row))
+            if split != "test":
+                leaks = (name, image) in unwanted
+                count["left out" if leaks else split] += 1
+                if not leaks:
+                    rows.append((store, row))
     return rows, counts
 
 

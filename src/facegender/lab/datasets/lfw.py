@@ -7,7 +7,6 @@ M. Afifi, A. Abdelhamed, "AFIF4", JVCIR 62, 2019 (male_names.txt, female_names.t
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +19,7 @@ from facegender.lab.datasets.images import paths_by_name
 from facegender.lab.datasets.listing import Entry, ImageRoot, Listing
 from facegender.lab.datasets.registry import dataset
 from facegender.lab.datasets.splits import identity_folds, random_folds
-from facegender.lab.datasets.store import Split
+from facegender.lab.datasets.store import LABELS, Split
 
 #: The identity folds that are not for training: the recipes were chosen on 9, the shipped network is tested on 10.
 VALIDATION_FOLD, TEST_FOLD = 9, 10
@@ -31,52 +30,6 @@ USUAL_FACE = Face(
     landmarks=((0.416, 0.452), (0.587, 0.45), (0.503, 0.55), (0.43, 0.631), (0.579, 0.629)),
     score=0.0,
 )
-
-
-@dataclass(frozen=True)
-class LabelLists:
-    """What the two name lists say, cleaned.
-
-    Attributes:
-        labels: file name to 0 (female) or 1 (male).
-        lines: number of non-empty lines in the female and in the male list.
-        in_both: names in both lists; the five of LFW are women, and so such a name counts as female.
-        completed: names that lacked their ``.jpg``.
-        sha256: of both files together.
-    """
-
-    labels: dict[str, int]
-    lines: tuple[int, int]
-    in_both: tuple[str, ...]
-    completed: tuple[str, ...]
-    sha256: str
-
-
-def read_label_lists(folder: Path) -> LabelLists:
-    """Read ``female_names.txt`` and ``male_names.txt``: any line ends, a missing suffix added.
-
-    Raises:
-        DatasetError: a list is absent or empty.
-    """
-    names: list[list[str]] = []
-    completed: list[str] = []
-    digest = hashlib.sha256()
-    for file in ("female_names.txt", "male_names.txt"):
-        data = _read(folder / file)
-        digest.update(data)
-        lines = [line.strip() for line in data.decode("utf-8", "replace").splitlines() if line.strip()]
-        if not lines:
-            raise DatasetError(f"{folder / file} has no names", remedy="fetch the label list again")
-        completed += [line + ".jpg" for line in lines if not line.endswith(".jpg")]
-        names.append([line if line.endswith(".jpg") else line + ".jpg" for line in lines])
-    female, male = names
-    return LabelLists(
-        labels={**dict.fromkeys(male, 1), **dict.fromkeys(female, 0)},
-        lines=(len(female), len(male)),
-        in_both=tuple(sorted(set(female) & set(male))),
-        completed=tuple(sorted(completed)),
-        sha256=digest.hexdigest(),
-    )
 
 
 def read_people(path: Path) -> dict[str, int]:
@@ -127,40 +80,55 @@ def list_lfw(
     """
     lists = lists or Path(source).parent
     paths = paths_by_name(source)
-    named = read_label_lists(lists)
+    files = [lists / f"{gender}_names.txt" for gender in LABELS]
+    listed = [_read_names(file) for file in files]
+    female, male = ([f"{name.removesuffix('.jpg')}.jpg" for name in names] for names in listed)
+    # A name in both lists counts as female: the five of LFW are women.
+    label_of = dict.fromkeys(male, 1) | dict.fromkeys(female, 0)
     people = read_people(lists / "people.txt")
-    absent = tuple(sorted(set(named.labels) - set(paths)))
+    absent = tuple(sorted(set(label_of) - set(paths)))
     if absent and not allow_missing:
         raise DatasetError(
             f"the lists in {lists} name {len(absent)} images that {source} lacks, the first is {absent[0]}",
             remedy="complete the source, or pass --allow-missing",
         )
-    images = sorted(set(paths) & set(named.labels))
+    images = sorted(set(paths) & set(label_of))
     if not images:
         raise DatasetError(f"{source} holds none of the images that the lists in {lists} name")
     identities = [name.rpartition("_")[0] for name in images]
-    labels = np.array([named.labels[name] for name in images], dtype=np.int64)
+    labels = np.array([label_of[name] for name in images], dtype=np.int64)
     identity = identity_folds(identities, people)
     splits: dict[int, Split] = {VALIDATION_FOLD: "validation", TEST_FOLD: "test"}
+    read = hashlib.sha256(b"".join(map(_read, files))).hexdigest()
     return Listing(
         name="lfw",
         sources=[ImageRoot(source)],
         entries=[
-            Entry(name, paths[name], named.labels[name], splits.get(fold, "train"), person)
+            Entry(name, paths[name], label_of[name], splits.get(fold, "train"), person)
             for name, person, fold in zip(images, identities, identity.tolist(), strict=True)
         ],
         folds={"random": random_folds(labels), "identity": identity},
-        counts=[("lines in the label lists", *named.lines)],
+        counts=[("lines in the label lists", len(female), len(male))],
         findings={
-            "in both lists, counted once, as female": named.in_both,
-            "in neither list, left out": sorted(set(paths) - set(named.labels)),
-            "listed without .jpg, mended": named.completed,
+            "in both lists, counted once, as female": sorted(set(female) & set(male)),
+            "in neither list, left out": sorted(set(paths) - set(label_of)),
+            "listed without .jpg, mended": sorted(
+                f"{name}.jpg" for names in listed for name in names if not name.endswith(".jpg")
+            ),
             "listed but absent": absent,
         },
         usual=USUAL_FACE,
         complete=True,
-        labels_sha256=hashlib.sha256(named.sha256.encode() + _read(lists / "people.txt")).hexdigest(),
+        labels_sha256=hashlib.sha256(read.encode() + _read(lists / "people.txt")).hexdigest(),
     )
+
+
+def _read_names(path: Path) -> list[str]:
+    """The lines that are not empty, whatever ends them."""
+    lines = [line.strip() for line in _read(path).decode("utf-8", "replace").splitlines() if line.strip()]
+    if not lines:
+        raise DatasetError(f"{path} has no names", remedy="fetch the label list again")
+    return lines
 
 
 def _read(path: Path) -> bytes:

@@ -6,9 +6,10 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -104,6 +105,31 @@ class Listing:
     complete: bool = False
     labels_sha256: str = ""
 
+    def photos(self, done: Collection[int] = ()) -> Iterator[tuple[int, Image | None, str]]:
+        """The index of each entry that is not done, its pixels, and the digest of its file, as the sources go.
+
+        A photo that cannot be read has None and "".
+
+        Raises:
+            DatasetError: a source is not what it should be, or a photo of a complete set is unreadable.
+        """
+        for number, source in enumerate(self.sources):
+            index = {entry.path: i for i, entry in enumerate(self.entries) if entry.source == number and i not in done}
+            if not index:
+                continue
+            for path, data in read_images(source.path, index, key=str):
+                try:
+                    image = decode(data)
+                except PhotoReadError as error:
+                    if self.complete:
+                        reason = f"{path} in {source.path}: {error}"
+                        raise DatasetError(reason, remedy="fetch the archive again") from error
+                    yield index[path], None, ""
+                    continue
+                if source.frame is not None and image.shape[1::-1] != source.frame:
+                    image = np.asarray(cv2.resize(image, source.frame, interpolation=cv2.INTER_CUBIC), np.uint8)
+                yield index[path], image, photo_digest(data)
+
 
 @dataclass(frozen=True)
 class Preparation:
@@ -128,15 +154,12 @@ class Preparation:
     @property
     def female(self) -> int:
         """Crops of women in the store."""
-        return self._in_store()[1]
+        return next(women for text, women, _ in self.counts if text == IN_STORE)
 
     @property
     def male(self) -> int:
         """Crops of men in the store."""
-        return self._in_store()[2]
-
-    def _in_store(self) -> tuple[str, int, int]:
-        return next(row for row in self.counts if row[0] == IN_STORE)
+        return next(men for text, _, men in self.counts if text == IN_STORE)
 
 
 #: The attribute with the height of the face's box in the photo, pixels; "" where the face was not found.
@@ -172,25 +195,25 @@ def prepare(
         "entries": _fingerprint(listing),
         "margin": MARGIN,
     }
-    before = _prepared(output, listing.name, inputs, cropper.alignment)
-    if before is not None:
-        return _from_report(before["report"])
-
+    with suppress(StoreError, KeyError):
+        manifest = read_manifest(output)
+        before = (manifest["name"], manifest["inputs"], manifest["alignment"])
+        if before == (listing.name, inputs, cropper.alignment):
+            report = manifest["report"]
+            counts = tuple(map(tuple, report["counts"]))
+            findings, fallbacks = _settled(report["findings"]), tuple(report["fallbacks"])
+            return Preparation(listing.name, counts, report["people"], findings, fallbacks, reused=True)
     entries = listing.entries
     height = np.full(len(entries), np.nan)  # of the faces that are found
     cropped = np.zeros(len(entries), bool)
-    photos = [""] * len(entries)
-    unreadable: list[str] = []
+    photos = [""] * len(entries)  # digests; none of those that cannot be read
     source = {"inputs": inputs, "alignment": cropper.alignment}
     with create_store(output, listing.name, len(entries), MARGIN, source=source) as writer:
         for index, digest, is_cropped, tall in writer.done:
             photos[index], cropped[index], height[index] = digest, is_cropped, np.nan if tall is None else tall
-            if not digest:
-                unreadable.append(entries[index].name)
             on_image(len(entries))
-        for batch in chunks_of(_BATCH, _photos(listing, {index for index, *_ in writer.done})):
+        for batch in chunks_of(_BATCH, listing.photos({index for index, *_ in writer.done})):
             readable = [(index, image) for index, image, _ in batch if image is not None]
-            unreadable += [entries[index].name for index, image, _ in batch if image is None]
             for index, _, digest in batch:
                 photos[index] = digest
             crops, heights = cropper.crop(
@@ -208,11 +231,10 @@ def prepare(
         if not cropped.any():
             raise DatasetError(f"no photo of {listing.name} in {listing.sources[0].path} shows a face")
         rows = np.flatnonzero(cropped)
-        unread = set(unreadable)
-        absent = [entries[i] for i in np.flatnonzero(~cropped).tolist() if entries[i].name not in unread]
+        absent = [entries[i] for i in np.flatnonzero(~cropped).tolist() if photos[i]]
         findings = {
             **_settled(listing.findings),
-            UNREADABLE: tuple(sorted(unreadable)),
+            UNREADABLE: tuple(sorted(entry.name for entry, digest in zip(entries, photos, strict=True) if not digest)),
             FACELESS: tuple(sorted(entry.name for entry in absent)),
         }
         table = _table(listing, rows, height, photos)
@@ -230,27 +252,8 @@ def prepare(
                 {"image": e.name, "label": LABELS[e.label], "split": e.split, **e.attributes} for e in absent
             ],
         }
-        writer.finish(table, cropper.alignment, details)
+        writer.finish(table, cropper.alignment, details, rows)
     return report
-
-
-def _photos(listing: Listing, done: Collection[int]) -> Iterator[tuple[int, Image | None, str]]:
-    """The index of each other entry, its pixels (None if unreadable) and its digest ("" if so), as the sources go."""
-    for number, source in enumerate(listing.sources):
-        index = {entry.path: i for i, entry in enumerate(listing.entries) if entry.source == number and i not in done}
-        if not index:
-            continue
-        for path, data in read_images(source.path, index, key=str):
-            try:
-                image = decode(data)
-            except PhotoReadError as error:
-                if listing.complete:
-                    raise DatasetError(f"{path} in {source.path}: {error}", remedy="fetch the archive again") from error
-                yield index[path], None, ""
-                continue
-            if source.frame is not None and image.shape[1::-1] != source.frame:
-                image = np.asarray(cv2.resize(image, source.frame, interpolation=cv2.INTER_CUBIC), np.uint8)
-            yield index[path], image, photo_digest(data)
 
 
 def _table(
@@ -268,7 +271,6 @@ def _table(
             "found": ["no" if np.isnan(height[i]) else "yes" for i in rows],
             FACE_SIZE: ["" if np.isnan(height[i]) else f"{height[i]:.0f}" for i in rows],
         },
-        rows=rows,
         photos=[photos[i] for i in rows.tolist()],
     )
 
@@ -290,24 +292,3 @@ def _fingerprint(listing: Listing) -> str:
 
 def _settled(findings: Mapping[str, Finding]) -> dict[str, Finding]:
     return {text: found if isinstance(found, int) else tuple(found) for text, found in findings.items()}
-
-
-def _prepared(output: Path, name: str, inputs: dict[str, Any], alignment: dict[str, Any]) -> dict[str, Any] | None:
-    """The manifest of a whole store of the same name, inputs and alignment, if there is one."""
-    try:
-        manifest = read_manifest(output)
-        same = (manifest["name"], manifest["inputs"], manifest["alignment"]) == (name, inputs, alignment)
-    except (StoreError, KeyError):
-        return None
-    return manifest if same else None
-
-
-def _from_report(report: dict[str, Any]) -> Preparation:
-    return Preparation(
-        name=report["name"],
-        counts=tuple((text, female, male) for text, female, male in report["counts"]),
-        people=report["people"],
-        findings=_settled(report["findings"]),
-        fallbacks=tuple(report["fallbacks"]),
-        reused=True,
-    )

@@ -53,21 +53,37 @@ COLUMNS = ("image", "identity", "label", "split", _PHOTO)
 
 
 @dataclass(frozen=True)
-class Store:
-    """A prepared dataset, opened for reading.
+class Table:
+    """The annotations of N crops; no attribute is named like another column.
 
     Attributes:
-        name: the dataset.
-        wide: uint8, N x S x S x 3, RGB, memory-mapped and read-only: the crops with their margin, if they have one.
         images: N names, unique.
         identities: N person names ("" where unknown).
         labels: int64, N; 0 female, 1 male.
         splits: N of `SPLITS`.
         folds: fold number per crop for each named assignment, int64, N, counted from 1.
         attributes: further annotations of each crop, such as ``race`` or ``age``: N words by name, "" where unknown.
+        photos: N digests of the photo files that the crops are from (`photo_digest`), "" where unknown; or none.
+    """
+
+    images: Sequence[str]
+    identities: Sequence[str]
+    labels: npt.NDArray[np.int64]
+    splits: Sequence[str]
+    folds: Mapping[str, npt.NDArray[np.int64]]
+    attributes: Mapping[str, Sequence[str]]
+    photos: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Store(Table):
+    """A prepared dataset, opened for reading: its table and its crops.
+
+    Attributes:
+        name: the dataset.
+        wide: uint8, N x S x S x 3, RGB, memory-mapped and read-only: the crops with their margin, if they have one.
         alignment: how the faces were cropped; its ``template`` goes into the cards of networks trained on them.
         digest: SHA-256 of crops and table.
-        photos: N digests of the photo files that the crops are from (`photo_digest`), "" where unknown.
         parts: of a joined store, the digest of each store in it by name, "" where unknown; the attribute ``store``
             names that of each crop.
         not_found: the photos in which no face was found and which have no crop: ``image``, ``label``, ``split`` and the
@@ -76,15 +92,8 @@ class Store:
 
     name: str
     wide: Crops
-    images: Sequence[str]
-    identities: Sequence[str]
-    labels: npt.NDArray[np.int64]
-    splits: Sequence[str]
-    folds: Mapping[str, npt.NDArray[np.int64]]
-    attributes: Mapping[str, Sequence[str]]
     alignment: Mapping[str, Any]
     digest: str
-    photos: Sequence[str] = ()
     parts: Mapping[str, str] = field(default_factory=dict)
     not_found: Sequence[Mapping[str, str]] = ()
 
@@ -216,26 +225,6 @@ def _again(folder: Path) -> str:
     return f"delete {folder} and run facegender prepare again"
 
 
-@dataclass(frozen=True)
-class Table:
-    """The annotations of each crop; the columns of `Store`, and which of the crops written so far they belong to.
-
-    Attributes:
-        images, identities, labels, splits, folds, attributes: as in `Store`; none is named like another column.
-        rows: int64, N, ascending; the crops that are kept.
-        photos: as in `Store`; may be left out.
-    """
-
-    images: Sequence[str]
-    identities: Sequence[str]
-    labels: npt.NDArray[np.int64]
-    splits: Sequence[Split]
-    folds: Mapping[str, npt.NDArray[np.int64]]
-    attributes: Mapping[str, Sequence[str]]
-    rows: npt.NDArray[np.int64]
-    photos: Sequence[str] = ()
-
-
 class StoreWriter:
     """Fills a store of known length; made by `create_store`.
 
@@ -245,7 +234,8 @@ class StoreWriter:
 
     def __init__(self, folder: Path, name: str, length: int, side: int) -> None:
         self._folder, self._name = folder, name
-        self.done = _noted(folder / _DONE)
+        noted = folder / _DONE
+        self.done = list(map(json.loads, noted.read_text(encoding="utf-8").splitlines())) if noted.exists() else []
         if self.done:
             self._crops = np.lib.format.open_memmap(folder / _CROPS, mode="r+")
         else:
@@ -260,12 +250,21 @@ class StoreWriter:
         with (self._folder / _DONE).open("a", encoding="utf-8") as file:
             file.writelines(json.dumps(row) + "\n" for row in rows)
 
-    def finish(self, table: Table, alignment: Mapping[str, Any], details: Mapping[str, Any]) -> None:
+    def finish(
+        self,
+        table: Table,
+        alignment: Mapping[str, Any],
+        details: Mapping[str, Any],
+        rows: npt.NDArray[np.int64] | None = None,
+    ) -> None:
         """Write the table, then the manifest that makes the store whole; `details` are added to it.
 
-        Where the table is shorter than the store, its `Table.rows` say which crops are kept.
+        Args:
+            rows: int64, ascending; the crops that are kept, where the table is not of all.
         """
-        self._keep(table.rows)
+        self._crops.flush()
+        if rows is not None and len(rows) < len(self._crops):
+            self._keep(rows)
         columns: dict[str, Iterable[object]] = {
             "image": table.images,
             "identity": table.identities,
@@ -299,9 +298,6 @@ class StoreWriter:
         (self._folder / _MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
 
     def _keep(self, rows: npt.NDArray[np.int64]) -> None:
-        self._crops.flush()
-        if len(rows) == len(self._crops):
-            return
         beside = self._folder / (_CROPS + ".shorter")
         shorter = _new_crops(beside, len(rows), self._crops.shape[1])
         for start in range(0, len(rows), 1000):
@@ -312,12 +308,6 @@ class StoreWriter:
 
 def _new_crops(path: Path, length: int, side: int) -> np.memmap[Any, np.dtype[np.uint8]]:
     return np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(length, side, side, 3))
-
-
-def _noted(path: Path) -> list[Any]:
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 @contextmanager

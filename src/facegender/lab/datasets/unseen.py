@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 
 import numpy as np
 import numpy.typing as npt
@@ -17,14 +16,6 @@ from facegender.lab.datasets.store import Store
 ALL, UNSEEN = "all", "unseen"
 #: A store of which a larger share was used is one that the network knows, not one that has a few copies by chance.
 _CHANCE = 0.01
-
-
-class Namesake(Enum):
-    """What the names of the stores that a network has seen tell of a store."""
-
-    NONE = "no store of its name was used"
-    USED = "one was, and there is no complete list of its faces: its splits decide"
-    OTHER = "one was, and the complete list of its faces has none of this one"
 
 
 @dataclass(frozen=True)
@@ -90,11 +81,11 @@ def unseen(
         InputError: no such split, or nothing of it is unseen.
     """
     records = [provenance.learned] if calibrating else [provenance.learned, provenance.calibrated]
-    seen, namesake = _seen(store, records, by_name)
+    seen, used, other = _seen(store, records, by_name)
     if split is None:
         tested = len(store.split("test")) > 0
-        known = seen.mean() > _CHANCE or namesake is Namesake.USED
-        split = "test" if known or (namesake is Namesake.OTHER and tested) else ALL
+        known = seen.mean() > _CHANCE or used
+        split = "test" if known or (other and tested) else ALL
         if known and not tested:
             raise InputError(
                 f"store {store.name} has no test split, and {network} has seen others of its faces",
@@ -119,8 +110,8 @@ def unseen(
         index,
         left_out,
         network,
-        bool(seen.any()) or namesake is Namesake.USED,
-        namesake is Namesake.OTHER,
+        bool(seen.any()) or used,
+        other,
     )
 
 
@@ -137,9 +128,13 @@ def split_index(store: Store, name: str) -> IntArray:
     return index
 
 
-def _seen(store: Store, records: Sequence[Seen], by_name: bool) -> tuple[npt.NDArray[np.bool_], Namesake]:
-    """N; whether each face of a store was used, or has to be taken for used. And what the names of stores tell."""
-    mask, namesake = np.zeros(len(store), bool), Namesake.NONE
+def _seen(store: Store, records: Sequence[Seen], by_name: bool) -> tuple[npt.NDArray[np.bool_], bool, bool]:
+    """N; whether each face of a store was used, or has to be taken for used.
+
+    And whether a store of its name was used and has no complete list of its faces, so that its splits decide; or only
+    such whose complete list has no face of this one.
+    """
+    mask, used, other = np.zeros(len(store), bool), False, False
     splits = np.array(store.splits)
     # Digests need every crop, so they are made only where there is something to compare them with.
     some = any(seen.faces is not None and len(seen.faces) for seen in records)
@@ -153,11 +148,11 @@ def _seen(store: Store, records: Sequence[Seen], by_name: bool) -> tuple[npt.NDA
                 if not (use.sha256 and use.sha256 == sha256) and not (by_name and use.name == name):
                     continue
                 if not seen.listed:
-                    namesake = Namesake.USED
+                    used = True
                     mask |= there & _used(store, splits, use)
-                elif not (same & there).any() and namesake is Namesake.NONE:
-                    namesake = Namesake.OTHER
-    return mask, namesake
+                elif not (same & there).any():
+                    other = True
+    return mask, used, other and not used
 
 
 def _used(store: Store, splits: npt.NDArray[np.str_], use: Use) -> npt.NDArray[np.bool_]:

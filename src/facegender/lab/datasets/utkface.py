@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections import defaultdict
+from itertools import chain
 from typing import Annotated
 
 import typer
 
 from facegender.faces.types import Face
-from facegender.lab.datasets.images import base_name, paths_by_name, read_images
+from facegender.lab.datasets.images import copies_in, paths_by_name
 from facegender.lab.datasets.listing import Entry, ImageRoot, Listing
 from facegender.lab.datasets.registry import dataset
 from facegender.lab.datasets.splits import hashed_splits
@@ -51,13 +51,8 @@ def list_utkface(
     paths = paths_by_name(source)
     named = {name: match for name in sorted(paths) if (match := _NAME.match(name))}
     labels = {name: 1 - int(match["gender"]) for name, match in named.items()}
-    digests = {name: hashlib.sha256(data).hexdigest() for name, data in read_images(source, named, key=base_name)}
-    copies: dict[str, list[str]] = defaultdict(list)
-    for name in named:
-        copies[digests[name]].append(name)
-    contradicting = [names for names in copies.values() if len({labels[name] for name in names}) > 1]
-    unique = sorted(names[0] for names in copies.values() if len({labels[name] for name in names}) == 1)
-    superfluous = sorted(set(named) - set(unique) - {name for names in contradicting for name in names})
+    digests, groups, contradicting = copies_in(source, paths, labels)
+    unique = sorted(names[0] for names in groups)
     splits = hashed_splits(digests[name] for name in unique)
     return Listing(
         name="utkface",
@@ -76,9 +71,9 @@ def list_utkface(
         findings={
             "named without age, gender or race, left out": sorted(set(paths) - set(named)),
             f"copies that contradict each other in gender (groups: {len(contradicting)}), left out": sorted(
-                name for names in contradicting for name in names
+                chain(*contradicting)
             ),
-            "copies of another file, left out": superfluous,
+            "copies of another file, left out": sorted(name for names in groups for name in names[1:]),
         },
         usual=USUAL_FACE,
         labels_sha256=hashlib.sha256("\n".join(f"{name} {digests[name]}" for name in named).encode()).hexdigest(),

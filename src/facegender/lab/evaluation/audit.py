@@ -1,34 +1,31 @@
 """How a network does on every group of faces, and on which it does worst.
 
-The grouping is fairlearn's `MetricFrame` (S. Bird et al., "Fairlearn", Microsoft MSR-TR-2020-32): gender, each column
-that tells of the faces, each with gender, and all of them together.
+Groups are by gender, by each column that tells of the faces, by each with gender, and by all of them together.
 """
 
 from __future__ import annotations
 
 import json
 import re
-import warnings
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from fairlearn.metrics import MetricFrame
+import numpy.typing as npt
 
 from facegender.errors import InputError
 from facegender.files import write_text
 from facegender.lab.datasets.store import LABELS, Store
-from facegender.lab.evaluation.calibration import is_answered
 from facegender.lab.evaluation.metrics import (
     FloatArray,
     IntArray,
     accuracy_interval,
     brier_score,
     expected_calibration_error,
+    is_answered,
     is_right,
 )
 from facegender.lab.evaluation.subgroups import EVERYONE, FEW, grouped, grouping_attributes, rank, value_of
@@ -184,15 +181,15 @@ def audit_faces(model: str, faces: AuditedFaces, confidence: float) -> Audit:
             f"{faces.name} has a column named {GENDER!r}, which an audit has from the labels",
             remedy="rename it, or name the others with --by",
         )
-    table = pd.DataFrame({GENDER: [LABELS[label] for label in faces.labels.tolist()], **faces.groups})
-    frame = _Frame(faces, table, confidence)
+    table = {GENDER: [LABELS[label] for label in faces.labels.tolist()], **faces.groups}
     columns = list(faces.groups)
-    groupings: list[tuple[str, ...]] = [(), (GENDER,)]
-    groupings += [(column,) for column in columns]
+    groupings: list[tuple[str, ...]] = [(), *((column,) for column in table)]
     groupings += [(column, GENDER) for column in columns]
     if len(columns) > 1:
         groupings.append((*columns, GENDER))
-    cells = [cell for grouping in groupings for cell in frame.cells(grouping)]
+    sure = is_answered(faces.p_male, confidence)
+    by = {grouping: _cells(faces, table, grouping, sure) for grouping in groupings}
+    cells = [cell for some in by.values() for cell in some]
     counted = [cell for cell in cells if not cell.few and cell.columns != EVERYONE] or cells
     return Audit(
         model=model,
@@ -200,9 +197,61 @@ def audit_faces(model: str, faces: AuditedFaces, confidence: float) -> Audit:
         confidence=confidence,
         cells=cells,
         worst=min(counted, key=badness),
-        gaps={column: gap for column in (GENDER, *columns) if (gap := frame.gap(column))},
-        not_found=[each for column in (GENDER, *columns) for each in _not_found(column, table[column], faces.missed)],
+        gaps={column: gap for column in table if (gap := _gap(by[column,]))},
+        not_found=[each for column, found in table.items() for each in _not_found(column, found, faces.missed)],
     )
+
+
+def _cells(
+    faces: AuditedFaces, table: Mapping[str, Sequence[str]], grouping: tuple[str, ...], sure: npt.NDArray[np.bool_]
+) -> list[AuditGroup]:
+    """One cell for each combination of values that has faces, in their order."""
+    groups: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    for face in range(len(faces.labels)):
+        groups[tuple(table[column][face] for column in grouping)].append(face)
+    ordered = sorted(groups.items(), key=lambda group: [rank(value) for value in group[0]])
+    return [_cell(faces, dict(zip(grouping, values, strict=True)), who, sure[who]) for values, who in ordered]
+
+
+def _cell(faces: AuditedFaces, values: Mapping[str, str], who: list[int], sure: npt.NDArray[np.bool_]) -> AuditGroup:
+    labels, p_male = faces.labels[who], faces.p_male[who]
+    right = is_right(labels, p_male)
+    low, high = accuracy_interval(right, [faces.people[i] for i in who] if faces.people else ())
+    return AuditGroup(
+        columns=_TIMES.join(values) or EVERYONE,
+        values=_TIMES.join(values.values()) or EVERYONE,
+        count=len(who),
+        accuracy=float(right.mean()),
+        low=low,
+        high=high,
+        tpr=_mean(p_male[labels == 1] >= 0.5),
+        fpr=_mean(p_male[labels == 0] >= 0.5),
+        ece=None if GENDER in values else expected_calibration_error(labels, p_male),
+        brier=brier_score(labels, p_male),
+        mean_p_male=float(p_male.mean()),
+        coverage=float(sure.mean()),
+        error=_mean(~right[sure]),
+        children=is_child(values.get("age", "")),
+        few=len(who) < FEW,
+    )
+
+
+def _mean(values: npt.NDArray[np.bool_]) -> float | None:
+    return float(values.mean()) if len(values) else None
+
+
+def _gap(cells: Sequence[AuditGroup]) -> dict[str, Any]:
+    """Difference and ratio of accuracy between the best and the worst value of a column; empty for one value."""
+    counted = sorted((cell for cell in cells if not cell.few), key=lambda cell: cell.values)
+    if len(counted) < 2:
+        return {}
+    worst, best = (end(counted, key=lambda cell: cell.accuracy) for end in (min, max))
+    return {
+        "difference": round(best.accuracy - worst.accuracy, 5),
+        "ratio": round(worst.accuracy / best.accuracy, 5) if best.accuracy else float("nan"),
+        "worst": worst.values,
+        "best": best.values,
+    }
 
 
 def _not_found(column: str, found: Iterable[str], missed: Sequence[Mapping[str, str]]) -> list[NotFound]:
@@ -249,94 +298,6 @@ def is_child(band: str) -> bool:
     """Whether an age, or a band of ages such as ``10-19``, begins below 18 and ends below 20."""
     years = [int(number) for number in re.findall(r"\d+", band)]
     return bool(years) and years[0] < ADULT and years[-1] < 20 and "more" not in band
-
-
-class _Frame:
-    """The measures of faces by any of their columns."""
-
-    def __init__(self, faces: AuditedFaces, table: pd.DataFrame, confidence: float) -> None:
-        self._table, self._labels, self._p_male = table, faces.labels, faces.p_male
-        right = is_right(faces.labels, faces.p_male)
-        sure = is_answered(faces.p_male, confidence)
-        self._right, self._people = right, faces.people
-        #: Each takes the numbers of the faces of one group, since that is what `MetricFrame` is given to split.
-        self._measures = {
-            "count": lambda _, who: len(who),
-            "accuracy": lambda _, who: float(right[who].mean()),
-            "low": lambda _, who: self._interval(who)[0],
-            "high": lambda _, who: self._interval(who)[1],
-            "tpr": lambda y, who: _mean(self._male(who)[np.asarray(y) == 1]),
-            "fpr": lambda y, who: _mean(self._male(who)[np.asarray(y) == 0]),
-            "ece": lambda y, who: expected_calibration_error(np.asarray(y), self._p_male[who]),
-            "brier": lambda y, who: brier_score(np.asarray(y), self._p_male[who]),
-            "mean_p_male": lambda _, who: float(self._p_male[who].mean()),
-            "coverage": lambda _, who: float(sure[who].mean()),
-            "error": lambda _, who: _mean(~right[who][sure[who]]),
-        }
-
-    def cells(self, grouping: tuple[str, ...]) -> list[AuditGroup]:
-        """One cell for each combination of values that has faces."""
-        columns = [self._table[column] for column in grouping]
-        keys = list(zip(*columns, strict=True)) if columns else [()] * len(self._labels)
-        number = {key: place for place, key in enumerate(dict.fromkeys(keys))}
-        # Numbered, since of several columns fairlearn measures every combination of values, also those without faces.
-        groups = pd.Series([number[key] for key in keys], name="group")
-        by_group = self._frame(self._measures, groups, np.ones(len(keys), bool)).by_group
-        rows = [(key, by_group.loc[place]) for key, place in number.items()]
-        return [self._cell(grouping, key, row) for key, row in sorted(rows, key=lambda row: [rank(v) for v in row[0]])]
-
-    def gap(self, column: str) -> dict[str, Any]:
-        """Difference and ratio of accuracy between the best and the worst value of a column; empty for one value."""
-        counts = self._table[column].value_counts()
-        mask = self._table[column].isin(counts[counts >= FEW].index).to_numpy()
-        if self._table[column][mask].nunique() < 2:
-            return {}
-        frame = self._frame({"accuracy": self._measures["accuracy"]}, self._table[column].rename("group"), mask)
-        by_group = frame.by_group["accuracy"]
-        return {
-            "difference": round(float(frame.difference()["accuracy"]), 5),
-            "ratio": round(float(frame.ratio()["accuracy"]), 5),
-            "worst": str(by_group.idxmin()),
-            "best": str(by_group.idxmax()),
-        }
-
-    def _frame(self, measures: Mapping[str, Any], groups: pd.Series, mask: np.ndarray[Any, Any]) -> MetricFrame:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pandas' own deprecations within fairlearn
-            return MetricFrame(
-                metrics=dict(measures),
-                y_true=self._labels[mask],
-                y_pred=np.flatnonzero(mask),
-                sensitive_features=groups[mask],
-            )
-
-    def _cell(self, grouping: tuple[str, ...], values: tuple[str, ...], row: Mapping[str, Any]) -> AuditGroup:
-        measured: dict[str, Any] = {name: _number(row[name]) for name in self._measures}
-        if GENDER in grouping:
-            measured["ece"] = None
-        count = measured["count"] = int(row["count"])
-        known = dict(zip(grouping, values, strict=True))
-        return AuditGroup(
-            columns=_TIMES.join(grouping) or EVERYONE,
-            values=_TIMES.join(map(str, values)) or EVERYONE,
-            **measured,
-            children=is_child(str(known.get("age", ""))),
-            few=count < FEW,
-        )
-
-    def _interval(self, who: IntArray) -> tuple[float, float]:
-        return accuracy_interval(self._right[who], [self._people[i] for i in who.tolist()] if self._people else ())
-
-    def _male(self, who: IntArray) -> np.ndarray[Any, Any]:
-        return np.asarray(self._p_male[who] >= 0.5)
-
-
-def _mean(values: np.ndarray[Any, Any]) -> float:
-    return float(values.mean()) if len(values) else float("nan")
-
-
-def _number(value: Any) -> float | None:
-    return None if np.isnan(value) else float(value)
 
 
 def _plain(cell: AuditGroup) -> dict[str, Any]:

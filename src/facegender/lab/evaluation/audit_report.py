@@ -70,20 +70,19 @@ def draw_groups(path: Path, cells: Sequence[AuditGroup], title: str) -> None:
     Raises:
         OutputError: the folder cannot be written.
     """
-    values = list(dict.fromkeys(cell.values.rsplit(" x ", 1)[0] for cell in cells))
+    names = {cell.values.rsplit(" x ", 1)[0]: cell for cell in cells}
+    values = list(names)
     figure = new_figure(7.0, 1.3 + 0.34 * len(values))
     axes = figure.subplots()
     for gender, colour in _COLOURS.items():
         shown = [cell for cell in cells if cell.values.endswith(f" x {gender}")]
-        places = [
-            values.index(cell.values.rsplit(" x ", 1)[0]) + (-0.14 if gender == "female" else 0.14) for cell in shown
-        ]
+        shift = -0.14 if gender == "female" else 0.14
+        places = [values.index(cell.values.removesuffix(f" x {gender}")) + shift for cell in shown]
         percent = [100 * cell.accuracy for cell in shown]
         spread = [[100 * (c.accuracy - c.low) for c in shown], [100 * (c.high - c.accuracy) for c in shown]]
         axes.errorbar(
             percent, places, xerr=spread, fmt=_MARKERS[gender], color=colour, markersize=5, linewidth=1.2, label=gender
         )
-    names = {cell.values.rsplit(" x ", 1)[0]: cell for cell in cells}
     labels = [f"{value}{'†' if names[value].children else ''}" for value in values]
     axes.set(yticks=range(len(values)), yticklabels=labels, xlabel="accuracy (%), 95 % interval", title=title)
     axes.set_ylim(len(values) - 0.5, -0.5)

@@ -15,21 +15,29 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib import colormaps
+from matplotlib.colors import ListedColormap
+from matplotlib.patches import Rectangle
 
 from facegender.errors import InputError
 from facegender.lab.datasets.provenance import origins
 from facegender.lab.datasets.store import Store
 from facegender.lab.evaluation.crossval import split_examples
-from facegender.lab.evaluation.heatmap import Square, draw_heatmap
 from facegender.lab.evaluation.leaks import Leak, count_leaks, find_leaks, write_leaks
-from facegender.lab.evaluation.metrics import Metrics, accuracy_interval
+from facegender.lab.evaluation.metrics import Metrics, Predictions, accuracy_interval, write_predictions
 from facegender.lab.evaluation.models import EvaluatedModel
-from facegender.lab.evaluation.predictions import Predictions, write_predictions
-from facegender.lab.evaluation.subgroups import Subgroup, grouping_attributes, subgroups
+from facegender.lab.evaluation.subgroups import FEW, Subgroup, grouping_attributes, subgroups
 from facegender.lab.training.hardware import Hardware, is_main_process
 from facegender.lab.training.loop import train
 from facegender.lab.training.recipe import Recipe
+from facegender.plots import new_figure, save_figure
 from facegender.tables import rounded, write_csv
+from facegender.wording import counted
+
+#: Accuracies from chance to perfect share the shades, so that two matrices can be compared.
+_LOWEST, _HIGHEST = 50.0, 100.0
+#: Light enough for black print everywhere.
+_SHADES = ListedColormap(colormaps["Blues"](np.linspace(0.0, 0.55, 256)))
 
 
 @dataclass(frozen=True)
@@ -54,11 +62,6 @@ class MatrixCell:
     left_out: int
     leaked: npt.NDArray[np.bool_] | None
     groups: Sequence[Subgroup]
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """95 % interval of the accuracy, of people where they are named."""
-        return self.predictions.interval
 
     @property
     def without_leaks(self) -> tuple[int, int] | None:
@@ -170,7 +173,7 @@ def cross_test(
     ]
     write_csv(output / "subgroups.csv", groups)
     for name in ("matrix.png", "matrix.svg"):
-        draw_heatmap(output / name, [_square(cell) for cell in cells])
+        draw_heatmap(output / name, {(cell.trained_on, cell.tested_on): cell.metrics for cell in cells})
     return cells
 
 
@@ -217,7 +220,7 @@ def _leaked(
 
 
 def _matrix_row(cell: MatrixCell) -> dict[str, Any]:
-    low, high = cell.interval
+    low, high = cell.predictions.interval
     women = int((cell.predictions.labels == 0).sum())
     unleaked = cell.without_leaks
     kept_low, kept_high = (None, None)
@@ -245,8 +248,43 @@ def _matrix_row(cell: MatrixCell) -> dict[str, Any]:
     }
 
 
-def _square(cell: MatrixCell) -> Square:
-    metrics = cell.metrics
-    return Square(
-        cell.trained_on, cell.tested_on, metrics.count, metrics.accuracy, metrics.female_accuracy, metrics.tpr
-    )
+def draw_heatmap(path: Path, cells: Mapping[tuple[str, str], Metrics], title: str = "") -> None:
+    """Draw accuracies by training and test data, with those on women and on men in small print.
+
+    Rows and columns appear as they first occur. Cells of fewer than 30 faces are hatched and show their number.
+
+    Args:
+        cells: by what was trained on and what was tested on.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    rows, columns = (list(dict.fromkeys(names)) for names in zip(*cells, strict=True))
+    shades = np.full((len(rows), len(columns)), np.nan)
+    for (row, column), metrics in cells.items():
+        shades[rows.index(row), columns.index(column)] = 100 * metrics.accuracy
+    figure = new_figure(2.9 + 1.35 * len(columns), 1.5 + 0.95 * len(rows))
+    axes = figure.subplots()
+    picture = axes.imshow(shades, cmap=_SHADES, vmin=_LOWEST, vmax=_HIGHEST, aspect="auto")
+    for (row, column), metrics in cells.items():
+        x, y = columns.index(column), rows.index(row)
+        few = metrics.count < FEW
+        if few:
+            frame = Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor="white", edgecolor="0.8", hatch="//", linewidth=0)
+            axes.add_patch(frame)
+        below = f"women {100 * metrics.female_accuracy:.1f}\nmen {100 * metrics.tpr:.1f}"
+        caption = f"only {counted(metrics.count, 'face')}" if few else below
+        for text, drop, size in ((f"{100 * metrics.accuracy:.1f}", -0.14, 13.0), (caption, 0.23, 7.5)):
+            box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5} if few else None
+            axes.text(x, y + drop, text, fontsize=size, ha="center", va="center", bbox=box)
+    axes.set_xticks(range(len(columns)), columns)
+    axes.set_yticks(range(len(rows)), rows)
+    axes.set(xlabel="tested on", ylabel="trained on", title=title)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    for x in range(1, len(columns)):
+        axes.axvline(x - 0.5, color="white", linewidth=2)
+    for y in range(1, len(rows)):
+        axes.axhline(y - 0.5, color="white", linewidth=2)
+    figure.colorbar(picture, ax=axes, label="accuracy (%)", extend="min")
+    save_figure(figure, path)

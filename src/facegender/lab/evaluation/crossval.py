@@ -15,16 +15,7 @@ import numpy as np
 from facegender.errors import InputError
 from facegender.files import write_text
 from facegender.lab.datasets.store import Store
-from facegender.lab.evaluation.metrics import (
-    FloatArray,
-    IntArray,
-    Metrics,
-    accuracy_interval,
-    is_right,
-    measure,
-    p_male_from_logits,
-)
-from facegender.lab.evaluation.predictions import Predictions, write_predictions
+from facegender.lab.evaluation.metrics import Metrics, Predictions, p_male_from_logits, write_predictions
 from facegender.lab.training.hardware import Hardware, is_main_process
 from facegender.lab.training.loop import Examples, train
 from facegender.lab.training.model import predict_logits
@@ -32,23 +23,19 @@ from facegender.lab.training.recipe import Recipe
 from facegender.tables import rounded, write_csv
 
 
-@dataclass(frozen=True)
-class CrossValidation:
-    """Results of the folds.
+@dataclass(frozen=True, kw_only=True)
+class CrossValidation(Predictions):
+    """The answers to every tested crop, fold by fold.
 
     Attributes:
         assignment: name of the fold assignment (``random`` or ``identity``).
         mirror: whether mirror images were averaged in.
         per_fold: measures by fold number.
-        labels, p_male, people: of every tested crop, N.
     """
 
     assignment: str
     mirror: bool
     per_fold: Mapping[int, Metrics]
-    labels: IntArray
-    p_male: FloatArray
-    people: Sequence[str]
 
     def mean(self, name: str) -> float:
         """Mean of one measure over the folds."""
@@ -58,10 +45,6 @@ class CrossValidation:
         """Sample standard deviation of one measure over the folds; 0 for a single fold."""
         values = [getattr(m, name) for m in self.per_fold.values()]
         return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-
-    def accuracy_interval(self) -> tuple[float, float]:
-        """95 % interval of the accuracy over all tested crops; of people, where they are named."""
-        return accuracy_interval(is_right(self.labels, self.p_male), self.people)
 
 
 def cross_validate(
@@ -93,21 +76,20 @@ def cross_validate(
     # All of them before the first is trained: a fold of one label is found now, not after an hour.
     examples = {n: fold_examples(store, assignment, n) for n in tested}
     per_fold: dict[int, Metrics] = {}
-    labels, p_male, people = [], [], []
+    index, p_male = [], []
     for number, fold in examples.items():
         folder = fold_folder(output, number)
         trained = train(recipe, fold, folder, hardware)
-        test = np.flatnonzero(folds == number)
-        labels.append(store.labels[test])
-        people += [store.identities[i] for i in test.tolist()]
+        index.append(np.flatnonzero(folds == number))
         trained.classifier.mirror = mirror
-        p_male.append(p_male_from_logits(predict_logits(trained.classifier, store.crops, test)))
-        per_fold[number] = measure(labels[-1], p_male[-1])
+        p_male.append(p_male_from_logits(predict_logits(trained.classifier, store.crops, index[-1])))
+        answers = Predictions.of(store, index[-1], p_male[-1])
+        per_fold[number] = answers.measure()
         if is_main_process():
-            write_predictions(folder / "predictions.csv", Predictions.of(store, test, p_male[-1]))
+            write_predictions(folder / "predictions.csv", answers)
             on_fold(number, per_fold[number])
-    every = np.concatenate(labels), np.concatenate(p_male)
-    result = CrossValidation(assignment, mirror, per_fold, *every, people)
+    every = Predictions.of(store, np.concatenate(index), np.concatenate(p_male))
+    result = CrossValidation(**vars(every), assignment=assignment, mirror=mirror, per_fold=per_fold)
     if tested == numbers and is_main_process():
         _write_results(output, recipe, result)
     return result
@@ -145,7 +127,7 @@ def fold_folder(output: Path, number: int) -> Path:
 def _write_results(output: Path, recipe: Recipe, result: CrossValidation) -> None:
     write_csv(output / "folds.csv", [rounded({"fold": n, **m.to_dict()}) for n, m in result.per_fold.items()])
     names = [field.name for field in fields(Metrics)][1:]
-    low, high = result.accuracy_interval()
+    low, high = result.interval
     summary = {
         "recipe": recipe.to_dict(),
         "assignment": result.assignment,

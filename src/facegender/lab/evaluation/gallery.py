@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from facegender.faces.types import CROP_SIZE
 from facegender.lab.datasets.store import LABELS, Store
-from facegender.lab.evaluation.metrics import FloatArray, IntArray
+from facegender.lab.evaluation.metrics import FloatArray, IntArray, is_right
 from facegender.plots import new_figure, save_figure
 from facegender.tables import write_csv
 
@@ -57,7 +57,7 @@ def mistakes(store: Store, index: IntArray, p_male: FloatArray) -> list[Mistake]
         index: of the crops, N.
         p_male: the answers to them, N.
     """
-    wrong = (p_male >= 0.5) != (store.labels[index] == 1)
+    wrong = ~is_right(store.labels[index], p_male)
     found = [
         Mistake(i, store.images[i], int(store.labels[i]), p)
         for i, p in zip(index[wrong].tolist(), p_male[wrong].tolist(), strict=True)

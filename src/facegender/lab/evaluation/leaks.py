@@ -115,8 +115,7 @@ def find_leaks(stores: Mapping[str, Store]) -> list[Leak]:
     return [
         Leak(
             kind,
-            *faces.where(face),
-            *faces.where(other),
+            *(*faces.names[face], *faces.names[other]),
             similarity=None if kind == "same person" else round(float(similarity), 3),
         )
         for kind in KINDS
@@ -161,36 +160,24 @@ class _Faces:
     """All crops of several stores in one row, those of a group side by side."""
 
     def __init__(self, stores: Mapping[str, Store]) -> None:
-        self.stores = list(stores.items())
-        self.groups: list[Group] = []
-        places, numbers = [], []
-        for number, (name, store) in enumerate(self.stores):
-            for split in SPLITS:
-                index = store.split(split)
-                places.append(np.column_stack([np.full_like(index, number), index]))
-                numbers.append(np.full_like(index, len(self.groups)))
-                self.groups.append((name, split))
-        #: int64, N x 2: which store, and which crop in it.
-        self.place = np.concatenate(places)
+        groups = [(name, split) for name in stores for split in SPLITS]
+        indices = [stores[name].split(split) for name, split in groups]
+        #: The store of each face, and which crop in it.
+        self._places = [(stores[name], i) for (name, _), index in zip(groups, indices, strict=True) for i in index]
         #: int64, N: number of the group, ascending.
-        self.group = np.concatenate(numbers)
+        self.group = np.repeat(np.arange(len(groups)), list(map(len, indices)))
+        #: Store, split and image of each face.
+        self.names = [(*groups[g], store.images[i]) for g, (store, i) in zip(self.group, self._places, strict=True)]
         self.digests: list[Hashable] = []
         frequencies = []
-        for crop in track(self._crops(), "hashing", len(self.place)):
+        for face in track(range(len(self._places)), "hashing", len(self._places)):
+            crop = self._crop(face)
             self.digests.append(hashlib.blake2b(crop.tobytes(), digest_size=16).digest())
             frequencies.append(_low_frequencies(crop))
         self.hashes = _standardised(np.array(frequencies))
-        self.people = [person(*self._identity(face)) for face in range(len(self.place))]
+        pairs = zip(self.names, self._places, strict=True)
+        self.people = [person(name, store.identities[i]) for (name, *_), (store, i) in pairs]
         self.details = lru_cache(_BLOCK)(self._details)
-
-    def _identity(self, face: int) -> tuple[str, str]:
-        number, index = self.place[face].tolist()
-        return self.stores[number][0], self.stores[number][1].identities[index]
-
-    def where(self, face: int) -> tuple[str, str, str]:
-        """Store, split and image of a face."""
-        number, index = self.place[face].tolist()
-        return *self.groups[int(self.group[face])], self.stores[number][1].images[index]
 
     def alike(self, keys: Sequence[Hashable]) -> Iterator[tuple[tuple[int, int], tuple[float, int]]]:
         """For each face and each other group with an equal key there: face and group, similarity 1 and first such face.
@@ -234,13 +221,12 @@ class _Faces:
             wanted = (rows < columns) & (self.group[rows] != self.group[columns]) & (digest[rows] != digest[columns])
             yield from zip(rows[wanted].tolist(), columns[wanted].tolist(), strict=True)
 
-    def _crops(self) -> Iterator[Crops]:
-        for number, index in self.place.tolist():
-            yield np.asarray(self.stores[number][1].crops[index])
+    def _crop(self, face: int) -> Crops:
+        store, index = self._places[face]
+        return np.asarray(store.crops[index])
 
     def _details(self, face: int) -> npt.NDArray[np.float32]:
-        number, index = self.place[face].tolist()
-        gray = _gray(np.asarray(self.stores[number][1].crops[index]))
+        gray = _gray(self._crop(face))
         return np.asarray(cv2.GaussianBlur(gray, (0, 0), _FINE) - cv2.GaussianBlur(gray, (0, 0), _COARSE))
 
 

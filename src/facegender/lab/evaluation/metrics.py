@@ -1,19 +1,29 @@
-"""Measures of a binary classifier with ``male`` (1) as the positive class, as in the paper."""
+"""What a network answered, measures of it with ``male`` (1) as the positive class, and the confidence for an error."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import log_softmax
-from scipy.stats import norm
+from scipy.stats import beta, norm
 from scipy.stats import t as student
 from sklearn.metrics import confusion_matrix, roc_auc_score
 
+from facegender.errors import InputError
+from facegender.inference.classifier import prediction_for
+from facegender.lab.datasets.store import LABELS, Store
+from facegender.tables import write_csv
+
 FloatArray = npt.NDArray[np.floating]
 IntArray = npt.NDArray[np.int64]
+
+_HEADER = ("image", "label", "p_male")
+#: That faces of another sample, if answered, err at most at the accepted rate.
+_CERTAINTY = 0.95
 
 
 @dataclass(frozen=True)
@@ -43,6 +53,50 @@ class Metrics:
     def to_dict(self) -> dict[str, float]:
         """Field names to values."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Answers beside what they should be.
+
+    Attributes:
+        images: N names.
+        labels: int64, N; 0 female, 1 male.
+        p_male: float, N; probabilities.
+        people: N names, "" where unknown; none where no person is named.
+    """
+
+    images: Sequence[str]
+    labels: IntArray
+    p_male: FloatArray
+    people: Sequence[str] = ()
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % interval of the accuracy (`accuracy_interval`)."""
+        return accuracy_interval(self.right, self.people)
+
+    @property
+    def right(self) -> npt.NDArray[np.bool_]:
+        """N; whether the likelier answer is the label."""
+        return is_right(self.labels, self.p_male)
+
+    def measure(self) -> Metrics:
+        """Compare the answers with the labels.
+
+        Raises:
+            InputError: there are not both labels.
+        """
+        if len(set(self.labels.tolist())) < 2:
+            raise InputError(f"the {len(self.labels)} tested faces are not of both labels", remedy="test on others")
+        return measure(self.labels, self.p_male)
+
+    @classmethod
+    def of(cls, store: Store, index: IntArray, p_male: FloatArray) -> Predictions:
+        """The answers to the crops `index` of a store."""
+        rows = index.tolist()
+        images, people = ([column[i] for i in rows] for column in (store.images, store.identities))
+        return cls(images, store.labels[index], p_male, people)
 
 
 def measure(labels: IntArray, p_male: FloatArray) -> Metrics:
@@ -145,3 +199,74 @@ def expected_calibration_error(labels: IntArray, p_male: FloatArray, bins: int =
     weight = np.bincount(which, minlength=bins)
     gap = np.bincount(which, weights=p_male - labels, minlength=bins)
     return float(np.abs(gap[weight > 0]).sum() / len(labels))
+
+
+def is_answered(p_male: FloatArray, confidence: float) -> npt.NDArray[np.bool_]:
+    """N; whether each face is answered at a least confidence, by the rule of `facegender predict`.
+
+    Args:
+        p_male: float, N.
+        confidence: in [0.5, 1].
+    """
+    return np.array([prediction_for(p, confidence).label != "uncertain" for p in p_male.tolist()], bool)
+
+
+def answered(labels: IntArray, p_male: FloatArray, confidence: float) -> tuple[float, float]:
+    """Share of the faces that is answered at a least confidence, and share of wrong answers among those.
+
+    Args:
+        labels: int64, N, at least one; 0 female, 1 male.
+        p_male: float, N.
+        confidence: in [0.5, 1].
+    """
+    given = is_answered(p_male, confidence)
+    wrong = ~is_right(labels, p_male)[given]
+    return float(given.mean()), float(wrong.mean()) if given.any() else 0.0
+
+
+def confidence_for_error(
+    labels: IntArray, p_male: FloatArray, max_error: float, weights: FloatArray | None = None
+) -> float:
+    """The least confidence, max(p, 1 - p), at which faces like these, if answered, err at most at the rate `max_error`.
+
+    What counts is not the rate of these faces but the upper end of its one-sided 95 % Clopper-Pearson interval
+    (Y. Geifman and R. El-Yaniv, "Selective classification for deep neural networks", NeurIPS 2017): a threshold that
+    just fits one sample lets more errors through on the next. With weights, the interval is that of as many faces as
+    the weights leave, (sum w)^2 / sum w^2 (E. Korn and B. Graubard, "Confidence intervals for proportions with small
+    expected number of positive counts estimated from survey data", Survey Methodology 1998).
+
+    Args:
+        weights: float, N, above 0; how much each face counts. None lets all count alike.
+
+    Returns:
+        a value in [0.5, 1]; 1 where the faces are too few or even the most confident answers err too often, 0.5 where
+        all answers may be given.
+    """
+    confidence = np.round(np.maximum(p_male, 1 - p_male), 12)  # 0.9 and 1 - 0.1 are equal
+    wrong = ~is_right(labels, p_male)
+    order = np.argsort(-confidence)
+    weight = np.ones(len(order)) if weights is None else weights[order]
+    share = np.cumsum(weight * wrong[order]) / np.cumsum(weight)
+    answered = np.cumsum(weight) ** 2 / np.cumsum(weight**2)
+    # Where all answers are wrong the interval ends at 1, and SciPy's quantile at no number.
+    rate = np.nan_to_num(beta.ppf(_CERTAINTY, answered * share + 1, answered * (1 - share)), nan=1.0)
+    ordered = confidence[order]
+    # Equal confidences are answered together or not at all.
+    last_of_equals = np.append(ordered[1:] != ordered[:-1], True)
+    allowed = np.flatnonzero((rate <= max_error) & last_of_equals)
+    if not len(allowed):
+        return 1.0
+    return 0.5 if allowed[-1] == len(ordered) - 1 else float(ordered[allowed[-1]])
+
+
+def write_predictions(path: Path, predictions: Predictions) -> None:
+    """One line a crop: image, label, p_male.
+
+    Probabilities keep all their digits: rounded, the surest would be equal.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    labels = [LABELS[label] for label in predictions.labels.tolist()]
+    rows = zip(predictions.images, labels, predictions.p_male.tolist(), strict=True)
+    write_csv(path, [dict(zip(_HEADER, row, strict=True)) for row in rows], _HEADER)

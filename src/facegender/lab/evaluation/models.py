@@ -15,8 +15,7 @@ from facegender.inference.classifier import BATCH, GenderClassifier
 from facegender.lab.datasets.provenance import Provenance, is_run
 from facegender.lab.datasets.store import Store
 from facegender.lab.datasets.unseen import Unseen, unseen
-from facegender.lab.evaluation.metrics import FloatArray, IntArray, p_male_from_logits
-from facegender.lab.evaluation.predictions import Predictions
+from facegender.lab.evaluation.metrics import FloatArray, IntArray, Predictions, p_male_from_logits
 from facegender.weights import weight_path
 
 if TYPE_CHECKING:

@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from facegender.faces.types import Crops
-from facegender.lab.evaluation.calibration import answered
-from facegender.lab.evaluation.degrade import DEGRADATIONS, degrade
+from facegender.lab.effects import DEGRADATIONS, degrade
 from facegender.lab.evaluation.metrics import (
     FloatArray,
     IntArray,
+    answered,
     brier_score,
     expected_calibration_error,
+    is_right,
     wilson_interval,
 )
 from facegender.plots import new_figure, plain, save_figure
@@ -42,7 +43,7 @@ class Reliability:
 
     Attributes:
         test: name of the test set.
-        damage: of `facegender.lab.evaluation.degrade.DEGRADATIONS`, or `WHOLE`.
+        damage: of `facegender.lab.effects.DEGRADATIONS`, or `WHOLE`.
         group: such as ``race: Indian``, or ``all``.
         count: faces.
         accuracy: share of right answers.
@@ -80,7 +81,7 @@ def measure_reliability(
         p_male: float, N.
         confidence: accepted error rate to the least confidence of an answer.
     """
-    wrong = (p_male >= 0.5) != (labels == 1)
+    wrong = ~is_right(labels, p_male)
     sure = np.maximum(p_male, 1 - p_male)
     (one, error_one), (two, error_two) = (answered(labels, p_male, confidence(rate)) for rate in ERRORS)
     coverage, risk = risk_coverage(labels, p_male)
@@ -123,7 +124,7 @@ def risk_coverage(labels: IntArray, p_male: FloatArray) -> tuple[FloatArray, Flo
     R. El-Yaniv and Y. Wiener, "On the foundations of noise-free selective classification", JMLR 11, 2010.
     """
     sure = np.maximum(p_male, 1 - p_male)
-    wrong = ((p_male >= 0.5) != (labels == 1))[np.argsort(-sure, kind="stable")]
+    wrong = ~is_right(labels, p_male)[np.argsort(-sure, kind="stable")]
     counts = np.arange(1, len(labels) + 1)
     return counts / len(labels), np.cumsum(wrong) / counts
 
@@ -152,11 +153,9 @@ def draw_reliability(path: Path, panels: Mapping[str, Mapping[str, tuple[IntArra
         for number, (group, (labels, p_male)) in enumerate(groups.items()):
             which = np.minimum((p_male * _BINS).astype(int), _BINS - 1)
             filled = [b for b in range(_BINS) if (which == b).sum() >= 5]
-            means = [float(p_male[which == b].mean()) for b in filled]
-            shares = [float(labels[which == b].mean()) for b in filled]
+            means, shares = ([float(some[which == b].mean()) for b in filled] for some in (p_male, labels))
             bounds = [wilson_interval(int(labels[which == b].sum()), int((which == b).sum())) for b in filled]
-            spread = [[s - b[0] for s, b in zip(shares, bounds, strict=True)]]
-            spread.append([b[1] - s for s, b in zip(shares, bounds, strict=True)])
+            spread = np.reshape(bounds, (-1, 2)).T - shares
             shift = 0.006 * (number - (len(groups) - 1) / 2)
             axes.errorbar(
                 [mean + shift for mean in means],

@@ -14,9 +14,16 @@ from facegender.inference.classifier import BATCH
 from facegender.lab.datasets.provenance import Provenance
 from facegender.lab.datasets.store import Store
 from facegender.lab.datasets.unseen import unseen
-from facegender.lab.evaluation.calibration import answered, confidence_for_error
-from facegender.lab.evaluation.metrics import FloatArray, IntArray, brier_score, expected_calibration_error, is_right
-from facegender.lab.evaluation.predictions import Predictions
+from facegender.lab.evaluation.metrics import (
+    FloatArray,
+    IntArray,
+    Predictions,
+    answered,
+    brier_score,
+    confidence_for_error,
+    expected_calibration_error,
+    is_right,
+)
 from facegender.progress import track
 from facegender.tables import rounded
 

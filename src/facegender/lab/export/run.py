@@ -24,7 +24,7 @@ from facegender.inference.runtime import Network, Session, open_network
 from facegender.lab.datasets.provenance import SEEN_SUFFIX, Provenance, Seen, write_faces
 from facegender.lab.datasets.splits import person
 from facegender.lab.datasets.store import Store
-from facegender.lab.evaluation.degrade import degrade_mixed
+from facegender.lab.effects import degrade_mixed
 from facegender.lab.evaluation.metrics import FloatArray, IntArray
 from facegender.lab.export import to_onnx
 from facegender.lab.export.convert import Format, convert
@@ -184,7 +184,7 @@ def _calibrated(
     """The ONNX model in float32 with the calibration inside, and its probabilities for each set of faces.
 
     Calibrated on each face as it is, and made poor in one way that is drawn
-    (`facegender.lab.evaluation.degrade.degrade_mixed`). The third is what thresholds are to be chosen from: the logits
+    (`facegender.lab.effects.degrade_mixed`). The third is what thresholds are to be chosen from: the logits
     that all these faces have by calibrations which were fitted without them and without other photos of the person.
     """
     clear, poor = [], []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from facegender.lab.datasets.lfw import list_lfw
 from facegender.lab.datasets.listing import Listing
 from facegender.lab.datasets.utkface import list_utkface
 
+#: Names of folders and stores, in the order of the report.
+DATASETS = ("lfw", "celeba", "utkface", "fairface", "imdb", "wiki")
 _ARCHIVES = (".tar", ".tar.gz", ".tgz", ".zip")
 
 
@@ -32,58 +34,35 @@ def find_datasets(folder: Path) -> dict[str, Callable[[], Listing]]:
     Raises:
         InputError: there is no such folder, or none of the datasets in it.
     """
-    finders: Mapping[str, Callable[[Path], Callable[[], Listing] | None]] = {
-        "lfw": _lfw,
-        "celeba": _celeba,
-        "utkface": _utkface,
-        "fairface": _fairface,
-        "imdb": partial(_imdb_wiki, "imdb.mat"),
-        "wiki": partial(_imdb_wiki, "wiki.mat"),
-    }
-    remedy = f"it should hold {', '.join(f'{name}/' for name in finders)}, as docs/datasets says"
+    remedy = f"it should hold {', '.join(f'{name}/' for name in DATASETS)}, as docs/datasets says"
     if not folder.is_dir():
         raise InputError(f"there is no folder {folder}", remedy=remedy)
-    found = {name: find(folder / name) for name, find in finders.items() if (folder / name).is_dir()}
+    found = {name: _lister(name, folder / name) for name in DATASETS if (folder / name).is_dir()}
     listed = {name: lists for name, lists in found.items() if lists is not None}
     if not listed:
         raise InputError(f"{folder} holds no dataset", remedy=remedy)
     return listed
 
 
-def _lfw(folder: Path) -> Callable[[], Listing] | None:
-    sources = _sources(folder)
-    return partial(list_lfw, sources[0], folder) if sources else None
-
-
-def _celeba(folder: Path) -> Callable[[], Listing] | None:
-    sources, labels, partition = _sources(folder), folder / "list_attr_celeba.txt", folder / "list_eval_partition.txt"
-    if not (labels.exists() and partition.exists()):
-        tables = [path for path in sorted(folder.iterdir()) if path.name.endswith((".csv", ".csv.gz"))]
-        return partial(list_celeba, sources, tables[0]) if sources and tables else None
-    people = folder / "identity_CelebA.txt"
-    return partial(list_celeba, sources, labels, partition, identities=people if people.exists() else None)
-
-
-def _utkface(folder: Path) -> Callable[[], Listing] | None:
-    sources = _sources(folder)
-    return partial(list_utkface, sources[0]) if sources else None
-
-
-def _fairface(folder: Path) -> Callable[[], Listing] | None:
-    sources = _sources(folder)
-    labels = [path for path in sorted(folder.glob("fairface_label_*")) if path.name.endswith((".csv", ".csv.gz"))]
-    return partial(list_fairface, sources, labels) if sources and labels else None
-
-
-def _imdb_wiki(labels: str, folder: Path) -> Callable[[], Listing] | None:
-    sources = _sources(folder)
-    whole = [source for source in sources if not Path(source).name.split(".")[0].endswith("_crop")]
-    there = sources and (folder / labels).exists()
-    return partial(list_imdb_wiki, whole or sources, folder / labels, crops=not whole) if there else None
-
-
-def _sources(folder: Path) -> list[str]:
-    """The archives in a folder, or without any the folders in it."""
+def _lister(name: str, folder: Path) -> Callable[[], Listing] | None:
+    """What lists the dataset of that name, where the folder has its photos and its labels."""
     inside = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     archives = [path for path in inside if path.name.endswith(_ARCHIVES)]
-    return [str(path) for path in archives or filter(Path.is_dir, inside)]
+    sources = [str(path) for path in archives or filter(Path.is_dir, inside)]
+    tables = [path for path in inside if path.name.endswith((".csv", ".csv.gz"))]
+    if not sources:
+        return None
+    if name in ("lfw", "utkface"):
+        return partial(list_lfw, sources[0], folder) if name == "lfw" else partial(list_utkface, sources[0])
+    if name == "fairface":
+        labels = [path for path in tables if path.name.startswith("fairface_label_")]
+        return partial(list_fairface, sources, labels) if labels else None
+    if name == "celeba":
+        attributes, partition = folder / "list_attr_celeba.txt", folder / "list_eval_partition.txt"
+        if not (attributes.exists() and partition.exists()):
+            return partial(list_celeba, sources, tables[0]) if tables else None
+        people = folder / "identity_CelebA.txt"
+        return partial(list_celeba, sources, attributes, partition, identities=people if people.exists() else None)
+    whole = [source for source in sources if not Path(source).name.split(".")[0].endswith("_crop")]
+    mat = folder / f"{name}.mat"
+    return partial(list_imdb_wiki, whole or sources, mat, crops=not whole) if mat.exists() else None

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from facegender.lab.benchmark.results import Benchmark, Timing
-from facegender.lab.evaluation.styles import PRINTED_NAMES, STYLES, Style
+from facegender.lab.evaluation.figures import PRINTED_NAMES, STYLES, Style
 from facegender.lab.paper import published
 from facegender.plots import new_figure, plain, save_figure
 
@@ -24,9 +24,7 @@ _BAR = 0.21
 def draw_figure3(result: Benchmark) -> Figure:
     """Mean milliseconds an image at batch 1, log axis: the paper's three devices, then every way to run here."""
     single = [timing for timing in result.timings if timing.batch == 1 and timing.streams == 1]
-    series = _series(single)
-    names = {timing.network: label for label, timing in series.items() if timing is not None}
-    styles = _styles(series)
+    styles, names = _series(single)
     groups: list[tuple[str, Mapping[str, float]]] = [
         ("GTX 1080 Ti\n(GPU)", {row.network: row.gpu_gtx1080ti for row in published.figure3()}),
         ("Core i7-6700\n(CPU)", {row.network: row.cpu_i7_6700 for row in published.figure3()}),
@@ -44,7 +42,7 @@ def draw_figure3(result: Benchmark) -> Figure:
     centres, left = [], 0.0
     for (_, bars), width in zip(groups, widths, strict=True):
         centre = left + width / 2
-        places = [label for label in series if label in bars]
+        places = [label for label in styles if label in bars]
         for i, label in enumerate(places):
             style, value = styles[label], bars[label]
             x = centre + (i - (len(places) - 1) / 2) * _BAR
@@ -77,7 +75,7 @@ def draw_figure3(result: Benchmark) -> Figure:
     axes.set_xticks(centres, [title for title, _ in groups], fontsize=8)
     axes.tick_params(axis="x", length=0)
     plain(axes)
-    figure.legend(loc="outside upper center", ncols=len(series), frameon=False, fontsize=9)
+    figure.legend(loc="outside upper center", ncols=len(styles), frameon=False, fontsize=9)
     return figure
 
 
@@ -99,27 +97,19 @@ def _short(value: float) -> str:
     return f"{value:.0f}" if value >= 1000 else f"{value:.3g}"
 
 
-def _series(timings: Sequence[Timing]) -> dict[str, Timing | None]:
-    """Labels in the order of their bars, the paper's networks first, each with a timing of it where there is one."""
-    series: dict[str, Timing | None] = {row.network: None for row in published.figure3()}
+def _series(timings: Sequence[Timing]) -> tuple[dict[str, Style], dict[str, str]]:
+    """Styles by label in the order of the bars, the paper's networks first; and the label of each network.
+
+    A second network of one of the paper's architectures has its colour with another hatch, others are gray.
+    """
+    styles = {row.network: STYLES[row.network] for row in published.figure3()}
+    labels: dict[str, str] = {}
     for timing in {t.network: t for t in timings}.values():
-        label = PRINTED_NAMES.get(timing.architecture, timing.network)
-        if series.get(label) is not None:
-            label = f"{label} ({timing.network})"
-        series[label] = timing
-    return series
-
-
-def _styles(series: Mapping[str, Timing | None]) -> dict[str, Style]:
-    """The paper's networks in their colours; a second one of the same in its colour, with another hatch."""
-    styles: dict[str, Style] = {}
-    others = 0
-    for label, timing in series.items():
-        base = PRINTED_NAMES.get(timing.architecture, "") if timing is not None else label
-        if label in STYLES:
-            styles[label] = STYLES[label]
-            continue
-        hatch = _SECOND_HATCHES[others % len(_SECOND_HATCHES)]
-        styles[label] = replace(STYLES.get(base, Style(_GRAYS[others % len(_GRAYS)], "", "-.", "d")), hatch=hatch)
-        others += 1
-    return styles
+        printed = PRINTED_NAMES.get(timing.architecture, timing.network)
+        label = f"{printed} ({timing.network})" if printed in labels.values() else printed
+        labels[timing.network] = label
+        if label not in styles:
+            other = (len(styles) - len(STYLES)) % len(_GRAYS)
+            base = STYLES.get(printed, Style(_GRAYS[other], "", "-.", "d"))
+            styles[label] = replace(base, hatch=_SECOND_HATCHES[other])
+    return styles, labels

@@ -10,16 +10,22 @@ import numpy as np
 
 from facegender.lab.benchmark import Benchmark
 from facegender.lab.datasets.store import Store
-from facegender.lab.evaluation.bars import MEASURES, MeasuredNetwork, draw_folds, draw_measures
 from facegender.lab.evaluation.crossdataset import MatrixCell
 from facegender.lab.evaluation.crossval import CrossValidation
+from facegender.lab.evaluation.figures import (
+    MEASURES,
+    PRINTED_NAMES,
+    MeasuredNetwork,
+    RocCurve,
+    draw_folds,
+    draw_measures,
+    draw_roc,
+)
 from facegender.lab.evaluation.gallery import mistakes, write_gallery
-from facegender.lab.evaluation.predictions import Predictions
-from facegender.lab.evaluation.roc import RocCurve, draw_roc
-from facegender.lab.evaluation.styles import PRINTED_NAMES
+from facegender.lab.evaluation.metrics import Predictions
 from facegender.lab.paper import published
-from facegender.lab.paper.experiments import FoldOutcome
 from facegender.lab.paper.figure3 import save_figure3
+from facegender.lab.paper.scale import FoldOutcome
 from facegender.report import Section, command, picture, table
 
 FIGURES = "figures"
@@ -34,14 +40,12 @@ def timing(result: Benchmark, output: Path) -> Section:
     """Figure 3: milliseconds an image at batch 1, and how many images a second at the best batch."""
     printed = {row.network: row for row in published.figure3()}
     ours = printed["custom CNN"]
+    fastest = {(t.network, t.runtime, t.device, t.precision): t for t in result.fastest()}
     rows: list[Sequence[object]] = []
     for row in result.find(batch=1, streams=1):
         name = PRINTED_NAMES[row.architecture]
         claim = printed[name].cpu_i7_6700 / ours.cpu_i7_6700
-        best = max(
-            result.find(network=row.network, runtime=row.runtime, device=row.device, precision=row.precision),
-            key=lambda t: t.images_per_second,
-        )
+        best = fastest[row.network, row.runtime, row.device, row.precision]
         rows.append(
             [
                 row.network,
@@ -146,7 +150,7 @@ def roc(outcomes: Sequence[FoldOutcome], celeba: Sequence[tuple[str, MatrixCell]
     """Figure 7: on LFW, and on CelebA's test images by network's registry name where such runs are available."""
     blocks = []
     lfw = [
-        RocCurve(o.run.recipe.network, f"{o.run.network}, {o.run.recipe.name}", _answers(o))
+        RocCurve(o.run.recipe.network, f"{o.run.network}, {o.run.recipe.name}", o.result)
         for o in outcomes
         if o.result is not None and o.run.recipe.colour == "rgb"
     ]
@@ -188,12 +192,6 @@ def _measured(result: CrossValidation) -> list[str]:
     return [
         f"{100 * result.mean(name):.1f}" + (f" ± {100 * result.std(name):.1f}" if several else "") for name in MEASURES
     ]
-
-
-def _answers(outcome: FoldOutcome) -> Predictions:
-    result = outcome.result
-    assert result is not None
-    return Predictions([""] * len(result.labels), result.labels, result.p_male)
 
 
 def _both(output: Path, name: str, draw: Callable[[Path], None]) -> None:

@@ -89,6 +89,15 @@ class LfwaResult:
     tpr: float
 
 
+@dataclass(frozen=True)
+class Contradiction:
+    """What the paper says in two ways or wrongly, what is right, and what is implemented; our words."""
+
+    paper: str
+    right: str
+    implemented: str
+
+
 def _read(name: str, kind: type[Row]) -> list[Row]:
     text = files("facegender.lab.paper").joinpath(name).read_text(encoding="utf-8")
     (_, *lines) = csv.reader(text.splitlines())
@@ -106,3 +115,4 @@ table4 = partial(_read, "table4_networks.csv", NetworkRow)
 table5 = partial(_read, "table5_accuracy.csv", AccuracyRow)
 figure3 = partial(_read, "figure3_inference_ms.csv", InferenceTime)
 figure5 = partial(_read, "figure5_lfwa_rgb.csv", LfwaResult)
+contradictions = partial(_read, "contradictions.csv", Contradiction)

@@ -24,18 +24,13 @@ from facegender.lab.datasets.listing import prepare
 from facegender.lab.datasets.registry import display_name
 from facegender.lab.datasets.store import Store, open_store, read_manifest
 from facegender.lab.evaluation.crossdataset import MatrixCell, cross_dataset
-from facegender.lab.evaluation.predictions import Predictions
 from facegender.lab.paper import figures, sections
-from facegender.lab.paper.data import find_datasets
-from facegender.lab.paper.experiments import FoldOutcome, run_folds
-from facegender.lab.paper.scale import Scale
+from facegender.lab.paper.data import DATASETS, find_datasets
+from facegender.lab.paper.scale import FoldOutcome, Scale, run_folds
 from facegender.lab.training.hardware import Hardware, is_main_process
 from facegender.machine import machine
 from facegender.report import Section, write_report
 from facegender.wording import counted
-
-#: Names of stores that the report knows, in its order.
-DATASETS = ("lfw", "celeba", "utkface", "fairface", "imdb", "wiki")
 
 
 def reproduce(
@@ -168,7 +163,7 @@ def _errors(store: Store | None, outcomes: Sequence[FoldOutcome], output: Path) 
     assignment = store.fold("random")
     index = np.concatenate([np.flatnonzero(assignment == fold) for fold in sorted(result.per_fold)])
     which = f"LFW, random folds, {runs[-1].run.terms}"
-    return figures.errors(store, index, Predictions.of(store, index, result.p_male), output, which)
+    return figures.errors(store, index, result, output, which)
 
 
 def _at_hand(stores: Mapping[str, Store]) -> str:

@@ -1,15 +1,21 @@
-"""Measures of the networks beside what the paper prints (Figures 4 to 6)."""
+"""The paper's figures of accuracy, measured beside printed: bars (Figures 4 to 6), fold by fold, and ROC (Figure 7).
+
+A network has one colour in every figure, readable in gray.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
+from sklearn.metrics import roc_auc_score, roc_curve
 
-from facegender.lab.evaluation.styles import STYLES
+from facegender.errors import InputError
+from facegender.lab.evaluation.metrics import Predictions
 from facegender.plots import new_figure, plain, save_figure
 
 #: The paper's measures, in its order, and what they are called in the figures.
@@ -17,6 +23,53 @@ MEASURES = {"accuracy": "accuracy", "tpr": "TPR", "fpr": "FPR", "precision": "pr
 
 #: Of the room for one measure, what its bars fill.
 _FILLED = 0.84
+#: The corner that the inset enlarges: false positive rates up to, true positive rates from.
+_CORNER = 0.15
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a network is drawn everywhere; hatch and line tell it from the others without colour.
+
+    A line is a name of Matplotlib's, or an offset and the lengths of dashes and gaps.
+    """
+
+    colour: str
+    hatch: str
+    line: str | tuple[int, tuple[int, ...]]
+    marker: str
+
+
+#: From the palette of Okabe and Ito, which colour-blind people can tell apart; the names are the paper's.
+STYLES = {
+    "custom CNN": Style("#0072B2", "", "-", "o"),
+    "GoogLeNet": Style("#E69F00", "///", "--", "s"),
+    "AlexNet": Style("#009E73", "...", ":", "^"),
+}
+
+#: What the registry's names are called in the paper's figures.
+PRINTED_NAMES = {
+    "custom-cnn-table1": "custom CNN",
+    "custom-cnn-table3": "custom CNN",
+    "googlenet": "GoogLeNet",
+    "alexnet": "AlexNet",
+}
+
+#: Of networks that the paper does not draw.
+_OTHERS = (
+    Style("#D55E00", "xxx", "-.", "D"),
+    Style("#CC79A7", "\\\\\\", (0, (5, 1)), "v"),
+    Style("#56B4E9", "ooo", (0, (3, 1, 1, 1)), "P"),
+)
+
+
+def styles_of(networks: Iterable[str]) -> dict[str, Style]:
+    """A style for each network of one figure, by its name in the registry; the paper's have theirs in every figure."""
+    styles: dict[str, Style] = {}
+    others = cycle(_OTHERS)
+    for network in dict.fromkeys(networks):
+        styles[network] = STYLES[PRINTED_NAMES[network]] if network in PRINTED_NAMES else next(others)
+    return styles
 
 
 @dataclass(frozen=True)
@@ -24,7 +77,7 @@ class MeasuredNetwork:
     """What one network scored; all in [0, 1], by the names of `MEASURES`.
 
     Attributes:
-        network: printed name, of `facegender.lab.evaluation.styles.STYLES`.
+        network: printed name, of `STYLES`.
         measured: mean over the folds.
         deviation: standard deviation over the folds, where there are several.
         published: what the paper prints, where it does.
@@ -119,3 +172,54 @@ def _draw_panel(axes: Axes, networks: Sequence[MeasuredNetwork]) -> None:
             axes.text(x, height + deviation + 1.5, text, fontsize=7, rotation=90, ha="center", va="bottom")
     axes.set_xticks(range(len(MEASURES)), list(MEASURES.values()))
     axes.tick_params(axis="x", length=0)
+
+
+@dataclass(frozen=True)
+class RocCurve:
+    """One line of the figure.
+
+    Attributes:
+        network: a name of the registry; it gives colour and dashes.
+        label: for the legend.
+        predictions: of faces of both labels.
+    """
+
+    network: str
+    label: str
+    predictions: Predictions
+
+    @property
+    def auc(self) -> float:
+        """Area under the curve, in [0, 1]."""
+        return float(roc_auc_score(self.predictions.labels, self.predictions.p_male))
+
+
+def draw_roc(path: Path, curves: Sequence[RocCurve], title: str) -> None:
+    """Draw true against false positive rate, `male` positive, and the upper left corner enlarged.
+
+    Raises:
+        InputError: the faces of a curve are not of both labels.
+        OutputError: the folder cannot be written.
+    """
+    figure = new_figure(5.2, 4.8)
+    axes = figure.subplots()
+    corner = axes.inset_axes((0.3, 0.33, 0.66, 0.45))
+    styles = styles_of(curve.network for curve in curves)
+    for curve in curves:
+        if len(set(curve.predictions.labels.tolist())) < 2:
+            raise InputError(f"the faces of the curve {curve.label!r} are not of both labels")
+        style = styles[curve.network]
+        false, true, _ = roc_curve(curve.predictions.labels, curve.predictions.p_male)
+        for part, width in ((axes, 1.6), (corner, 1.4)):
+            label = f"{curve.label}, AUC {curve.auc:.4f}"
+            part.plot(false, true, color=style.colour, linestyle=style.line, linewidth=width, label=label)
+    axes.plot([0, 1], [0, 1], color="0.6", linewidth=0.8, linestyle=(0, (1, 3)))
+    axes.set(xlim=(0, 1), ylim=(0, 1.005), title=title, aspect="equal")
+    axes.set(xlabel="false positive rate (women called male)", ylabel="true positive rate (men called male)")
+    corner.set(xlim=(0, _CORNER), ylim=(1 - _CORNER, 1.003))
+    corner.tick_params(labelsize=7)
+    for part in (axes, corner):
+        plain(part, "both")
+    axes.indicate_inset_zoom(corner, edgecolor="0.5")
+    axes.legend(frameon=False, loc="lower right", fontsize=8)
+    save_figure(figure, path)
