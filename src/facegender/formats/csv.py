@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, Any
 
@@ -13,7 +12,7 @@ from facegender.formats.records import COLUMN_TYPES, Record, Schema
 from facegender.formats.registry import StreamFormat, Writer, register
 
 
-class CsvWriter(AbstractContextManager["CsvWriter"]):
+class CsvWriter(Writer):
     """Rows of the schema under a header; every record reaches the stream at once."""
 
     def __init__(self, stream: IO[str], schema: Schema) -> None:
@@ -24,7 +23,6 @@ class CsvWriter(AbstractContextManager["CsvWriter"]):
         self._put(list(schema.columns))
 
     def write(self, record: Record) -> None:
-        """Add one record."""
         for row in self._schema.rows(record):
             self._put(list(row.values()))
         self._stream.flush()
@@ -34,9 +32,6 @@ class CsvWriter(AbstractContextManager["CsvWriter"]):
         self._stream.write(self._line.getvalue().removesuffix("\r\n") + "\n")
         self._line.seek(0)
         self._line.truncate()
-
-    def __exit__(self, *_: object) -> None:
-        """The stream stays open."""
 
 
 @register
@@ -51,7 +46,6 @@ class Csv(StreamFormat):
         return len(header) > 1 and b"path" in header
 
     def stream_writer(self, stream: IO[str], schema: Schema) -> Writer:
-        """A writer to a stream."""
         return CsvWriter(stream, schema)
 
     def rows(self, path: Path) -> Iterator[Record]:

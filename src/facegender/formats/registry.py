@@ -9,8 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import IO, ClassVar, Protocol, Self, TypeVar
+from typing import IO, ClassVar, TypeVar
 
 from facegender.errors import InputError
 from facegender.formats.records import Record, Schema
@@ -19,18 +18,15 @@ from facegender.formats.records import Record, Schema
 HEAD_BYTES = 4096
 
 
-class Writer(Protocol):
-    """A context manager that takes records and writes them in order."""
+class Writer(AbstractContextManager["Writer"]):
+    """A context manager that takes records and writes them in order; a stream stays open at its end."""
 
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None: ...
-
+    @abstractmethod
     def write(self, record: Record) -> None:
         """Add one record; OSError or sqlite3.Error where the disk refuses."""
-        ...
+
+    def __exit__(self, *_: object) -> None:
+        pass
 
 
 class Format(ABC):
