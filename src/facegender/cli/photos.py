@@ -26,7 +26,7 @@ from facegender.inference.finished import Finished
 from facegender.inference.options import Options
 from facegender.inference.run import Collection, Rows, analyze
 from facegender.progress import Bar
-from facegender.sources.passed import PassedOver
+from facegender.sources import PassedOver
 from facegender.sources.photos import why_empty
 from facegender.weights import Card
 from facegender.weights.cards import DEFAULT_MAX_ERROR

@@ -13,13 +13,11 @@ from pathlib import Path, PurePosixPath
 
 from facegender.errors import InputError
 from facegender.sources import remote
-from facegender.sources.kinds import HEAD_BYTES, Kind, is_photo_data, is_photo_file, kind_of
-from facegender.sources.manifests import MANIFEST_SUFFIXES, is_list, photos_listed
-from facegender.sources.passed import PassedOver
+from facegender.sources.kinds import HEAD_BYTES, Kind, PassedOver, is_photo_data, is_photo_file, kind_of
+from facegender.sources.manifests import MANIFEST_SUFFIXES, is_list, is_text, lines, photos_listed
 from facegender.sources.patterns import expand_ranges, files_matching, is_pattern
 from facegender.sources.source import MAX_BYTES, InMemory, LocalFile, Source, Unreadable
 from facegender.sources.tars import TAR_SUFFIXES, is_compressed, photos_in_tar
-from facegender.sources.text import is_text, lines
 from facegender.sources.zips import photos_in_zip
 
 ZIP_SUFFIX = ".zip"
@@ -77,7 +75,7 @@ class Photos:
         for text in expand_ranges(argument) if not os.path.lexists(argument) else [argument]:
             if remote.is_url(text):
                 yield from self._at_url(text, passed, counting)
-            elif _is_folder(text):
+            elif os.path.isdir(text):  # noqa: PTH112 (False where it may not be looked at: reading it says why)
                 yield from (LocalFile(path, path) for path in self._photos_in(text, passed))
             elif is_pattern(text) and not os.path.lexists(text):
                 for path in files_matching(text):
@@ -179,7 +177,7 @@ def find_photos(
 def why_empty(arguments: Sequence[str]) -> list[str]:
     """What is said of arguments that have no photos: one sentence without its end for each kind."""
     unmatched = [each for each in arguments if _matches_nothing(each)]
-    hollow = [each for each in arguments if _is_folder(each) and not os.listdir(each)]  # noqa: PTH208
+    hollow = [each for each in arguments if os.path.isdir(each) and not os.listdir(each)]  # noqa: PTH112, PTH208
     others = [each for each in arguments if each not in unmatched and each not in hollow]
     return [
         *([f"no file matches {', '.join(unmatched)}"] if unmatched else []),
@@ -277,7 +275,7 @@ def _in_file(path: str, passed: PassedOver, counting: bool) -> Iterator[Source]:
     """What a path means that is no folder."""
     lower = path.lower()
     special = lower.endswith((*TAR_SUFFIXES, ZIP_SUFFIX, *MANIFEST_SUFFIXES))
-    if not special or not _is_regular(path):
+    if not special or not os.path.isfile(path):  # noqa: PTH113 (False also for names that are too long)
         yield LocalFile(path, path)
     elif lower.endswith(ZIP_SUFFIX):
         yield from photos_in_zip(path, passed)
@@ -311,18 +309,6 @@ def _matches_nothing(text: str) -> bool:
 
 def _has_folders(path: str) -> bool:
     """Whether a folder has folders in which photos may be."""
-    return _is_folder(path) and any(each.is_dir() for each in Path(path).iterdir() if not each.name.startswith("."))
-
-
-def _is_folder(path: str) -> bool:
-    try:
-        return Path(path).is_dir()
-    except (OSError, ValueError):  # not allowed to look, too long a name: the photo's own error will say so
-        return False
-
-
-def _is_regular(path: str) -> bool:
-    try:
-        return Path(path).is_file()
-    except (OSError, ValueError):
-        return False
+    return os.path.isdir(path) and any(  # noqa: PTH112
+        each.is_dir() for each in Path(path).iterdir() if not each.name.startswith(".")
+    )

@@ -119,12 +119,10 @@ class LocalFile(Source):
     path: str
 
     def stamp(self) -> Stamp | None:
-        """Of the file."""
         return stamp_of(self.path)
 
     def load(self) -> str:
-        """Its path: whoever decodes it reads no more than is needed."""
-        return self.path
+        return self.path  # whoever decodes it reads no more than is needed
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +143,6 @@ class ByteRange(Source):
         return stamp_of(self.archive, self.size)
 
     def load(self) -> bytes:
-        """Its bytes."""
         refuse_above_limit(self.name, self.size)
         with Path(self.archive).open("rb", buffering=0) as file:
             file.seek(self.offset)
@@ -165,11 +162,9 @@ class InMemory(Source):
 
     @property
     def held(self) -> int:
-        """Its size."""
         return len(self.data)
 
     def load(self) -> bytes:
-        """Its bytes."""
         return self.data
 
 
@@ -205,5 +200,4 @@ class Unreadable(Source):
         return cls(name, NotAnImageError, f"{name} is not what its name says, or damaged from its start: {error}")
 
     def load(self) -> bytes:
-        """Raise the error."""
         raise self.error(self.message)
