@@ -83,21 +83,6 @@ class Row:
         return (self.size, self.version) == (stamp.size, stamp.version)
 
 
-@dataclass(frozen=True, slots=True)
-class RunState:
-    """What the journal notes of the run whose records it holds.
-
-    Attributes:
-        settings: what the records depend on; None where no run has noted any.
-        known: states of the exported file whose records the journal holds.
-        stale: that file has records that are not in the journal any more, or has them in another form.
-    """
-
-    settings: Record | None
-    known: Sequence[object]
-    stale: bool
-
-
 class Journal:
     """The records of an output. Its methods raise `sqlite3.Error` where the disk refuses or the file is no journal.
 
@@ -153,19 +138,22 @@ class Journal:
 
     # -- the run
 
-    def run(self) -> RunState:
-        """What is noted of the run."""
+    def run(self) -> tuple[Record | None, list[object], bool]:
+        """What is noted of the run, as `note_run` takes it; no settings where nothing is."""
         found = self._base.execute("SELECT settings, known, stale FROM run").fetchone()
-        if found is None:
-            return RunState(None, (), False)
-        settings, known, stale = found
-        return RunState(json.loads(settings), json.loads(known), bool(stale))
+        settings, known, stale = found or ("null", "[]", False)
+        return json.loads(settings), json.loads(known), bool(stale)
 
-    def note_run(self, state: RunState) -> None:
-        """Replace what is noted of the run, and commit."""
+    def note_run(self, settings: Record, known: Sequence[object], stale: bool) -> None:
+        """Replace what is noted of the run whose records the journal holds, and commit.
+
+        Args:
+            settings: what the records depend on.
+            known: states of the exported file whose records the journal holds.
+            stale: that file has records that are not in the journal any more, or has them in another form.
+        """
         self._base.execute("DELETE FROM run")
-        values = (json.dumps(state.settings), json.dumps(state.known), state.stale)
-        self._base.execute("INSERT INTO run VALUES (?, ?, ?)", values)
+        self._base.execute("INSERT INTO run VALUES (?, ?, ?)", (json.dumps(settings), json.dumps(known), stale))
         self.commit()
 
     # -- reading
