@@ -55,10 +55,9 @@ def scale_samples(image: ImageFile, layout: str, again: Callable[[], ImageFile])
     Raises:
         Exception: whatever Pillow raises where the second reading fails.
     """
-    if is_deep_gray(image):
-        return scale_gray(image)
-    if layout not in _LOW_BYTES and layout != _GRAY_ALPHA:
-        return image
+    gray = scale_gray(image)
+    if gray is not image or (layout not in _LOW_BYTES and layout != _GRAY_ALPHA):
+        return gray
     bands = image.mode.replace("A", "")
     colours: Any = image.getextrema()
     # Most fill their 16 bits, and need no second look.
@@ -124,17 +123,14 @@ def _stated(image: PIL.Image.Image) -> int | None:
     return None
 
 
-def is_deep_gray(image: PIL.Image.Image) -> bool:
-    """Whether it is gray of 16 bits, of 32, or of floats, which Pillow would clip."""
-    return image.mode.startswith(("I", "F"))
-
-
 def scale_gray(image: PIL.Image.Image) -> PIL.Image.Image:
-    """Scale 16-bit, 32-bit and float gray to mode ``L``.
+    """Scale 16-bit, 32-bit and float gray, which Pillow would clip, to mode ``L``; other images come back as they are.
 
     16-bit images keep the high byte of their depth. The others do not state their range, so it is taken to be the
     smallest usual one (1 for floats, `DEPTHS`, 32 bits) that holds the brightest pixel.
     """
+    if not image.mode.startswith(("I", "F")):
+        return image
     pixels: npt.NDArray[Any] = np.asarray(image)
     stated = _stated(image)
     if image.mode.startswith("I;16"):

@@ -25,7 +25,7 @@ from facegender.errors import (
     PixelLimitError,
     TruncatedImageError,
 )
-from facegender.faces.colour import is_deep_gray, sample_layout, scale_gray, scale_samples, to_rgb
+from facegender.faces.colour import sample_layout, scale_gray, scale_samples, to_rgb
 from facegender.faces.kinds import HAS_HEIF, is_heic, raw_error, raw_kind, unidentified
 from facegender.faces.quiet import pillow_limit_off, quiet
 from facegender.faces.tiff import contents
@@ -143,7 +143,7 @@ def decode_pillow(image: PIL.Image.Image, *, max_pixels: int = DEFAULT_MAX_PIXEL
     with _errors_of(name), quiet():
         with _errors_of_plugins(lambda error: _damaged(name, error)):
             image.load()
-            shallow = scale_gray(image) if is_deep_gray(image) else image
+            shallow = scale_gray(image)
         return _as_array(_upright_rgb(name, shallow, _orientation(image)))
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import IO, Any
 
 from facegender.formats.records import COLUMN_TYPES, Record, Schema
@@ -17,21 +17,14 @@ class CsvWriter(Writer):
 
     def __init__(self, stream: IO[str], schema: Schema) -> None:
         self._stream, self._schema = stream, schema
-        self._line = io.StringIO()
         # With this line end the module quotes both "\r" and "\n" within a cell; before Python 3.13, otherwise not.
-        self._csv = csv.writer(self._line, lineterminator="\r\n")
-        self._put(list(schema.columns))
+        lines: Any = SimpleNamespace(write=lambda line: stream.write(line.removesuffix("\r\n") + "\n"))
+        self._csv = csv.writer(lines, lineterminator="\r\n")
+        self._csv.writerow(schema.columns)
 
     def write(self, record: Record) -> None:
-        for row in self._schema.rows(record):
-            self._put(list(row.values()))
+        self._csv.writerows(row.values() for row in self._schema.rows(record))
         self._stream.flush()
-
-    def _put(self, cells: list[Any]) -> None:
-        self._csv.writerow(cells)
-        self._stream.write(self._line.getvalue().removesuffix("\r\n") + "\n")
-        self._line.seek(0)
-        self._line.truncate()
 
 
 @register

@@ -40,9 +40,8 @@ _NO_DIGEST = 'facegender:digest=""'
 _DIGEST = re.compile(rb'facegender:digest="([0-9a-f]{64})"')
 #: A larger file is none of ours.
 _LARGEST = 1 << 24
-#: Bytes that a name may have, and what it has more while it is written.
-_NAME_BYTES = 255
-_WRITING = len("..writing")
+#: Bytes that a name may have; it has more while it is written.
+_NAME_BYTES = 255 - len("..writing")
 #: XML has no way to write these.
 _NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -231,7 +230,7 @@ class _Names:
             if not isinstance(source, LocalFile):
                 return None
             path = Path(f"{source.path}{SUFFIX}")
-            return path if len(os.fsencode(path.name)) + _WRITING <= _NAME_BYTES else None
+            return path if len(os.fsencode(path.name)) <= _NAME_BYTES else None
         named, identity, number = Path(source.name), _identity(source), 1
         stem = shortened(named.stem.replace("\0", "_") or "photo")
         of_photo = re.match(r"\.\w{1,8}", named.suffix)  # a URL may have a query behind it
