@@ -9,10 +9,9 @@ from facegender.sources.kinds import (
     is_photo_file,
     is_video,
 )
-from facegender.sources.photos import Photos, Sample, find_photos, first, sample
+from facegender.sources.photos import Photos, Sample, find_photos, find_videos, first, sample
 from facegender.sources.remote import is_remote
 from facegender.sources.source import MAX_BYTES, LocalFile, Source, Stamp, content_digest, read
-from facegender.sources.videos import find_videos
 
 __all__ = [
     "MAX_BYTES",
