@@ -28,11 +28,7 @@ class JsonLinesWriter(Writer):
 class JsonLines(StreamFormat):
     """One JSON object a line."""
 
-    name, title, suffixes = "jsonl", "JSON Lines", (".jsonl",)
-
-    def recognizes(self, head: bytes) -> bool:
-        """An object begins with a brace."""
-        return head.startswith(b"{")
+    name, title, suffixes, magic = "jsonl", "JSON Lines", (".jsonl",), b"{"
 
     def stream_writer(self, stream: IO[str], schema: Schema) -> Writer:
         return JsonLinesWriter(stream)
@@ -58,8 +54,7 @@ def _parsed(path: Path, parse: Callable[[Record], T]) -> Iterator[T]:
     number = 0
     with path.open(encoding="utf-8") as lines:
         try:
-            for line in lines:
-                number += 1
+            for number, line in enumerate(lines, 1):
                 yield parse(json.loads(line))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"line {number} of it is no record of facegender predict") from error

@@ -49,13 +49,10 @@ class ParquetWriter(Writer):
 class Parquet(Format):
     """Apache Parquet."""
 
-    name, title, suffixes = "parquet", "Parquet", (".parquet",)
+    name, title, suffixes, magic = "parquet", "Parquet", (".parquet",), b"PAR1"
 
     def check(self) -> None:
         _require_pyarrow()
-
-    def recognizes(self, head: bytes) -> bool:
-        return head.startswith(b"PAR1")
 
     def writer(self, path: Path, schema: Schema) -> Writer:
         return ParquetWriter(path, schema)

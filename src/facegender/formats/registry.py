@@ -36,18 +36,20 @@ class Format(ABC):
         name: the value of ``--format``.
         title: the name of the format in messages.
         suffixes: of its files, lower case, with the point; the usual one first.
+        magic: what its files begin with, where they begin alike.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     suffixes: ClassVar[tuple[str, ...]]
+    magic: ClassVar[bytes | None] = None
 
     def check(self) -> None:  # noqa: B027 (most formats need no package)
         """Raise MissingExtraError where a package that the format needs is not installed."""
 
     def recognizes(self, head: bytes) -> bool:
         """Whether a file that begins with these bytes is in this format; False where the bytes cannot tell."""
-        return False
+        return self.magic is not None and head.startswith(self.magic)
 
     def stream_writer(self, stream: IO[str], schema: Schema) -> Writer | None:
         """A writer to a text stream that stays the caller's; None where the format needs a file.

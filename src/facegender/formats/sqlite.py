@@ -44,10 +44,7 @@ class SqliteWriter(Writer):
 class Sqlite(Format):
     """A SQLite database."""
 
-    name, title, suffixes = "sqlite", "SQLite", (".sqlite", ".sqlite3", ".db")
-
-    def recognizes(self, head: bytes) -> bool:
-        return head.startswith(b"SQLite format 3\0")
+    name, title, suffixes, magic = "sqlite", "SQLite", (".sqlite", ".sqlite3", ".db"), b"SQLite format 3\0"
 
     def writer(self, path: Path, schema: Schema) -> Writer:
         return SqliteWriter(path, schema)

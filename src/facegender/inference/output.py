@@ -162,17 +162,13 @@ class Output:
         """
         with self._lock, self._refusals():
             for record, digest in zip(records, digests or [None] * len(records), strict=True):
-                self._put(record, digest)
+                name = record["path"]
+                expected = self._expected[name].popleft() if self._expected.get(name) else _Expected(None)
+                if not self._expected.get(name):
+                    self._expected.pop(name, None)
+                whole = record if expected.former is None else _with_pictures_of(expected.former, record)
+                self._journal.put(whole, expected.stamp, digest, expected.row)
             self._journal.commit_when_due()
-
-    def _put(self, record: Record, digest: str | None) -> None:
-        name = record["path"]
-        expected = self._expected[name].popleft() if self._expected.get(name) else _Expected(None)
-        if not self._expected.get(name):
-            self._expected.pop(name, None)
-        if expected.former is not None:
-            record = _with_pictures_of(expected.former, record)
-        self._journal.put(record, expected.stamp, digest, expected.row)
 
     # -- at the start
 

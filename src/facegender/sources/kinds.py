@@ -57,28 +57,15 @@ class Kind(StrEnum):
 
 
 #: Offset and bytes. Not TIFF, with which raw files begin too, nor BMP, PPM and ICO, which two bytes do not tell.
-_SIGNATURES = (
-    (0, b"\xff\xd8\xff", Kind.PHOTO),
-    (0, b"\x89PNG\r\n\x1a\n", Kind.PHOTO),
-    (0, b"GIF87a", Kind.PHOTO),
-    (0, b"GIF89a", Kind.PHOTO),
-    (8, b"WEBPVP8", Kind.PHOTO),
+_SIGNATURES: tuple[tuple[int, bytes | tuple[bytes, ...], Kind], ...] = (
+    (0, (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"\xff\x4f\xff\x51"), Kind.PHOTO),
     (4, b"jP  \r\n\x87\n", Kind.PHOTO),
-    (0, b"\xff\x4f\xff\x51", Kind.PHOTO),
-    (8, b"AVI LIST", Kind.VIDEO),
-    (0, b"\x1a\x45\xdf\xa3", Kind.VIDEO),
-    (0, b"\x00\x00\x01\xba", Kind.VIDEO),
-    (0, b"\x00\x00\x01\xb3", Kind.VIDEO),
-    (0, b"FLV\x01", Kind.VIDEO),
+    (8, b"WEBPVP8", Kind.PHOTO),
+    (0, (b"\x1a\x45\xdf\xa3", b"\x00\x00\x01\xba", b"\x00\x00\x01\xb3", b"FLV\x01", b"OggS"), Kind.VIDEO),
     (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", Kind.VIDEO),
-    (0, b"OggS", Kind.VIDEO),
-    (0, b"PK\x03\x04", Kind.ARCHIVE),
-    (0, b"\x1f\x8b\x08", Kind.ARCHIVE),
-    (0, b"BZh", Kind.ARCHIVE),
-    (0, b"\xfd7zXZ\x00", Kind.ARCHIVE),
-    (0, b"\x28\xb5\x2f\xfd", Kind.ARCHIVE),
-    (0, b"7z\xbc\xaf\x27\x1c", Kind.ARCHIVE),
-    (0, b"Rar!\x1a\x07", Kind.ARCHIVE),
+    (8, b"AVI LIST", Kind.VIDEO),
+    (0, (b"PK\x03\x04", b"\x1f\x8b\x08", b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"), Kind.ARCHIVE),
+    (0, (b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07"), Kind.ARCHIVE),
     (257, b"ustar", Kind.ARCHIVE),
 )
 #: What the first box of an ISO base media file names; all others are videos, or Canon's raw files.

@@ -19,15 +19,7 @@ from facegender.sources.remote import check_protocol, is_url, open_url
 from facegender.sources.source import ByteRange, InMemory, Source, Unreadable, refuse_above_limit
 
 #: Of archives by their names.
-TAR_SUFFIXES = (
-    ".tar",
-    ".tgz",
-    ".tbz",
-    ".tbz2",
-    ".txz",
-    ".tzst",
-    *(f".tar.{end}" for end in ("gz", "bz2", "xz", "zst")),
-)
+TAR_SUFFIXES = (".tar", ".tgz", ".tbz", ".tbz2", ".txz", ".tzst", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst")
 
 #: By what compressed data begins with, the module that reads it.
 _OPENERS: dict[bytes, Callable[[IO[bytes]], Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
