@@ -54,7 +54,8 @@ def _parsed(path: Path, parse: Callable[[Record], T]) -> Iterator[T]:
     number = 0
     with path.open(encoding="utf-8") as lines:
         try:
-            for number, line in enumerate(lines, 1):
+            for line in lines:
+                number += 1
                 yield parse(json.loads(line))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"line {number} of it is no record of facegender predict") from error
