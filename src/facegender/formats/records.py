@@ -47,10 +47,7 @@ class Schema:
         """The rows of a record, each with every column."""
         error = record["error"] or {"kind": None, "message": None}
         common = dict.fromkeys(self.columns) | {name: record[name] for name in self.columns if name in record}
-        common |= {
-            "error_kind": error["kind"],
-            "error_message": error["message"],
-        }
+        common |= {"error_kind": error["kind"], "error_message": error["message"]}
         items = record.get(self.table)
         rows = (common | self.row(number, each) for number, each in enumerate(items or ()))
         for row in rows if items else [common]:

@@ -78,10 +78,7 @@ def open_url(url: str, *, seekable: bool = False) -> Iterator[io.BufferedReader]
         MissingExtraError, InputError: as for `check_protocol`.
         Exception: whatever the file system raises.
     """
-    with (
-        _opened(url, stream=not seekable, sock_read=TIMEOUT) as file,
-        io.BufferedReader(cast(Any, file)) as buffered,
-    ):
+    with _opened(url, stream=not seekable, sock_read=TIMEOUT) as file, io.BufferedReader(cast(Any, file)) as buffered:
         yield buffered
 
 

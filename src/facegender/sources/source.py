@@ -7,13 +7,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 
-from facegender.errors import (
-    ByteLimitError,
-    FacegenderError,
-    NotAnImageError,
-    PhotoReadError,
-    TruncatedImageError,
-)
+from facegender.errors import ByteLimitError, FacegenderError, NotAnImageError, PhotoReadError, TruncatedImageError
 from facegender.faces.decode import DEFAULT_MAX_PIXELS, as_photo_error
 
 #: Files from archives and URLs are held in memory; larger ones are refused. The largest photo that is read by

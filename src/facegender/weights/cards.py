@@ -89,12 +89,7 @@ class Card:
 
     def to_dict(self) -> dict[str, Any]:
         """The record for the JSON file."""
-        return {
-            **asdict(self),
-            "mean": list(self.mean),
-            "std": list(self.std),
-            "template": self.template.to_dict(),
-        }
+        return {**asdict(self), "mean": list(self.mean), "std": list(self.std), "template": self.template.to_dict()}
 
     @classmethod
     def from_dict(cls, record: dict[str, Any]) -> Card:
