@@ -64,24 +64,17 @@ def connect_read_only(journal: Path) -> sqlite3.Connection:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """The record of a photo, and the photo's state when it was made, where that is known.
+    """The record of a photo, and the photo's stamp and digest when it was made, where they are known.
 
     Attributes:
         row: its number; the file has the records in this order.
         text: the record as JSON.
-        place, size, version: as in a `Stamp`.
     """
 
     row: int
     text: str
-    place: str | None
-    size: int | None
-    version: int | None
+    stamp: Stamp | None
     digest: str | None
-
-    def has_stamp(self, stamp: Stamp) -> bool:
-        """Whether the photo had this size and version."""
-        return (self.size, self.version) == (stamp.size, stamp.version)
 
 
 class Journal:
@@ -190,7 +183,8 @@ class Journal:
         query = "SELECT id, record, place, size, version, digest FROM photos WHERE name = ? AND id <= ? ORDER BY id"
         found = self._base.execute(query, (printable(name), last)).fetchall()
         return [
-            Row(row, text, None if place is None else unprinted(place), *state) for row, text, place, *state in found
+            Row(row, text, None if place is None else Stamp(unprinted(place), size, version), digest)
+            for row, text, place, size, version, digest in found
         ]
 
     def places(self, last: int) -> Iterator[tuple[int, str, str]]:

@@ -141,7 +141,7 @@ class Output:
                     if not same and is_of_another(stamp, row):
                         continue
                     self._seen[row.row] = True
-                    if same and stamp is not None and not row.has_stamp(stamp):
+                    if same and stamp is not None and stamp != row.stamp:
                         self._journal.stamp(row.row, stamp)
                     if (complete is None or complete(record)) and same:
                         return True

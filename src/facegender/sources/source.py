@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from facegender.errors import ByteLimitError, FacegenderError, NotAnImageError, PhotoReadError, TruncatedImageError
@@ -20,12 +20,13 @@ class Stamp:
     """What tells without reading whether a photo has changed.
 
     Attributes:
-        place: absolute path of the local file that is the photo, or the archive that holds it.
+        place: absolute path of the local file that is the photo, or the archive that holds it; two that differ in no
+            more than this are equal.
         size: of the photo in bytes.
         version: time of the file's last change in nanoseconds; of a member of a zip archive its CRC-32.
     """
 
-    place: str
+    place: str = field(compare=False)
     size: int
     version: int
 
