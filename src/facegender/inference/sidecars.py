@@ -104,8 +104,7 @@ def write_sidecars(photos: Iterable[tuple[Source, Record]], folder: Path | None,
             elif before == text.encode():
                 counts.current += 1
             else:
-                with atomic_file(path) as temporary:
-                    temporary.write_bytes(text.encode())
+                _write(path, text)
                 counts.written += 1
     return counts
 
@@ -271,3 +270,8 @@ def _ours(path: Path) -> bytes | None:
         return None
     blank = data.replace(found[0], _NO_DIGEST.encode(), 1)
     return data if hashlib.sha256(blank).hexdigest().encode() == found[1] else None
+
+
+def _write(path: Path, text: str) -> None:
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(text.encode())
