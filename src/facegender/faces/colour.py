@@ -12,6 +12,7 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -169,7 +170,7 @@ def to_rgb(image: PIL.Image.Image) -> PIL.Image.Image:
 def _to_srgb(image: PIL.Image.Image, profile: Any) -> PIL.Image.Image:
     """Convert to RGB, through the embedded profile where it is sound and fits the pixels."""
     if isinstance(profile, bytes) and profile:
-        try:
+        with suppress(ImageCms.PyCMSError, OSError, ValueError, TypeError):
             embedded = ImageCms.ImageCmsProfile(io.BytesIO(profile))
             fits = _SRGB_COLOURS.get(embedded.profile.xcolor_space) == image.mode
             if fits and not ImageCms.getProfileDescription(embedded).startswith("sRGB IEC61966"):
@@ -177,6 +178,4 @@ def _to_srgb(image: PIL.Image.Image, profile: Any) -> PIL.Image.Image:
                 converted = ImageCms.profileToProfile(image, embedded, srgb, outputMode="RGB")
                 if converted is not None:
                     return converted
-        except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-            pass
     return image if image.mode == "RGB" else image.convert("RGB")

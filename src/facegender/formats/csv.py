@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import IO, Any
@@ -65,8 +66,6 @@ def _typed(cell: str, kind: type) -> Any:
     """A cell as the type of its column; text where it is none, and whole numbers that were saved as 1.0."""
     converters: tuple[Callable[[str], Any], ...] = {int: (int, float), float: (float,)}.get(kind, ())
     for convert in converters:
-        try:
+        with suppress(ValueError):
             return convert(cell)
-        except ValueError:
-            continue
     return cell

@@ -39,11 +39,10 @@ class TableWriter(Writer):
         if first:
             self._table.add_column(self._summary.nouns[0], overflow="fold")
             for heading in _HEADINGS[kind]:
-                of_words = heading in _OF_WORDS
                 last = heading == _HEADINGS[kind][-1]  # it has reasons too, which may be long
                 self._table.add_column(
                     heading,
-                    justify="left" if of_words else "right",
+                    justify="left" if heading in _OF_WORDS else "right",
                     no_wrap=not last,
                     overflow="fold" if last else "ellipsis",
                 )

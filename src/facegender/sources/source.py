@@ -139,14 +139,12 @@ class ByteRange(Source):
 
     def load(self) -> bytes:
         refuse_above_limit(self.name, self.size)
-        with Path(self.archive).open("rb", buffering=0) as file:
+        with Path(self.archive).open("rb") as file:
             file.seek(self.offset)
-            data = bytearray()
-            while len(data) < self.size and (more := file.read(self.size - len(data))):
-                data += more
+            data = file.read(self.size)
         if len(data) < self.size:
             raise TruncatedImageError(f"{self.name} is cut short: the archive ends within it")
-        return bytes(data)
+        return data
 
 
 @dataclass(frozen=True, slots=True)

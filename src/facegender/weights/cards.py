@@ -98,14 +98,9 @@ class Card:
         Raises:
             KeyError, TypeError or ValueError: a field is missing, or has an impossible value.
         """
-        return cls(
-            **{
-                **_known(cls, record),
-                "mean": tuple(record["mean"]),
-                "std": tuple(record["std"]),
-                "template": LandmarkTemplate.from_dict(record["template"]),
-            }
-        )
+        known = _known(cls, record)
+        template = LandmarkTemplate.from_dict(known["template"])
+        return cls(**known | {"mean": tuple(known["mean"]), "std": tuple(known["std"]), "template": template})
 
 
 @dataclass(frozen=True, slots=True)
