@@ -46,7 +46,9 @@ class RayEngine(Engine):
             MissingExtraError: without Ray.
             InputError: the cluster cannot be reached or has nothing free, or pictures are asked for.
         """
-        ray = _require_ray()
+        with needs("ray", "cluster"):
+            import ray
+            import ray.data
         if job.annotate is not None or job.crops is not None:
             raise InputError("a Ray cluster makes no pictures", remedy="leave out annotate and crops")
         batches = [{"tasks": pickle.dumps(batch)} for batch in chunks_of(BATCH_PHOTOS, tasks)]
@@ -108,10 +110,3 @@ class _Operator:
         [packed] = batch["tasks"]
         results = [result for results in self._pool.run(pickle.loads(packed)) for result in results]
         return {"results": [pickle.dumps(results)]}
-
-
-def _require_ray() -> Any:
-    with needs("ray", "cluster"):
-        import ray
-        import ray.data
-    return ray

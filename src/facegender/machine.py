@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import platform
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -51,12 +52,10 @@ def cpu_quota(groups: Path = Path("/proc/self/cgroup"), mount: Path = Path("/sys
 def _quota_in(folder: Path) -> float | None:
     """The quota of one group, of either version of control groups."""
     for names in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):
-        try:
+        with suppress(OSError, ValueError):  # no such file, or no limit: "max"
             quota, period = " ".join((folder / name).read_text(encoding="utf-8") for name in names).split()
             if float(quota) > 0 and float(period) > 0:
                 return float(quota) / float(period)
-        except (OSError, ValueError):  # no such file, or no limit: "max"
-            continue
     return None
 
 
@@ -74,10 +73,8 @@ def versions(*packages: str) -> dict[str, str]:
     """Version of Python and of those of the packages that are installed."""
     found = {"Python": platform.python_version()}
     for name in packages:
-        try:
+        with suppress(PackageNotFoundError):
             found[name] = version(name)
-        except PackageNotFoundError:
-            continue
     return found
 
 

@@ -103,8 +103,7 @@ class FaceRecord(TypedDict):
     box: Annotated[list[float], _array(4, description="x, y, width, height.")]
     score: Annotated[float, _described("How sure the detector is that this is a face.")]
     quality: Annotated[
-        float,
-        _described("How much there is to judge: below 0.5 it is small or turned away.", minimum=0.0, maximum=1.0),
+        float, _described("How much there is to judge: below 0.5 it is small or turned away.", minimum=0.0, maximum=1.0)
     ]
     landmarks: Annotated[
         list[_Landmark], _array(5, description="Right eye, left eye, nose tip, right and left mouth corner.")

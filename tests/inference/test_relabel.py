@@ -2,7 +2,7 @@
 
 import pytest
 
-from facegender.inference.relabel import relabelled
+from facegender.inference.classifier import relabelled
 
 
 def record(*faces, **more):

@@ -16,7 +16,7 @@ from facegender.errors import InputError
 from facegender.lab.datasets.images import image_paths
 from facegender.sources import find_photos, find_videos, read, sample
 from facegender.sources.kinds import HEAD_BYTES, Kind, is_photo_data, kind_of
-from facegender.sources.text import is_text, lines
+from facegender.sources.manifests import is_text, lines
 
 
 def data_of(format_, size=(8, 8)):

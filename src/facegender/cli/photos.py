@@ -23,12 +23,12 @@ from facegender.formats.registry import Format, Writer
 from facegender.formats.summary import Summary
 from facegender.formats.table import TableWriter
 from facegender.inference.engines import Engine
-from facegender.inference.finished import Finished
+from facegender.inference.journal import Finished
 from facegender.inference.options import Options
 from facegender.inference.plan import plan
 from facegender.inference.run import Collection, Rows, analyze
 from facegender.progress import Bar
-from facegender.sources.passed import PassedOver
+from facegender.sources import PassedOver
 from facegender.sources.photos import why_empty
 from facegender.weights import Card
 from facegender.weights.cards import DEFAULT_MAX_ERROR

@@ -54,6 +54,7 @@ class Client:
             will pass; in between, it waits as long as the server asks, or ever longer.
 
     Attributes:
+        url: where the server is.
         limits: what the server has said that one request may have, by the names of `facegender.wire.Limits`; empty
             until `models` or `provenance` has asked, and where the server does not say. Photos above them are not sent.
 
@@ -77,12 +78,8 @@ class Client:
         given = zip(Parameters.__annotations__, (model, max_error, min_confidence), strict=True)
         self._parameters = {name: value for name, value in given if value is not None}
         self._connection = Connection(url, token, timeout, retries)
+        self.url = self._connection.url
         self.limits: dict[str, float] = {}
-
-    @property
-    def url(self) -> str:
-        """Where the server is."""
-        return self._connection.url
 
     def __enter__(self) -> Self:
         return self

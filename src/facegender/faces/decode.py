@@ -25,8 +25,7 @@ from facegender.errors import (
     PixelLimitError,
     TruncatedImageError,
 )
-from facegender.faces.colour import to_rgb
-from facegender.faces.depth import is_deep_gray, sample_layout, scale_gray, scale_samples
+from facegender.faces.colour import sample_layout, scale_gray, scale_samples, to_rgb
 from facegender.faces.kinds import HAS_HEIF, is_heic, raw_error, raw_kind, unidentified
 from facegender.faces.quiet import pillow_limit_off, quiet
 from facegender.faces.tiff import contents
@@ -66,7 +65,7 @@ def decode(source: str | Path | bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) 
 
     Transparent parts become white, of an animation the first frame is taken, and of a TIFF file with several images
     the first that is no thumbnail. Samples of more than 8 bits are scaled by the depth that they have
-    (`facegender.faces.depth`), and an embedded colour profile is converted to sRGB.
+    (`facegender.faces.colour`), and an embedded colour profile is converted to sRGB.
 
     Args:
         max_pixels: the size is checked in the header, before the pixels are decoded.
@@ -100,10 +99,31 @@ def decode_reduced(
     Raises:
         PhotoReadError: its subclasses as for `decode`.
     """
-    if name is None:
-        name = UNNAMED if isinstance(source, bytes) else str(source)
+    name = _named(source, name)
     with _errors_of(name), _opened(source) as file, quiet():
-        return _decode(file, name, max_pixels, scale_for)
+        head = file.read(16)
+        if not head:
+            raise NotAnImageError(f"{name} is empty (0 bytes)")
+        if kind := raw_kind(head):
+            raise raw_error(name, kind)
+        image, notes, pillow_limit = _identified(file, head, name)
+
+        width, height = image.size
+        _check_size(name, width, height, max_pixels)
+        # Some plugins look at the limit again; whoever needs this takes the lock for the whole decoding.
+        over_pillow_limit = pillow_limit is not None and width * height > pillow_limit
+        with (
+            _errors_of_plugins(lambda error: _damaged(name, error)),
+            pillow_limit_off() if over_pillow_limit else nullcontext(),
+        ):
+            _reduce(image, scale_for)
+            page, layout = image.tell(), sample_layout(image)
+            image.load()
+            orientation = _orientation(image)
+            scaled = scale_samples(image, layout, lambda: _plugin(file, head, page))
+        if orientation in SIDEWAYS:
+            width, height = height, width
+        return Picture(_as_array(_upright_rgb(name, scaled, orientation)), width, height, notes)
 
 
 def decode_pillow(image: PIL.Image.Image, *, max_pixels: int = DEFAULT_MAX_PIXELS, name: str | None = None) -> Image:
@@ -121,14 +141,9 @@ def decode_pillow(image: PIL.Image.Image, *, max_pixels: int = DEFAULT_MAX_PIXEL
         raise NotAnImageError(f"{name} has no pixels")
     _check_size(name, *image.size, max_pixels)
     with _errors_of(name), quiet():
-        try:
+        with _errors_of_plugins(lambda error: _damaged(name, error)):
             image.load()
-            shallow = scale_gray(image) if is_deep_gray(image) else image
-        except MemoryError:
-            raise
-        except Exception as error:
-            _raise_if_disk_failed(error)
-            raise TruncatedImageError(f"{name} is cut short, damaged or of an unsupported kind: {error}") from error
+            shallow = scale_gray(image)
         return _as_array(_upright_rgb(name, shallow, _orientation(image)))
 
 
@@ -138,9 +153,7 @@ def read_orientation(source: str | Path | bytes) -> int:
     Raises:
         PhotoReadError: its subclasses as for `decode`.
     """
-    name = UNNAMED if isinstance(source, bytes) else str(source)
-    with _errors_of(name), _opened(source) as file, quiet():
-        image, _, _ = _identified(file, file.read(16), name)
+    with _header(source, _named(source)) as image:
         orientation = _orientation(image)
         return orientation if orientation in _UPRIGHT else 1
 
@@ -154,14 +167,13 @@ def check_pixels(source: str | Path | bytes | Image, *, max_pixels: int, name: s
     Raises:
         PixelLimitError: width x height is above ``max_pixels``.
     """
-    if name is None:
-        name = str(source) if isinstance(source, str | Path) else UNNAMED
+    name = _named(source, name)
     if isinstance(source, np.ndarray):
         height, width, _ = source.shape
     else:
         try:
-            with _errors_of(name), _opened(source) as file, quiet():
-                width, height = _identified(file, file.read(16), name)[0].size
+            with _header(source, name) as image:
+                width, height = image.size
         except PhotoReadError:  # whoever reads the photo will say so
             return
     _check_size(name, width, height, max_pixels)
@@ -177,13 +189,42 @@ def file_bytes(path: str | Path, *, max_bytes: int, name: str | None = None) -> 
         PhotoNotFoundError, PhotoPermissionError, PhotoReadError: as for `decode`.
         ByteLimitError: it has more than ``max_bytes``.
     """
-    name = name or str(path)
+    name = _named(path, name)
     with _errors_of(name), _opened(path) as file:
         data = file.read(max_bytes + 1)
         if len(data) > max_bytes:
             size = os.fstat(file.fileno()).st_size
             raise ByteLimitError(f"{name} has {size} bytes, above the limit of {max_bytes}")
         return data
+
+
+def _named(source: object, name: str | None = None) -> str:
+    """What errors call a photo: its name, or else its path."""
+    return name or (str(source) if isinstance(source, str | Path) else UNNAMED)
+
+
+@contextmanager
+def _header(source: str | Path | bytes, name: str) -> Iterator[ImageFile]:
+    """A photo of which no more than the header is read."""
+    with _errors_of(name), _opened(source) as file, quiet():
+        yield _identified(file, file.read(16), name)[0]
+
+
+@contextmanager
+def _errors_of_plugins(ours: Callable[[Exception], PhotoReadError]) -> Iterator[None]:
+    """Errors of ours for whatever hostile bytes lead plugins to raise; a failed disk is no matter of theirs."""
+    try:
+        yield
+    except (MemoryError, PhotoReadError):
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:  # Pillow's own complaints have no number
+            raise
+        raise ours(error) from error
+
+
+def _damaged(name: str, error: Exception) -> TruncatedImageError:
+    return TruncatedImageError(f"{name} is cut short, damaged or of an unsupported kind: {error}")
 
 
 @contextmanager
@@ -228,36 +269,6 @@ def _opened(source: str | Path | bytes) -> IO[bytes]:
     return path.open("rb")
 
 
-def _decode(file: IO[bytes], name: str, max_pixels: int, scale_for: Callable[[int, int], float]) -> Picture:
-    head = file.read(16)
-    if not head:
-        raise NotAnImageError(f"{name} is empty (0 bytes)")
-    if kind := raw_kind(head):
-        raise raw_error(name, kind)
-    image, notes, pillow_limit = _identified(file, head, name)
-
-    width, height = image.size
-    _check_size(name, width, height, max_pixels)
-    # Some plugins look at the limit again; whoever needs this takes the lock for the whole decoding.
-    over_pillow_limit = pillow_limit is not None and width * height > pillow_limit
-    try:
-        with pillow_limit_off() if over_pillow_limit else nullcontext():
-            _reduce(image, scale_for)
-            page, layout = image.tell(), sample_layout(image)
-            image.load()
-            orientation = _orientation(image)
-            scaled = scale_samples(image, layout, lambda: _plugin(file, head, page))
-    except MemoryError:
-        raise
-    except Exception as error:
-        _raise_if_disk_failed(error)
-        raise TruncatedImageError(f"{name} is cut short, damaged or of an unsupported kind: {error}") from error
-
-    if orientation in SIDEWAYS:
-        width, height = height, width
-    return Picture(_as_array(_upright_rgb(name, scaled, orientation)), width, height, notes)
-
-
 def _check_size(name: str, width: int, height: int, max_pixels: int) -> None:
     pixels = width * height
     if pixels > max_pixels:
@@ -269,27 +280,17 @@ def _check_size(name: str, width: int, height: int, max_pixels: int) -> None:
 
 def _upright_rgb(name: str, image: PIL.Image.Image, orientation: Any) -> PIL.Image.Image:
     mode = image.mode
-    try:
+    with _errors_of_plugins(lambda error: NotAnImageError(f"{name} has an unsupported pixel layout ({mode}): {error}")):
         if orientation in _UPRIGHT:
             image = image.transpose(_UPRIGHT[orientation])
         return to_rgb(image)
-    except MemoryError:
-        raise
-    except Exception as error:
-        raise NotAnImageError(f"{name} has an unsupported pixel layout ({mode}): {error}") from error
 
 
 def _identified(file: IO[bytes], head: bytes, name: str) -> tuple[ImageFile, tuple[Note, ...], int | None]:
     """The image that is the photo, not yet loaded, what is to be said of others in the file, and Pillow's own limit."""
-    try:
-        with pillow_limit_off() as pillow_limit:
-            page, notes = _page(file, name) if head.startswith((b"II", b"MM")) else (0, ())
-            return _plugin(file, head, page), notes, pillow_limit
-    except (MemoryError, PhotoReadError):
-        raise
-    except Exception as error:  # plugins raise whatever hostile bytes lead them to
-        _raise_if_disk_failed(error)
-        raise unidentified(head, name, error) from error
+    with _errors_of_plugins(lambda error: unidentified(head, name, error)), pillow_limit_off() as pillow_limit:
+        page, notes = _page(file, name) if head.startswith((b"II", b"MM")) else (0, ())
+        return _plugin(file, head, page), notes, pillow_limit
 
 
 def _plugin(file: IO[bytes], head: bytes, page: int = 0) -> ImageFile:
@@ -342,12 +343,6 @@ def _as_array(image: PIL.Image.Image) -> Image:
         bottom = min(top + _STRIP, height)
         pixels[top:bottom] = np.asarray(image.crop((0, top, width, bottom)))
     return pixels
-
-
-def _raise_if_disk_failed(error: Exception) -> None:
-    """Let a failed read through; Pillow's own complaints are OSErrors without a number."""
-    if isinstance(error, OSError) and error.errno is not None:
-        raise error
 
 
 def _orientation(image: PIL.Image.Image) -> Any:

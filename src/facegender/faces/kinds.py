@@ -9,34 +9,26 @@ from PIL import UnidentifiedImageError
 from facegender.errors import MissingDecoderError, NotAnImageError, PhotoReadError, TruncatedImageError
 
 #: Offset and bytes by which each kind begins; tells a damaged photo from a file that never was one.
-_SIGNATURES = (
+_SIGNATURES: tuple[tuple[int, bytes | tuple[bytes, ...], str], ...] = (
     (0, b"\xff\xd8\xff", "JPEG"),
     (0, b"\x89PNG\r\n\x1a\n", "PNG"),
     (0, b"GIF8", "GIF"),
-    (0, b"II*\x00", "TIFF"),
-    (0, b"MM\x00*", "TIFF"),
-    (0, b"II+\x00", "TIFF"),
-    (0, b"MM\x00+", "TIFF"),
+    (0, (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"), "TIFF"),
     (0, b"BM", "BMP"),
-    (0, b"P6", "PPM"),
-    (0, b"P5", "PPM"),
-    (0, b"P4", "PPM"),
+    (0, (b"P6", b"P5", b"P4"), "PPM"),
     (0, b"\xff\x4f\xff\x51", "JPEG 2000"),
     (4, b"jP  \r\n\x87\n", "JPEG 2000"),
     (4, b"ftypavi", "AVIF"),
-    (4, b"ftyphei", "HEIC"),
-    (4, b"ftyphev", "HEIC"),
+    (4, (b"ftyphei", b"ftyphev"), "HEIC"),
     (8, b"WEBP", "WebP"),
 )
 
 #: The same for the raw files of cameras; most others begin like TIFF (`facegender.faces.tiff`).
-_RAW = (
+_RAW: tuple[tuple[int, bytes | tuple[bytes, ...], str], ...] = (
     (8, b"CR", "Canon CR2"),
     (4, b"ftypcrx ", "Canon CR3"),
     (0, b"FUJIFILMCCD-RAW", "Fujifilm RAF"),
-    (0, b"IIRO", "Olympus ORF"),
-    (0, b"IIRS", "Olympus ORF"),
-    (0, b"MMOR", "Olympus ORF"),
+    (0, (b"IIRO", b"IIRS", b"MMOR"), "Olympus ORF"),
     (0, b"IIU\x00", "Panasonic RW2"),
     (0, b"FOVb", "Sigma X3F"),
     (0, b"\x00MRM", "Minolta MRW"),

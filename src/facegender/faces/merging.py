@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 
 from facegender.faces.anchors import FaceRows, overlaps
-from facegender.faces.pose import Landmarks
 from facegender.faces.types import Face
 
 #: Of two boxes that overlap more (intersection over union), the one with the lower score goes.
@@ -37,10 +36,12 @@ def merged(rows: FaceRows, turned: int) -> list[Face]:
     rows = rows[sound]
     # The least score has been passed already.
     indices = cv2.dnn.NMSBoxes(rows[:, :4].tolist(), rows[:, 14].tolist(), 0.0, SAME_FACE)
-    return [
-        Face((x, y, width, height), _points(places), min(max(score, 0.0), 1.0), turned)
-        for x, y, width, height, *places, score in (_blended(rows[index], rows).tolist() for index in indices)
-    ]
+    faces = []
+    for index in indices:
+        x, y, width, height, *places, score = _blended(rows[index], rows).tolist()
+        one, two, three, four, five = zip(places[::2], places[1::2], strict=True)
+        faces.append(Face((x, y, width, height), (one, two, three, four, five), min(max(score, 0.0), 1.0), turned))
+    return faces
 
 
 def with_turned(upright: Sequence[Face], turned: Sequence[Face]) -> list[Face]:
@@ -73,8 +74,3 @@ def _blended(row: FaceRows, rows: FaceRows) -> FaceRows:
     places = (same[:, :14] * weights).sum(0) / weights.sum()
     places[4:] = np.rint(places[4:] * PARTS_OF_PIXEL) / PARTS_OF_PIXEL
     return np.append(places, row[14])
-
-
-def _points(values: list[float]) -> Landmarks:
-    one, two, three, four, five = zip(values[::2], values[1::2], strict=True)
-    return one, two, three, four, five

@@ -230,6 +230,4 @@ def _packed(full: npt.NDArray[np.float64], side: int) -> npt.NDArray[np.float64]
     return packed
 
 
-@lru_cache(maxsize=len(RULES.sides))
-def _window(side: int) -> _Window:
-    return _Window(side)
+_window = lru_cache(maxsize=len(RULES.sides))(_Window)

@@ -84,25 +84,20 @@ def tiles(number: int, picture: Picture, scale: float) -> Iterator[Tile]:
         scale: of its largest level, in pixels per pixel of the full photo.
     """
     pixels, whole = picture.pixels, None
+    across, down = picture.scale, picture.scale_y
     while True:
         width, height = (max(1, round(side * scale)) for side in (picture.width, picture.height))
         for y in _spans(pixels.shape[0], height):
             for x in _spans(pixels.shape[1], width):
-                if whole is None:
-                    image = resized(pixels[y.begin : y.end, x.begin : x.end], x.length, y.length)
-                else:  # from the level before: a quarter of a side is shrunk much faster than an odd part
-                    image = resized(whole, x.length, y.length)
+                # From the level before where that is whole: a quarter of a side is shrunk much faster than an odd part.
+                part = pixels[y.begin : y.end, x.begin : x.end] if whole is None else whole
+                image = resized(part, x.length, y.length)
                 yield Tile(
                     number,
                     image,
-                    corner=(x.begin / picture.scale, y.begin / picture.scale_y),
-                    zoom=((x.end - x.begin) / x.length / picture.scale, (y.end - y.begin) / y.length / picture.scale_y),
-                    core=(
-                        x.core_begin / picture.scale,
-                        y.core_begin / picture.scale_y,
-                        x.core_end / picture.scale,
-                        y.core_end / picture.scale_y,
-                    ),
+                    corner=(x.begin / across, y.begin / down),
+                    zoom=((x.end - x.begin) / x.length / across, (y.end - y.begin) / y.length / down),
+                    core=(x.core_begin / across, y.core_begin / down, x.core_end / across, y.core_end / down),
                 )
         if max(width, height) <= LAST_LEVEL:
             return

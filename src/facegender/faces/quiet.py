@@ -46,7 +46,8 @@ def quiet() -> Iterator[None]:
             _Decoding.settings = ExitStack()
             _Decoding.settings.enter_context(warnings.catch_warnings())
             warnings.filterwarnings("ignore", module=r"PIL(\.|$)")
-            _Decoding.settings.enter_context(_libtiff_silent())
+            for set_handler in _HANDLERS:
+                _Decoding.settings.callback(set_handler, set_handler(None))
         _Decoding.active += 1
     try:
         yield
@@ -71,13 +72,3 @@ def _handlers() -> list[ctypes._NamedFuncPointer]:
 
 
 _HANDLERS = _handlers()
-
-
-@contextmanager
-def _libtiff_silent() -> Iterator[None]:
-    before = [(set_handler, set_handler(None)) for set_handler in _HANDLERS]
-    try:
-        yield
-    finally:
-        for set_handler, handler in before:
-            set_handler(handler)

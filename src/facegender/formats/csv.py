@@ -3,40 +3,29 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import IO, Any
 
 from facegender.formats.records import COLUMN_TYPES, Record, Schema
 from facegender.formats.registry import StreamFormat, Writer, register
 
 
-class CsvWriter(AbstractContextManager["CsvWriter"]):
+class CsvWriter(Writer):
     """Rows of the schema under a header; every record reaches the stream at once."""
 
     def __init__(self, stream: IO[str], schema: Schema) -> None:
         self._stream, self._schema = stream, schema
-        self._line = io.StringIO()
         # With this line end the module quotes both "\r" and "\n" within a cell; before Python 3.13, otherwise not.
-        self._csv = csv.writer(self._line, lineterminator="\r\n")
-        self._put(list(schema.columns))
+        lines: Any = SimpleNamespace(write=lambda line: stream.write(line.removesuffix("\r\n") + "\n"))
+        self._csv = csv.writer(lines, lineterminator="\r\n")
+        self._csv.writerow(schema.columns)
 
     def write(self, record: Record) -> None:
-        """Add one record."""
-        for row in self._schema.rows(record):
-            self._put(list(row.values()))
+        self._csv.writerows(row.values() for row in self._schema.rows(record))
         self._stream.flush()
-
-    def _put(self, cells: list[Any]) -> None:
-        self._csv.writerow(cells)
-        self._stream.write(self._line.getvalue().removesuffix("\r\n") + "\n")
-        self._line.seek(0)
-        self._line.truncate()
-
-    def __exit__(self, *_: object) -> None:
-        """The stream stays open."""
 
 
 @register
@@ -51,7 +40,6 @@ class Csv(StreamFormat):
         return len(header) > 1 and b"path" in header
 
     def stream_writer(self, stream: IO[str], schema: Schema) -> Writer:
-        """A writer to a stream."""
         return CsvWriter(stream, schema)
 
     def rows(self, path: Path) -> Iterator[Record]:
@@ -78,8 +66,6 @@ def _typed(cell: str, kind: type) -> Any:
     """A cell as the type of its column; text where it is none, and whole numbers that were saved as 1.0."""
     converters: tuple[Callable[[str], Any], ...] = {int: (int, float), float: (float,)}.get(kind, ())
     for convert in converters:
-        try:
+        with suppress(ValueError):
             return convert(cell)
-        except ValueError:
-            continue
     return cell

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -14,37 +13,27 @@ from facegender.formats.registry import StreamFormat, Writer, register
 T = TypeVar("T")
 
 
-class JsonLinesWriter(AbstractContextManager["JsonLinesWriter"]):
+class JsonLinesWriter(Writer):
     """One line a record, which reaches the stream at once."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
 
     def write(self, record: Record) -> None:
-        """Add one record."""
         self._stream.write(json.dumps(record) + "\n")
         self._stream.flush()
-
-    def __exit__(self, *_: object) -> None:
-        """The stream stays open."""
 
 
 @register
 class JsonLines(StreamFormat):
     """One JSON object a line."""
 
-    name, title, suffixes = "jsonl", "JSON Lines", (".jsonl",)
-
-    def recognizes(self, head: bytes) -> bool:
-        """An object begins with a brace."""
-        return head.startswith(b"{")
+    name, title, suffixes, magic = "jsonl", "JSON Lines", (".jsonl",), b"{"
 
     def stream_writer(self, stream: IO[str], schema: Schema) -> Writer:
-        """A writer to a stream."""
         return JsonLinesWriter(stream)
 
     def rows(self, path: Path) -> Iterator[Record]:
-        """The rows of the records."""
         for rows in _parsed(path, lambda record: list(_flat(record))):
             yield from rows
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from facegender.formats.records import ROW_GROUP, Record, Schema
 from facegender.formats.registry import Format, Writer, register
 
 
-class ParquetWriter(AbstractContextManager["ParquetWriter"]):
+class ParquetWriter(Writer):
     """Rows of the schema in row groups of `ROW_GROUP`.
 
     Args:
@@ -33,7 +32,6 @@ class ParquetWriter(AbstractContextManager["ParquetWriter"]):
         self._rows: list[Record] = []
 
     def write(self, record: Record) -> None:
-        """Add one record."""
         self._rows.extend(self._schema.rows(record))
         self._flush(ROW_GROUP)
 
@@ -43,7 +41,6 @@ class ParquetWriter(AbstractContextManager["ParquetWriter"]):
             self._writer.write_table(self._arrow.Table.from_pylist(group, schema=self._arrow_schema))
 
     def __exit__(self, *_: object) -> None:
-        """Write the last rows and the footer."""
         self._flush(1)
         self._writer.close()
 
@@ -52,28 +49,20 @@ class ParquetWriter(AbstractContextManager["ParquetWriter"]):
 class Parquet(Format):
     """Apache Parquet."""
 
-    name, title, suffixes = "parquet", "Parquet", (".parquet",)
+    name, title, suffixes, magic = "parquet", "Parquet", (".parquet",), b"PAR1"
 
     def check(self) -> None:
-        """MissingExtraError where pyarrow is not installed."""
         _require_pyarrow()
 
-    def recognizes(self, head: bytes) -> bool:
-        """By its magic bytes."""
-        return head.startswith(b"PAR1")
-
     def writer(self, path: Path, schema: Schema) -> Writer:
-        """A writer to a file."""
         return ParquetWriter(path, schema)
 
     def rows(self, path: Path) -> Iterator[Record]:
-        """The rows, a batch in memory at a time."""
         for batch in _require_pyarrow().parquet.ParquetFile(path).iter_batches(ROW_GROUP):
             yield from batch.to_pylist()
 
 
 def _require_pyarrow() -> Any:
-    """The module pyarrow with its Parquet part; MissingExtraError where it is not installed."""
     with needs("pyarrow", "parquet"):
         import pyarrow
         import pyarrow.parquet

@@ -47,10 +47,7 @@ class Schema:
         """The rows of a record, each with every column."""
         error = record["error"] or {"kind": None, "message": None}
         common = dict.fromkeys(self.columns) | {name: record[name] for name in self.columns if name in record}
-        common |= {
-            "error_kind": error["kind"],
-            "error_message": error["message"],
-        }
+        common |= {"error_kind": error["kind"], "error_message": error["message"]}
         items = record.get(self.table)
         rows = (common | self.row(number, each) for number, each in enumerate(items or ()))
         for row in rows if items else [common]:
@@ -157,15 +154,15 @@ FACES = Schema(
 
 
 #: Columns that count answers.
-_ANSWERS = {"women": "female", "men": "male", "uncertain": "uncertain"}
+ANSWERS = {"women": "female", "men": "male", "uncertain": "uncertain"}
 
 
 def per_photo(record: Record) -> Record:
     """The record of a photo with counts of its faces and answers in their place; None where it has an error."""
-    counts = dict.fromkeys(("faces", *_ANSWERS))
+    counts = dict.fromkeys(("faces", *ANSWERS))
     if record["error"] is None:
         labels = Counter(face["label"] for face in record["faces"])
-        counts = {"faces": len(record["faces"]), **{name: labels[label] for name, label in _ANSWERS.items()}}
+        counts = {"faces": len(record["faces"]), **{name: labels[label] for name, label in ANSWERS.items()}}
     about = {name: value for name, value in record.items() if name not in ("faces", "error")}
     return {**about, **counts, "error": record["error"]}
 
@@ -175,7 +172,7 @@ PHOTOS = Schema(
     files="photos",
     table="photos",
     number="faces",
-    columns={**_PHOTO, "weight": float, **dict.fromkeys(("faces", *_ANSWERS), int), **_ERROR},
+    columns={**_PHOTO, "weight": float, **dict.fromkeys(("faces", *ANSWERS), int), **_ERROR},
     row=lambda number, photo: photo,
     item=lambda row: row,
     optional={"annotated": str},

@@ -9,8 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import IO, ClassVar, Protocol, Self, TypeVar
+from typing import IO, ClassVar, TypeVar
 
 from facegender.errors import InputError
 from facegender.formats.records import Record, Schema
@@ -19,18 +18,15 @@ from facegender.formats.records import Record, Schema
 HEAD_BYTES = 4096
 
 
-class Writer(Protocol):
-    """A context manager that takes records and writes them in order."""
+class Writer(AbstractContextManager["Writer"]):
+    """A context manager that takes records and writes them in order; a stream stays open at its end."""
 
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None: ...
-
+    @abstractmethod
     def write(self, record: Record) -> None:
         """Add one record; OSError or sqlite3.Error where the disk refuses."""
-        ...
+
+    def __exit__(self, *_: object) -> None:
+        pass
 
 
 class Format(ABC):
@@ -40,18 +36,20 @@ class Format(ABC):
         name: the value of ``--format``.
         title: the name of the format in messages.
         suffixes: of its files, lower case, with the point; the usual one first.
+        magic: what its files begin with, where they begin alike.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     suffixes: ClassVar[tuple[str, ...]]
+    magic: ClassVar[bytes | None] = None
 
     def check(self) -> None:  # noqa: B027 (most formats need no package)
         """Raise MissingExtraError where a package that the format needs is not installed."""
 
     def recognizes(self, head: bytes) -> bool:
         """Whether a file that begins with these bytes is in this format; False where the bytes cannot tell."""
-        return False
+        return self.magic is not None and head.startswith(self.magic)
 
     def stream_writer(self, stream: IO[str], schema: Schema) -> Writer | None:
         """A writer to a text stream that stays the caller's; None where the format needs a file.

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing
+from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 from facegender.files import read_only_uri
-from facegender.formats.records import ROW_GROUP, SCHEMAS, Record, Schema
+from facegender.formats.records import SCHEMAS, Record, Schema
 from facegender.formats.registry import Format, Writer, register
 
 
-class SqliteWriter(AbstractContextManager["SqliteWriter"]):
+class SqliteWriter(Writer):
     """Rows of the schema in a table, with an index on the path.
 
     Args:
@@ -23,7 +22,6 @@ class SqliteWriter(AbstractContextManager["SqliteWriter"]):
 
     def __init__(self, path: Path, schema: Schema) -> None:
         self._schema = schema
-        self._rows: list[tuple[Any, ...]] = []
         self._database = sqlite3.connect(path)
         types = {int: "INTEGER", float: "REAL", str: "TEXT"}
         columns = ", ".join(f'"{name}" {types[kind]}' for name, kind in schema.columns.items())
@@ -31,19 +29,10 @@ class SqliteWriter(AbstractContextManager["SqliteWriter"]):
         self._insert = f"INSERT INTO {schema.table} VALUES ({', '.join('?' * len(schema.columns))})"
 
     def write(self, record: Record) -> None:
-        """Add one record."""
-        self._rows.extend(tuple(row.values()) for row in self._schema.rows(record))
-        if len(self._rows) >= ROW_GROUP:
-            self._flush()
-
-    def _flush(self) -> None:
-        self._database.executemany(self._insert, self._rows)
-        self._rows = []
+        self._database.executemany(self._insert, (tuple(row.values()) for row in self._schema.rows(record)))
 
     def __exit__(self, *_: object) -> None:
-        """Write the last rows and close the database."""
         try:
-            self._flush()
             table = self._schema.table
             self._database.execute(f"CREATE INDEX IF NOT EXISTS {table}_path ON {table} (path)")
             self._database.commit()
@@ -55,18 +44,12 @@ class SqliteWriter(AbstractContextManager["SqliteWriter"]):
 class Sqlite(Format):
     """A SQLite database."""
 
-    name, title, suffixes = "sqlite", "SQLite", (".sqlite", ".sqlite3", ".db")
-
-    def recognizes(self, head: bytes) -> bool:
-        """By its magic bytes."""
-        return head.startswith(b"SQLite format 3\0")
+    name, title, suffixes, magic = "sqlite", "SQLite", (".sqlite", ".sqlite3", ".db"), b"SQLite format 3\0"
 
     def writer(self, path: Path, schema: Schema) -> Writer:
-        """A writer to a file."""
         return SqliteWriter(path, schema)
 
     def rows(self, path: Path) -> Iterator[Record]:
-        """The rows of the table that a schema names."""
         with closing(sqlite3.connect(read_only_uri(path.absolute().as_uri()), uri=True)) as base:
             tables = {name for (name,) in base.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             name = next((schema.table for schema in SCHEMAS if schema.table in tables), None)

@@ -4,40 +4,63 @@ from __future__ import annotations
 
 from collections import Counter
 
-from facegender.formats.records import Record
-from facegender.formats.remarks import remarks
+from facegender.formats.records import ANSWERS, Record
 from facegender.wording import counted, duration
+
+#: For one photo and for several, of each kind of `facegender.faces.types.Note`.
+_REMARKS = {
+    "pages": ("has further pages that were not analysed", "have further pages that were not analysed"),
+    "screen": (
+        "is printed with a halftone screen, which was smoothed before the search",
+        "are printed with a halftone screen, which was smoothed before the search",
+    ),
+    "grain": (
+        "has heavy grain, which was smoothed before the search",
+        "have heavy grain, which was smoothed before the search",
+    ),
+    "turned": ("has faces that lie on their side or upside down", "have faces that lie on their side or upside down"),
+}
 
 
 class Summary:
     """Counts records as they are made.
 
     Attributes:
+        nouns: what a record is of, and what it lists: ``photo`` and ``face``, or ``video`` and ``track``.
         counts: ``photos`` or videos; ``errors`` of them; ``empty``, those that were read and show no face; ``faces``
             or tracks; and of these each answer.
         errors: how many of each kind.
     """
 
     def __init__(self) -> None:
+        self.nouns = ("photo", "face")
         self.counts: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
         self._notes: Counter[str] = Counter()
-        self._nouns = ("photo", "face")
 
     def add(self, record: Record) -> None:
-        """Count a photo or a video."""
+        """Count a photo, also one whose faces are counted already, or a video."""
         if "tracks" in record:
-            self._nouns = ("video", "track")
-        items = record["tracks" if "tracks" in record else "faces"]
-        self.counts["photos"] += 1
-        self.counts["faces"] += len(items)
-        self.counts.update(item["label"] for item in items)
+            self.nouns = ("video", "track")
+        if "women" in record:
+            labels = Counter({label: record[column] or 0 for column, label in ANSWERS.items()})
+        else:
+            labels = Counter(item["label"] for item in record["tracks" if "tracks" in record else "faces"])
+        self.counts += Counter(photos=1, faces=labels.total()) + labels
         self._notes.update(note["kind"] for note in record.get("notes", ()))
         if record["error"] is not None:
             self.counts["errors"] += 1
             self.errors[record["error"]["kind"]] += 1
-        elif not items:
+        elif not labels.total():
             self.counts["empty"] += 1
+
+    def remarks(self) -> list[str]:
+        """What the notes come to, one sentence without its end for each kind: "2 photos have ..."."""
+        return [
+            f"{counted(number, 'photo')} {one if number == 1 else several}"
+            for kind, (one, several) in _REMARKS.items()
+            if (number := self._notes[kind])
+        ]
 
     def lines(self, seconds: float, *, below_table: bool = False) -> list[str]:
         """The summary, given how long the run took; empty where nothing was counted.
@@ -48,7 +71,7 @@ class Summary:
         counts = self.counts
         if not counts["photos"]:
             return []
-        of_files, of_items = self._nouns
+        of_files, of_items = self.nouns
         took = f"{counted(counts['photos'], of_files)} in {duration(seconds)}"
         if below_table:
             return [took]
@@ -63,4 +86,4 @@ class Summary:
             parts.append(
                 f"{counted(counts['errors'], 'error')} ({', '.join(f'{kind} {count}' for kind, count in kinds)})"
             )
-        return ["; ".join(parts), *remarks(self._notes)]
+        return ["; ".join(parts), *self.remarks()]

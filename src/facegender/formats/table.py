@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from contextlib import AbstractContextManager
-from types import TracebackType
-
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from facegender.faces.types import LOW_QUALITY
 from facegender.formats.records import Record, visible
-from facegender.formats.remarks import remarks
+from facegender.formats.registry import Writer
+from facegender.formats.summary import Summary
 from facegender.wording import counted
 
 PERCEPTION_NOTE = "The answer is how a face is likely to be perceived, not who the person is."
@@ -27,69 +24,57 @@ _HEADINGS = {
 _OF_WORDS = ("face box", "on screen", "answer", "")
 
 
-class TableWriter(AbstractContextManager["TableWriter"]):
+class TableWriter(Writer):
     """A table with one row a face, a photo or a track, printed when the run ends, also when it ends early."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._counts: Counter[str] = Counter()
-        self._notes: Counter[str] = Counter()
+        self._summary = Summary()
         self._table = Table(show_edge=False, pad_edge=False)
 
     def write(self, record: Record) -> None:
-        """Add one photo or video."""
         kind = next(kind for kind in ("women", "tracks", "faces") if kind in record)
-        if not self._counts:
-            self._noun = "video" if kind == "tracks" else "photo"
-            self._table.add_column(self._noun, overflow="fold")
+        first = not self._summary.counts
+        self._summary.add(record)
+        if first:
+            self._table.add_column(self._summary.nouns[0], overflow="fold")
             for heading in _HEADINGS[kind]:
-                of_words = heading in _OF_WORDS
                 last = heading == _HEADINGS[kind][-1]  # it has reasons too, which may be long
                 self._table.add_column(
                     heading,
-                    justify="left" if of_words else "right",
+                    justify="left" if heading in _OF_WORDS else "right",
                     no_wrap=not last,
                     overflow="fold" if last else "ellipsis",
                 )
         path, blank = Text(visible(record["path"])), [""] * 4
-        self._counts["files"] += 1
-        self._notes.update(note["kind"] for note in record.get("notes", ()))
         if (error := record["error"]) is not None:
-            self._counts["unreadable"] += 1
             self._table.add_row(
                 path, *blank, Text(f"cannot be read ({error['kind']}): {visible(error['message'])}", style="red")
             )
         elif kind == "women":
             self._table.add_row(path, *(str(record[heading]) for heading in _HEADINGS[kind] if heading), "")
-            of = {"items": "faces", "female": "women", "male": "men", "uncertain": "uncertain"}
-            self._counts.update({name: record[column] for name, column in of.items()})
         elif not record[kind]:
             self._table.add_row(path, *blank, Text("no face found", style="dim"))
         else:
             for item in record[kind]:
-                self._counts.update(("items", item["label"]))
                 self._table.add_row(path, *(_track_cells if kind == "tracks" else _face_cells)(item))
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Print what there is."""
-        counts = self._counts
-        if not counts["files"]:
+    def __exit__(self, *_: object) -> None:
+        counts, (of_files, of_items) = self._summary.counts, self._summary.nouns
+        if not counts:
             return
         footer = (
-            f"{counted(counts['files'], self._noun)}, "
-            f"{counted(counts['items'], 'track' if self._noun == 'video' else 'face')}: "
+            f"{counted(counts['photos'], of_files)}, {counted(counts['faces'], of_items)}: "
             f"{counts['female']} female, {counts['male']} male, {counts['uncertain']} uncertain"
         )
-        if counts["unreadable"]:
-            footer += f"; {counted(counts['unreadable'], self._noun)} could not be read"
+        if counts["errors"]:
+            footer += f"; {counted(counts['errors'], of_files)} could not be read"
         self._console.print(self._table)
         self._console.print()
         self._console.print(footer)
-        for remark in remarks(self._notes):
+        for remark in self._summary.remarks():
             self._console.print(remark)
-        if counts["items"]:
+        if counts["faces"]:
             self._console.print(PERCEPTION_NOTE)
 
 

@@ -28,11 +28,11 @@ def is_unchanged(photo: Source | str, stamp: Stamp | None, row: Row, *, error: s
         return False
     if isinstance(photo, InMemory) and row.digest is not None:
         return content_digest(photo.data) == row.digest
-    if isinstance(photo, str) or stamp is None or row.has_stamp(stamp):
+    if isinstance(photo, str) or stamp is None or stamp == row.stamp:
         return True
-    if row.size is None:  # it was not there, or came from a file without its journal
+    if row.stamp is None:  # it was not there, or came from a file without its journal
         return error is None
-    return row.size == stamp.size and row.digest is not None and _digest(photo) == row.digest
+    return row.stamp.size == stamp.size and row.digest is not None and _digest(photo) == row.digest
 
 
 def is_of_another(stamp: Stamp | None, row: Row) -> bool:
@@ -40,10 +40,10 @@ def is_of_another(stamp: Stamp | None, row: Row) -> bool:
 
     Names in lists and on the command line may be relative to other folders.
     """
-    if stamp is None or row.place is None or row.place == stamp.place:
+    if stamp is None or row.stamp is None or row.stamp.place == stamp.place:
         return False
     try:
-        return not os.path.samefile(row.place, stamp.place)  # noqa: PTH121
+        return not os.path.samefile(row.stamp.place, stamp.place)  # noqa: PTH121
     except (OSError, ValueError):  # it was moved
         return False
 

@@ -1,4 +1,4 @@
-"""From crops to calibrated answers."""
+"""From crops to calibrated answers, and other labels for answers that are there."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from facegender.errors import WeightsError
 from facegender.faces.types import CROP_SIZE, PLACES, Crops, Label, Prediction, check_crops
+from facegender.formats.records import Record
 from facegender.inference.options import Options
 from facegender.inference.runtime import open_network
 from facegender.weights import load_card, weight_path
@@ -115,3 +116,25 @@ def prediction_for(p_male: float, min_confidence: float) -> Prediction:
     confidence = round(max(p_male, 1 - p_male), PLACES)
     label: Label = "uncertain" if confidence < min_confidence else "male" if p_male >= 0.5 else "female"
     return Prediction(p_male, label)
+
+
+def relabelled(record: Record, min_confidence: float) -> Record:
+    """The record that a new analysis of the same photo or video would give with another least confidence.
+
+    Where a label is another, the record no longer names a copy of the photo with its labels drawn in.
+
+    Args:
+        record: of a photo, a video, or the sightings in one, which have no labels.
+        min_confidence: below it an answer is ``uncertain``; in [0.5, 1].
+    """
+
+    def label(item: Record) -> Label:
+        return prediction_for(item["p_male"], min_confidence).for_quality(item["quality"]).label
+
+    key = next((key for key in ("faces", "tracks") if key in record), None)
+    if key is None:
+        return record
+    items = [each | {"label": label(each)} for each in record[key]]
+    if items == record[key]:
+        return record
+    return {name: value for name, value in record.items() if name != "annotated"} | {key: items}

@@ -44,7 +44,6 @@ class InProcess(Engine):
     def run(
         self, tasks: Iterable[Task], make_handler: MakeHandler[Task, PhotoResult], /
     ) -> Generator[Sequence[PhotoResult], None, None]:
-        """As for `Engine`."""
         handler = make_handler(threads=None)
         for chunk in chunks_of(CHUNK_PHOTOS, tasks):
             yield handler(chunk)
@@ -75,7 +74,6 @@ class Workers(Engine):
     def run(
         self, tasks: Iterable[Task], make_handler: MakeHandler[Task, PhotoResult], /
     ) -> Generator[Sequence[PhotoResult], None, None]:
-        """As for `Engine`."""
         every = iter(tasks)
         workers = self.workers
         threads: int | None = 1

@@ -10,7 +10,6 @@ from pathlib import Path
 from facegender.errors import FacegenderError, PhotoReadError
 from facegender.faces.decode import decode_reduced
 from facegender.faces.types import Image, PhotoError, PhotoResult
-from facegender.inference.classifier import GenderClassifier
 from facegender.inference.pictures import ANNOTATED_SUFFIX, save_annotated, save_crops
 from facegender.inference.pipeline import FaceAnalyzer
 from facegender.inference.tasks import Job, Task, error_result
@@ -20,6 +19,9 @@ from facegender.sources import Source, content_digest, is_remote, read
 class PhotoHandler:
     """Analyses photos, a few at a time.
 
+    Attributes:
+        classifier: the one that answers.
+
     Raises:
         WeightsError, InputError: as for `FaceAnalyzer`.
     """
@@ -27,11 +29,7 @@ class PhotoHandler:
     def __init__(self, job: Job) -> None:
         self._job = job
         self._analyzer = FaceAnalyzer(options=job.options)
-
-    @property
-    def classifier(self) -> GenderClassifier:
-        """The one that answers."""
-        return self._analyzer.classifier
+        self.classifier = self._analyzer.classifier
 
     def __call__(self, tasks: Sequence[Task]) -> list[PhotoResult]:
         """One result a photo, in order.
@@ -91,8 +89,7 @@ class PhotoHandler:
             save_annotated(image, result, self._job.annotate / name)
             result = replace(result, annotated=name)
         if self._job.crops is not None:
-            template = self._analyzer.classifier.card.template
-            names = save_crops(image, result, template, self._job.crops, task.stem)
+            names = save_crops(image, result, self.classifier.card.template, self._job.crops, task.stem)
             faces = (replace(found, crop=name) for found, name in zip(result.faces, names, strict=True))
             result = replace(result, faces=tuple(faces))
         return result

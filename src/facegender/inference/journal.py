@@ -10,14 +10,15 @@ import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from facegender.errors import InputError, OutputError
 from facegender.files import read_only_uri
 from facegender.formats.records import Record, printable, unprinted
-from facegender.sources import Stamp
+from facegender.sources import Source, Stamp
 
 #: A transaction ends after this number of records, or of seconds.
 COMMIT_RECORDS = 512
@@ -63,39 +64,17 @@ def connect_read_only(journal: Path) -> sqlite3.Connection:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """The record of a photo, and the photo's state when it was made, where that is known.
+    """The record of a photo, and the photo's stamp and digest when it was made, where they are known.
 
     Attributes:
         row: its number; the file has the records in this order.
         text: the record as JSON.
-        place, size, version: as in a `Stamp`.
     """
 
     row: int
     text: str
-    place: str | None
-    size: int | None
-    version: int | None
+    stamp: Stamp | None
     digest: str | None
-
-    def has_stamp(self, stamp: Stamp) -> bool:
-        """Whether the photo had this size and version."""
-        return (self.size, self.version) == (stamp.size, stamp.version)
-
-
-@dataclass(frozen=True, slots=True)
-class RunState:
-    """What the journal notes of the run whose records it holds.
-
-    Attributes:
-        settings: what the records depend on; None where no run has noted any.
-        known: states of the exported file whose records the journal holds.
-        stale: that file has records that are not in the journal any more, or has them in another form.
-    """
-
-    settings: Record | None
-    known: Sequence[object]
-    stale: bool
 
 
 class Journal:
@@ -153,19 +132,22 @@ class Journal:
 
     # -- the run
 
-    def run(self) -> RunState:
-        """What is noted of the run."""
+    def run(self) -> tuple[Record | None, list[object], bool]:
+        """What is noted of the run, as `note_run` takes it; no settings where nothing is."""
         found = self._base.execute("SELECT settings, known, stale FROM run").fetchone()
-        if found is None:
-            return RunState(None, (), False)
-        settings, known, stale = found
-        return RunState(json.loads(settings), json.loads(known), bool(stale))
+        settings, known, stale = found or ("null", "[]", False)
+        return json.loads(settings), json.loads(known), bool(stale)
 
-    def note_run(self, state: RunState) -> None:
-        """Replace what is noted of the run, and commit."""
+    def note_run(self, settings: Record, known: Sequence[object], stale: bool) -> None:
+        """Replace what is noted of the run whose records the journal holds, and commit.
+
+        Args:
+            settings: what the records depend on.
+            known: states of the exported file whose records the journal holds.
+            stale: that file has records that are not in the journal any more, or has them in another form.
+        """
         self._base.execute("DELETE FROM run")
-        values = (json.dumps(state.settings), json.dumps(state.known), state.stale)
-        self._base.execute("INSERT INTO run VALUES (?, ?, ?)", values)
+        self._base.execute("INSERT INTO run VALUES (?, ?, ?)", (json.dumps(settings), json.dumps(known), stale))
         self.commit()
 
     # -- reading
@@ -201,7 +183,8 @@ class Journal:
         query = "SELECT id, record, place, size, version, digest FROM photos WHERE name = ? AND id <= ? ORDER BY id"
         found = self._base.execute(query, (printable(name), last)).fetchall()
         return [
-            Row(row, text, None if place is None else unprinted(place), *state) for row, text, place, *state in found
+            Row(row, text, None if place is None else Stamp(unprinted(place), size, version), digest)
+            for row, text, place, size, version, digest in found
         ]
 
     def places(self, last: int) -> Iterator[tuple[int, str, str]]:
@@ -300,3 +283,66 @@ def _inode(file: Path) -> int | None:
         return file.stat().st_ino
     except OSError:
         return None
+
+
+class Finished:
+    """Records by the names of their photos; a context manager. They stay on the disk, where one is looked up at a time.
+
+    Args:
+        output: whose records, all that its journal holds, which no run changes meanwhile. None: those that are added,
+            in a file without a name.
+
+    Raises:
+        InputError: there is no journal, it is damaged, or a run writes there.
+    """
+
+    def __init__(self, output: Path | None = None) -> None:
+        self._file = None if output is None else journal_file(output)
+        with self._refusals():
+            base = sqlite3.connect("") if self._file is None else connect_read_only(self._file)
+            try:
+                self._journal = Journal(base)
+                if self._file is not None:
+                    base.execute("BEGIN")
+                    self._journal.count()  # takes the lock, which other runs respect until this is closed
+            except BaseException:
+                base.close()
+                raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._journal.close()
+
+    def add(self, record: Record) -> None:
+        """Add one; OutputError where there is no room for it."""
+        with self._refusals():
+            self._journal.put(record, None, None, None)
+
+    def pairs(self, photos: Iterable[Source]) -> Iterator[tuple[Source, Record]]:
+        """The photos that have a record, and that; what is not among the photos is left out.
+
+        Records of photos of the same name come in their order.
+        """
+        with self._refusals():
+            _, last = self._journal.count()
+        seen = bytearray(last + 1)
+        for photo in photos:
+            with self._refusals():
+                found = self._journal.find(photo.name, last)
+            row = next((row for row in found if not seen[row.row]), None)
+            if row is not None:
+                seen[row.row] = True
+                yield photo, json.loads(row.text)
+
+    @contextmanager
+    def _refusals(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            if self._file is None:
+                raise OutputError(
+                    f"cannot keep the records: {error}", remedy="set TMPDIR to a disk with room"
+                ) from error
+            raise InputError(f"cannot read {self._file}: {error}") from error

@@ -23,7 +23,7 @@ from facegender.files import atomic_file, check_regular
 from facegender.formats.records import Record, Schema, printable
 from facegender.formats.registry import Format, reading
 from facegender.inference.changes import is_gone, is_of_another, is_unchanged
-from facegender.inference.journal import Journal, RunState, is_damage, journal_file
+from facegender.inference.journal import Journal, is_damage, journal_file
 from facegender.inference.pictures import check_folder
 from facegender.inference.provenance import AFRESH, read_provenance, require_same_settings, run_file
 from facegender.sources import LocalFile, Source, Stamp
@@ -141,7 +141,7 @@ class Output:
                     if not same and is_of_another(stamp, row):
                         continue
                     self._seen[row.row] = True
-                    if same and stamp is not None and not row.has_stamp(stamp):
+                    if same and stamp is not None and stamp != row.stamp:
                         self._journal.stamp(row.row, stamp)
                     if (complete is None or complete(record)) and same:
                         return True
@@ -162,17 +162,13 @@ class Output:
         """
         with self._lock, self._refusals():
             for record, digest in zip(records, digests or [None] * len(records), strict=True):
-                self._put(record, digest)
+                name = record["path"]
+                expected = self._expected[name].popleft() if self._expected.get(name) else _Expected(None)
+                if not self._expected.get(name):
+                    self._expected.pop(name, None)
+                whole = record if expected.former is None else _with_pictures_of(expected.former, record)
+                self._journal.put(whole, expected.stamp, digest, expected.row)
             self._journal.commit_when_due()
-
-    def _put(self, record: Record, digest: str | None) -> None:
-        name = record["path"]
-        expected = self._expected[name].popleft() if self._expected.get(name) else _Expected(None)
-        if not self._expected.get(name):
-            self._expected.pop(name, None)
-        if expected.former is not None:
-            record = _with_pictures_of(expected.former, record)
-        self._journal.put(record, expected.stamp, digest, expected.row)
 
     # -- at the start
 
@@ -188,20 +184,20 @@ class Output:
             journal.clear()
             self._note_run([now])
             return
-        run = journal.run()
+        settings, known, stale = journal.run()
         labels = self._relabel is None
         former: list[Mapping[str, Any]] = []
         if now is None:  # the user has removed what was exported
             journal.drop_exported()
-        elif now not in run.known:
+        elif now not in known:
             former.append(read_provenance(self.path, self._settings, labels=labels))
             if "rows" in former[-1]:
                 message = f"{self.path} has one row a photo, and its journal was deleted or does not belong to it"
                 raise InputError(f"{message}: faces cannot be read from it", remedy=AFRESH)
             journal.adopt(self._records_of_file())
-        if run.settings is not None and not journal.is_empty():
-            former.append(run.settings)
-            require_same_settings(run.settings, self._settings, self.path, labels=labels)
+        if settings is not None and not journal.is_empty():
+            former.append(settings)
+            require_same_settings(settings, self._settings, self.path, labels=labels)
         # Where both were as now, or nothing is there, there is nothing to relabel.
         if any(then[name] != value for then in former for name, value in self._settings.items()):
             assert self._relabel is not None
@@ -212,7 +208,7 @@ class Output:
         others = [then for then in former if then.get("rows") != self._rows.get("rows")]
         if others and now is not None:
             self.former_view = others[0].get("rows", self._schema.table)
-        self._note_run([now], stale=run.stale or self.relabelled or bool(others))
+        self._note_run([now], stale=stale or self.relabelled or bool(others))
 
     def _records_of_file(self) -> Iterator[Record]:
         """Of an edited file. Errors of the journal, which takes them, are none of the file's."""
@@ -221,7 +217,7 @@ class Output:
 
     def _note_run(self, known: Sequence[object], *, stale: bool = False) -> None:
         """Note the settings, and by its states the file whose records the journal holds."""
-        self._journal.note_run(RunState(self._settings | self._rows, known, stale))
+        self._journal.note_run(self._settings | self._rows, known, stale)
 
     # -- at the end
 
@@ -280,7 +276,8 @@ class Output:
                     totals[files] += 1
                     totals[items] += len(record[items])
                     totals["errors"] += record["error"] is not None
-            _sync(writing)
+            with writing.open("rb+") as written:
+                os.fsync(written.fileno())
             # A kill from here on leaves one of two files, and the journal knows both.
             self._note_run([_state_of(self.path), _state_of(writing)], stale=True)
             self._note_provenance(totals)
@@ -356,8 +353,3 @@ def _state_of(file: Path) -> list[int] | None:
     except FileNotFoundError:
         return None
     return [status.st_size, status.st_mtime_ns]
-
-
-def _sync(file: Path) -> None:
-    with file.open("rb+") as opened:
-        os.fsync(opened.fileno())

@@ -71,14 +71,10 @@ def save_crops(image: Image, result: PhotoResult, template: LandmarkTemplate, fo
     mark.add_text("Software", MARK)
     names = []
     for number, crop in enumerate(crop_faces(picture, [found.face for found in result.faces], template)):
-        names.append(f"{stem}{_crop_suffix(number)}")
+        names.append(f"{stem}.face{number}.png")
         with atomic_file(folder / names[-1]) as temporary:
             PIL.Image.fromarray(crop).save(temporary, format="PNG", pnginfo=mark)
     return names
-
-
-def _crop_suffix(number: int) -> str:
-    return f".face{number}.png"
 
 
 def is_made(photo: str) -> bool:
@@ -143,7 +139,7 @@ class PictureNames:
         """Whether a picture of this stem would overwrite a file that no run made."""
         paths = [] if self._annotate is None else [self._annotate / f"{stem}{ANNOTATED_SUFFIX}"]
         if self._crops is not None:
-            paths += [self._crops / f"{stem}{_crop_suffix(number)}" for number in range(_LOOKED_AT)]
+            paths += [self._crops / f"{stem}.face{number}.png" for number in range(_LOOKED_AT)]
         return any(path.exists() and not is_made(str(path)) for path in paths)
 
 

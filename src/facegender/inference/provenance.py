@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -63,19 +64,11 @@ def require_same_settings(then: Mapping[str, Any], settings: Record, path: Path,
         raise InputError(message, remedy=AFRESH)
 
 
-def _version(before: Any, now: Any) -> tuple[str, str]:
-    return f"facegender {before}", f"facegender {now}"
-
-
 def _model(before: Any, now: Any) -> tuple[str, str]:
-    if _identity(before) == _identity(now):
+    if (before["name"], before.get("sha256")) == (now["name"], now.get("sha256")):
         key = "min_confidence"
         return f"a least confidence of {before[key]}", f"{now[key]} (by --max-error or --min-confidence)"
     return _network("--model", before, now)
-
-
-def _detector(before: Any, now: Any) -> tuple[str, str]:
-    return _network("--detector", before, now)
 
 
 def _network(option: str, before: Any, now: Any) -> tuple[str, str]:
@@ -85,21 +78,14 @@ def _network(option: str, before: Any, now: Any) -> tuple[str, str]:
     return f"other weights of {name} (sha256 {before['sha256']:.12}...)", f"sha256 {now['sha256']:.12}..."
 
 
-def _identity(network: Any) -> tuple[Any, Any]:
-    return network["name"], network.get("sha256")
-
-
 def _options(before: Any, now: Any) -> tuple[str, str]:
     differ = [name for name in {**before, **now} if before.get(name) != now.get(name)]
 
     def said(options: Any) -> str:
-        return " ".join(f"--{name.replace('_', '-')} {_value(options.get(name))}" for name in differ)
+        values = {name.replace("_", "-"): options.get(name) for name in differ}
+        return " ".join(f"--{name} {'default' if v is None else shlex.quote(str(v))}" for name, v in values.items())
 
     return said(before), said(now)
-
-
-def _value(value: Any) -> str:
-    return "default" if value is None else shlex.quote(str(value))
 
 
 def _sample(before: Any, now: Any) -> tuple[str, str]:
@@ -113,9 +99,9 @@ def _sample(before: Any, now: Any) -> tuple[str, str]:
 
 #: How what differs is said, of each setting.
 _WORDS: dict[str, Callable[[Any, Any], tuple[str, str]]] = {
-    "version": _version,
+    "version": lambda before, now: (f"facegender {before}", f"facegender {now}"),
     "model": _model,
-    "detector": _detector,
+    "detector": partial(_network, "--detector"),
     "options": _options,
     "sample": _sample,
 }

@@ -14,11 +14,11 @@ from facegender.errors import InputError
 from facegender.faces.types import PhotoResult
 from facegender.formats.records import FACES, PHOTOS, Record
 from facegender.formats.registry import by_name, by_suffix
+from facegender.inference.classifier import relabelled
 from facegender.inference.engines import Engine, Workers
 from facegender.inference.options import Options
 from facegender.inference.output import Output
 from facegender.inference.pictures import PictureNames, check_folder, has_pictures, is_made, stem_of
-from facegender.inference.relabel import relabelled
 from facegender.inference.tasks import Job, Task
 from facegender.sources import Photos, Sample, find_photos, first, sample
 

@@ -6,7 +6,7 @@ import ctypes
 import os
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 from weakref import WeakSet
 
 import numpy as np
@@ -22,15 +22,57 @@ _ERRORS_ONLY = 3
 _TYPES = {"u8": "tensor(uint8)", "f32": "tensor(float)"}
 
 
-class Network(Protocol):
-    """A network with one input and one output, in whatever runtime."""
+#: Networks whose threads a forked process does not have.
+_OPEN: WeakSet[Network] = WeakSet()
+
+
+class Network(ABC):
+    """A network with one input and one output, in whatever runtime.
+
+    It opens itself again in another process: when it is unpickled, copied, or used after a fork.
+    """
+
+    def __init__(self, *arguments: Any) -> None:
+        self._arguments = arguments
+        self._runtime: Any = self._open(*arguments)
+        _OPEN.add(self)
+
+    @abstractmethod
+    def _open(self, *arguments: Any) -> Any:
+        """Make the runtime's own object."""
 
     @property
+    @abstractmethod
     def signature(self) -> tuple[str, list[Any], int]:
-        """Type and shape of the first input, and the number of outputs, in ONNX Runtime's words."""
+        """Type and shape of the first input (of OpenVINO's None where it may change), and the number of outputs.
 
+        Types are in ONNX Runtime's words.
+        """
+
+    @abstractmethod
     def run(self, batch: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Run the network on a batch; shape and dtype in and out are the network's."""
+
+    @property
+    def _opened(self) -> Any:
+        if self._runtime is None:
+            self._runtime = self._open(*self._arguments)
+        return self._runtime
+
+    def __reduce__(self) -> tuple[type[Self], tuple[Any, ...]]:
+        return type(self), self._arguments
+
+
+def _after_fork() -> None:
+    """Leave the runtimes' objects as they are for good: to destroy one without its threads hangs or crashes."""
+    for network in list(_OPEN):
+        if network._runtime is not None:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(network._runtime))
+            network._runtime = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def open_network(path: Path, device: str = "cpu", threads: int | None = None) -> Network:
@@ -51,48 +93,7 @@ def open_network(path: Path, device: str = "cpu", threads: int | None = None) ->
     return OpenVinoSession(path, threads)
 
 
-#: Networks whose threads a forked process does not have.
-_OPEN: WeakSet[_Reopened] = WeakSet()
-
-
-class _Reopened(ABC):
-    """A network that opens itself again in another process: when it is unpickled, copied, or used after a fork."""
-
-    def __init__(self, *arguments: Any) -> None:
-        self._arguments = arguments
-        self._runtime: Any = self._open(*arguments)
-        _OPEN.add(self)
-
-    @abstractmethod
-    def _open(self, *arguments: Any) -> Any:
-        """Make the runtime's own object."""
-
-    @property
-    def _opened(self) -> Any:
-        if self._runtime is None:
-            self._runtime = self._open(*self._arguments)
-        return self._runtime
-
-    def __reduce__(self) -> tuple[type[Self], tuple[Any, ...]]:
-        return type(self), self._arguments
-
-    def _forget(self) -> None:
-        """Leave the runtime's object as it is for good: to destroy it without its threads hangs or crashes."""
-        if self._runtime is not None:
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._runtime))
-            self._runtime = None
-
-
-def _after_fork() -> None:
-    for network in list(_OPEN):
-        network._forget()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
-
-
-class Session(_Reopened):
+class Session(Network):
     """An ONNX Runtime session for networks with one input and one output.
 
     Args:
@@ -113,7 +114,7 @@ class Session(_Reopened):
         providers = _providers(device, onnxruntime.get_available_providers())
         options = onnxruntime.SessionOptions()
         options.log_severity_level = _ERRORS_ONLY
-        options.intra_op_num_threads = _checked(threads) or _default_threads()
+        options.intra_op_num_threads = _threads(threads)
         try:
             session = onnxruntime.InferenceSession(
                 model if isinstance(model, bytes) else str(model), options, providers=providers
@@ -129,17 +130,15 @@ class Session(_Reopened):
 
     @property
     def signature(self) -> tuple[str, list[Any], int]:
-        """Type and shape of the first input, and the number of outputs, in ONNX Runtime's words."""
         first = self._opened.get_inputs()[0]
         return first.type, list(first.shape), len(self._opened.get_outputs())
 
     def run(self, batch: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """Run the network on a batch; shape and dtype in and out are the network's."""
         output: npt.NDArray[np.float32] = self._opened.run(None, {self._input: batch})[0]
         return output
 
 
-class OpenVinoSession(_Reopened):
+class OpenVinoSession(Network):
     """A network with one input and one output in OpenVINO, on the CPU.
 
     What is not quantised is computed in float32, also on processors where OpenVINO would choose bfloat16: the answers
@@ -161,7 +160,7 @@ class OpenVinoSession(_Reopened):
         with needs("openvino", "openvino"):
             import openvino
         settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32"}
-        if number := _checked(threads) or _default_threads():
+        if number := _threads(threads):
             settings["INFERENCE_NUM_THREADS"] = number
         try:
             core = openvino.Core()
@@ -172,34 +171,31 @@ class OpenVinoSession(_Reopened):
 
     @property
     def signature(self) -> tuple[str, list[Any], int]:
-        """As that of `Session`; a dimension that may change is None."""
         first = self._opened.inputs[0]
         kind = first.get_element_type().to_string()
         shape = [side.get_length() if side.is_static else None for side in first.get_partial_shape()]
         return _TYPES.get(kind, kind), shape, len(self._opened.outputs)
 
     def run(self, batch: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """As that of `Session`."""
         output: npt.NDArray[np.float32] = self._opened(batch)[0]
         return output
 
 
-def _default_threads() -> int:
-    """Threads that the environment asks for or a container has CPU time for; 0 where the runtime may take all cores.
+def _threads(given: int | None) -> int:
+    """Threads of a network; where none are given, those that the environment asks for or a container has CPU time for.
 
-    Batch systems and other numerical libraries limit threads by ``OMP_NUM_THREADS``, which no runtime here reads.
+    0 lets the runtime take all cores. Batch systems and other numerical libraries limit threads by
+    ``OMP_NUM_THREADS``, which no runtime here reads.
     """
+    if given is not None:
+        if given < 1:
+            raise InputError(f"at least 1 thread is needed, not {given}")
+        return given
     asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
     if asked.isdecimal() and int(asked):
         return int(asked)
     cores = usable_cores()
     return cores if cores < bound_cores() else 0
-
-
-def _checked(threads: int | None) -> int | None:
-    if threads is not None and threads < 1:
-        raise InputError(f"at least 1 thread is needed, not {threads}")
-    return threads
 
 
 def _providers(device: str, available: list[str]) -> list[str]:

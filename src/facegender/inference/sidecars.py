@@ -40,9 +40,8 @@ _NO_DIGEST = 'facegender:digest=""'
 _DIGEST = re.compile(rb'facegender:digest="([0-9a-f]{64})"')
 #: A larger file is none of ours.
 _LARGEST = 1 << 24
-#: Bytes that a name may have, and what it has more while it is written.
-_NAME_BYTES = 255
-_WRITING = len("..writing")
+#: Bytes that a name may have; it has more while it is written.
+_NAME_BYTES = 255 - len("..writing")
 #: XML has no way to write these.
 _NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -99,10 +98,7 @@ def write_sidecars(photos: Iterable[tuple[Source, Record]], folder: Path | None,
                 counts.unread += 1
             elif (path := names.path(source)) is None:
                 counts.placeless += 1
-            elif not os.path.lexists(path):
-                _write(path, text)
-                counts.written += 1
-            elif (before := _ours(path)) is None:
+            elif (before := _ours(path)) is None and os.path.lexists(path):
                 counts.kept += 1
                 counts.first_kept = counts.first_kept or path
             elif before == text.encode():
@@ -225,25 +221,21 @@ class _Names:
         self._taken.execute("CREATE TABLE taken (name INTEGER PRIMARY KEY, identity TEXT NOT NULL)")
 
     def close(self) -> None:
-        """Forget whose the names are."""
         self._taken.close()
 
     def path(self, source: Source) -> Path | None:
         """Where that of a photo lies; None where there is no place for it."""
-        if self._folder is not None:
-            return self._in_folder(source, self._folder)
-        if not isinstance(source, LocalFile):
-            return None
-        path = Path(f"{source.path}{SUFFIX}")
-        return path if len(os.fsencode(path.name)) + _WRITING <= _NAME_BYTES else None
-
-    def _in_folder(self, source: Source, folder: Path) -> Path:
+        if self._folder is None:
+            if not isinstance(source, LocalFile):
+                return None
+            path = Path(f"{source.path}{SUFFIX}")
+            return path if len(os.fsencode(path.name)) <= _NAME_BYTES else None
         named, identity, number = Path(source.name), _identity(source), 1
         stem = shortened(named.stem.replace("\0", "_") or "photo")
         of_photo = re.match(r"\.\w{1,8}", named.suffix)  # a URL may have a query behind it
         suffix = of_photo[0] if of_photo else ""
         while True:
-            path = folder / f"{stem}{'' if number == 1 else f'-{number}'}{suffix}{SUFFIX}"
+            path = self._folder / f"{stem}{'' if number == 1 else f'-{number}'}{suffix}{SUFFIX}"
             if self._owner(path, identity) == identity:
                 return path
             number += 1

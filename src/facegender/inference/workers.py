@@ -10,7 +10,7 @@ import pickle
 import sys
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
@@ -27,26 +27,12 @@ TaskT_contra = TypeVar("TaskT_contra", contravariant=True)
 ResultT_co = TypeVar("ResultT_co", covariant=True)
 
 
-class Handler(Protocol[TaskT_contra, ResultT_co]):
-    """Handles a few tasks at a time, as `facegender.inference.handler.PhotoHandler` does."""
-
-    def __call__(self, tasks: Sequence[TaskT_contra], /) -> Sequence[ResultT_co]:
-        """One result a task, in order."""
-        ...
-
-
 class MakeHandler(Protocol[TaskT_contra, ResultT_co]):
-    """Makes the handler of a process; can be pickled."""
+    """Makes what handles the tasks of a process, as `facegender.inference.tasks.Job` does; can be pickled."""
 
-    def __call__(self, *, threads: int | None) -> Handler[TaskT_contra, ResultT_co]:
-        """Make it, with `threads` CPU threads for its networks; None takes all cores."""
+    def __call__(self, *, threads: int | None) -> Callable[[Sequence[TaskT_contra]], Sequence[ResultT_co]]:
+        """Make it, with `threads` CPU threads for its networks; None takes all cores. It gives a result a task."""
         ...
-
-
-class MakeError(Protocol[TaskT_contra, ResultT_co]):
-    """Makes the result of a task that crashed its process or took too long: the kind of error, and what it did."""
-
-    def __call__(self, task: TaskT_contra, kind: str, what: str, /) -> ResultT_co: ...
 
 
 #: Seconds after which a chunk is stopped, and its tasks are tried one by one.
@@ -133,7 +119,8 @@ class WorkerPool(Generic[TaskT, ResultT]):
     Args:
         time_limit: seconds that the tasks of a chunk may take together; then they are tried one by one.
         alone_limit: seconds for all of those tasks; None: `time_limit` for each.
-        make_error: the result of a task that crashed its process or took too long.
+        make_error: the result of a task that crashed its process or took too long, given the kind of error and what the
+            task did.
         threads: CPU threads of each process; None takes all cores.
 
     Raises:
@@ -145,7 +132,7 @@ class WorkerPool(Generic[TaskT, ResultT]):
         make_handler: MakeHandler[TaskT, ResultT],
         workers: int,
         time_limit: float,
-        make_error: MakeError[TaskT, ResultT],
+        make_error: Callable[[TaskT, str, str], ResultT],
         *,
         threads: int | None = 1,
         alone_limit: float | None = None,

@@ -1,10 +1,14 @@
-"""Which files are photos: by their suffix, or else by how they begin."""
+"""Which files are photos, by their suffix or else by how they begin; and how many are passed over."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
+
+from facegender.wording import counted
 
 #: Of photos.
 SUFFIXES = frozenset(
@@ -35,6 +39,11 @@ _OTHER_SUFFIXES = frozenset(
     | {".bak", ".old", ".orig", ".tmp", ".part", ".crdownload", ".download", ".writing"}
 )
 
+#: What runs keep beside their results, and what lies beside photos.
+_BESIDE = (".journal", ".journal-journal", ".run.json", ".xmp")
+#: Suffixes that are named in a summary.
+_NAMED = 6
+
 #: Bytes that tell what a file is.
 HEAD_BYTES = 512
 
@@ -48,28 +57,15 @@ class Kind(StrEnum):
 
 
 #: Offset and bytes. Not TIFF, with which raw files begin too, nor BMP, PPM and ICO, which two bytes do not tell.
-_SIGNATURES = (
-    (0, b"\xff\xd8\xff", Kind.PHOTO),
-    (0, b"\x89PNG\r\n\x1a\n", Kind.PHOTO),
-    (0, b"GIF87a", Kind.PHOTO),
-    (0, b"GIF89a", Kind.PHOTO),
-    (8, b"WEBPVP8", Kind.PHOTO),
+_SIGNATURES: tuple[tuple[int, bytes | tuple[bytes, ...], Kind], ...] = (
+    (0, (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"\xff\x4f\xff\x51"), Kind.PHOTO),
     (4, b"jP  \r\n\x87\n", Kind.PHOTO),
-    (0, b"\xff\x4f\xff\x51", Kind.PHOTO),
-    (8, b"AVI LIST", Kind.VIDEO),
-    (0, b"\x1a\x45\xdf\xa3", Kind.VIDEO),
-    (0, b"\x00\x00\x01\xba", Kind.VIDEO),
-    (0, b"\x00\x00\x01\xb3", Kind.VIDEO),
-    (0, b"FLV\x01", Kind.VIDEO),
+    (8, b"WEBPVP8", Kind.PHOTO),
+    (0, (b"\x1a\x45\xdf\xa3", b"\x00\x00\x01\xba", b"\x00\x00\x01\xb3", b"FLV\x01", b"OggS"), Kind.VIDEO),
     (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", Kind.VIDEO),
-    (0, b"OggS", Kind.VIDEO),
-    (0, b"PK\x03\x04", Kind.ARCHIVE),
-    (0, b"\x1f\x8b\x08", Kind.ARCHIVE),
-    (0, b"BZh", Kind.ARCHIVE),
-    (0, b"\xfd7zXZ\x00", Kind.ARCHIVE),
-    (0, b"\x28\xb5\x2f\xfd", Kind.ARCHIVE),
-    (0, b"7z\xbc\xaf\x27\x1c", Kind.ARCHIVE),
-    (0, b"Rar!\x1a\x07", Kind.ARCHIVE),
+    (8, b"AVI LIST", Kind.VIDEO),
+    (0, (b"PK\x03\x04", b"\x1f\x8b\x08", b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"), Kind.ARCHIVE),
+    (0, (b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07"), Kind.ARCHIVE),
     (257, b"ustar", Kind.ARCHIVE),
 )
 #: What the first box of an ISO base media file names; all others are videos, or Canon's raw files.
@@ -131,3 +127,40 @@ def is_photo_file(path: Path) -> bool:
             return kind_of(file.read(HEAD_BYTES)) is Kind.PHOTO
     except OSError:
         return False
+
+
+@dataclass
+class PassedOver:
+    """Files that were not taken for photos, counted so that none is left out in silence.
+
+    Attributes:
+        suffixes: how many of each suffix; the empty one where there is none.
+        kinds: the others: hidden photos, videos, folders that are links, pictures that an earlier run made.
+    """
+
+    suffixes: Counter[str] = field(default_factory=Counter)
+    kinds: Counter[str] = field(default_factory=Counter)
+
+    def add(self, name: str) -> None:
+        """Count a file by its name; not what lies beside results or photos."""
+        if name.endswith(_BESIDE):
+            return
+        if is_video(name):
+            self.kinds["videos"] += 1
+        elif not is_hidden(name):
+            self.suffixes[suffix_of(name)] += 1
+        elif suffix_of(name) in SUFFIXES:  # other hidden files are meant to be
+            self.kinds["hidden"] += 1
+
+    def __len__(self) -> int:
+        return self.suffixes.total() + self.kinds.total()
+
+    def __str__(self) -> str:
+        """Such as ``7 files passed over (suffixes: none 2, .pdf 1; hidden 1; videos 3)``."""
+        most = sorted(self.suffixes.items(), key=lambda found: (-found[1], found[0]))
+        named = [f"{suffix or 'none'} {count}" for suffix, count in most[:_NAMED]]
+        if rest := sum(count for _, count in most[_NAMED:]):
+            named.append(f"others {rest}")
+        parts = [f"suffixes: {', '.join(named)}"] if named else []
+        parts += [f"{kind} {count}" for kind, count in sorted(self.kinds.items())]
+        return f"{counted(len(self), 'file')} passed over ({'; '.join(parts)})"

@@ -1,22 +1,24 @@
-"""Lists of photos: text with a path a line, and tables with a column ``path``."""
+"""Lists of photos: text with a path a line or between NUL, and tables with a column ``path``.
+
+Text is in UTF-8 or whatever bytes file names have, or in UTF-16.
+"""
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import os
 import posixpath
 import re
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, cast
 
 from facegender.errors import InputError, MissingExtraError, needs
 from facegender.sources.kinds import is_photo
 from facegender.sources.remote import Remote, check_protocol, is_url, open_url, url_path, without_query
 from facegender.sources.source import LocalFile, Source, Unreadable
-from facegender.sources.text import is_text, lines, text_of
 
 _TEXT = (".txt", ".lst")
 _DELIMITED = {".csv": ",", ".tsv": "\t"}
@@ -26,7 +28,10 @@ MANIFEST_SUFFIXES = (*_TEXT, *_DELIMITED, _PARQUET)
 _DELIMITERS = ",;\t|"
 
 #: A text is a list if most of its first lines are photos; how many lines, and bytes, are read for that.
-_FIRST_LINES, _HEAD_BYTES = 20, 8192
+_FIRST_LINES, _FIRST_BYTES = 20, 8192
+#: Bytes from which an encoding is detected.
+_HEAD_BYTES = 4096
+_CHUNK_BYTES = 65_536
 
 _COLUMN = "path"
 _BATCH_ROWS = 4096
@@ -64,7 +69,7 @@ def photos_listed(manifest: str) -> Iterator[Source]:
 
 def _names(manifest: str) -> Iterator[str]:
     suffix = PurePosixPath(url_path(manifest)).suffix.lower()
-    with _opened(manifest) as file:
+    with open_url(manifest, seekable=suffix == _PARQUET) if is_url(manifest) else Path(manifest).open("rb") as file:
         if suffix in _TEXT:
             yield from lines(file)
             return
@@ -84,13 +89,13 @@ def is_list(path: str) -> bool:
         return True
     try:
         with Path(path).open("rb") as file:
-            head = file.read(_HEAD_BYTES)
+            head = file.read(_FIRST_BYTES)
     except OSError:
         return True  # reading it will say what is wrong
     if not is_text(head):
         return False
     first = list(lines(io.BytesIO(head)))
-    if len(head) == _HEAD_BYTES and len(first) > 1:
+    if len(head) == _FIRST_BYTES and len(first) > 1:
         del first[-1]  # cut
     folder = Path(path).parent
     named = sum(_names_photo(folder, name) for name in first[:_FIRST_LINES])
@@ -98,12 +103,9 @@ def is_list(path: str) -> bool:
 
 
 def _names_photo(folder: Path, name: str) -> bool:
-    if is_photo(url_path(name) if is_url(name) else name):
-        return True
-    try:
-        return (folder / name).is_file() if not is_url(name) else not any(character.isspace() for character in name)
-    except (OSError, ValueError):
-        return False
+    if is_url(name):
+        return is_photo(url_path(name)) or not any(character.isspace() for character in name)
+    return is_photo(name) or os.path.isfile(folder / name)  # noqa: PTH113 (False also for what is no name)
 
 
 def _delimited_names(file: IO[bytes], manifest: str, delimiter: str) -> Iterator[str]:
@@ -137,7 +139,64 @@ def _check_column(header: list[str], manifest: str) -> None:
         raise InputError(f"{manifest} has no column {_COLUMN} (its columns: {columns})", remedy="name one of them path")
 
 
-def _opened(manifest: str) -> AbstractContextManager[IO[bytes]]:
-    if is_url(manifest):
-        return open_url(manifest, seekable=url_path(manifest).lower().endswith(_PARQUET))
-    return Path(manifest).open("rb")
+def is_text(head: bytes) -> bool:
+    """Whether data that begins so may be text, or names separated by NUL: neither has two NUL after each other."""
+    return _utf16(head) is not None or b"\0\0" not in head[:_HEAD_BYTES]
+
+
+def lines(file: IO[bytes]) -> Iterator[str]:
+    """The names of files in a list, whatever its encoding: its lines, without blank ones; or what NUL separates."""
+    buffered = _buffered(file)
+    head = buffered.peek(_HEAD_BYTES)[:_HEAD_BYTES]
+    if encoding := _utf16(head):
+        with io.TextIOWrapper(buffered, encoding, "replace", newline="\n") as text:
+            yield from filter(_is_named, (line.rstrip("\r\n") for line in text))
+    elif b"\0" in head:
+        yield from map(_name, filter(None, _between_nul(buffered)))
+    else:
+        found = (line.removeprefix(codecs.BOM_UTF8) if number == 0 else line for number, line in enumerate(buffered))
+        yield from filter(_is_named, (_name(line).rstrip("\r\n") for line in found))
+
+
+def text_of(file: IO[bytes]) -> io.TextIOWrapper:
+    """The text of a table in UTF-8 or UTF-16, for `csv.reader`; other bytes become surrogates."""
+    buffered = _buffered(file)
+    encoding = _utf16(buffered.peek(_HEAD_BYTES)[:_HEAD_BYTES])
+    return io.TextIOWrapper(buffered, encoding or "utf-8-sig", "replace" if encoding else "surrogateescape", newline="")
+
+
+def _name(line: bytes) -> str:
+    try:
+        return os.fsdecode(line)
+    except UnicodeDecodeError:  # on Windows, where names are no bytes
+        raise InputError(
+            "a list of photos is neither UTF-8 nor UTF-16", remedy="save it as UTF-8; in cmd, first run: chcp 65001"
+        ) from None
+
+
+def _is_named(line: str) -> bool:
+    return not set(line) <= set(" \t\r")
+
+
+def _buffered(file: IO[bytes]) -> io.BufferedReader:
+    return file if isinstance(file, io.BufferedReader) else io.BufferedReader(cast(io.RawIOBase, file))
+
+
+def _utf16(head: bytes) -> str | None:
+    """The kind of UTF-16 that a text is in: by its mark; without one, by bytes of which every other one is 0."""
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    for encoding, first in (("utf-16-le", 1), ("utf-16-be", 0)):
+        high, low = head[first::2], head[1 - first :: 2]
+        if "\n".encode(encoding) in head and 8 * low.count(0) <= len(low) and 2 * high.count(0) >= len(high):
+            return encoding
+    return None
+
+
+def _between_nul(file: IO[bytes]) -> Iterator[bytes]:
+    left = b""
+    while chunk := file.read(_CHUNK_BYTES):
+        *whole, left = (left + chunk).split(b"\0")
+        yield from whole
+    if left:
+        yield left

@@ -1,4 +1,4 @@
-"""From the arguments of a command to its photos, and samples of them."""
+"""From the arguments of a command to its photos, and samples of them, or to its videos."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from itertools import filterfalse
 from pathlib import Path, PurePosixPath
 
 from facegender.errors import InputError
 from facegender.sources import remote
-from facegender.sources.kinds import HEAD_BYTES, Kind, is_photo_data, is_photo_file, kind_of
-from facegender.sources.manifests import MANIFEST_SUFFIXES, is_list, photos_listed
-from facegender.sources.passed import PassedOver
+from facegender.sources.kinds import HEAD_BYTES, Kind, PassedOver, is_photo_data, is_photo_file, is_video, kind_of
+from facegender.sources.manifests import MANIFEST_SUFFIXES, is_list, is_text, lines, photos_listed
 from facegender.sources.patterns import expand_ranges, files_matching, is_pattern
 from facegender.sources.source import MAX_BYTES, InMemory, LocalFile, Source, Unreadable
 from facegender.sources.tars import TAR_SUFFIXES, is_compressed, photos_in_tar
-from facegender.sources.text import is_text, lines
 from facegender.sources.zips import photos_in_zip
 
 ZIP_SUFFIX = ".zip"
@@ -77,7 +76,7 @@ class Photos:
         for text in expand_ranges(argument) if not os.path.lexists(argument) else [argument]:
             if remote.is_url(text):
                 yield from self._at_url(text, passed, counting)
-            elif _is_folder(text):
+            elif os.path.isdir(text):  # noqa: PTH112 (False where it may not be looked at: reading it says why)
                 yield from (LocalFile(path, path) for path in self._photos_in(text, passed))
             elif is_pattern(text) and not os.path.lexists(text):
                 for path in files_matching(text):
@@ -179,13 +178,57 @@ def find_photos(
 def why_empty(arguments: Sequence[str]) -> list[str]:
     """What is said of arguments that have no photos: one sentence without its end for each kind."""
     unmatched = [each for each in arguments if _matches_nothing(each)]
-    hollow = [each for each in arguments if _is_folder(each) and not os.listdir(each)]  # noqa: PTH208
+    hollow = [each for each in arguments if os.path.isdir(each) and not os.listdir(each)]  # noqa: PTH112, PTH208
     others = [each for each in arguments if each not in unmatched and each not in hollow]
     return [
         *([f"no file matches {', '.join(unmatched)}"] if unmatched else []),
         *(f"{folder} holds no files" for folder in hollow),
         *([f"no photos in {', '.join(others)}"] if others else []),
     ]
+
+
+def find_videos(
+    arguments: Sequence[str], *, recursive: bool = False, skip: Callable[[str], bool] | None = None
+) -> tuple[str, ...]:
+    """The videos that arguments name: files, folders that hold videos and no photos, and patterns.
+
+    Args:
+        skip: whether a video found in a folder or by a pattern is left out; takes its path.
+
+    Returns:
+        Paths, in order; empty where the arguments name photos. Videos beside photos in a folder are none of them.
+
+    Raises:
+        InputError: some arguments are videos by name, and others are photos.
+    """
+    skip = skip or (lambda path: False)
+    videos: list[str] = []
+    by_name = photos = ""
+    for argument in arguments:
+        exists = os.path.lexists(argument)
+        if is_video(argument) and not os.path.isdir(argument):  # noqa: PTH112 (also for names that are too long)
+            if remote.is_url(argument):
+                raise InputError(f"{argument}: videos are read from this machine only", remedy="download it first")
+            by_name = by_name or argument
+            pattern = is_pattern(argument) and not exists
+            videos += filterfalse(skip, files_matching(argument)) if pattern else [argument]
+        elif remote.is_url(argument) or argument == "-" or Photos((argument,), recursive, None).has_any(argument):
+            photos = photos or argument
+        else:
+            videos += filterfalse(skip, _videos_in(argument, recursive))
+    if photos and by_name:
+        raise InputError(f"give photos or videos, not both: {by_name} is a video, and {photos} names photos")
+    return () if photos else tuple(videos)
+
+
+def _videos_in(argument: str, recursive: bool) -> Iterator[str]:
+    """The videos of a folder or pattern, in the order of their names."""
+    if is_pattern(argument) and not os.path.lexists(argument):
+        yield from filter(is_video, files_matching(argument))
+        return
+    for place, folders, files in os.walk(argument):
+        folders[:] = sorted(name for name in folders if not name.startswith(".")) if recursive else []
+        yield from (str(Path(place, name)) for name in sorted(files) if is_video(name) and not name.startswith("."))
 
 
 @dataclass
@@ -277,7 +320,7 @@ def _in_file(path: str, passed: PassedOver, counting: bool) -> Iterator[Source]:
     """What a path means that is no folder."""
     lower = path.lower()
     special = lower.endswith((*TAR_SUFFIXES, ZIP_SUFFIX, *MANIFEST_SUFFIXES))
-    if not special or not _is_regular(path):
+    if not special or not os.path.isfile(path):  # noqa: PTH113 (False also for names that are too long)
         yield LocalFile(path, path)
     elif lower.endswith(ZIP_SUFFIX):
         yield from photos_in_zip(path, passed)
@@ -311,18 +354,6 @@ def _matches_nothing(text: str) -> bool:
 
 def _has_folders(path: str) -> bool:
     """Whether a folder has folders in which photos may be."""
-    return _is_folder(path) and any(each.is_dir() for each in Path(path).iterdir() if not each.name.startswith("."))
-
-
-def _is_folder(path: str) -> bool:
-    try:
-        return Path(path).is_dir()
-    except (OSError, ValueError):  # not allowed to look, too long a name: the photo's own error will say so
-        return False
-
-
-def _is_regular(path: str) -> bool:
-    try:
-        return Path(path).is_file()
-    except (OSError, ValueError):
-        return False
+    return os.path.isdir(path) and any(  # noqa: PTH112
+        each.is_dir() for each in Path(path).iterdir() if not each.name.startswith(".")
+    )

@@ -11,8 +11,7 @@ from typing import IO, Any, cast
 from urllib.parse import urlsplit
 
 from facegender.errors import InputError, MissingExtraError, needs
-from facegender.sources.kinds import is_photo
-from facegender.sources.passed import PassedOver
+from facegender.sources.kinds import PassedOver, is_photo
 from facegender.sources.source import MAX_BYTES, Source, Unreadable, refuse_above_limit
 
 #: Seconds that a web server has for one photo, and between two pieces of an archive. Others have their package's.
@@ -29,7 +28,6 @@ class Remote(Source):
     url: str
 
     def load(self) -> bytes:
-        """Its bytes."""
         return fetch(self.name, self.url)
 
 
@@ -80,10 +78,7 @@ def open_url(url: str, *, seekable: bool = False) -> Iterator[io.BufferedReader]
         MissingExtraError, InputError: as for `check_protocol`.
         Exception: whatever the file system raises.
     """
-    with (
-        _opened(url, stream=not seekable, sock_read=TIMEOUT) as file,
-        io.BufferedReader(cast(Any, file)) as buffered,
-    ):
+    with _opened(url, stream=not seekable, sock_read=TIMEOUT) as file, io.BufferedReader(cast(Any, file)) as buffered:
         yield buffered
 
 

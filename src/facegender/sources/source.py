@@ -4,16 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from facegender.errors import (
-    ByteLimitError,
-    FacegenderError,
-    NotAnImageError,
-    PhotoReadError,
-    TruncatedImageError,
-)
+from facegender.errors import ByteLimitError, FacegenderError, NotAnImageError, PhotoReadError, TruncatedImageError
 from facegender.faces.decode import DEFAULT_MAX_PIXELS, as_photo_error
 
 #: Files from archives and URLs are held in memory; larger ones are refused. The largest photo that is read by
@@ -26,12 +20,13 @@ class Stamp:
     """What tells without reading whether a photo has changed.
 
     Attributes:
-        place: absolute path of the local file that is the photo, or the archive that holds it.
+        place: absolute path of the local file that is the photo, or the archive that holds it; two that differ in no
+            more than this are equal.
         size: of the photo in bytes.
         version: time of the file's last change in nanoseconds; of a member of a zip archive its CRC-32.
     """
 
-    place: str
+    place: str = field(compare=False)
     size: int
     version: int
 
@@ -119,12 +114,10 @@ class LocalFile(Source):
     path: str
 
     def stamp(self) -> Stamp | None:
-        """Of the file."""
         return stamp_of(self.path)
 
     def load(self) -> str:
-        """Its path: whoever decodes it reads no more than is needed."""
-        return self.path
+        return self.path  # whoever decodes it reads no more than is needed
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,16 +138,13 @@ class ByteRange(Source):
         return stamp_of(self.archive, self.size)
 
     def load(self) -> bytes:
-        """Its bytes."""
         refuse_above_limit(self.name, self.size)
-        with Path(self.archive).open("rb", buffering=0) as file:
+        with Path(self.archive).open("rb") as file:
             file.seek(self.offset)
-            data = bytearray()
-            while len(data) < self.size and (more := file.read(self.size - len(data))):
-                data += more
+            data = file.read(self.size)
         if len(data) < self.size:
             raise TruncatedImageError(f"{self.name} is cut short: the archive ends within it")
-        return bytes(data)
+        return data
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,11 +155,9 @@ class InMemory(Source):
 
     @property
     def held(self) -> int:
-        """Its size."""
         return len(self.data)
 
     def load(self) -> bytes:
-        """Its bytes."""
         return self.data
 
 
@@ -205,5 +193,4 @@ class Unreadable(Source):
         return cls(name, NotAnImageError, f"{name} is not what its name says, or damaged from its start: {error}")
 
     def load(self) -> bytes:
-        """Raise the error."""
         raise self.error(self.message)

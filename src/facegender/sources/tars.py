@@ -9,25 +9,17 @@ import io
 import lzma
 import tarfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any, Self
 
 from facegender.errors import ByteLimitError, InputError, PhotoNotFoundError
-from facegender.sources.kinds import is_photo
-from facegender.sources.passed import PassedOver
+from facegender.sources.kinds import PassedOver, is_photo
 from facegender.sources.remote import check_protocol, is_url, open_url
 from facegender.sources.source import ByteRange, InMemory, Source, Unreadable, refuse_above_limit
 
 #: Of archives by their names.
-TAR_SUFFIXES = (
-    ".tar",
-    ".tgz",
-    ".tbz",
-    ".tbz2",
-    ".txz",
-    ".tzst",
-    *(f".tar.{end}" for end in ("gz", "bz2", "xz", "zst")),
-)
+TAR_SUFFIXES = (".tar", ".tgz", ".tbz", ".tbz2", ".txz", ".tzst", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst")
 
 #: By what compressed data begins with, the module that reads it.
 _OPENERS: dict[bytes, Callable[[IO[bytes]], Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
@@ -98,19 +90,22 @@ def photos_in_tar(archive: str, passed: PassedOver) -> Iterator[Source]:
 
 def _members(archive: str, passed: PassedOver) -> Iterator[Source | None]:
     """A source for each photo, None for each other member."""
-    if not is_compressed(archive):
-        with tarfile.open(archive, "r:", tarinfo=_StrictInfo) as tar:
-            for member in _headers(tar):
-                yield _source(
-                    archive, passed, member, lambda m: ByteRange(f"{archive}/{m.name}", archive, m.offset_data, m.size)
-                )
-        return
-    with (
-        open_url(archive) if is_url(archive) else Path(archive).open("rb") as file,
-        tarfile.open(fileobj=_decompressed(archive, file), mode="r|", tarinfo=_StrictInfo) as tar,
-    ):
-        for member in _headers(tar):
-            yield _source(archive, passed, member, lambda m: InMemory(f"{archive}/{m.name}", _content(tar, m)))
+    in_place = not is_compressed(archive)
+    with ExitStack() as stack:
+        if in_place:
+            tar = stack.enter_context(tarfile.open(archive, "r:", tarinfo=_StrictInfo))
+        else:
+            opened = open_url(archive) if is_url(archive) else Path(archive).open("rb")  # noqa: SIM115
+            packed = _decompressed(archive, stack.enter_context(opened))
+            tar = stack.enter_context(tarfile.open(fileobj=packed, mode="r|", tarinfo=_StrictInfo))
+        while (member := tar.next()) is not None:
+            tar.members.clear()  # type: ignore[attr-defined]  # else it keeps them all
+            if is_photo(member.name) and not member.isdir():
+                yield _source(archive, tar, member, in_place=in_place)
+            else:
+                if not member.isdir():
+                    passed.add(member.name)
+                yield None
 
 
 def _decompressed(archive: str, file: io.BufferedReader) -> IO[bytes]:
@@ -127,20 +122,7 @@ def _decompressed(archive: str, file: io.BufferedReader) -> IO[bytes]:
     return file
 
 
-def _headers(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    while (member := tar.next()) is not None:
-        tar.members.clear()  # type: ignore[attr-defined]  # else it keeps them all
-        yield member
-
-
-def _source(
-    archive: str, passed: PassedOver, member: tarfile.TarInfo, whole: Callable[[tarfile.TarInfo], Source]
-) -> Source | None:
-    if member.isdir():
-        return None
-    if not is_photo(member.name):
-        passed.add(member.name)
-        return None
+def _source(archive: str, tar: tarfile.TarFile, member: tarfile.TarInfo, *, in_place: bool) -> Source:
     name = f"{archive}/{member.name}"
     if not member.isfile() or member.issparse():
         what = f"a link to {member.linkname}" if member.linkname else "not a regular file"
@@ -149,9 +131,7 @@ def _source(
         refuse_above_limit(name, member.size)
     except ByteLimitError as error:
         return Unreadable.of(name, error)
-    return whole(member)
-
-
-def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    file = tar.extractfile(member)
-    return b"" if file is None else file.read()
+    if in_place:
+        return ByteRange(name, archive, member.offset_data, member.size)
+    content = tar.extractfile(member)
+    return InMemory(name, b"" if content is None else content.read())

@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import IO
 
 from facegender.errors import PhotoPermissionError, PhotoReadError, TruncatedImageError
-from facegender.sources.kinds import is_photo
-from facegender.sources.passed import PassedOver
-from facegender.sources.source import MAX_BYTES, Source, Stamp, Unreadable, refuse_above_limit, stamp_of
+from facegender.sources.kinds import PassedOver, is_photo
+from facegender.sources.source import ByteRange, Source, Stamp, Unreadable, refuse_above_limit, stamp_of
 
 # .ZIP File Format Specification (PKWARE APPNOTE 6.3.10), sections 4.3.7 and 4.3.12 to 4.3.16.
 _LOCAL = struct.Struct("<4s5H3L2H")
@@ -33,37 +32,27 @@ _ZIP64_EXTRA = 1
 
 
 @dataclass(frozen=True, slots=True)
-class ZipMember(Source):
-    """A member of a local zip archive.
+class ZipMember(ByteRange):
+    """A member of a local zip archive; the range begins with its local header.
 
     Attributes:
-        archive: its path.
-        offset: of the member's local header.
-        compressed, size: bytes in the archive, and of the photo.
+        size: bytes of the photo.
+        compressed: bytes that it takes in the archive.
         method: of compression.
         checksum: CRC-32 of the photo.
         flags: general purpose bits.
     """
 
-    archive: str
-    offset: int
     compressed: int
-    size: int
     method: int
     checksum: int
     flags: int
-
-    @property
-    def held(self) -> int:
-        """Its size, unless that is refused."""
-        return min(self.size, MAX_BYTES)
 
     def stamp(self) -> Stamp | None:
         """Of the member, by its checksum."""
         return stamp_of(self.archive, self.size, self.checksum)
 
     def load(self) -> bytes:
-        """Its bytes; never more than it says it has."""
         if self.flags & _ENCRYPTED:
             raise PhotoPermissionError(f"{self.name} is encrypted")
         refuse_above_limit(self.name, self.size)
@@ -158,7 +147,7 @@ def _entries(file: IO[bytes], archive: str, start: int, end: int, shift: int) ->
         size, compressed, offset = _wide(extra, size, compressed, offset)
         at += _ENTRY.size + names + extras + comments
         yield ZipMember(
-            f"{archive}/{_text(name, flags)}", archive, offset + shift, compressed, size, method, checksum, flags
+            f"{archive}/{_text(name, flags)}", archive, offset + shift, size, compressed, method, checksum, flags
         )
 
 
@@ -174,7 +163,7 @@ def _local_headers(file: IO[bytes], archive: str) -> Iterator[ZipMember]:
         if flags & _SIZES_FOLLOW or len(name) + len(extra) < names + extras:
             return
         size, compressed, _ = _wide(extra, size, compressed, at)
-        yield ZipMember(f"{archive}/{_text(name, flags)}", archive, at, compressed, size, method, checksum, flags)
+        yield ZipMember(f"{archive}/{_text(name, flags)}", archive, at, size, compressed, method, checksum, flags)
         at += _LOCAL.size + names + extras + compressed
 
 

@@ -13,10 +13,10 @@ from facegender.errors import VideoReadError
 from facegender.faces.types import Prediction
 from facegender.formats.records import TIMELINE, TRACKS, Schema
 from facegender.formats.registry import Format, by_suffix
+from facegender.inference.classifier import relabelled
 from facegender.inference.options import Options
 from facegender.inference.output import Output
 from facegender.inference.pictures import MARK, PictureNames, check_folder
-from facegender.inference.relabel import relabelled
 from facegender.sources import Source
 from facegender.video.analyze import VideoAnalyzer
 from facegender.video.annotate import ANNOTATED_VIDEO_SUFFIX, annotate_video, labels_mark

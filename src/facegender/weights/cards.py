@@ -89,12 +89,7 @@ class Card:
 
     def to_dict(self) -> dict[str, Any]:
         """The record for the JSON file."""
-        return {
-            **asdict(self),
-            "mean": list(self.mean),
-            "std": list(self.std),
-            "template": self.template.to_dict(),
-        }
+        return {**asdict(self), "mean": list(self.mean), "std": list(self.std), "template": self.template.to_dict()}
 
     @classmethod
     def from_dict(cls, record: dict[str, Any]) -> Card:
@@ -103,14 +98,9 @@ class Card:
         Raises:
             KeyError, TypeError or ValueError: a field is missing, or has an impossible value.
         """
-        return cls(
-            **{
-                **_known(cls, record),
-                "mean": tuple(record["mean"]),
-                "std": tuple(record["std"]),
-                "template": LandmarkTemplate.from_dict(record["template"]),
-            }
-        )
+        known = _known(cls, record)
+        template = LandmarkTemplate.from_dict(known["template"])
+        return cls(**known | {"mean": tuple(known["mean"]), "std": tuple(known["std"]), "template": template})
 
 
 @dataclass(frozen=True, slots=True)

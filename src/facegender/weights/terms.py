@@ -25,11 +25,8 @@ def short_terms(card: Card) -> str:
     if len(card.licence) <= _SHORT:
         return terms_line(card)
     use = _RESEARCH if _RESEARCH in card.licence else card.licence.partition(" (")[0].replace(": ", ", ")
-    return f"model {card.name}: {use:.{_SHORT}} (terms: {_where(card)})"
-
-
-def _where(card: Card) -> str:
-    return "MODEL_CARD.md" if card.name in list_models() else f"{card.name}.json"
+    where = "MODEL_CARD.md" if card.name in list_models() else f"{card.name}.json"
+    return f"model {card.name}: {use:.{_SHORT}} (terms: {where})"
 
 
 def first_use(card: Card) -> str | None:
