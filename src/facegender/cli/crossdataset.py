@@ -9,7 +9,7 @@ import typer
 from rich.table import Column, Table
 
 from facegender.cli import laboratory
-from facegender.cli.root import app, given, numbers, results_console, stderr
+from facegender.cli.root import app, given, numbers, results_console, say
 from facegender.errors import InputError
 from facegender.wording import counted
 
@@ -53,9 +53,9 @@ def crossdataset(
         raise InputError(f"--model trains nothing; {idle[0]} is for training", remedy="leave one of them out")
 
     def say_cell(cell: MatrixCell) -> None:
-        low, high = (f"{100 * end:.2f}" for end in cell.interval)
+        low, high = (f"{100 * end:.2f}" for end in cell.predictions.interval)
         share = f"{100 * cell.metrics.accuracy:.2f} % of {counted(cell.metrics.count, 'face')}"
-        stderr.print(f"{cell.trained_on} -> {cell.tested_on}: {share} ({low} to {high})")
+        say(f"{cell.trained_on} -> {cell.tested_on}: {share} ({low} to {high})")
 
     opened = open_stores(stores)
     if model:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from facegender.cli import laboratory
-from facegender.cli.root import app, numbers, stderr
+from facegender.cli.root import app, numbers, say
 
 _SHOWN = {
     "accuracy": "accuracy",
@@ -55,7 +55,7 @@ def crossval(
         only=only,
         mirror=mirror,
         hardware=Hardware(accelerator, devices),
-        on_fold=lambda fold, metrics: stderr.print(
+        on_fold=lambda fold, metrics: say(
             f"fold {fold}: accuracy {100 * metrics.accuracy:.2f} %, balanced {100 * metrics.balanced_accuracy:.2f} %"
         ),
     )
