@@ -115,6 +115,7 @@ class Session(Network):
         options = onnxruntime.SessionOptions()
         options.log_severity_level = _ERRORS_ONLY
         options.intra_op_num_threads = _threads(threads)
+        options.enable_mem_pattern = False  # one would be kept for every size of photo
         try:
             session = onnxruntime.InferenceSession(
                 model if isinstance(model, bytes) else str(model), options, providers=providers
