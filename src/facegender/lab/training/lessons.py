@@ -68,9 +68,8 @@ def load_lessons(path: Path, store: Store, answer: str = "logit") -> Lessons:
         data = path.read_bytes()
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
             keys, logits = file["key"].astype(str).tolist(), np.asarray(file[answer], np.float32)
-            described = answer.replace("logit", "embedding")
-            none = np.empty((len(keys), 0))
-            descriptions = np.asarray(file[described] if described in file else none, np.float32)
+            described = file.get(answer.replace("logit", "embedding"), np.empty((len(keys), 0)))
+            descriptions = np.asarray(described, np.float32)
         if logits.shape != (len(keys),) or descriptions.ndim != 2 or len(descriptions) != len(keys):
             raise ValueError(f"{len(keys)} names, {logits.shape} answers, {descriptions.shape} descriptions")
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
