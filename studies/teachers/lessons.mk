@@ -11,11 +11,8 @@
 # STILLS for photos without labels, whose faces `research` learns too, by the committee's answers alone (in a WORK from
 # its beginning).
 # About an hour on two cores with AMX; `facegender` and this file's folder need the extras train and openvino.
-# LESSONS=studies/teachers/answers.npz takes the committee's answers that are there, without its descriptions of faces:
-# no network by others is fetched or run. Train with --set description=0 then.
 
 HERE := $(dir $(lastword $(MAKEFILE_LIST)))
-LESSONS ?= $(WORK)/committee.npz
 PRECISION ?= bf16
 SETS := fairface utkface celeba all-age-faces
 STORES := $(WORK)/stores
@@ -23,7 +20,7 @@ store = $(STORES)/$(1)/store.json
 
 .PHONY: all
 .DELETE_ON_ERROR:
-all: $(call store,research) $(call store,open) $(LESSONS)
+all: $(call store,research) $(call store,open) $(WORK)/committee.npz
 
 $(call store,fairface):
 	facegender prepare fairface $(FAIRFACE) $(FAIRFACE_LABELS:%=--labels %) --output $(@D)
@@ -36,7 +33,7 @@ $(call store,celeba):
 $(call store,lfw):
 	facegender prepare lfw $(LFW) --lists $(LFW_LISTS) --output $(@D)
 UNLABELLED := $(if $(STILLS),stills)
-$(call store,stills): $(LESSONS) $(WORK)/faces/stills.jsonl $(call store,fairface)
+$(call store,stills): $(WORK)/committee.npz $(call store,fairface)
 	python $(HERE)unlabelled.py $(@D) --like $(STORES)/fairface $< $(WORK)/faces/stills.jsonl
 $(call store,research): $(foreach name,$(SETS) $(UNLABELLED) lfw,$(call store,$(name)))
 	facegender join $(SETS:%=$(STORES)/%) $(UNLABELLED:%=$(STORES)/%) --test $(STORES)/lfw --output $(@D)
@@ -45,9 +42,7 @@ $(call store,open): $(call store,fairface)
 
 $(WORK)/teachers/agegender.onnx:
 	python $(HERE)build.py $(@D)
-$(WORK)/faces/stills.jsonl:
-	python $(HERE)faces.py $(@D) --stills $(STILLS)
-$(WORK)/faces/all.jsonl: $(if $(STILLS),$(WORK)/faces/stills.jsonl)
+$(WORK)/faces/all.jsonl:
 	python $(HERE)faces.py $(@D) --fairface $(FAIRFACE) --fairface-labels $(FAIRFACE_LABELS) --utkface $(UTKFACE) \
 	    --all-age-faces "$(ALL_AGE_FACES)" --celeba $(CELEBA) $(CELEBA_SQUEEZED:%=--celeba-squeezed %) \
 	    --celeba-attributes $(CELEBA_ATTRIBUTES) $(STILLS:%=--stills %)

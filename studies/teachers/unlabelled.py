@@ -2,10 +2,9 @@
 
     python studies/teachers/unlabelled.py STORE --like STORE COMMITTEE.npz FACES.jsonl
 
-FACES.jsonl is one of faces.py for photos without labels, COMMITTEE.npz is of committee.py, or answers.npz, and knows
-them. The faces are cropped as those of the store given by --like. A label is what the committee takes for more likely;
-faces of which it is not sure are left out. All are for training: without a person's label, nothing is validated or
-tested on them.
+FACES.jsonl is one of faces.py for photos without labels, COMMITTEE.npz is of committee.py and knows them. The faces are
+cropped as those of the store given by --like. A label is what the committee takes for more likely; faces of which it is
+not sure are left out. All are for training: without a person's label, nothing is validated or tested on them.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ def main() -> None:
     if made_by["sha256"] != alignment["detector_sha256"]:
         raise SystemExit(f"{arguments.faces} and {arguments.like} are of different detectors: make one of them anew")
     with np.load(arguments.committee) as file:
-        logits = dict(zip(file["key"].astype(str).tolist(), file["logit"].astype(np.float32).tolist(), strict=True))
+        logits = dict(zip(file["key"].tolist(), file["logit"].astype(np.float32).tolist(), strict=True))
     rows = [row for row in read_rows([arguments.faces]) if abs(logits.get(row["key"], 0.0)) >= SURE]
     if not rows:
         raise SystemExit(f"{arguments.committee} is sure of no face of {arguments.faces}")

@@ -33,20 +33,6 @@ def test_lessons_come_in_the_order_of_the_store(store, tmp_path):
     assert np.array_equal(lessons.descriptions[1:, 1], -lessons.logits[1:])
 
 
-def test_answers_alone_are_lessons_for_a_recipe_without_descriptions(store, tmp_path):
-    path = tmp_path / "answers.npz"
-    np.savez(path, key=np.array(store.images, "S"), logit=np.ones(len(store), np.float16))
-    lessons = load_lessons(path, store)
-    assert (lessons.logits == 1).all()
-    assert lessons.descriptions.shape == (len(store), 0)
-    examples = Examples(store, INDEX, lessons=lessons)
-    recipe = Recipe("answers", "residual-nano", epochs=1, batch_size=20, teacher=0.5, precision="32-true")
-    train(recipe, examples, tmp_path / "run")
-    with pytest.raises(InputError, match="only answers") as caught:
-        train(replace(recipe, description=0.5), examples, tmp_path / "other")
-    assert caught.value.remedy == "--set description=0"
-
-
 @pytest.mark.parametrize("spoil", ["absent", "text", "no names", "short", "strangers"])
 def test_files_that_are_no_lessons(store, tmp_path, spoil):
     path = tmp_path / "lessons.npz"

@@ -4,7 +4,7 @@ A file of lessons is an ``.npz`` without pickles::
 
     key        names of images, as in the store's table
     logit      float, N; log-odds of male
-    embedding  float, N x E; a description of the face in which alike faces are near, perhaps of identity; may be absent
+    embedding  float, N x E; a description of the face in which alike faces are near, perhaps of identity
 
 It may hold further pairs, such as ``logit_cc0`` and ``embedding_cc0``, of a teacher with other terms.
 """
@@ -32,7 +32,7 @@ class Lessons:
 
     Attributes:
         logits: float32, N; NaN where the teacher has not seen the face.
-        descriptions: float32, N x E; NaN likewise. E is 0 for a teacher that describes none.
+        descriptions: float32, N x E; NaN likewise.
         answer: which of the teachers of the file it is.
         sha256: of the file.
     """
@@ -67,9 +67,8 @@ def load_lessons(path: Path, store: Store, answer: str = "logit") -> Lessons:
     try:
         data = path.read_bytes()
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
-            keys, logits = file["key"].astype(str).tolist(), np.asarray(file[answer], np.float32)
-            described = file.get(answer.replace("logit", "embedding"), np.empty((len(keys), 0)))
-            descriptions = np.asarray(described, np.float32)
+            keys, logits = file["key"].tolist(), np.asarray(file[answer], np.float32)
+            descriptions = np.asarray(file[answer.replace("logit", "embedding")], np.float32)
         if logits.shape != (len(keys),) or descriptions.ndim != 2 or len(descriptions) != len(keys):
             raise ValueError(f"{len(keys)} names, {logits.shape} answers, {descriptions.shape} descriptions")
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:

@@ -94,7 +94,7 @@ def train(
         CheckpointError: `output` holds another run, or a checkpoint that is cut short.
         DivergedError: the loss is no finite number any more.
         InputError: no such hardware here, `start` is of another network than the recipe, or the recipe learns from a
-            teacher and the lessons do not have it, or the other way round.
+            teacher and there are no lessons, or the other way round.
         OutputError: `output` cannot be written.
     """
     taught = bool(recipe.teacher or recipe.description)
@@ -107,11 +107,6 @@ def train(
         raise InputError(
             f"the recipe {recipe.name} takes nothing from the lessons",
             remedy="leave out --lessons, or --set teacher=0.5",
-        )
-    if recipe.description and examples.lessons is not None and not examples.lessons.descriptions.shape[1]:
-        raise InputError(
-            f"the recipe {recipe.name} learns descriptions of faces, and the lessons have only answers",
-            remedy="--set description=0",
         )
     identity = {"examples": examples.fingerprint(), "start": None if start is None else start.sha256}
     if (output / MODEL).exists():
