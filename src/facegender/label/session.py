@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import threading
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
@@ -14,7 +13,7 @@ import pandas as pd
 
 from facegender.errors import DatasetError, InputError, OutputError
 from facegender.label.draw import Draw
-from facegender.survey.labels import Labelled, read_labels, same_size
+from facegender.survey.labels import Labelled, label_weights, read_labels, same_size
 from facegender.survey.results import Results
 from facegender.tables import read_table, write_csv
 
@@ -152,9 +151,8 @@ class Session:
         )
 
     def _weights(self, answers: dict[int, Answer]) -> dict[int, float]:
-        strata = {row: self._draw.strata[row] for row in answers}
-        looked = Counter(strata.values())
-        return {row: self._draw.sizes[stratum] / looked[stratum] for row, stratum in strata.items()}
+        strata = {row: (name := self._draw.strata[row], self._draw.sizes[name]) for row in answers}
+        return dict(zip(strata, label_weights(list(strata), strata), strict=True))
 
     def _write(self, answers: dict[int, Answer]) -> None:
         """Put the answers on the disk; they are those of the session then."""

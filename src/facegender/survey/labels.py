@@ -8,7 +8,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,8 @@ from facegender.tables import read_table
 
 #: The words of a label file; None where the gender cannot be seen, or where the row is empty.
 LABELS: Mapping[str, int | None] = {"female": 0, "f": 0, "male": 1, "m": 1, "unclear": None, "u": None, "": None}
+
+FaceT = TypeVar("FaceT", bound=Hashable)
 
 #: Fewer labelled faces of a gender say nothing about it, unless most faces are labelled.
 FEWEST = 5
@@ -141,7 +143,7 @@ def read_labels(paths: Sequence[Path], collection: Results) -> Labelled:
     strata: dict[Hashable, tuple[str, float]] = {
         place: (said[0].stratum, said[0].size) for place, said in every.items()
     }
-    weights = dict(zip(every, _weights(list(every), strata), strict=True))
+    weights = dict(zip(every, label_weights(list(every), strata), strict=True))
     women, men = (sum(count for (*_, label), count in missed.items() if label == gender) for gender in (0, 1))
     labelled = Labelled(
         np.array(list(clear), np.int64),
@@ -272,7 +274,7 @@ def agreement(
         both = [face for face in one if face in other]
         if not both:
             continue
-        weights = _weights(both, strata)
+        weights = label_weights(both, strata)
         total = sum(weights)
         said = [(one[face], other[face], weight) for face, weight in zip(both, weights, strict=True)]
         equal = sum(weight for a, b, weight in said if a == b) / total
@@ -289,7 +291,7 @@ def agreement(
     return Agreement(faces, same / faces, sum(kappas) / len(kappas) if kappas else None)
 
 
-def _weights(looked_at: Sequence[Hashable], strata: Mapping[Hashable, tuple[str, float]] | None) -> list[float]:
+def label_weights(looked_at: Sequence[FaceT], strata: Mapping[FaceT, tuple[str, float]] | None) -> list[float]:
     """How much each face stands for among those that were looked at."""
     if strata is None:
         return [1.0] * len(looked_at)
