@@ -61,10 +61,8 @@ def main() -> None:
     for row in rows:
         print(*row, sep="  ")
     columns = ("on", "photos", "detector", "measure", "value")
-    records, packages = (
-        [dict(zip(columns, row, strict=True)) for row in rows],
-        ("onnxruntime", "opencv-python-headless"),
-    )
+    records = [dict(zip(columns, row, strict=True)) for row in rows]
+    packages = "onnxruntime", "opencv-python-headless"
     write_results(arguments.output, records, *packages, detector_sha256=ours.card.sha256[:12])
 
 

@@ -5,7 +5,7 @@ import pytest
 from outputs import output, record
 
 from facegender.errors import InputError, OutputError
-from facegender.inference.journal import Finished
+from facegender.inference.finished import Finished
 from facegender.sources import Source
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facegender.cli.root import say
-from facegender.inference.journal import Finished
+from facegender.inference.finished import Finished
 from facegender.inference.options import Options
 from facegender.inference.pictures import check_folder
 from facegender.inference.run import Collection

@@ -23,7 +23,7 @@ from facegender.formats.registry import Format, Writer
 from facegender.formats.summary import Summary
 from facegender.formats.table import TableWriter
 from facegender.inference.engines import Engine
-from facegender.inference.journal import Finished
+from facegender.inference.finished import Finished
 from facegender.inference.options import Options
 from facegender.inference.plan import plan
 from facegender.inference.run import Collection, Rows, analyze

@@ -15,7 +15,7 @@ from facegender.faces.types import Image
 from facegender.formats.records import printable, unprinted
 from facegender.sources.photos import find_photos
 from facegender.sources.source import Source, read
-from facegender.survey.results import matched_paths
+from facegender.survey.metadata import matched_paths
 
 #: Around the box, as a share of its larger side.
 _MARGIN = 0.35

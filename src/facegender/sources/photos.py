@@ -1,4 +1,4 @@
-"""From the arguments of a command to its photos, and samples of them, or to its videos."""
+"""From the arguments of a command to its photos, and samples of them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from itertools import filterfalse
 from pathlib import Path, PurePosixPath
 
 from facegender.errors import InputError
 from facegender.sources import remote
-from facegender.sources.kinds import HEAD_BYTES, Kind, PassedOver, is_photo_data, is_photo_file, is_video, kind_of
+from facegender.sources.kinds import HEAD_BYTES, Kind, PassedOver, is_photo_data, is_photo_file, kind_of
 from facegender.sources.manifests import MANIFEST_SUFFIXES, is_list, is_text, lines, photos_listed
 from facegender.sources.patterns import expand_ranges, files_matching, is_pattern
 from facegender.sources.source import MAX_BYTES, InMemory, LocalFile, Source, Unreadable
@@ -185,50 +184,6 @@ def why_empty(arguments: Sequence[str]) -> list[str]:
         *(f"{folder} holds no files" for folder in hollow),
         *([f"no photos in {', '.join(others)}"] if others else []),
     ]
-
-
-def find_videos(
-    arguments: Sequence[str], *, recursive: bool = False, skip: Callable[[str], bool] | None = None
-) -> tuple[str, ...]:
-    """The videos that arguments name: files, folders that hold videos and no photos, and patterns.
-
-    Args:
-        skip: whether a video found in a folder or by a pattern is left out; takes its path.
-
-    Returns:
-        Paths, in order; empty where the arguments name photos. Videos beside photos in a folder are none of them.
-
-    Raises:
-        InputError: some arguments are videos by name, and others are photos.
-    """
-    skip = skip or (lambda path: False)
-    videos: list[str] = []
-    by_name = photos = ""
-    for argument in arguments:
-        exists = os.path.lexists(argument)
-        if is_video(argument) and not os.path.isdir(argument):  # noqa: PTH112 (also for names that are too long)
-            if remote.is_url(argument):
-                raise InputError(f"{argument}: videos are read from this machine only", remedy="download it first")
-            by_name = by_name or argument
-            pattern = is_pattern(argument) and not exists
-            videos += filterfalse(skip, files_matching(argument)) if pattern else [argument]
-        elif remote.is_url(argument) or argument == "-" or Photos((argument,), recursive, None).has_any(argument):
-            photos = photos or argument
-        else:
-            videos += filterfalse(skip, _videos_in(argument, recursive))
-    if photos and by_name:
-        raise InputError(f"give photos or videos, not both: {by_name} is a video, and {photos} names photos")
-    return () if photos else tuple(videos)
-
-
-def _videos_in(argument: str, recursive: bool) -> Iterator[str]:
-    """The videos of a folder or pattern, in the order of their names."""
-    if is_pattern(argument) and not os.path.lexists(argument):
-        yield from filter(is_video, files_matching(argument))
-        return
-    for place, folders, files in os.walk(argument):
-        folders[:] = sorted(name for name in folders if not name.startswith(".")) if recursive else []
-        yield from (str(Path(place, name)) for name in sorted(files) if is_video(name) and not name.startswith("."))
 
 
 @dataclass

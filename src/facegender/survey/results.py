@@ -5,8 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import re
-import unicodedata
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +17,7 @@ from facegender.errors import InputError
 from facegender.formats.records import COLUMN_TYPES, Record
 from facegender.formats.registry import read_rows
 from facegender.inference.journal import content_digests
+from facegender.survey.metadata import folders_agree, is_across_folders, matched_paths
 
 Kind: TypeAlias = Literal["photos", "videos"]
 #: Of photos with the same content the first counts once, or all of them count.
@@ -168,7 +167,7 @@ def join_metadata(collection: Results, metadata: Path) -> Results:
         raise InputError(f"{metadata} has two rows for {table['path'][again].iloc[0]}", remedy="keep one a photo")
     paths = collection.photos["path"].tolist()
     found = zip(paths, matched_paths(paths, table["path"].tolist()), strict=True)
-    matched = [row if row is not None and _folders_agree(photo, row) else None for photo, row in found]
+    matched = [row if row is not None and folders_agree(photo, row) else None for photo, row in found]
     if not any(matched):
         raise InputError(
             f"{metadata} has none of the photos of the results",
@@ -180,60 +179,8 @@ def join_metadata(collection: Results, metadata: Path) -> Results:
     photos[_ROW] = pd.Series(matched, photos.index, dtype=object)
     joined = photos.merge(table, on=_ROW, how="left").drop(columns=_ROW)
     pairs = zip(paths, matched, strict=True)
-    across = sum(row is not None and _is_across_folders(photo, row) for photo, row in pairs)
+    across = sum(row is not None and is_across_folders(photo, row) for photo, row in pairs)
     return replace(collection, photos=joined, across_folders=across)
-
-
-def _file_name(path: str) -> str:
-    r"""The last part of a path or a URL, with ``/`` or ``\`` between its parts, composed."""
-    return re.split(r"[/\\]", _composed(path))[-1]
-
-
-def _composed(path: str) -> str:
-    """The path with each accented letter as one character: some file systems write it as two, spreadsheets do not."""
-    return unicodedata.normalize("NFC", path)
-
-
-def _folders_agree(photo: str, row: str) -> bool:
-    """The last folder of two paths of one file name is the same, or one of them has none."""
-    one, other = _folders(photo), _folders(row)
-    return not one or not other or one[-1] == other[-1]
-
-
-def _is_across_folders(photo: str, row: str) -> bool:
-    """Two paths of one file name have other folders, and those of one are not the last of the other, or are none."""
-    one, other = _folders(photo), _folders(row)
-    shared = min(len(one), len(other))
-    return one != other and (not shared or one[-shared:] != other[-shared:])
-
-
-def _folders(path: str) -> list[str]:
-    """The parts of a path before the last, without empty ones and dots."""
-    return [part for part in re.split(r"[/\\]", _composed(path))[:-1] if part not in ("", ".")]
-
-
-def matched_paths(photos: Sequence[str], rows: Sequence[str]) -> list[str | None]:
-    """The path in `rows` that goes with each photo.
-
-    Args:
-        photos: paths of the results, unique.
-        rows: paths of the metadata, unique.
-
-    Returns:
-        for each photo the same path where `rows` has it, perhaps otherwise composed; else the one of the same file
-        name, where neither another photo without a row of its own nor another unused row has that name; else None.
-    """
-    by_path = {_composed(row): row for row in rows} | {row: row for row in rows}
-    own = [by_path.get(photo, by_path.get(_composed(photo))) for photo in photos]
-    used = set(own)
-    unused = [row for row in rows if row not in used]
-    times = Counter(map(_file_name, unused))
-    row_of = {name: row for row in unused if times[name := _file_name(row)] == 1}
-    wanted = Counter(_file_name(photo) for photo, row in zip(photos, own, strict=True) if row is None)
-    return [
-        row if row is not None else row_of.get(_file_name(photo)) if wanted[_file_name(photo)] == 1 else None
-        for photo, row in zip(photos, own, strict=True)
-    ]
 
 
 def _read(path: Path) -> pd.DataFrame:

@@ -145,9 +145,9 @@ def test_what_cannot_be_done_is_said_before_training(stores, tmp_path, quick):
 
 
 def test_the_picture(tmp_path):
+    rates = {"tpr": 1.0, "fpr": 0.2, "precision": 0.8, "female_accuracy": 0.8, "balanced_accuracy": 0.9}
     cells = {
-        (a, b): Metrics(400 - 390 * (b == "few"), 0.91, tpr=1.0, fpr=0.2, precision=0.8, female_accuracy=0.8, **rest)
-        for rest in [{"balanced_accuracy": 0.9, "auc": 0.95}]
+        (a, b): Metrics(400 - 390 * (b == "few"), 0.91, auc=0.95, **rates)
         for a in ("one", "two")
         for b in ("one", "few")
     }
