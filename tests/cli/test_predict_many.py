@@ -267,7 +267,7 @@ def test_crops_and_copies_of_photos_with_long_names(run, save, tmp_path):
     assert len(list((tmp_path / "d").iterdir())) == 2
 
 
-@pytest.mark.parametrize("workers", ["0", "-1", "some"])
+@pytest.mark.parametrize("workers", ["0", "-1", "some", "9999999999"])
 def test_workers_are_a_number(workers, run, photos):
     assert run(photos, "--workers", workers).exit_code == 2
 

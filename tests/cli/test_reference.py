@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import typer
 from typer.testing import CliRunner
 
@@ -21,6 +22,24 @@ def test_the_reference_is_up_to_date(tmp_path):
     command = [sys.executable, "-m", "typer", "facegender.cli", "utils", "docs", *options]
     subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
     assert page.read_text() == (ROOT / "docs" / "cli.md").read_text(), "run: make docs"
+
+
+@pytest.mark.parametrize("number", ["-1", "nan", "inf", "-inf"])
+@pytest.mark.parametrize(
+    ("verb", "option"),
+    [
+        *(
+            ("predict", option)
+            for option in ("--fps", "--time-limit", "--min-score", "--max-error", "--min-confidence")
+        ),
+        *(("survey", option) for option in ("--min-quality", "--level", "--bootstrap", "--seed")),
+        *(("label", option) for option in ("--number", "--seed", "--port")),
+    ],
+)
+def test_a_number_out_of_range_is_wrong_usage(verb, option, number):
+    result = CliRunner().invoke(app, [verb, "absent", option, number])
+    assert result.exit_code == 2
+    assert option in result.stderr
 
 
 def test_every_verb_says_what_it_does():

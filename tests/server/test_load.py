@@ -263,20 +263,25 @@ def test_what_cannot_be_finished_within_the_grace_is_told_so(models, photos, tmp
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "words", "status"),
     [
-        (["--host", "0.0.0.0"], "--no-token"),
-        (["--model", "nobody"], "nobody"),
-        (["--token-file", "absent"], "absent"),
-        (["--max-queue", "1"], "--max-queue"),
+        (["--model", "nobody"], "nobody", 1),
+        (["--host", "0.0.0.0"], "--no-token", 2),
+        (["--token-file", "absent"], "absent", 2),
+        (["--token-file", "absent", "--no-token"], "exclude", 2),
+        (["--max-queue", "1"], "--max-queue", 2),
+        (["--workers", "0"], "--workers", 2),
+        (["--workers", "9999999999"], "--workers", 2),
+        (["--max-wait", "nan"], "max_wait", 2),
+        (["--grace", "inf"], "grace", 2),
     ],
 )
-def test_a_service_that_cannot_start(options, words, monkeypatch, capsys):
+def test_a_service_that_cannot_start(options, words, status, monkeypatch, capsys):
     monkeypatch.delenv("FACEGENDER_TOKEN", raising=False)
     monkeypatch.setattr(sys, "argv", ["facegender", "serve", *options])
     with pytest.raises(SystemExit) as ended:
         main()
-    assert ended.value.code == 1
+    assert ended.value.code == status
     assert words in capsys.readouterr().err
 
 

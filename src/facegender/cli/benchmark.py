@@ -49,7 +49,8 @@ def benchmark(
     ] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads. Default: all usable cores.", min=1)] = None,
     seconds: Annotated[
-        float, typer.Option(help="Time spent on each case: a network, a way to run it, a batch size.")
+        float,
+        typer.Option(min=0.01, max=3600.0, help="Time spent on each case: a network, a way to run it, a batch size."),
     ] = 2.0,
     rounds: Annotated[int, typer.Option(help="Every case is timed once in each.", min=1)] = 10,
     crops: Annotated[int, typer.Option(help="How many crops to classify.", min=1)] = 1200,

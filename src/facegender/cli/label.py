@@ -63,7 +63,7 @@ def label(
     from facegender.survey.results import read_results
 
     if not re.fullmatch(r"[\w-]*", labeller):
-        raise InputError(f"the name of a labeller may have letters, digits, _ and -, not {labeller!r}")
+        raise typer.BadParameter(f"a name may have letters, digits, _ and -, not {labeller!r}", param_hint="--labeller")
     path = output or results[0].with_name(f"labels.{labeller}.csv" if labeller else "labels.csv")
     collection = read_results(results)
     count = None if review else number

@@ -12,7 +12,6 @@ from facegender.cli.photos import Destination, plan_photos, predict_photos
 from facegender.cli.predict_options import (
     TABLE,
     Detector,
-    check_exclusive,
     check_folders,
     check_server_options,
     check_video_options,
@@ -21,11 +20,18 @@ from facegender.cli.predict_options import (
     is_url,
     videos_in,
     with_detector,
+)
+from facegender.cli.root import (
+    app,
+    before_writing,
+    check_exclusive,
+    command_line,
+    given,
+    say,
+    usage,
     worker_count,
 )
-from facegender.cli.root import app, before_writing, command_line, given, say
 from facegender.cli.video import predict_videos
-from facegender.errors import InputError
 from facegender.faces.decode import DEFAULT_MAX_PIXELS
 from facegender.formats.registry import formats
 from facegender.inference.detector import Orientations
@@ -104,7 +110,10 @@ def predict(
         ),
     ] = None,
     fps: Annotated[
-        float, typer.Option(min=0.0, metavar="RATE", help="Frames to analyse per second of video; 0 for every frame.")
+        float,
+        typer.Option(
+            min=0.0, max=1000.0, metavar="RATE", help="Frames to analyse per second of video; 0 for every frame."
+        ),
     ] = 2.0,
     timeline: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Videos: write every sighting of a face, as CSV or Parquet.")
@@ -134,7 +143,8 @@ def predict(
         ),
     ] = "auto",
     time_limit: Annotated[
-        float, typer.Option(min=0.1, metavar="SECONDS", help="Time for one photo, after which it is an error.")
+        float,
+        typer.Option(min=0.1, max=86_400.0, metavar="SECONDS", help="Time for one photo, after which it is an error."),
     ] = TIME_LIMIT,
     on: Annotated[
         str,
@@ -222,7 +232,7 @@ def predict(
     if prune and output is None:
         raise typer.BadParameter("it needs --output FILE", param_hint="--prune")
     destination = Destination(file_format(format_, output), output, resume, command_line(), prune, rows)
-    try:
+    with usage():
         options = Options(
             model=model if given(ctx, "model") else None,
             device=device,
@@ -230,8 +240,6 @@ def predict(
             max_error=max_error,
             min_confidence=min_confidence,
         )
-    except InputError as error:
-        raise typer.BadParameter(str(error)) from error
     options = with_detector(options, detector, detector_model, min_face, min_score, orientations)
     card = None if is_url(on) else load_card(options.model)
     if card is not None and card.name == DEFAULT and not dry_run and (terms := first_use(card)):

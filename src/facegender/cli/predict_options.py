@@ -105,15 +105,6 @@ def check_video_options(ctx: typer.Context, timeline: Path | None, output: Path 
         raise typer.BadParameter("only for photos", param_hint=", ".join(refused))
 
 
-def worker_count(workers: str) -> int | None:
-    """The value of ``--workers``; None for ``auto``."""
-    if workers == "auto":
-        return None
-    if workers.isdecimal() and int(workers) > 0:
-        return int(workers)
-    raise typer.BadParameter(f"{workers!r} is neither a number from 1 on nor auto", param_hint="--workers")
-
-
 def file_format(chosen: str | None, output: Path | None) -> Format | None:
     """How records are written; None for a table."""
     known = [TABLE, *(format_.name for format_ in formats())]
@@ -147,12 +138,6 @@ def file_format(chosen: str | None, output: Path | None) -> Format | None:
             param_hint="--output, --format",
         )
     return named
-
-
-def check_exclusive(ctx: typer.Context, *names: str) -> None:
-    """Refuse options that were both given."""
-    if len(both := given(ctx, *names)) > 1:
-        raise typer.BadParameter(f"{' and '.join(both)} exclude each other (give one)")
 
 
 def check_folders(**folders: Path | str | None) -> None:

@@ -17,7 +17,7 @@ from rich.table import Column
 from typer.core import TyperCommand, TyperGroup
 
 from facegender._version import __version__
-from facegender.errors import FacegenderError, MissingExtraError
+from facegender.errors import FacegenderError, InputError, MissingExtraError
 from facegender.formats.records import printable, visible
 
 #: People read this one; records go to standard output so that they can be piped.
@@ -83,6 +83,36 @@ def given(ctx: typer.Context, *names: str) -> list[str]:
     options = {parameter.name: parameter.opts[0] for parameter in ctx.command.params}
     sources = {name: ctx.get_parameter_source(name) for name in names}
     return [options[name] for name, source in sources.items() if source is not None and source.name != "DEFAULT"]
+
+
+def check_exclusive(ctx: typer.Context, *names: str) -> None:
+    """Refuse options that were both given."""
+    if len(both := given(ctx, *names)) > 1:
+        raise typer.BadParameter(f"{' and '.join(both)} exclude each other (give one)")
+
+
+#: More processes than this are a slip of the hand.
+_MOST_WORKERS = 1024
+
+
+def worker_count(workers: str) -> int | None:
+    """The value of ``--workers``; None for ``auto``."""
+    if workers == "auto":
+        return None
+    if workers.isdecimal() and 1 <= int(workers) <= _MOST_WORKERS:
+        return int(workers)
+    raise typer.BadParameter(
+        f"{workers!r} is neither a number from 1 to {_MOST_WORKERS} nor auto", param_hint="--workers"
+    )
+
+
+@contextmanager
+def usage() -> Iterator[None]:
+    """Around what takes arguments alone: what it refuses is wrong usage."""
+    try:
+        yield
+    except InputError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 #: Modules of other names than their packages'.

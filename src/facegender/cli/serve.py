@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from facegender.cli.root import app, require, say
+from facegender.cli.root import app, check_exclusive, require, say, usage, worker_count
 from facegender.errors import InputError
 from facegender.machine import usable_cores
 from facegender.server.settings import ServerSettings
@@ -100,23 +100,21 @@ def serve(
     require("server", "fastapi", "uvicorn", "python-multipart", "prometheus-client")
     from facegender.server.run import serve as run
 
-    if workers != "auto" and not workers.isdecimal():
-        raise typer.BadParameter(f"{workers!r} is neither a number from 1 on nor auto", param_hint="--workers")
-    if no_token and token_file is not None:
-        raise InputError("--token-file and --no-token cannot both be given", remedy="give one")
-    settings = ServerSettings(
-        models=tuple(model or [DEFAULT]),
-        detector_model=None if detector_model is None else str(detector_model),
-        workers=usable_cores() if workers == "auto" else int(workers),
-        limits=Limits(**{limit.name: ctx.params[limit.name] for limit in fields(Limits)}),  # its options' names
-        grace=grace,
-        host=host,
-        port=port,
-        token=None if no_token else _token(token_file),
-        open_to_all=no_token,
-        origins=tuple(cors or ()),
-        allowed_hosts=tuple(allow_host or ()),
-    )
+    check_exclusive(ctx, "token_file", "no_token")
+    with usage():
+        settings = ServerSettings(
+            models=tuple(model or [DEFAULT]),
+            detector_model=None if detector_model is None else str(detector_model),
+            workers=worker_count(workers) or usable_cores(),
+            limits=Limits(**{limit.name: ctx.params[limit.name] for limit in fields(Limits)}),  # its options' names
+            grace=grace,
+            host=host,
+            port=port,
+            token=None if no_token else _token(token_file),
+            open_to_all=no_token,
+            origins=tuple(cors or ()),
+            allowed_hosts=tuple(allow_host or ()),
+        )
 
     if DEFAULT in settings.models and (terms := first_use(load_card(DEFAULT))):
         say(terms)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.cells import cell_len
@@ -12,8 +12,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from facegender.cli.root import app, command_line, numbers, require, results_console, say
-from facegender.errors import InputError
+from facegender.cli.root import app, check_exclusive, command_line, numbers, require, results_console, say
 from facegender.formats.records import visible
 
 #: Columns that a narrow terminal does without, the first to go first; survey.csv has all.
@@ -27,6 +26,7 @@ _GROUP = 16
 
 @app.command()
 def survey(
+    ctx: typer.Context,
     results: Annotated[list[Path], typer.Argument(help="What facegender predict wrote, of photos or of videos.")],
     metadata: Annotated[
         Path | None, typer.Option(metavar="FILE", help="CSV or Parquet with a column path and any to group by.")
@@ -48,9 +48,9 @@ def survey(
         ),
     ] = None,
     unit: Annotated[
-        str | None,
+        Literal["faces", "photos", "screen-time"] | None,
         typer.Option(
-            help="faces, photos (showing at least one) or screen-time.  [default: faces; of videos screen-time]"
+            help="What is counted; photos: those that show at least one.  [default: faces; of videos screen-time]"
         ),
     ] = None,
     labelled: Annotated[
@@ -74,23 +74,24 @@ def survey(
         typer.Option(metavar="FILE", help="Error rates measured before.  [default: those of the shipped model]"),
     ] = None,
     copies: Annotated[
-        str,
+        Literal["once", "all"],
         typer.Option(
-            help="once or all: whether photos with the same content count once, in the group of the first name, or "
-            "under each name."
+            help="Whether photos with the same content count once, in the group of the first name, or under each name."
         ),
     ] = "once",
     min_quality: Annotated[float, typer.Option(help="Leave out faces of less quality.", min=0.0, max=1.0)] = 0.0,
-    method: Annotated[str, typer.Option(help="mixture or adjusted: how the count is corrected.")] = "mixture",
+    method: Annotated[Literal["mixture", "adjusted"], typer.Option(help="How the count is corrected.")] = "mixture",
     target: Annotated[
-        str | None,
+        Literal["beyond", "these"] | None,
         typer.Option(
             help="beyond: intervals for photos or videos like these. these: for these alone, and no others.  "
             "[default: beyond; these where at least half of the faces are labelled and there is no --cluster]"
         ),
     ] = None,
-    level: Annotated[float, typer.Option(help="Confidence level of the intervals.")] = 0.95,
-    bootstrap: Annotated[int, typer.Option(metavar="N", help="Number of bootstrap replicates.")] = 1000,
+    level: Annotated[float, typer.Option(min=0.5, max=0.9999, help="Confidence level of the intervals.")] = 0.95,
+    bootstrap: Annotated[
+        int, typer.Option(min=100, max=100_000, metavar="N", help="Number of bootstrap replicates.")
+    ] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
     output: Annotated[
         Path | None,
@@ -109,10 +110,9 @@ def survey(
     from facegender.survey.report import CLUSTERS, cells, interval_title, write_survey
     from facegender.survey.results import join_metadata, read_results
 
-    if labelled and rates is not None:
-        raise InputError("--labelled and --rates cannot both be given", remedy="give one")
+    check_exclusive(ctx, "labelled", "rates")
     command = command_line()
-    collection = read_results(results, copies=copies)  # type: ignore[arg-type]  # checked there
+    collection = read_results(results, copies=copies)
     if metadata is not None:
         collection = join_metadata(collection, metadata)
     clusters = None if cluster is None else clusters_of(collection.photos, cluster)
@@ -127,15 +127,15 @@ def survey(
     found = estimate(
         collection,
         errors,
-        unit=unit,  # type: ignore[arg-type]  # checked there
-        method=method,  # type: ignore[arg-type]
+        unit=unit,
+        method=method,
         group_by=group_by or (),
         min_quality=min_quality,
         level=level,
         replicates=bootstrap,
         seed=seed,
         labelled=known,
-        target=target,  # type: ignore[arg-type]
+        target=target,
         clusters=clusters,
     )
     # Files first: they stay where the reader of the table goes away early.
