@@ -14,8 +14,7 @@ from facegender.inference.run import Collection
 from facegender.inference.sidecars import write_sidecars
 from facegender.progress import track
 from facegender.sheet import check_report, write_report
-from facegender.weights import Card
-from facegender.weights.terms import terms_line
+from facegender.weights.terms import Network, terms_line
 from facegender.wording import counted
 
 #: The value of ``--xmp`` for sidecars beside the photos; ``./beside`` is a folder of that name.
@@ -56,12 +55,17 @@ class Made:
             check_folder(self._sidecars)
 
     def finish(
-        self, finished: Finished, collection: Collection, options: Options, card: Card | None, model: Callable[[], str]
+        self,
+        finished: Finished,
+        collection: Collection,
+        options: Options,
+        network: Network | None,
+        model: Callable[[], str],
     ) -> None:
         """Make what is made of the records when the run has ended. `model` gives the name of the network."""
         if self.report is not None:
             pairs = track(finished.pairs(collection.photos), "report", collection.total)
-            terms = "" if card is None else terms_line(card)
+            terms = "" if network is None else terms_line(network)
             say(f"report: {write_report(self.report, pairs, terms=terms, max_pixels=options.max_pixels)}")
         if self.xmp is not None:
             pairs = track(finished.pairs(collection.photos), "sidecars", collection.total)

@@ -30,9 +30,8 @@ from facegender.inference.run import Collection, Rows, analyze
 from facegender.progress import Bar
 from facegender.sources import PassedOver
 from facegender.sources.photos import why_empty
-from facegender.weights import Card
 from facegender.weights.cards import DEFAULT_MAX_ERROR
-from facegender.weights.terms import short_terms
+from facegender.weights.terms import Network, short_terms
 from facegender.wording import counted, duration
 
 #: At most this number of unreadable photos is named on the terminal.
@@ -127,11 +126,16 @@ class _Report:
 
 
 def predict_photos(
-    collection: Collection, options: Options, engine: Engine, destination: Destination, made: Made, card: Card | None
+    collection: Collection,
+    options: Options,
+    engine: Engine,
+    destination: Destination,
+    made: Made,
+    network: Network | None,
 ) -> int:
     """Analyse photos, and print or write their records; the exit status.
 
-    The card is the network's, where that is on this machine.
+    The network is the one that answers, where it is known.
     """
     made.check()
     for line in why_empty(collection.empty):
@@ -177,7 +181,7 @@ def predict_photos(
                     now = f"one row a {destination.rows}, before one a {done.former_rows}"
                     say(f"rewrote {destination.output}: {now}")
                 if done.relabelled:
-                    say(f"relabelled {counted(skipped, 'photo')}{_rates(done.former_confidence, options, card)}")
+                    say(f"relabelled {counted(skipped, 'photo')}{_rates(done.former_confidence, options, network)}")
         if passed := collection.photos.passed_over:
             say(passed_line(passed))
         counts = report.summary.counts
@@ -185,10 +189,10 @@ def predict_photos(
             say(f"dropped the records of {counted(pruned, 'photo')} that are gone")
         elif skipped and not counts:
             say(held_already(destination.output, skipped, "photo"))
-        say_summary(report.summary, report.seconds, card, destination)
+        say_summary(report.summary, report.seconds, network, destination)
         if made.needs_records:
             finished = kept or stack.enter_context(Finished(destination.output))
-            made.finish(finished, collection, options, card, lambda: engine.provenance(options)["model"]["name"])
+            made.finish(finished, collection, options, network, lambda: engine.provenance(options)["model"]["name"])
         return status(report.summary, nothing_before=not skipped)
 
 
@@ -223,11 +227,11 @@ def plan_photos(collection: Collection, options: Options, engine: Engine, destin
         typer.echo(visible(line))
 
 
-def _rates(before: float | None, options: Options, card: Card | None) -> str:
+def _rates(before: float | None, options: Options, network: Network | None) -> str:
     """With which options records were labelled before, and are now; empty where that is not known."""
     if before is None:
         return ""
-    listed = {} if card is None else {confidence: rate for rate, confidence in card.confidence_for_error.items()}
+    listed = {} if network is None else {confidence: rate for rate, confidence in network.confidence_for_error.items()}
     former = f"--max-error {listed[before]}" if before in listed else f"--min-confidence {before:g}"
     if options.min_confidence is not None:
         now = f"--min-confidence {options.min_confidence:g}"
@@ -260,13 +264,13 @@ def held_already(output: Path | None, count: int, noun: str) -> str:
     return f"{output} holds {'the' if count == 1 else 'all'} {counted(count, noun)} already"
 
 
-def say_summary(summary: Summary, seconds: float, card: Card | None, destination: Destination) -> None:
-    """Print the outcome of a run, and the terms of its network where its card is known."""
+def say_summary(summary: Summary, seconds: float, network: Network | None, destination: Destination) -> None:
+    """Print the outcome of a run, and the terms of its network where they are known."""
     lines = summary.lines(seconds, below_table=destination.format_ is None)  # a table ends with the counts
     for line in lines:
         say(line)
-    if lines and card is not None:
-        say(short_terms(card))
+    if lines and network is not None:
+        say(short_terms(network))
 
 
 def status(summary: Summary, *, nothing_before: bool) -> int:

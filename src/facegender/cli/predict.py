@@ -18,6 +18,7 @@ from facegender.cli.predict_options import (
     engine_on,
     file_format,
     is_url,
+    network_of,
     videos_in,
     with_detector,
 )
@@ -39,7 +40,7 @@ from facegender.inference.options import Options
 from facegender.inference.run import Rows, collect
 from facegender.inference.workers import TIME_LIMIT
 from facegender.video.run import VideoFiles
-from facegender.weights import DEFAULT, load_card
+from facegender.weights import DEFAULT
 from facegender.weights.terms import first_use
 
 
@@ -241,8 +242,8 @@ def predict(
             min_confidence=min_confidence,
         )
     options = with_detector(options, detector, detector_model, min_face, min_score, orientations)
-    card = None if is_url(on) else load_card(options.model)
-    if card is not None and card.name == DEFAULT and not dry_run and (terms := first_use(card)):
+    network = network_of(on, engine, options)
+    if network is not None and network.name == DEFAULT and not dry_run and (terms := first_use(network)):
         say(terms)
     if every := videos_in(paths, recursive):
         videos = every[:limit]
@@ -250,7 +251,7 @@ def predict(
         files = VideoFiles(timeline, subtitles, annotate)
         limited = None if limit is None else len(videos) < len(every)
         about = fps or None, worker_count(workers), limited
-        raise typer.Exit(predict_videos(videos, options, destination, files, card, *about))
+        raise typer.Exit(predict_videos(videos, options, destination, files, network, *about))
     if timeline or subtitles:
         raise typer.BadParameter("these are for videos", param_hint="--timeline, --subtitles")
     if on.startswith("ray") and (annotate or crops):
@@ -261,4 +262,4 @@ def predict(
     if dry_run:
         plan_photos(photos, options, engine, destination, made)
         return
-    raise typer.Exit(predict_photos(photos, options, engine, destination, made, card))
+    raise typer.Exit(predict_photos(photos, options, engine, destination, made, network))

@@ -20,6 +20,8 @@ from facegender.inference.engines import Engine, Workers
 from facegender.inference.options import Options
 from facegender.sources import find_videos, is_video
 from facegender.video.run import is_made
+from facegender.weights import load_card
+from facegender.weights.terms import Network
 
 #: What finds the faces.
 Detector: TypeAlias = Literal["builtin", "yunet"]
@@ -56,6 +58,16 @@ def engine_on(on: str, workers: int | None, time_limit: float) -> Engine:
 
         return ServerEngine(on, token=os.environ.get("FACEGENDER_TOKEN") or None)
     raise typer.BadParameter(f"{on!r} is not here, ray, ray:ADDRESS or a server's URL", param_hint="--on")
+
+
+def network_of(on: str, engine: Engine, options: Options) -> Network | None:
+    """The network that an engine runs, with its terms of use; None where a server does not tell them."""
+    if not is_url(on):
+        return load_card(options.model)
+    from facegender.client import ServerEngine
+
+    assert isinstance(engine, ServerEngine)
+    return engine.network(options)
 
 
 def with_detector(

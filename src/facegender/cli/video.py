@@ -16,7 +16,7 @@ from facegender.inference.options import Options
 from facegender.progress import Bar
 from facegender.video.run import VideoFiles, analyze_videos
 from facegender.video.types import VideoResult
-from facegender.weights import Card
+from facegender.weights.terms import Network
 from facegender.wording import counted
 
 #: Steps of the bar: thousandths of a video, so that short ones move too.
@@ -59,12 +59,12 @@ def predict_videos(
     options: Options,
     destination: Destination,
     files: VideoFiles,
-    card: Card | None,
+    network: Network | None,
     fps: float | None,
     workers: int | None,
     limited: bool | None,
 ) -> int:
-    """Analyse videos, and print or write their records; the exit status. The card is the network's, where known.
+    """Analyse videos, and print or write their records; the exit status. The network is the one that answers.
 
     `limited`: whether a limit left videos out; None without one.
     """
@@ -100,5 +100,5 @@ def predict_videos(
             say(f"subtitles and drawn copies made before keep their labels; renew them: add {' and '.join(absent)}")
     if found.held and not report.summary.counts:
         say(held_already(destination.output, found.held, "video"))
-    say_summary(report.summary, time.monotonic() - began, card, destination)
+    say_summary(report.summary, time.monotonic() - began, network, destination)
     return status(report.summary, nothing_before=not found.held)

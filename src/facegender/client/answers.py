@@ -10,7 +10,7 @@ from typing import get_args
 
 from facegender.faces.decode import UNNAMED
 from facegender.faces.types import Face, FaceResult, Label, Note, PhotoError, PhotoResult, Prediction
-from facegender.wire import Analysis, Classification, FaceRecord, PhotoRecord, PredictionRecord, UsedModel
+from facegender.wire import Analysis, Classification, FaceRecord, Models, PhotoRecord, PredictionRecord, UsedModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,26 @@ class ServedFace(Face):
     def quality(self) -> float:
         """As for `Face`."""
         return self.judged
+
+
+@dataclass(frozen=True, slots=True)
+class ServedNetwork:
+    """What a server tells of a network; as for `facegender.weights.Card`."""
+
+    name: str
+    licence: str
+    sha256: str
+    confidence_for_error: dict[str, float]
+
+
+def served_network(about: Models, name: str | None) -> ServedNetwork | None:
+    """What a server tells of one of its networks, of its default where no name is given; None where it does not."""
+    try:
+        [record] = (record for record in about["models"] if record["name"] == (name or about["default"]))
+        rates = {str(rate): float(confidence) for rate, confidence in record["confidence_for_error"].items()}
+        return ServedNetwork(str(record["name"]), str(record["licence"]), str(record["sha256"]), rates)
+    except (KeyError, TypeError, ValueError, AttributeError):  # of another version; a run says what is wrong
+        return None
 
 
 def used_model(answer: Analysis | Classification) -> UsedModel:

@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterable
 from dataclasses import fields
 from typing import Any
 
+from facegender.client.answers import ServedNetwork, served_network
 from facegender.client.client import Client
 from facegender.errors import InputError, ServerError
 from facegender.faces.types import PhotoResult
@@ -32,6 +33,13 @@ class ServerEngine:
         self._limits: dict[str, float] | None = None
         #: Options, and the model that `provenance` has named for them.
         self._noted: tuple[Options, UsedModel] | None = None
+
+    def network(self, options: Options) -> ServedNetwork | None:
+        """The network that answers with these options; None where the server does not tell. ServerError as there."""
+        with self._client(options, None) as client:
+            about = client.models()
+            self._limits = client.limits
+        return served_network(about, None if options.model is None else str(options.model))
 
     def provenance(self, options: Options) -> dict[str, Any]:
         """As for `facegender.inference.engines.Engine`; ServerError as for `Client`."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Protocol
 
 from facegender.weights import list_models
-from facegender.weights.cards import Card
 
 #: Longer terms are not printed whole after each run.
 _SHORT = 60
@@ -15,12 +15,25 @@ _SHORT = 60
 _RESEARCH = "non-commercial research only"
 
 
-def terms_line(card: Card) -> str:
+class Network(Protocol):
+    """What is said of a network: its card has it, and a server tells it of its own."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def licence(self) -> str: ...
+    @property
+    def sha256(self) -> str: ...
+    @property
+    def confidence_for_error(self) -> dict[str, float]: ...
+
+
+def terms_line(card: Network) -> str:
     """Such as ``model research: non-commercial research only``."""
     return f"model {card.name}: {card.licence}"
 
 
-def short_terms(card: Card) -> str:
+def short_terms(card: Network) -> str:
     """What follows every run, such as ``model research: non-commercial research only (terms: MODEL_CARD.md)``."""
     if len(card.licence) <= _SHORT:
         return terms_line(card)
@@ -29,7 +42,7 @@ def short_terms(card: Card) -> str:
     return f"model {card.name}: {use:.{_SHORT}} (terms: {where})"
 
 
-def first_use(card: Card) -> str | None:
+def first_use(card: Network) -> str | None:
     """What to say of the default network to a user who has not been told yet; None to one who has.
 
     It is noted in the user's folder of settings. Where that cannot be written, it is said each time.
