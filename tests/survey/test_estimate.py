@@ -128,8 +128,20 @@ def test_groups_are_reported_however_weak(rates):
 
 
 def test_few_photos_do_not_pretend_to_be_sure(rates):
-    found = survey(collection(np.zeros(4, int)), rates, replicates=300).everyone
+    found = survey(collection(np.zeros(10, int)), rates, replicates=300).everyone
     assert found.women_high - found.women_low > 0.3
+
+
+def test_too_few_faces_or_photos_have_no_share(rates):
+    nine = collection(np.zeros(9, int))
+    for unit, what in (("faces", "faces"), ("photos", "photos")):
+        found = survey(nine, rates, unit=unit, replicates=100)
+        row = found.everyone
+        assert (row.faces, row.photos, row.interval) == (9, 9, f"none: fewer than 10 {what}")
+        assert (row.women, row.women_low, row.men, row.plain_women, row.uncertain) == (None,) * 5
+        assert [text for text in found.warnings if text.startswith(f"Fewer than 10 {what} are too few for a share")]
+        assert not any(text.startswith("No interval") for text in found.warnings)
+    assert survey(nine, rates, target="these", replicates=100).everyone.women > 0.5
 
 
 def test_poor_faces_are_left_out_and_counted(rates):

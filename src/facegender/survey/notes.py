@@ -79,7 +79,13 @@ def _about_fit(rows: Sequence[Estimate]) -> Iterator[str]:
 
 def _about_intervals(found: Survey, rows: Sequence[Estimate], complete: bool) -> Iterator[str]:
     clustered, resampled = found.cluster is not None, found.resampled
-    if none := [row.group for row in rows if row.no_interval]:
+    if shareless := [row.group for row in rows if row.no_share]:
+        what = "photos" if found.unit == "photos" else "faces" if found.kind == "photos" else "tracks"
+        yield (
+            f"Fewer than {FEWEST_DRAWN} {what} are too few for a share; name their number instead: "
+            f"{', '.join(shareless)}."
+        )
+    if none := [row.group for row in rows if row.no_interval and not row.no_share]:
         alone = ""
         if complete:  # a sample is no statement about itself
             alone = (

@@ -24,7 +24,8 @@ EVERYONE = "all"
 FEW = 30
 #: With a larger share in one cluster, too.
 MUCH = 0.25
-#: With fewer videos or clusters no interval is given: studies/survey/videos.py.
+#: With fewer videos or clusters no interval is given (studies/survey/videos.py); with fewer faces, tracks or photos to
+#: count no share either.
 FEWEST = 10
 NO_INTERVAL = "none"
 #: A misfit that chance explains less often than this, and that is larger than that, is worth a warning.
@@ -86,8 +87,13 @@ class Estimate:
 
     @property
     def no_interval(self) -> bool:
-        """There are too few videos or clusters for an interval."""
+        """There are too few faces, videos or clusters for an interval."""
         return self.interval.startswith(NO_INTERVAL)
+
+    @property
+    def no_share(self) -> bool:
+        """There is too little to count for a share."""
+        return self.no_interval and self.women is None
 
     @property
     def few(self) -> bool:

@@ -140,6 +140,8 @@ def _report(folder: Path, survey: Survey, command: str, figures: list[Path]) -> 
         f"The plain count says {everyone['plain women %']} % and {everyone['plain men %']} %; the classifier left "
         f"{everyone['uncertain %']} % unanswered."
     )
+    if survey.everyone.no_share:
+        sentence = f"**{counted(survey.everyone.faces, 'face')}**: too few for a share."
     sections = []
     if survey.warnings:
         sections.append(Section("Before you publish", [f"- {warning}" for warning in survey.warnings]))

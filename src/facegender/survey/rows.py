@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -73,9 +73,10 @@ class Rows:
         self.all_faces = collection.faces["photo"].to_numpy()
         #: How plausible each draw of the error rates is for the row in hand; even where all are equally so.
         self.plausible = np.full(replicates, 1 / replicates)
+        self.faces = {"photos": "faces", "videos": "tracks"}[collection.kind]
         self.resampled: str = "clusters" if self.clustered else collection.kind
         if self.alone and unit != "photos":
-            self.resampled = {"photos": "faces", "videos": "tracks"}[collection.kind]
+            self.resampled = self.faces
 
     def _coarsen(self, faces: pd.DataFrame) -> None:
         """Cells for compositions: with coarse bins, and after them one for a labelled woman and one for a man."""
@@ -127,6 +128,9 @@ class Rows:
         )
         rng = np.random.default_rng([self.seed, 1 + number])
         values: dict[str, float | None] = {}
+        what, number = ("photos", row.photos) if self.unit == "photos" else (self.faces, row.faces)
+        if number < FEWEST and not self.alone:
+            return replace(row, interval=f"{NO_INTERVAL}: fewer than {FEWEST} {what}")
         if (amount := self.amount[here]).sum() > 0:
             values = self._faces(here, rng) | self._plain(here, read)
             values["uncertain"] = float(amount[self.label[here] == "uncertain"].sum() / max(amount.sum(), 1e-12))
