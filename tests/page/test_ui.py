@@ -603,6 +603,7 @@ def test_another_model_answers_the_same_photos(page, photos):
     expect(page.locator("#rows tbody tr")).not_to_have_text(before)
     expect(page.locator("#model-now")).to_have_text("open")
     expect(page.locator("#models label").first).to_contain_text("non-commercial research only")
+    expect(page.locator("#models label").first).to_contain_text("UTKFace, CelebA, All-Age-Faces, film stills")
     page.get_by_role("radio", name="research").check()
     expect(page.locator("#rows tbody tr")).to_have_text(before)
 

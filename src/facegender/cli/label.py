@@ -52,7 +52,8 @@ def label(
 ) -> None:
     """Label faces by eye on a local page, without seeing the answers, so that a survey knows how the classifier errs.
 
-    Nothing leaves this machine. Every key is saved at once; end with Ctrl-C and start again to continue. Then:
+    Nothing leaves this machine. Every answer is saved at once; end with Ctrl-C and start again to continue. The letters
+    F, M, U, Z and P work as keys; a switch on the page turns them off. Then:
     facegender survey RESULTS --labelled labels.csv
     """
     require("survey", "pandas", "scipy")

@@ -109,7 +109,6 @@ def read_mat(path: Path) -> Annotations:
 
     Neither the set's authors nor the paper tell their thresholds; the defaults are those of most who use the set.
     """,
-    display_names=("IMDB", "WIKI"),
     in_paper=True,
 )
 def list_imdb_wiki(
