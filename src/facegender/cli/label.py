@@ -17,13 +17,12 @@ from facegender.wording import counted
 
 @app.command()
 def label(
-    results: Annotated[list[Path], typer.Argument(help="What facegender predict wrote, of photos.")],
+    results: Annotated[list[Path], typer.Argument(help="Files that facegender predict wrote, of photos.")],
     photos: Annotated[
         list[str] | None,
         typer.Option(
             metavar="PLACE",
-            help="The folder or archive that facegender predict was given, where the photos are not where the results "
-            "say. Several times for several.",
+            help="The folder or archive that facegender predict was given, if the photos have moved since; repeatable.",
         ),
     ] = None,
     output: Annotated[
