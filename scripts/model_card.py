@@ -11,11 +11,11 @@ from typing import Any
 
 from facegender import weights
 from facegender.lab.datasets.listing import FACE_SIZE
-from facegender.lab.datasets.registry import display_name
 from facegender.lab.evaluation.audit import GENDER
 from facegender.lab.export.groups import TEST_SETS
 from facegender.report import table
 from facegender.tables import read_table
+from facegender.wording import display_name
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results" / "accuracy"
@@ -69,7 +69,7 @@ def _classifier(name: str, scores: list[dict[str, str]]) -> list[str]:
     facts = [
         ("network", f"{card['network']}: {card['parameters']:,} parameters, RGB, 64x64 ([params](docs/cli.md))"),
         ("file", f"ONNX, {card['precision']}, {size:.2f} MB; uint8 crops in, calibrated p_male out"),
-        ("trained on", card["training_data"]),
+        ("trained on", display_name(card["training_data"])),
         ("recipe", f"{card['recipe']['name']}, {card['recipe']['epochs']} epochs, seed {card['recipe']['seed']}"),
         ("terms", card["licence"]),
         (

@@ -11,6 +11,7 @@ import pytest
 import results_index
 
 from facegender import weights
+from facegender.wording import display_name
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results"
@@ -224,7 +225,7 @@ def test_the_table_of_sets_in_the_survey_page_is_that_of_its_file():
         least = min((row for row in of_rates if row["set"] != "all"), key=lambda row: float(row["coverage"]))
         assert faces.replace(",", "") == whole["faces"]
         assert float(coverage) == pytest.approx(100 * float(whole["coverage"]), abs=0.06)
-        assert lowest.endswith(f"({least['set']})")
+        assert lowest.endswith(f"({display_name(least['set'])})")
         assert float(lowest.split()[0]) == pytest.approx(100 * float(least["coverage"]), abs=0.06)
         assert float(width) == pytest.approx(float(whole["width"]), abs=0.06)
         assert float(warned) == pytest.approx(100 * float(whole["warned"]), abs=0.6)

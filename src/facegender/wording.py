@@ -1,6 +1,23 @@
-"""Counts and durations in sentences for people."""
+"""Counts, durations and the names of datasets in sentences for people."""
 
 from __future__ import annotations
+
+#: What readers see of a dataset, by the name of its listing and store.
+DISPLAY_NAMES = {
+    "all-age-faces": "All-Age-Faces",
+    "celeba": "CelebA",
+    "fairface": "FairFace",
+    "imdb": "IMDB",
+    "lfw": "LFW",
+    "stills": "film stills",
+    "utkface": "UTKFace",
+    "wiki": "WIKI",
+}
+
+
+def display_name(store: str) -> str:
+    """Such as ``FairFace``, or ``FairFace, CelebA`` for ``fairface+celeba``; an unknown name stays as it is."""
+    return ", ".join(DISPLAY_NAMES.get(name, name) for name in store.split("+"))
 
 
 def counted(count: int, noun: str) -> str:

@@ -183,6 +183,25 @@ def test_keys_with_modifiers_are_the_browsers(page):
     assert answers(page)[:2] == ["female", None]
 
 
+def test_letters_are_no_keys_where_they_are_switched_off_and_stay_so(page, start, serve):
+    page.get_by_label("work as keys").uncheck()
+    page.keyboard.press("f")
+    page.keyboard.press("p")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#place")).to_have_text("Face 2 of 12")
+    expect(page.locator("#photo")).to_be_hidden()
+    assert answers(page)[:2] == [None, None]
+    page.get_by_role("button", name="Male", exact=True).click()
+    expect(page.locator("#place")).to_have_text("Face 3 of 12")
+    with serve(start()) as url:  # another port
+        other = page.context.new_page()
+        other.goto(url)
+        expect(other.get_by_label("work as keys")).not_to_be_checked()
+        other.get_by_label("work as keys").check()
+        other.keyboard.press("f")
+        expect(other.locator("#place")).to_have_text("Face 2 of 40")
+
+
 def test_a_screen_reader_hears_each_step(page):
     status = page.locator("#status")
     expect(status).to_have_attribute("aria-live", "polite")

@@ -105,7 +105,7 @@ def test_nothing_found(there):
     Path("hollow").mkdir()
     write("empty.txt", "deep/er/a.jpg")
     Path("empty.txt").write_text("\n \n")
-    deeper = "--recursive, in Python recursive=True, looks in folders of folders"
+    deeper = "--recursive, in Python recursive=True, searches subfolders"
     for arguments, recursive, words in [
         (["hollow", "deep"], False, f"hollow holds no files; no photos in deep ({deeper})"),
         (["hollow"], False, "hollow holds no files"),

@@ -16,6 +16,7 @@ from facegender.survey.measuring import count_rates, local_rates, measure_rates
 from facegender.survey.rates import COARSE_SCORES, SCORES, ErrorRates, load_rates, shipped_rates
 from facegender.survey.results import Results, read_results
 from facegender.tables import write_csv
+from facegender.wording import display_name
 
 from .conftest import draw, photo
 
@@ -220,7 +221,7 @@ def test_shipped_rates_are_of_the_validation_photos_of_the_sets_in_the_card(writ
     assert rates.sets[0].not_found == (0, 1)
     assert rates.found() == [("lfw", 1.0, 0.5)]
     assert rates.female.sum() == rates.male.sum() == 20 * len(sets)
-    assert all(name in rates.source for name in sets)
+    assert all(display_name(name) in rates.source for name in sets)
     assert "elsewhere" not in rates.source
 
 

@@ -25,7 +25,7 @@ def audit(
     dataset: Annotated[Path | None, typer.Option(metavar="STORE", help="A prepared store.")] = None,
     manifest: Annotated[
         Path | None,
-        typer.Option(metavar="CSV", help="Your photos: columns path, label, and any to group by."),
+        typer.Option(metavar="CSV", help="Your photos: columns path, label, and any others to group by."),
     ] = None,
     root: Annotated[
         Path | None, typer.Option(help="Folder or archive that the manifest's paths start from.  [default: its own]")

@@ -40,11 +40,11 @@ def benchmark(
     precision: Annotated[
         list[str] | None, typer.Option(help="fp32, bf16, fp16 or int8; repeatable. Default: all.")
     ] = None,
-    batches: Annotated[str, typer.Option(help="Crops a call.", metavar="N,N,...")] = "1,8,32,64,128,256",
+    batches: Annotated[str, typer.Option(help="Crops per call.", metavar="N,N,...")] = "1,8,32,64,128,256",
     streams: Annotated[
         str | None,
         typer.Option(
-            help="Calls at the same time, which share the threads. Default: 1, and one a thread.", metavar="N,N,..."
+            help="Calls at the same time, which share the threads. Default: 1, and one per thread.", metavar="N,N,..."
         ),
     ] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads. Default: all usable cores.", min=1)] = None,

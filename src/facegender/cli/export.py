@@ -36,12 +36,13 @@ def export(
     ],
     name: Annotated[str, typer.Option(help="Name of the weights.")],
     licence: Annotated[str, typer.Option(help="Terms of the training data, for the card.")],
-    form: Annotated[Literal["onnx", "openvino"], typer.Option("--format", help="What will run it.")] = "onnx",
+    form: Annotated[Literal["onnx", "openvino"], typer.Option("--format", help="Runtime that will run it.")] = "onnx",
     precision: Annotated[
         Literal["fp32", "fp16", "int8"], typer.Option(help="Precision of the weights; int8 also computes in 8 bits.")
     ] = "fp32",
     mirror: Annotated[
-        bool, typer.Option("--mirror", help="Answer from each crop and its mirror image: truer, in twice the time.")
+        bool,
+        typer.Option("--mirror", help="Answer from each crop and its mirror image: more accurate, in twice the time."),
     ] = False,
     max_loss: Annotated[
         float,

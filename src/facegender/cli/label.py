@@ -17,13 +17,12 @@ from facegender.wording import counted
 
 @app.command()
 def label(
-    results: Annotated[list[Path], typer.Argument(help="What facegender predict wrote, of photos.")],
+    results: Annotated[list[Path], typer.Argument(help="Files that facegender predict wrote, of photos.")],
     photos: Annotated[
         list[str] | None,
         typer.Option(
             metavar="PLACE",
-            help="The folder or archive that facegender predict was given, where the photos are not where the results "
-            "say. Several times for several.",
+            help="The folder or archive that facegender predict was given, if the photos have moved since; repeatable.",
         ),
     ] = None,
     output: Annotated[
@@ -52,7 +51,8 @@ def label(
 ) -> None:
     """Label faces by eye on a local page, without seeing the answers, so that a survey knows how the classifier errs.
 
-    Nothing leaves this machine. Every key is saved at once; end with Ctrl-C and start again to continue. Then:
+    Nothing leaves this machine. Every answer is saved at once; end with Ctrl-C and start again to continue. The letters
+    F, M, U, Z and P work as keys; a switch on the page turns them off. Then:
     facegender survey RESULTS --labelled labels.csv
     """
     require("survey", "pandas", "scipy")

@@ -56,7 +56,7 @@ def predict(
         ),
     ],
     *,
-    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Also look in folders of folders.")] = False,
+    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Also search subfolders.")] = False,
     format_: Annotated[
         str | None,
         typer.Option(
@@ -107,7 +107,7 @@ def predict(
         typer.Option(
             metavar="beside|DIR",
             help="Photos: write the answers as XMP sidecars for picture software, PHOTO.xmp, beside each photo or "
-            "in a folder. Sidecars of others are left alone.",
+            "in a folder. Sidecars by other software are left alone.",
         ),
     ] = None,
     fps: Annotated[
@@ -160,7 +160,7 @@ def predict(
         str, typer.Option(metavar="NAME", help="A shipped network, or the path of an .onnx file.")
     ] = DEFAULT,
     device: Annotated[Literal["cpu", "cuda", "auto"], typer.Option(help="Where the networks run.")] = "cpu",
-    detector: Annotated[Detector, typer.Option(help="What finds the faces; `yunet` needs its file.")] = "builtin",
+    detector: Annotated[Detector, typer.Option(help="The face detector; `yunet` needs --detector-model.")] = "builtin",
     detector_model: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The detector's .onnx file, instead of the package's.")
     ] = None,

@@ -23,7 +23,7 @@ def reproduce(
     ] = None,
     stores: Annotated[
         Path | None,
-        typer.Option(help="Folder of prepared stores, which go before DATA.  [default: OUTPUT/stores]"),
+        typer.Option(help="Folder of prepared stores, preferred to DATA.  [default: OUTPUT/stores]"),
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="One fold and a few epochs: a quarter of an hour.")] = False,
     full: Annotated[bool, typer.Option("--full", help="Ten folds of everything: for a GPU.")] = False,

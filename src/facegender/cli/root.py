@@ -200,7 +200,7 @@ app = typer.Typer(
     cls=_Verbs,
     no_args_is_help=True,
     rich_markup_mode="markdown",
-    help="Estimate how the faces in photos are likely to be *perceived*: female, male, or an honest *uncertain*.",
+    help="Estimate how the faces in photos are likely to be *perceived*: female, male, or *uncertain*.",
 )
 
 
@@ -213,7 +213,7 @@ def _version(show: bool) -> None:
 @app.callback()
 def _options(
     _show_version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     pass

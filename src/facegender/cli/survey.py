@@ -27,16 +27,16 @@ _GROUP = 16
 @app.command()
 def survey(
     ctx: typer.Context,
-    results: Annotated[list[Path], typer.Argument(help="What facegender predict wrote, of photos or of videos.")],
+    results: Annotated[list[Path], typer.Argument(help="Files that facegender predict wrote, of photos or videos.")],
     metadata: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="CSV or Parquet with a column path and any to group by.")
+        Path | None, typer.Option(metavar="FILE", help="CSV or Parquet with a column path and columns to group by.")
     ] = None,
     group_by: Annotated[
         list[str] | None,
         typer.Option(
             metavar="COLUMN",
             help="A row for each value of a column: year, section, channel, ... COLUMN:10 makes bins of 10 (years). "
-            "Several times: a row for each combination.",
+            "Repeatable: a row for each combination.",
         ),
     ] = None,
     cluster: Annotated[
@@ -58,7 +58,7 @@ def survey(
         typer.Option(
             metavar="CSV",
             help="Labels of a random sample of these faces, as facegender label writes them: error rates of your "
-            "collection. Several times: one file per labeller.",
+            "collection. Repeatable: one file per labeller.",
         ),
     ] = None,
     model: Annotated[
@@ -79,7 +79,7 @@ def survey(
             help="Whether photos with the same content count once, in the group of the first name, or under each name."
         ),
     ] = "once",
-    min_quality: Annotated[float, typer.Option(help="Leave out faces of less quality.", min=0.0, max=1.0)] = 0.0,
+    min_quality: Annotated[float, typer.Option(help="Leave out faces of lower quality.", min=0.0, max=1.0)] = 0.0,
     method: Annotated[Literal["mixture", "adjusted"], typer.Option(help="How the count is corrected.")] = "mixture",
     target: Annotated[
         Literal["beyond", "these"] | None,

@@ -29,7 +29,7 @@ def train(
         bool,
         typer.Option(
             "--all",
-            help="Learn from every split, also from the test split: nothing of STORE can test the network then.",
+            help="Learn from every split, also from the test split: then no face of STORE can test the network.",
         ),
     ] = False,
     lessons: Annotated[

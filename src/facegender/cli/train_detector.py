@@ -29,7 +29,7 @@ def train_detector(
         Path | None,
         typer.Option(help="dlib's 68-point shape predictor, which sets the landmarks; without it YuNet's are learned."),
     ] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Threads that label; all cores without it.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Threads that label. Default: all cores.")] = None,
     recipe: Annotated[str, typer.Option("--recipe", "-r", help="detector, or a TOML file.")] = "detector",
     licence: Annotated[str, typer.Option(help="Licence of the photos, for the card.")] = "unstated",
     changes: SetOption = None,

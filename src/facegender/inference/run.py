@@ -102,7 +102,7 @@ def collect(
     Args:
         sources: photos; folders; patterns (``photos/**/*.jpg``); lists (text, CSV, TSV or Parquet with a column
             ``path``); tar and zip archives; URLs.
-        recursive: also look in folders of folders.
+        recursive: also search subfolders.
         draw: how many photos to draw at random; None takes all.
         seed: of the drawing.
         limit: how many photos to take, the first that are listed; None takes all.
@@ -207,7 +207,7 @@ def analyze(
             than before, the output is written again, and no photo is analysed again for that.
         engine: what does the work: `Workers` (None takes it with a process for each core), `InProcess`,
             `facegender.cluster.RayEngine`, `facegender.client.ServerEngine`.
-        recursive: also look in folders of folders.
+        recursive: also search subfolders.
         annotate: a folder for copies of the photos with their faces and answers drawn in.
         crops: a folder for the faces as they are classified, 64 x 64 pixels.
         command: the command that made the output, written beside it.

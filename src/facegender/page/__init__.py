@@ -30,6 +30,7 @@ from facegender.inference.detector import (
     USUAL_SCALE,
 )
 from facegender.weights.cards import DEFAULT_MAX_ERROR
+from facegender.wording import DISPLAY_NAMES
 
 _STATIC = Path(__file__).parent / "static"
 
@@ -156,6 +157,7 @@ def _models() -> dict[str, Any]:
         "max_pixels": DEFAULT_MAX_PIXELS,
         "max_error": DEFAULT_MAX_ERROR,
         "default": weights.DEFAULT,
+        "names": DISPLAY_NAMES,
         "detector": detector,
         "prints": asdict(prints.RULES),
         "classifiers": [_classifier(name) for name in weights.list_models()],

@@ -33,7 +33,7 @@ class Photos:
 
     Attributes:
         arguments: as `find_photos` takes them, with what a list on standard input named, or the photo that was there.
-        recursive: also look in folders of folders.
+        recursive: also search subfolders.
         skip: paths found in folders and by patterns that are to be passed over.
         empty: the arguments that have no photos.
         passed_over: files that the last listing which came to its end did not take for photos.
@@ -168,7 +168,7 @@ def find_photos(
     empty = tuple(each for each in given if isinstance(each, str) and not photos.has_any(each, passed))
     if len(empty) == len(given):
         deeper = not recursive and any(map(_has_folders, empty))
-        remedy = "--recursive, in Python recursive=True, looks in folders of folders" if deeper else None
+        remedy = "--recursive, in Python recursive=True, searches subfolders" if deeper else None
         message = "; ".join(why_empty(empty)) or "no photos were named"
         raise InputError(f"{message}: {passed}" if passed else message, remedy=remedy)
     return replace(photos, empty=empty)

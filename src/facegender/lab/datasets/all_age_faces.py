@@ -49,7 +49,6 @@ _LAST_WOMAN = 7380
     "all-age-faces",
     "All-Age-Faces: ages 2 to 80, mostly Asian; the official validation set without copies of the train set is the "
     "test split.",
-    display_names=("All-Age-Faces",),
 )
 def list_all_age_faces(
     source: Annotated[str, typer.Argument(help="Folder or archive with original images/00000A02.jpg ...")],

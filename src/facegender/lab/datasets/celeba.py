@@ -96,7 +96,6 @@ def read_annotations(path: Path, column: str | None = None) -> Annotations:
 @dataset(
     "celeba",
     "CelebA's aligned images in the official splits; an image in several sources is taken from the first.",
-    display_names=("CelebA",),
     in_paper=True,
 )
 def list_celeba(

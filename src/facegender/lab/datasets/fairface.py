@@ -38,7 +38,6 @@ _CORRECTED_AGES = {"03-Sep": "3-9", "3-Sep": "3-9", "Oct-19": "10-19"}
 @dataset(
     "fairface",
     "FairFace (padding 0.25), with age group and race; the authors' validation photos are the test split.",
-    display_names=("FairFace",),
 )
 def list_fairface(
     sources: Annotated[

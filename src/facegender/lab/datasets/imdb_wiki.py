@@ -25,7 +25,7 @@ from facegender.lab.datasets.registry import dataset
 from facegender.lab.datasets.splits import hashed_splits, person
 from facegender.tables import digest
 
-#: Neither the set's authors nor the paper tell their thresholds. A second face of positive score is a detection, and
+#: Neither the authors nor the paper state thresholds. A second face of positive score is a detection, and
 #: 1.0 is what most users of the set ask of the first.
 MAX_SECOND_SCORE, MIN_FACE_SCORE = 0.0, 1.0
 
@@ -107,9 +107,8 @@ def read_mat(path: Path) -> Annotations:
     "imdb-wiki",
     """IMDB or WIKI: photos of celebrities that show one face, in splits by person.
 
-    Neither the set's authors nor the paper tell their thresholds; the defaults are those of most who use the set.
+    Neither the authors nor the paper state thresholds; the defaults are the usual ones.
     """,
-    display_names=("IMDB", "WIKI"),
     in_paper=True,
 )
 def list_imdb_wiki(

@@ -57,7 +57,6 @@ def read_people(path: Path) -> dict[str, int]:
 @dataset(
     "lfw",
     "Labeled Faces in the Wild, with the gender labels of Afifi and Abdelhamed.",
-    display_names=("LFW",),
     in_paper=True,
 )
 def list_lfw(

@@ -27,34 +27,29 @@ class Dataset:
         name: of the subcommand.
         help: what the subcommand says of it.
         list: lists its photos; its parameters, annotated as Typer wants them, are the subcommand's.
-        display_names: what tables and plots call its listings; in lower case they are the names of the listings.
-        in_paper: Table 2 of the paper has it under a display name.
+        in_paper: Table 2 of the paper has its listings, under their display names.
     """
 
     name: str
     help: str
     list: Callable[..., Listing]
-    display_names: tuple[str, ...]
     in_paper: bool
 
 
 _datasets: dict[str, Dataset] = {}
 
 
-def dataset(
-    name: str, text: str, *, display_names: tuple[str, ...] = (), in_paper: bool = False
-) -> Callable[[Lister], Lister]:
+def dataset(name: str, text: str, *, in_paper: bool = False) -> Callable[[Lister], Lister]:
     """Register a function that lists a dataset: ``@dataset("lamps", "Lamps, by their light.")``.
 
     Args:
         name: of the subcommand of ``facegender prepare``.
         text: its help.
-        display_names: what tables and plots call its listings: ``LFW`` is the listing ``lfw``.
         in_paper: Table 2 of the paper has it.
     """
 
     def register(list_photos: Lister) -> Lister:
-        _datasets[name] = Dataset(name, text, list_photos, display_names, in_paper)
+        _datasets[name] = Dataset(name, text, list_photos, in_paper)
         return list_photos
 
     return register
@@ -72,13 +67,3 @@ def _load() -> None:
         import_module(module.name)
     for point in entry_points(group=ENTRY_POINTS):
         point.load()
-
-
-def display_names() -> dict[str, str]:
-    """What tables and plots call a dataset, by the name of its listing and store."""
-    return {name.casefold(): name for known in datasets().values() for name in known.display_names}
-
-
-def display_name(name: str) -> str:
-    """What tables and plots call the dataset of a listing or store; without a display name, as it is."""
-    return display_names().get(name, name)

@@ -35,7 +35,6 @@ _NAME = re.compile(r"(?P<age>\d{1,3})_(?P<gender>[01])_(?P<race>[0-4])_\d+")
 @dataset(
     "utkface",
     "UTKFace: age, gender and race from the file names; copies left out, contradicting ones altogether.",
-    display_names=("UTKFace",),
 )
 def list_utkface(
     source: Annotated[str, typer.Argument(help="Archive or folder of the aligned and cropped faces.")],

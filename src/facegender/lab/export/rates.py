@@ -26,6 +26,7 @@ from facegender.survey.measuring import measure_rates
 from facegender.survey.rates import ErrorRates
 from facegender.survey.results import read_results
 from facegender.tables import read_table, write_csv
+from facegender.wording import display_name
 
 
 def main() -> None:
@@ -73,7 +74,8 @@ def measured(name: str, photos: Path) -> ErrorRates:
     labels = photos / name / "labels.csv"
     write_csv(labels, rows)
     collection = read_results([photos / name / "validation.jsonl"])
-    source = f"validation photos of {', '.join(sets)}, half of them shrunk to faces of 10 to 48 pixels"
+    names = ", ".join(map(display_name, sets))
+    source = f"validation photos of {names}, half of them shrunk to faces of 10 to 48 pixels"
     command = "python -m facegender.lab.export.rates PHOTOS SETS"
     return measure_rates(collection, read_labels([labels], collection), source=source, command=command)
 

@@ -21,7 +21,6 @@ import numpy as np
 from facegender.errors import InputError
 from facegender.lab.benchmark import BATCHES, PRECISIONS, Benchmark, benchmark, read_benchmark, registered
 from facegender.lab.datasets.listing import prepare
-from facegender.lab.datasets.registry import display_name
 from facegender.lab.datasets.store import Store, open_store, read_manifest
 from facegender.lab.evaluation.crossdataset import MatrixCell, cross_dataset
 from facegender.lab.paper import figures, sections
@@ -30,7 +29,7 @@ from facegender.lab.paper.scale import FoldOutcome, Scale, run_folds
 from facegender.lab.training.hardware import Hardware, is_main_process
 from facegender.machine import machine
 from facegender.report import Section, write_report
-from facegender.wording import counted
+from facegender.wording import counted, display_name
 
 
 def reproduce(

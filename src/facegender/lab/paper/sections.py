@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from facegender.lab.datasets.registry import display_name
 from facegender.lab.evaluation.crossdataset import MatrixCell
 from facegender.lab.evaluation.subgroups import FEW
 from facegender.lab.paper import published
 from facegender.lab.paper.comparison import NOTES, compare_table3, compare_table4
 from facegender.lab.paper.scale import FoldOutcome
 from facegender.report import Section, command, picture, table
+from facegender.wording import display_name
 
 
 def parameters() -> Section:

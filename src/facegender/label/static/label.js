@@ -2,7 +2,6 @@
 
 const $ = (id) => document.getElementById(id);
 const WORDS = { female: "female", male: "male", unclear: "can’t tell" };
-const KEYS = { f: "female", m: "male", u: "unclear" };
 
 let state = null; // as the server says
 let place = 0;
@@ -136,15 +135,30 @@ $("forward").addEventListener("click", forward);
 $("undo").addEventListener("click", undo);
 $("show").addEventListener("click", togglePhoto);
 
+const ARROWS = { ArrowLeft: back, Backspace: back, ArrowRight: forward };
+
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
-  const key = event.key.toLowerCase();
-  const way = { arrowleft: back, backspace: back, arrowright: forward, z: undo, p: togglePhoto }[key];
-  if (!way && !KEYS[key]) return;
+  const letter = $("letters").checked && document.querySelector(`[data-letter="${CSS.escape(event.key.toUpperCase())}"]`);
+  if (!letter && !ARROWS[event.key]) return;
   event.preventDefault();
-  if (way) way();
-  else answer(KEYS[key]);
+  if (letter) letter.click();
+  else ARROWS[event.key]();
 });
+
+/** Speech input types letters that are not meant, so they can be switched off. A cookie is kept for every port, storage for one. */
+function switchLetters() {
+  const on = $("letters").checked;
+  document.cookie = `letters=${on ? "on" : "off"}; path=/; max-age=31536000; samesite=strict`;
+  for (const button of document.querySelectorAll("[data-letter]")) {
+    button.querySelector("kbd").hidden = !on;
+    if (on) button.setAttribute("aria-keyshortcuts", button.dataset.letter);
+    else button.removeAttribute("aria-keyshortcuts");
+  }
+}
+$("letters").checked = !document.cookie.split("; ").includes("letters=off");
+$("letters").onchange = switchLetters;
+switchLetters();
 
 /** The interval is worked out beside the labelling. */
 setInterval(async () => {

@@ -3,31 +3,18 @@
 import { $, element } from "./dom.js";
 import { percent } from "./words.js";
 
-/** The display names of facegender.lab.datasets.registry; a test compares them. */
-const NAMES = {
-  "all-age-faces": "All-Age-Faces",
-  "celeba": "CelebA",
-  "fairface": "FairFace",
-  "imdb": "IMDB",
-  "wiki": "WIKI",
-  "lfw": "LFW",
-  "utkface": "UTKFace"
-};
 const PARTS = { all: "never trained on", test: "test part" };
 /** Smaller groups say too little. */
 const FEWEST = 30;
 const SHOWN = 12;
 
-function named(dataset) {
-  return NAMES[dataset] ?? dataset;
+export function trainedOn({ training_data }, names) {
+  return training_data.split("+").map((dataset) => names[dataset] ?? dataset).join(", ");
 }
 
-export function trainedOn({ training_data }) {
-  return training_data.split("+").map(named).join(", ");
-}
-
-/** Fill the tables for this model and the accepted error. */
-export function describe(card, accepted) {
+/** Fill the tables for this model and the accepted error; with what readers see of a dataset, by its name. */
+export function describe(card, accepted, names) {
+  const named = (dataset) => names[dataset] ?? dataset;
   const tests = Object.entries(card.accuracy ?? {});
   $("tests").replaceChildren(...tests.map(([test, scores]) => {
     const [dataset, part] = test.split(" ");
@@ -43,7 +30,7 @@ export function describe(card, accepted) {
   }));
   $("tests-answered").textContent = `answered at ${percent(Number(accepted)).replace(".0", "")}`;
   $("source").textContent = card.rates
-    ? `Validation faces, none of which was trained on, are those of ${card.rates.source}.` : "";
+    ? `The validation faces are from ${card.rates.source}. The model was not trained on them.` : "";
 
   const groups = card.groups.filter(({ count }) => count >= FEWEST).sort((a, b) => a.accuracy - b.accuracy);
   $("weak").hidden = !groups.length;

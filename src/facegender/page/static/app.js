@@ -148,7 +148,7 @@ document.addEventListener("paste", ({ target, clipboardData }) => {
 
 function relabel() {
   for (const photo of photos) photo.draw(accepted());
-  describe(card, accepted());
+  describe(card, accepted(), analyzer.names);
   $("model-now").textContent = card.name;
   $("terms").textContent = card.licence;
   for (const each of document.querySelectorAll(".model-name")) each.textContent = card.name;
@@ -234,7 +234,7 @@ function offer(models) {
   $("model").open = window.matchMedia("(min-width: 44rem)").matches;
   $("models").append(...order.map((model) => element("label", { class: "model" },
     element("input", { type: "radio", name: "model", value: model.name, checked: model.name === card.name }),
-    element("span", {}, element("b", {}, model.name), ` trained on ${trainedOn(model)}`,
+    element("span", {}, element("b", {}, model.name), ` trained on ${trainedOn(model, analyzer.names)}`,
       element("small", {}, `Terms of use: ${model.licence}. ${model.parameters.toLocaleString("en")} parameters.`)))));
   $("models").onchange = ({ target }) => take(target.value);
 }

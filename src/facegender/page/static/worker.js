@@ -52,7 +52,8 @@ async function open({ backend }, report) {
   await openClassifier(card, await files[1]);
   report({ fraction: 1, text: "ready" });
   turn = turn.then(warmUp).catch(() => {}); // while the first photo is chosen, which will say what is wrong
-  return { models: classifiers, version: state.models.version, model: card.name, backend: state.backend, threads };
+  const { names, version } = state.models;
+  return { models: classifiers, names, version, model: card.name, backend: state.backend, threads };
 }
 
 /** Whether there is a GPU to be used; one that is only played by the CPU counts where it is asked for. */
