@@ -11,7 +11,7 @@ import pytest
 from facegender.label.draw import draw
 from facegender.label.pictures import Pictures
 from facegender.label.session import Session
-from facegender.label.site import Desk, serving
+from facegender.label.site import LabellingState, serving
 from facegender.survey.results import read_results
 
 
@@ -78,6 +78,6 @@ def serve(results):
 
     def serve(session, **more):
         names = [session.item(place).photo for place in range(len(session))]
-        return serving(Desk(session, Pictures.find(names, [results], []), **more))
+        return serving(LabellingState(session, Pictures.find(names, [results], []), **more))
 
     return serve

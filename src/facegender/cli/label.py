@@ -59,7 +59,7 @@ def label(
     from facegender.label.draw import draw
     from facegender.label.pictures import Pictures
     from facegender.label.session import Session, all_labels
-    from facegender.label.site import Desk, serving
+    from facegender.label.site import LabellingState, serving
     from facegender.survey.results import read_results
 
     if not re.fullmatch(r"[\w-]*", labeller):
@@ -69,7 +69,7 @@ def label(
     count = None if review else number
     session = Session(collection, draw(collection, seed), path, labeller=labeller, count=count, review=review)
     names = (session.item(place).photo for place in range(len(session)))
-    desk = Desk(session, Pictures.find(names, results, photos or ()), review=review)
+    desk = LabellingState(session, Pictures.find(names, results, photos or ()), review=review)
     try:
         with serving(desk, port) as url:
             say(f"label {counted(len(session), 'face')} at {url} (on this machine only); end with Ctrl-C")

@@ -34,7 +34,7 @@ _HEADERS = HEADERS | {
 _LONGEST = 1000
 
 
-class Desk:
+class LabellingState:
     """What the page needs: a session, its pictures, and how narrow the interval has become.
 
     The interval is worked out beside the labelling, for the newest answers; the page never waits for it.
@@ -102,7 +102,7 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(desk: Desk, port: int = 0) -> Iterator[str]:
+def serving(desk: LabellingState, port: int = 0) -> Iterator[str]:
     """Serve the page to this machine while the context is open; yields its address, whose path cannot be guessed.
 
     Args:
@@ -123,7 +123,7 @@ def serving(desk: Desk, port: int = 0) -> Iterator[str]:
             thread.join()
 
 
-def _handler(desk: Desk, token: str) -> type[BaseHTTPRequestHandler]:
+def _handler(desk: LabellingState, token: str) -> type[BaseHTTPRequestHandler]:
     kinds = {".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css"}
     files = {path.name: Asset(path, kinds[path.suffix]) for path in _STATIC.iterdir() if path.suffix in kinds}
     files |= {name: asset for name, asset in assets().items() if name in ("style.css", "favicon.svg")}

@@ -148,7 +148,7 @@ def compare(detector: FaceDetector, teacher: Teacher, pictures: Iterable[Picture
     comparison = Comparison()
     for picture in track(pictures, "comparing"):
         (faces,) = detector.detect([picture])
-        comparison.add(as_rows(faces), teacher.look(picture.pixels))
+        comparison.add(as_rows(faces), teacher.detect_rows(picture.pixels))
     return comparison
 
 
