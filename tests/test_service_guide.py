@@ -7,7 +7,7 @@ import pytest
 import typer.main
 
 from facegender.cli import app
-from facegender.server.metrics import Metrics
+from facegender.server.metrics import ServiceMetrics
 from facegender.wire import PROBLEMS
 
 GUIDE = Path(__file__).parents[1] / "docs" / "service.md"
@@ -47,7 +47,7 @@ def test_every_problem_is_listed(guide):
 
 
 def test_every_count_is_named(guide):
-    given = {family.name for family in Metrics().registry.collect()}
+    given = {family.name for family in ServiceMetrics().registry.collect()}
     named = {name.removesuffix("_total") for name in re.findall(r"facegender_[a-z_]+", guide)}
     assert given <= named
 
