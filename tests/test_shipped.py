@@ -11,7 +11,7 @@ import pytest
 from facegender import FaceAnalyzer, weights
 from facegender.faces.decode import decode
 from facegender.inference.classifier import GenderClassifier
-from facegender.lab.datasets.images import image_names, read_images
+from facegender.lab.datasets.images import paths_by_name, read_images
 from facegender.lab.datasets.lfw import list_lfw
 from facegender.lab.datasets.listing import prepare
 from facegender.lab.datasets.store import open_store
@@ -116,7 +116,7 @@ class TestOnLfw:
         test = np.flatnonzero(store.fold("identity") == 10)
         names = [store.images[int(i)] for i in test[:: len(test) // 150]]
         photos = dict(read_images(LFW, names))
-        assert len(image_names(LFW)) == 13_233
+        assert len(paths_by_name(LFW)) == 13_233
         analyzer, classifier = FaceAnalyzer(min_confidence=0.5), GenderClassifier(min_confidence=0.5)
         same, found = 0, 0
         for name, data in photos.items():

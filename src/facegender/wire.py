@@ -1,7 +1,7 @@
 """What the service and its clients say to each other: paths, parameters, answers, problems and limits of both sides.
 
 The server makes its OpenAPI document from these types, and the client reads answers by them. Their docstrings and
-`Schema` are what that document says; the checks on values that come in are the readers' own.
+`JsonSchema` are what that document says; the checks on values that come in are the readers' own.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ PROBLEMS = {
 
 
 @dataclass(frozen=True)
-class Schema:
+class JsonSchema:
     """Keywords of JSON Schema for a type; pydantic reads them."""
 
     keywords: dict[str, Any]
@@ -65,12 +65,12 @@ class Schema:
         return {**handler(core_schema), **self.keywords}
 
 
-def _described(text: str, **keywords: Any) -> Schema:
-    return Schema({"description": text, **keywords})
+def _described(text: str, **keywords: Any) -> JsonSchema:
+    return JsonSchema({"description": text, **keywords})
 
 
-def _array(length: int, **keywords: Any) -> Schema:
-    return Schema({"minItems": length, "maxItems": length, **keywords})
+def _array(length: int, **keywords: Any) -> JsonSchema:
+    return JsonSchema({"minItems": length, "maxItems": length, **keywords})
 
 
 class Parameters(TypedDict, total=False):
@@ -256,7 +256,7 @@ class ProblemDetails(TypedDict):
 
     type: Annotated[str, _described("`urn:facegender:problem:` and the kind.")]
     title: Annotated[str, _described("What the status means.")]
-    status: Annotated[int, Schema({"minimum": 400, "maximum": 599})]
+    status: Annotated[int, JsonSchema({"minimum": 400, "maximum": 599})]
     detail: Annotated[str, _described("What is wrong with this request, for people.")]
     kind: Annotated[str, _described("A stable word for programs.", enum=list(PROBLEMS))]
 

@@ -57,7 +57,7 @@ def main() -> None:
     for name, paths in tests.items():
         for path in track(paths, name):
             image = decode(path)
-            theirs = teacher.look(image)
+            theirs = teacher.detect_rows(image)
             ours = as_rows(detector.detect([Picture.of(image)])[0])
             counts[name].add(ours, theirs)
             if name != "imagenet":
@@ -137,7 +137,7 @@ def _agreement(detector: OnnxDetector, teacher: Teacher, sets: dict[str, list[Pa
         pairs: dict[str, list[Image]] = {"": [], ", the teacher with itself": []}
         for number, path in enumerate(track(paths, f"agreement on {name}")):
             picture = Picture.of(decode(path))
-            sure = [_face(row) for row in teacher.look(picture.pixels) if row[14] >= CONFIDENT]
+            sure = [_face(row) for row in teacher.detect_rows(picture.pixels) if row[14] >= CONFIDENT]
             theirs = middle_face(picture.width, picture.height, sure)
             ours = _middle(detector, picture)
             if theirs is not None and ours is not None:

@@ -51,7 +51,7 @@ def main() -> None:
     ours, yunet = OnnxDetector(arguments.detector), YuNetDetector(arguments.teacher)
     finders: dict[str, Finder] = {
         "ours": lambda image: as_rows(ours.detect([Picture.of(image)])[0]),
-        "YuNet": lambda image: yunet.look([image])[0],
+        "YuNet": lambda image: yunet.detect_rows([image])[0],
     }
     rows: list[tuple[Any, ...]] = []
     for name, folder in (("HELEN test", arguments.helen), ("AFW", arguments.afw)):
@@ -130,7 +130,7 @@ def _dlib(file: Path) -> Callable[[Image, FaceRows], Points]:
 
 def _false_faces(folder: Path, find: Finder, suspicious: YuNetDetector) -> list[tuple[Any, ...]]:
     """Faces found per 100 pictures in which YuNet suspects none."""
-    empty = [image for image in _readable(photos_below(folder)) if not len(suspicious.look([image])[0])]
+    empty = [image for image in _readable(photos_below(folder)) if not len(suspicious.detect_rows([image])[0])]
     found = sum(len(find(image)) for image in track(empty, folder.name))
     return [(folder.name, len(empty), "ours", "false faces per 100", round(100 * found / max(len(empty), 1), 2))]
 

@@ -17,7 +17,7 @@ import pandas as pd
 from facegender import FaceAnalyzer
 from facegender.faces.decode import decode
 from facegender.lab.datasets.cropping import middle_face
-from facegender.lab.datasets.images import base_name, image_names, read_images
+from facegender.lab.datasets.images import base_name, paths_by_name, read_images
 from facegender.lab.evaluation.metrics import wilson_interval
 from facegender.lab.study import study_parser, write_results
 from facegender.progress import track
@@ -32,7 +32,7 @@ def main() -> None:
 
     labels = {base_name(row["file"]): row for row in read_table(arguments.labels, ("file", "race", "gender"))}
     analyzer = FaceAnalyzer()
-    names = [name for name in image_names(arguments.source) if name in labels]
+    names = [name for name in sorted(paths_by_name(arguments.source)) if name in labels]
     rows = []
     for name, data in track(read_images(arguments.source, names), "measuring", total=len(names)):
         result, gender = analyzer.analyze(decode(data)), labels[name]["gender"].lower()

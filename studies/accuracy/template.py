@@ -52,7 +52,7 @@ def main() -> None:
 
     lines = []
     for side, drop in TEMPLATES:
-        template = LandmarkTemplate.framed(side, drop)
+        template = LandmarkTemplate.mean_face(side, drop)
         with tempfile.TemporaryDirectory() as folder:
             prepare(list_lfw(arguments.lfw), Path(folder, "lfw"), template=template)
             lfw = open_store(Path(folder, "lfw"))

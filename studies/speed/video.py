@@ -22,7 +22,7 @@ import PIL.Image
 from engine import Row, write
 
 from facegender.faces.types import Image
-from facegender.lab.datasets.images import image_names, read_images
+from facegender.lab.datasets.images import paths_by_name, read_images
 from facegender.lab.study import study_parser
 from facegender.progress import track
 from facegender.video.analyze import VideoAnalyzer
@@ -51,7 +51,7 @@ def main() -> None:
 
 def _make(path: Path, source: Path, seconds: int) -> None:
     """Encode the film."""
-    names = image_names(source)
+    names = sorted(paths_by_name(source))
     scenes = -(-seconds // SCENE_SECONDS)
     chosen = np.random.default_rng(0).choice(len(names), scenes * WALL, replace=False)
     wanted = [names[i] for i in sorted(chosen.tolist())]

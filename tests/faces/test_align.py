@@ -120,7 +120,7 @@ def moved(matrix, points):
 
 
 def test_the_frame_lies_as_asked():
-    template = LandmarkTemplate.framed(side=3.2, drop=0.5)
+    template = LandmarkTemplate.mean_face(side=3.2, drop=0.5)
     points = np.array(template.points)
     assert points[1, 0] - points[0, 0] == pytest.approx(1 / 3.2)
     assert points[:2, 0].mean() == pytest.approx(0.5)
@@ -191,7 +191,7 @@ def test_records_that_are_no_template(record):
 @pytest.mark.parametrize("side", [0.0, -1.0, math.nan, math.inf])
 def test_a_frame_needs_a_positive_side(side):
     with pytest.raises(ValueError, match="must be positive"):
-        LandmarkTemplate.framed(side, 0.4)
+        LandmarkTemplate.mean_face(side, 0.4)
 
 
 def test_crops_of_several_faces(astronaut):

@@ -162,7 +162,7 @@ class Says(PyramidDetector):
         super().__init__(16, 16, 0.5)
         self.rows = np.array(rows, np.float32)
 
-    def look(self, images):
+    def detect_rows(self, images):
         return [self.rows] * len(images)
 
 
@@ -255,7 +255,7 @@ class OneWayUp(PyramidDetector):
 
     red, otherwise = 0.95, 0.0
 
-    def look(self, images):
+    def detect_rows(self, images):
         rows = []
         for image in images:
             found = []
@@ -309,9 +309,9 @@ def test_other_orientations_are_searched_only_where_no_face_is_sure():
     looked = []
 
     class Counts(OneWayUp):
-        def look(self, images):
+        def detect_rows(self, images):
             looked.append(len(images))
-            return super().look(images)
+            return super().detect_rows(images)
 
     sure, unsure = Picture.of(marked(0)), Picture.of(np.zeros((120, 200, 3), np.uint8))
     detector = Counts(16, 16, 0.5, "auto")
@@ -361,9 +361,9 @@ def test_photos_without_a_face_are_turned_at_a_smaller_scale(shape):
     looked = []
 
     class Counts(OneWayUp):
-        def look(self, images):
+        def detect_rows(self, images):
             looked.extend(image.size for image in images)
-            return super().look(images)
+            return super().detect_rows(images)
 
     def pixels(min_face, orientations):
         looked.clear()
@@ -390,7 +390,7 @@ def test_a_network_that_finds_faces_any_way_up_is_not_asked_again():
     class AnyWayUp(PyramidDetector):
         looked = 0
 
-        def look(self, images):
+        def detect_rows(self, images):
             self.looked += len(images)
             points = np.array([[70, 80], [30, 80], [50, 60], [70, 30], [30, 30]])
             return [np.array([[0, 0, 100, 100, *points.ravel(), 0.6]], np.float32) for _ in images]

@@ -10,8 +10,8 @@ import pytest
 
 from facegender.label.draw import draw
 from facegender.label.pictures import Pictures
-from facegender.label.session import Session
-from facegender.label.site import Desk, serving
+from facegender.label.session import LabellingSession
+from facegender.label.site import LabellingApp, serving
 from facegender.survey.results import read_results
 
 
@@ -67,7 +67,7 @@ def start(collection, tmp_path):
     """A session on labels.csv in a new folder."""
 
     def start(name="labels.csv", **more):
-        return Session(collection, draw(collection), tmp_path / name, **{"count": 40, **more})
+        return LabellingSession(collection, draw(collection), tmp_path / name, **{"count": 40, **more})
 
     return start
 
@@ -78,6 +78,6 @@ def serve(results):
 
     def serve(session, **more):
         names = [session.item(place).photo for place in range(len(session))]
-        return serving(Desk(session, Pictures.find(names, [results], []), **more))
+        return serving(LabellingApp(session, Pictures.find(names, [results], []), **more))
 
     return serve

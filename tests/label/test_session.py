@@ -8,7 +8,7 @@ import pytest
 from facegender.errors import InputError, OutputError
 from facegender.label.draw import draw
 from facegender.label.precision import precision
-from facegender.label.session import Session, agreement_files, all_labels
+from facegender.label.session import LabellingSession, agreement_files, all_labels
 from facegender.survey.estimate import survey
 from facegender.survey.labels import read_labels
 from facegender.survey.measuring import local_rates
@@ -141,7 +141,7 @@ def test_photos_whose_names_begin_with_a_blank(results, tmp_path):
     file.with_name("faces.jsonl.run.json").write_text(results.with_name("faces.jsonl.run.json").read_text())
     collection = read_results([file])
     for _ in range(2):
-        session = Session(collection, draw(collection, 0), tmp_path / "labels.csv")
+        session = LabellingSession(collection, draw(collection, 0), tmp_path / "labels.csv")
         for place, row in enumerate(session.rows):
             if session.item(place).photo.startswith(" "):
                 session.answer(place, "female" if row % 2 else "male")
@@ -169,7 +169,7 @@ def test_labels_of_other_results_are_noticed(start, collection, results, tmp_pat
     assert found.warnings[0].startswith("40 of the labels were drawn from other results than these")
     before = labels.read_text()
     with pytest.raises(InputError, match="drawn from results of another size") as caught:
-        Session(grown, draw(grown), labels)
+        LabellingSession(grown, draw(grown), labels)
     assert "--output NEW.csv" in caught.value.remedy
     assert labels.read_text() == before
     # A file by hand says nothing of strata.

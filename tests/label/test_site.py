@@ -20,7 +20,7 @@ import pytest
 from facegender.errors import InputError
 from facegender.formats.records import printable
 from facegender.label.pictures import Pictures
-from facegender.label.site import Desk, serving
+from facegender.label.site import LabellingApp, serving
 from facegender.sources.source import LocalFile
 from facegender.survey.labels import read_labels
 
@@ -131,7 +131,7 @@ def test_a_photo_that_is_gone_is_said_and_the_rest_goes_on(start):
     session = start()
     missing = session.item(0).photo
     sources = {session.item(place).photo: LocalFile("x", "/nowhere/x.png") for place in range(3)}
-    with serving(Desk(session, Pictures(sources))) as url:
+    with serving(LabellingApp(session, Pictures(sources))) as url:
         with pytest.raises(urllib.error.HTTPError) as refused:
             urllib.request.urlopen(url + "item/0/face.jpg")
         assert refused.value.code == 404

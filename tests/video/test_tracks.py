@@ -5,7 +5,7 @@ import pytest
 
 from facegender.faces.types import Face
 from facegender.video.answer import combined
-from facegender.video.tracks import Seen, Tracker, histogram, is_cut, suppress_overlaps
+from facegender.video.tracks import Detection, Tracker, histogram, is_cut, suppress_overlaps
 
 RED, BLUE = (np.eye(192)[0] * 3).astype(np.float32), (np.eye(192)[100] * 3).astype(np.float32)
 GRAY = histogram(np.full((90, 160, 3), 90, np.uint8))
@@ -20,7 +20,7 @@ def follow(frames, span=0.5, colours=None):
     """The middles of each track's faces, from lists of (face, look) at every frame."""
     tracker = Tracker()
     for number, seen in enumerate(frames):
-        faces = [Seen(found, 0.9, look) for found, look in seen]
+        faces = [Detection(found, 0.9, look) for found, look in seen]
         tracker.add(number * span, span, faces, GRAY if colours is None else colours[number])
     tracks = tracker.finish()
     return [[s.face.box[0] + s.face.box[2] / 2 for s in track] for track in tracks], tracker.dropped

@@ -58,8 +58,8 @@ def label(
     require("survey", "pandas", "scipy")
     from facegender.label.draw import draw
     from facegender.label.pictures import Pictures
-    from facegender.label.session import Session, all_labels
-    from facegender.label.site import Desk, serving
+    from facegender.label.session import LabellingSession, all_labels
+    from facegender.label.site import LabellingApp, serving
     from facegender.survey.results import read_results
 
     if not re.fullmatch(r"[\w-]*", labeller):
@@ -67,11 +67,11 @@ def label(
     path = output or results[0].with_name(f"labels.{labeller}.csv" if labeller else "labels.csv")
     collection = read_results(results)
     count = None if review else number
-    session = Session(collection, draw(collection, seed), path, labeller=labeller, count=count, review=review)
+    session = LabellingSession(collection, draw(collection, seed), path, labeller=labeller, count=count, review=review)
     names = (session.item(place).photo for place in range(len(session)))
-    desk = Desk(session, Pictures.find(names, results, photos or ()), review=review)
+    labelling = LabellingApp(session, Pictures.find(names, results, photos or ()), review=review)
     try:
-        with serving(desk, port) as url:
+        with serving(labelling, port) as url:
             say(f"label {counted(len(session), 'face')} at {url} (on this machine only); end with Ctrl-C")
             say(f"labels are saved in {session.path}")
             if open_:

@@ -188,7 +188,7 @@ def predict_photos(
         if pruned:
             say(f"dropped the records of {counted(pruned, 'photo')} that are gone")
         elif skipped and not counts:
-            say(held_already(destination.output, skipped, "photo"))
+            say(already_recorded(destination.output, skipped, "photo"))
         say_summary(report.summary, report.seconds, network, destination)
         if made.needs_records:
             finished = kept or stack.enter_context(Finished(destination.output))
@@ -259,7 +259,7 @@ def reader_has_left(*, unmade: bool = False) -> int:
     return 0
 
 
-def held_already(output: Path | None, count: int, noun: str) -> str:
+def already_recorded(output: Path | None, count: int, noun: str) -> str:
     """Says that there was nothing to do."""
     return f"{output} holds {'the' if count == 1 else 'all'} {counted(count, noun)} already"
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from facegender.cli.photos import Destination, held_already, reader_has_left, say_summary, status
+from facegender.cli.photos import Destination, already_recorded, reader_has_left, say_summary, status
 from facegender.cli.root import say
 from facegender.formats.records import TRACKS
 from facegender.formats.registry import Writer
@@ -99,6 +99,6 @@ def predict_videos(
         if absent := [f"{option} DIR" for option, folder in made.items() if folder is None]:
             say(f"subtitles and drawn copies made before keep their labels; renew them: add {' and '.join(absent)}")
     if found.held and not report.summary.counts:
-        say(held_already(destination.output, found.held, "video"))
+        say(already_recorded(destination.output, found.held, "video"))
     say_summary(report.summary, time.monotonic() - began, network, destination)
     return status(report.summary, nothing_before=not found.held)

@@ -43,7 +43,7 @@ class LandmarkTemplate:
             raise ValueError(f"a landmark template needs five finite points that differ, not {self.points}")
 
     @classmethod
-    def framed(cls, side: float, drop: float) -> LandmarkTemplate:
+    def mean_face(cls, side: float, drop: float) -> LandmarkTemplate:
         """The mean face in a crop of a given width.
 
         Args:
@@ -98,7 +98,7 @@ class LandmarkTemplate:
 
 
 #: How faces are cropped for training, chosen in results/accuracy/template.csv; a network's card says how its own were.
-DEFAULT_TEMPLATE = LandmarkTemplate.framed(side=3.1, drop=0.40)
+DEFAULT_TEMPLATE = LandmarkTemplate.mean_face(side=3.1, drop=0.40)
 
 
 def warp(image: Image, matrix: Matrix, size: int = CROP_SIZE) -> Image:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import PIL.Image
@@ -66,9 +66,13 @@ def html_of(result: PhotoResult) -> str:
     caption = f"<p>{html.escape(repr(result))}</p>"
     png = png_of(result)
     picture = "" if png is None else f'<img alt="" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
-    if not result.faces:
-        return picture + caption
-    rows = [[row[name] for name in _COLUMNS] for row in _rows(result.to_dict())]
-    head = "".join(f"<th>{name}</th>" for name in _COLUMNS)
-    body = "".join(f"<tr>{''.join(f'<td>{html.escape(str(cell))}</td>' for cell in row)}</tr>" for row in rows)
-    return f"{picture}{caption}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return picture + caption + html_table(_COLUMNS, _rows(result.to_dict()) if result.faces else [])
+
+
+def html_table(columns: Sequence[str], records: Sequence[Mapping[str, Any]]) -> str:
+    """Some columns of records as an HTML table; empty without records."""
+    if not records:
+        return ""
+    head = "".join(f"<th>{name}</th>" for name in columns)
+    rows = ("".join(f"<td>{html.escape(str(record[name]))}</td>" for name in columns) for record in records)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(f'<tr>{row}</tr>' for row in rows)}</tbody></table>"

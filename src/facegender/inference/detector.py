@@ -158,7 +158,7 @@ class PyramidDetector(ABC):
             for turn in search.turns
         )
         for batch in _batches(every):
-            for tile, rows in zip(batch, self.look([tile.image for tile in batch]), strict=True):
+            for tile, rows in zip(batch, self.detect_rows([tile.image for tile in batch]), strict=True):
                 found[tile.picture].setdefault(tile.turns, []).append(tile.to_photo(rows))
         return [
             each_once([face for turn, rows in ways.items() for face in merged(np.concatenate(rows), 90 * turn)])
@@ -178,7 +178,7 @@ class PyramidDetector(ABC):
         return min(self.reliable / self.min_face, LARGEST_SCALE)
 
     @abstractmethod
-    def look(self, images: Sequence[Image]) -> list[FaceRows]:
+    def detect_rows(self, images: Sequence[Image]) -> list[FaceRows]:
         """What the network finds in images as they are, `min_score` and above; one face may come several times.
 
         Args:
@@ -226,7 +226,7 @@ class OnnxDetector(PyramidDetector):
         """Its name and sha256, to be written beside results."""
         return {"name": self.card.name, "sha256": self.card.sha256}
 
-    def look(self, images: Sequence[Image]) -> list[FaceRows]:
+    def detect_rows(self, images: Sequence[Image]) -> list[FaceRows]:
         """What the network finds in images of one padded size; WeightsError where its answer makes no sense."""
         width, height = padded(images[0])
         batch = np.empty((len(images), height, width, 3), np.uint8)

@@ -81,7 +81,7 @@ class Workers(Engine):
             first, held = deque[Task](), 0
             while len(first) <= FEW_PHOTOS and held < _FEW_BYTES and (task := next(every, None)) is not None:
                 first.append(task)
-                held += task.source.held
+                held += task.source.bytes_in_memory
             if not first:
                 return
             few = len(first) <= FEW_PHOTOS and held < _FEW_BYTES

@@ -23,10 +23,10 @@ _TYPES = {"u8": "tensor(uint8)", "f32": "tensor(float)"}
 
 
 #: Networks whose threads a forked process does not have.
-_OPEN: WeakSet[Network] = WeakSet()
+_OPEN: WeakSet[NetworkSession] = WeakSet()
 
 
-class Network(ABC):
+class NetworkSession(ABC):
     """A network with one input and one output, in whatever runtime.
 
     It opens itself again in another process: when it is unpickled, copied, or used after a fork.
@@ -75,7 +75,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def open_network(path: Path, device: str = "cpu", threads: int | None = None) -> Network:
+def open_network(path: Path, device: str = "cpu", threads: int | None = None) -> NetworkSession:
     """The network in an ``.onnx`` file, or in an OpenVINO ``.xml`` with its ``.bin`` beside it.
 
     Args:
@@ -93,7 +93,7 @@ def open_network(path: Path, device: str = "cpu", threads: int | None = None) ->
     return OpenVinoSession(path, threads)
 
 
-class Session(Network):
+class Session(NetworkSession):
     """An ONNX Runtime session for networks with one input and one output.
 
     Args:
@@ -139,7 +139,7 @@ class Session(Network):
         return output
 
 
-class OpenVinoSession(Network):
+class OpenVinoSession(NetworkSession):
     """A network with one input and one output in OpenVINO, on the CPU.
 
     What is not quantised is computed in float32, also on processors where OpenVINO would choose bfloat16: the answers

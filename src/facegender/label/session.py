@@ -42,7 +42,7 @@ class Item:
     answer: Answer | None
 
 
-class Session:
+class LabellingSession:
     """What one labeller has answered so far; safe for several threads.
 
     Args:
@@ -220,7 +220,7 @@ def agreement_files(path: Path, labeller: str) -> list[Path]:
     return sorted(each for each in path.parent.iterdir() if beside.fullmatch(each.name))
 
 
-def all_labels(session: Session) -> Labelled | None:
+def all_labels(session: LabellingSession) -> Labelled | None:
     """The labels of all labellers of the draw, with their agreement; None where they are too few."""
     try:
         return read_labels(agreement_files(session.path, session.labeller), session.collection)

@@ -17,7 +17,7 @@ from typing import Any
 from facegender.errors import FacegenderError
 from facegender.label.pictures import Pictures
 from facegender.label.precision import IntervalPrecision, precision, precision_before
-from facegender.label.session import ANSWERS, Box, Session
+from facegender.label.session import ANSWERS, Box, LabellingSession
 from facegender.page import HEADERS, Asset, assets
 
 _STATIC = Path(__file__).parent / "static"
@@ -34,7 +34,7 @@ _HEADERS = HEADERS | {
 _LONGEST = 1000
 
 
-class Desk:
+class LabellingApp:
     """What the page needs: a session, its pictures, and how narrow the interval has become.
 
     The interval is worked out beside the labelling, for the newest answers; the page never waits for it.
@@ -46,7 +46,7 @@ class Desk:
         ended: nothing is answered any more.
     """
 
-    def __init__(self, session: Session, pictures: Pictures, *, review: bool = False) -> None:
+    def __init__(self, session: LabellingSession, pictures: Pictures, *, review: bool = False) -> None:
         self.session, self.pictures, self.review = session, pictures, review
         self._precision = IntervalPrecision(None)
         self._wanted = threading.Event()
@@ -102,7 +102,7 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(desk: Desk, port: int = 0) -> Iterator[str]:
+def serving(app: LabellingApp, port: int = 0) -> Iterator[str]:
     """Serve the page to this machine while the context is open; yields its address, whose path cannot be guessed.
 
     Args:
@@ -112,18 +112,18 @@ def serving(desk: Desk, port: int = 0) -> Iterator[str]:
         OSError: the port is taken.
     """
     token = secrets.token_urlsafe(12)
-    with _Server(("127.0.0.1", port), _handler(desk, token)) as server:
+    with _Server(("127.0.0.1", port), _handler(app, token)) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))  # seconds until it sees that it is to end
         thread.start()
         try:
-            with desk.measuring():
+            with app.measuring():
                 yield f"http://127.0.0.1:{server.server_port}/{token}/"
         finally:
             server.shutdown()
             thread.join()
 
 
-def _handler(desk: Desk, token: str) -> type[BaseHTTPRequestHandler]:
+def _handler(app: LabellingApp, token: str) -> type[BaseHTTPRequestHandler]:
     kinds = {".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css"}
     files = {path.name: Asset(path, kinds[path.suffix]) for path in _STATIC.iterdir() if path.suffix in kinds}
     files |= {name: asset for name, asset in assets().items() if name in ("style.css", "favicon.svg")}
@@ -139,9 +139,9 @@ def _handler(desk: Desk, token: str) -> type[BaseHTTPRequestHandler]:
             if name in files:
                 self._send(200, files[name].read(unpacked=True), files[name].media_type)
             elif name == "state":
-                self._say(200, desk.state())
+                self._say(200, app.state())
             else:
-                face, photo = (partial(self._picture, draw) for draw in (desk.pictures.face, desk.pictures.photo))
+                face, photo = (partial(self._picture, draw) for draw in (app.pictures.face, app.pictures.photo))
                 self._item(name, {"": self._about, "/face.jpg": face, "/photo.jpg": photo})
 
         def do_POST(self) -> None:
@@ -150,7 +150,7 @@ def _handler(desk: Desk, token: str) -> type[BaseHTTPRequestHandler]:
             if (said := self._said()) is None:
                 self._say(400, {"error": "what was sent is no short JSON object"})
             elif name == "undo":
-                self._change(lambda: {"place": desk.session.undo()})
+                self._change(lambda: {"place": app.session.undo()})
             else:
                 self._item(name, {"": lambda place: self._answer(place, said)})
 
@@ -164,7 +164,7 @@ def _handler(desk: Desk, token: str) -> type[BaseHTTPRequestHandler]:
             begin, path = f"/{token}/", self.path.partition("?")[0]
             ended = "facegender label has ended. What you answered before is saved."
             for refused, status, why in (
-                (desk.ended, 503, ended),  # a connection that was left open
+                (app.ended, 503, ended),  # a connection that was left open
                 (strange, 403, "only the page itself may ask"),
                 (not path.startswith(begin), 404, "the address is not complete"),
             ):
@@ -189,17 +189,17 @@ def _handler(desk: Desk, token: str) -> type[BaseHTTPRequestHandler]:
             head, _, rest = name.partition("/")
             number, slash, rest = rest.partition("/")
             way = ways.get(slash + rest)
-            if head != "item" or way is None or not number.isdecimal() or int(number) >= len(desk.session):
+            if head != "item" or way is None or not number.isdecimal() or int(number) >= len(app.session):
                 self._say(404, {"error": "there is no such thing"})
             else:
                 way(int(number))
 
         def _about(self, place: int) -> None:
-            item = desk.session.item(place)
+            item = app.session.item(place)
             self._say(200, {"place": place, "photo": item.photo, "answer": item.answer})
 
         def _picture(self, draw: Callable[[str, Box], bytes], place: int) -> None:
-            item = desk.session.item(place)
+            item = app.session.item(place)
             try:
                 content = draw(item.photo, item.box)
             except FacegenderError as error:
@@ -212,16 +212,16 @@ def _handler(desk: Desk, token: str) -> type[BaseHTTPRequestHandler]:
             if answer is None:
                 self._say(400, {"error": f"an answer is one of {', '.join(ANSWERS)}"})
             else:
-                self._change(partial(desk.session.answer, place, answer))
+                self._change(partial(app.session.answer, place, answer))
 
         def _change(self, way: Callable[[], dict[str, Any] | None]) -> None:
             try:
-                said = {**(way() or {}), **desk.state()}
+                said = {**(way() or {}), **app.state()}
             except FacegenderError as error:  # the disk
                 self._say(507, {"error": str(error)})
             else:
                 self._say(200, said)
-            desk.answered()
+            app.answered()
 
         def _say(self, status: int, said: dict[str, Any]) -> None:
             self._send(status, json.dumps(said).encode(), "application/json")

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from facegender.server.metrics import Metrics
+from facegender.server.metrics import ServiceMetrics
 from facegender.server.problems import ProblemError
 
 logger = logging.getLogger(__name__)
@@ -32,7 +32,9 @@ class RequestMiddleware:
         origins: web pages, beside the service's own, that may send requests.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, hosts: Collection[str] | None, origins: Collection[str]) -> None:
+    def __init__(
+        self, app: ASGIApp, metrics: ServiceMetrics, hosts: Collection[str] | None, origins: Collection[str]
+    ) -> None:
         self._app, self._metrics, self._hosts, self._origins = app, metrics, hosts, origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -16,7 +16,7 @@ from facegender.errors import InputError
 from facegender.inference.options import Options
 from facegender.inference.tasks import CHUNK_PHOTOS
 from facegender.server.batcher import Batcher, BatcherClosedError
-from facegender.server.metrics import Metrics
+from facegender.server.metrics import ServiceMetrics
 from facegender.server.problems import ProblemError
 from facegender.server.settings import ServerSettings
 from facegender.server.worker import Answer, ServiceTask, open_worker
@@ -62,7 +62,7 @@ class Service:
             self.cards[card.name], models[card.name] = card, options
         self.default = next(iter(self.cards))
         self.detector = weights.load_detector_card(settings.detector_model)
-        self.metrics = Metrics()
+        self.metrics = ServiceMetrics()
         self.draining = False
         #: Why the workers could not be started.
         self.failure: Exception | None = None

@@ -47,7 +47,7 @@ class Source(ABC):
         return LocalFile(name, name if path is None else path)
 
     @property
-    def held(self) -> int:
+    def bytes_in_memory(self) -> int:
         """Bytes of memory that it takes once it is read, as far as that is known; 0 for a local file."""
         return 0
 
@@ -129,7 +129,7 @@ class ByteRange(Source):
     size: int
 
     @property
-    def held(self) -> int:
+    def bytes_in_memory(self) -> int:
         """Its size, unless that is refused."""
         return min(self.size, MAX_BYTES)
 
@@ -154,7 +154,7 @@ class InMemory(Source):
     data: bytes
 
     @property
-    def held(self) -> int:
+    def bytes_in_memory(self) -> int:
         return len(self.data)
 
     def load(self) -> bytes:

@@ -120,9 +120,9 @@ def photos_showing(
     """
     shown = np.zeros((2, len(female)))
     for size, cells, here, part in patterns.parts(len(female)):
-        belief = _beliefs(cells, female[part], male[part], shares[size][part])
+        posterior = _posterior(cells, female[part], male[part], shares[size][part])
         for which, composition in enumerate((0, size)):
-            chance = 1 - belief[..., composition]
+            chance = 1 - posterior[..., composition]
             shown[which, part] += imputed(counts[here], squares[here], chance, rng).sum(axis=-1)
     return shown[0], shown[1]
 
@@ -136,15 +136,15 @@ def chances_of_a_woman(
         female, male: probability of each cell for a woman's and for a man's face, 1 x C.
         shares: of the compositions, m to 1 x (m + 1).
     """
-    chances = [1 - _beliefs(cells, female, male, shares[size])[0, :, 0] for size, cells in patterns.cells.items()]
+    chances = [1 - _posterior(cells, female, male, shares[size])[0, :, 0] for size, cells in patterns.cells.items()]
     return np.concatenate(chances)
 
 
-def _beliefs(cells: IntArray, female: FloatArray, male: FloatArray, shares: FloatArray) -> FloatArray:
+def _posterior(cells: IntArray, female: FloatArray, male: FloatArray, shares: FloatArray) -> FloatArray:
     """How probable each composition of each pattern is, given its cells: B x P x (m + 1)."""
-    belief = _likelihoods(cells, female, male) * shares[:, None]
-    belief /= np.maximum(belief.sum(axis=-1, keepdims=True), 1e-300)
-    return belief
+    posterior = _likelihoods(cells, female, male) * shares[:, None]
+    posterior /= np.maximum(posterior.sum(axis=-1, keepdims=True), 1e-300)
+    return posterior
 
 
 def _likelihoods(cells: IntArray, female: FloatArray, male: FloatArray) -> FloatArray:

@@ -19,7 +19,7 @@ IntArray: TypeAlias = npt.NDArray[np.int64]
 Method: TypeAlias = Literal["mixture", "adjusted"]
 
 #: Weight, in faces, of the prior in each quality bin: that its share of women is that of all bins together.
-_BELIEF = 2.0
+_PRIOR_WEIGHT = 2.0
 _HALVINGS = 24
 _TINY = 1e-12
 
@@ -41,7 +41,7 @@ def mixture(counts: FloatArray, female: FloatArray, male: FloatArray, scores: Fl
     """
     everywhere = _mixture(counts, female, male, np.zeros(counts.shape[:-2]), np.zeros(counts.shape[:-2]), (-2, -1))
     mean = np.broadcast_to(everywhere[..., None], counts.shape[:-1])
-    return _mixture(counts, female, male, _BELIEF * mean, _BELIEF * (1 - mean), (-1,))
+    return _mixture(counts, female, male, _PRIOR_WEIGHT * mean, _PRIOR_WEIGHT * (1 - mean), (-1,))
 
 
 def _mixture(

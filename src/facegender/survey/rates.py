@@ -26,10 +26,11 @@ QUALITIES = (0.0, 0.3, 0.5, 0.75, 1.0)
 
 #: A quality bin with fewer faces of a gender is joined with its neighbour.
 _FEW_IN_BIN = 30
-#: Belief, in faces, that a quality bin's histogram is that of all bins, and that it is flat.
+#: Weight, in faces, of the prior that a quality bin's histogram is that of all bins, and that it is flat.
 _POOLED, _FLAT = 2.0, 0.5
-#: Belief, in labelled faces, that the share of women in a cell is that of its score in all quality bins; and what is
-#: added of either gender before a share is drawn, so that a few faces of one gender do not rule out the other.
+#: Weight, in labelled faces, of the prior that the share of women in a cell is that of its score in all quality bins;
+#: and what is added of either gender before a share is drawn, so that a few faces of one gender do not rule out the
+#: other.
 _SAME, _EITHER = 1.0, 0.25
 
 _FORMAT = 1
@@ -97,7 +98,7 @@ class ErrorRates:
 
     def histograms(self) -> tuple[FloatArray, FloatArray]:
         """What women's and men's faces look like in each quality bin: Q x K each, rows sum to 1."""
-        women, men = self._beliefs() if self.totals is None else self._split(self.totals)
+        women, men = self._posterior_counts() if self.totals is None else self._split(self.totals)
         return _normalized(women), _normalized(men)
 
     def drawn(self, count: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
@@ -108,7 +109,7 @@ class ErrorRates:
         distribution that its labels leave. With `sets`, each draw is of another collection: `effects`.
         """
         if self.totals is None:
-            women, men = (rng.standard_gamma(belief, size=(count, *belief.shape)) + 1e-9 for belief in self._beliefs())
+            women, men = (rng.standard_gamma(a, size=(count, *a.shape)) + 1e-9 for a in self._posterior_counts())
             if self.sets:
                 tilts = effects(self.sets, *self.histograms(), self.middles).drawn(count, rng)
                 factors = np.exp(tilts[..., None, None] * logits(self.middles))
@@ -119,8 +120,8 @@ class ErrorRates:
         women, men = self._split(self.totals, rng.beta(a, b, size=(count, *a.shape)))
         return _normalized(women), _normalized(men)
 
-    def _beliefs(self) -> tuple[FloatArray, FloatArray]:
-        """Counts and what is believed beforehand, so that no cell is held impossible."""
+    def _posterior_counts(self) -> tuple[FloatArray, FloatArray]:
+        """Counts and prior, so that no cell is held impossible."""
         flat = _FLAT / (len(self.scores) - 1)
         women, men = (
             counts + _POOLED * (counts.sum(axis=0) + flat) / (counts.sum() + _FLAT) + flat for counts in self._counted()
@@ -133,7 +134,7 @@ class ErrorRates:
         return np.sum([each.female for each in some], axis=0), np.sum([each.male for each in some], axis=0)
 
     def _prior(self) -> tuple[FloatArray, FloatArray]:
-        """What is believed of the labels of each cell beforehand: that its score is right, and the same anywhere."""
+        """The prior of the labels of each cell: its score is right, and the same anywhere."""
         women, men = self.female.sum(axis=0), self.male.sum(axis=0)
         share = (women + 1 - self.middles) / (women + men + 1)
         return _SAME * share, _SAME * (1 - share)

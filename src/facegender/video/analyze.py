@@ -21,7 +21,7 @@ from facegender.machine import usable_cores
 from facegender.prefetch import ahead
 from facegender.video.answer import combined
 from facegender.video.frames import DEFAULT_FPS, Frame, Progress, Video
-from facegender.video.tracks import Histogram, Seen, Tracker, appearances, histogram, suppress_overlaps
+from facegender.video.tracks import Detection, Histogram, Tracker, appearances, histogram, suppress_overlaps
 from facegender.video.types import Track, VideoResult
 from facegender.wording import counted
 
@@ -39,7 +39,7 @@ _FOR_CROPS = 2.0
 _WORTH_SHRINKING = 0.5
 
 #: The time and the span of a frame that was analysed, its faces and its colours.
-_Looked: TypeAlias = tuple[float, float, list[Seen], Histogram]
+_AnalyzedFrame: TypeAlias = tuple[float, float, list[Detection], Histogram]
 
 
 class VideoAnalyzer:
@@ -110,11 +110,11 @@ class VideoAnalyzer:
         crop_scale = _FOR_CROPS * small
         frames = video.frames(crop_scale if crop_scale <= _WORTH_SHRINKING else 1.0, small)
         tracker, count = Tracker(), 0
-        for looked in self._looked(frames, scale):
-            tracker.add(*looked)
+        for analyzed in self._analyzed(frames, scale):
+            tracker.add(*analyzed)
             count += 1
             if progress is not None and video.duration:
-                progress(min(1.0, looked[0] / video.duration))
+                progress(min(1.0, analyzed[0] / video.duration))
         tracks = []
         for number, sightings in enumerate(tracker.finish()):
             p_male = combined([s.p_male for s in sightings], [s.face.quality for s in sightings])
@@ -138,28 +138,31 @@ class VideoAnalyzer:
         face = round(self._usual.reliable * max(video.width, video.height) / LONGEST_SIDE)
         return min(self._usual.reliable / max(face, 1), LARGEST_SCALE)
 
-    def _looked(self, frames: Iterator[Frame], scale: float | None) -> Iterator[_Looked]:
+    def _analyzed(self, frames: Iterator[Frame], scale: float | None) -> Iterator[_AnalyzedFrame]:
         """The frames in order, analysed by all workers; this thread decodes."""
         chunks = chunks_of(CHUNK, frames)
         waiting = _AHEAD * self.workers
         with closing(
-            ahead(lambda chunk: self._look(chunk, scale), chunks, threads=self.workers, waiting=waiting)
+            ahead(lambda chunk: self._analyze_chunk(chunk, scale), chunks, threads=self.workers, waiting=waiting)
         ) as found:
-            for looked in found:
-                yield from looked
+            for analyzed in found:
+                yield from analyzed
 
-    def _look(self, frames: Sequence[Frame], scale: float | None) -> list[_Looked]:
+    def _analyze_chunk(self, frames: Sequence[Frame], scale: float | None) -> list[_AnalyzedFrame]:
         small = [frame.small for frame in frames]
         every = self._detector.detect(small) if self._usual is None else self._usual.detect(small, scale)
         found = [suppress_overlaps(faces) for faces in every]
         template = self.classifier.card.template
         crops = [crop_faces(frame.picture, faces, template) for frame, faces in zip(frames, found, strict=True)]
         answers = iter(self.classifier.p_male(np.concatenate(crops)).tolist())
-        looked: list[_Looked] = []
+        analyzed: list[_AnalyzedFrame] = []
         for frame, faces, cut in zip(frames, found, crops, strict=True):
-            seen = [Seen(face, next(answers), look) for face, look in zip(faces, appearances(cut), strict=True)]
-            looked.append((frame.time, frame.span, seen, histogram(frame.small.pixels)))
-        return looked
+            detections = [
+                Detection(face, next(answers), appearance)
+                for face, appearance in zip(faces, appearances(cut), strict=True)
+            ]
+            analyzed.append((frame.time, frame.span, detections, histogram(frame.small.pixels)))
+        return analyzed
 
 
 def _remarks(video: Video) -> tuple[str, ...]:

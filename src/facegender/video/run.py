@@ -86,7 +86,7 @@ def analyze_videos(
         workers: threads; None for one a core.
         limited: whether a limit left videos out, noted beside the output; None without one.
         command: the command that made the output, written beside it.
-        reached: told of a step that is described that this share of it, in [0, 1], is done.
+        reached: called with the description of a step and the share of it, in [0, 1], that is done.
         analyzed: given each video once its files are written; its remarks include those on the files.
 
     Raises:

@@ -76,7 +76,7 @@ def is_cut(one: Histogram, other: Histogram) -> bool:
 
 
 @dataclass(frozen=True)
-class Seen:
+class Detection:
     """One face of one sampled frame, ready to be followed."""
 
     face: Face
@@ -118,7 +118,7 @@ def _shared(one: Face, other: Face) -> float:
 
 
 @dataclass
-class _Followed:
+class _OpenTrack:
     """A track that is being made."""
 
     sightings: list[Sighting]
@@ -135,9 +135,9 @@ class _Followed:
         ahead = min(time - self.last.time, BRIDGED)
         return x + self.velocity[0] * ahead, y + self.velocity[1] * ahead
 
-    def likeness(self, seen: Seen, time: float) -> float | None:
+    def similarity(self, detection: Detection, time: float) -> float | None:
         """How well a face continues this track, in [0, 2]; None where it can't."""
-        face, last = seen.face, self.last.face
+        face, last = detection.face, self.last.face
         sides = _side(last), _side(face)
         if max(sides) > _GROWTH * min(sides):
             return None
@@ -147,19 +147,19 @@ class _Followed:
         box = np.array([expected[0] - last.box[2] / 2, expected[1] - last.box[3] / 2, *last.box[2:]], np.float32)
         in_place = float(overlaps(box, np.array([face.box], np.float32))[0]) >= _SAME_PLACE
         limit = _APPEARANCE_IN_PLACE if in_place else _SAME_APPEARANCE
-        difference = float(np.sqrt(np.mean((self.appearance - seen.appearance) ** 2)))
+        difference = float(np.sqrt(np.mean((self.appearance - detection.appearance) ** 2)))
         if away > reach or difference > limit:
             return None
         return (1 - away / reach) + (1 - difference / limit)
 
-    def go_on(self, seen: Seen, time: float, span: float) -> None:
-        (x, y), (last_x, last_y), passed = _middle(seen.face), _middle(self.last.face), time - self.last.time
+    def extend(self, detection: Detection, time: float, span: float) -> None:
+        (x, y), (last_x, last_y), passed = _middle(detection.face), _middle(self.last.face), time - self.last.time
         if passed > 0:
             speed = (x - last_x) / passed, (y - last_y) / passed
             known = len(self.sightings) > 1  # half of what it was: one box jitters
             self.velocity = ((speed[0] + self.velocity[0]) / 2, (speed[1] + self.velocity[1]) / 2) if known else speed
-        self.appearance = (1 - _NEWEST) * self.appearance + _NEWEST * seen.appearance
-        self.sightings.append(Sighting(time, span, seen.face, seen.p_male))
+        self.appearance = (1 - _NEWEST) * self.appearance + _NEWEST * detection.appearance
+        self.sightings.append(Sighting(time, span, detection.face, detection.p_male))
 
 
 @dataclass
@@ -173,12 +173,12 @@ class Tracker:
 
     done: list[list[Sighting]] = field(default_factory=list)
     dropped: int = 0
-    _open: list[_Followed] = field(default_factory=list)
-    _scene: list[_Followed] = field(default_factory=list)
+    _open: list[_OpenTrack] = field(default_factory=list)
+    _scene: list[_OpenTrack] = field(default_factory=list)
     _scene_frames: int = 0
     _colours: Histogram | None = None
 
-    def add(self, time: float, span: float, faces: Sequence[Seen], colours: Histogram) -> None:
+    def add(self, time: float, span: float, faces: Sequence[Detection], colours: Histogram) -> None:
         """Take the faces of the next sampled frame, shown at `time` for `span` seconds; all tracks end at a cut."""
         if self._colours is not None and is_cut(self._colours, colours):
             self._end_scene()
@@ -187,10 +187,10 @@ class Tracker:
         self._open = [track for track in self._open if time - track.last.time - track.last.span <= BRIDGED + 1e-6]
         pairs = []
         for i, track in enumerate(self._open):
-            for j, seen in enumerate(faces):
-                likeness = track.likeness(seen, time)
-                if likeness is not None:
-                    pairs.append((likeness, i, j))
+            for j, detection in enumerate(faces):
+                similarity = track.similarity(detection, time)
+                if similarity is not None:
+                    pairs.append((similarity, i, j))
         # The surest pair first; a face belongs to one track and a track continues with one face.
         tracks_taken: set[int] = set()
         faces_taken: set[int] = set()
@@ -198,10 +198,10 @@ class Tracker:
             if i not in tracks_taken and j not in faces_taken:
                 tracks_taken.add(i)
                 faces_taken.add(j)
-                self._open[i].go_on(faces[j], time, span)
-        for j, seen in enumerate(faces):
+                self._open[i].extend(faces[j], time, span)
+        for j, detection in enumerate(faces):
             if j not in faces_taken:
-                track = _Followed([Sighting(time, span, seen.face, seen.p_male)], seen.appearance)
+                track = _OpenTrack([Sighting(time, span, detection.face, detection.p_male)], detection.appearance)
                 self._open.append(track)
                 self._scene.append(track)
 

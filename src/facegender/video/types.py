@@ -6,7 +6,7 @@ import html
 from dataclasses import dataclass
 from typing import Any
 
-from facegender.faces.display import require_pandas
+from facegender.faces.display import html_table, require_pandas
 from facegender.faces.types import Face, Label, PhotoError, Prediction
 from facegender.formats.records import TRACKS
 from facegender.wording import counted
@@ -123,10 +123,7 @@ class VideoResult:
 
     def _repr_html_(self) -> str:
         """For notebooks: a table of the tracks."""
-        head = "".join(f"<th>{name}</th>" for name in _SHOWN)
-        cells = ([track.to_dict()[name] for name in _SHOWN] for track in self.tracks)
-        rows = "".join(f"<tr>{''.join(f'<td>{html.escape(str(cell))}</td>' for cell in row)}</tr>" for row in cells)
-        table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>" if self.tracks else ""
+        table = html_table(_SHOWN, [track.to_dict() for track in self.tracks])
         return f"<p>{html.escape(repr(self))}</p>{table}"
 
     def seconds(self) -> dict[Label, float]:

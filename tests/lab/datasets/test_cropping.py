@@ -10,7 +10,7 @@ from facegender.inference.detector import OnnxDetector
 from facegender.lab.datasets.cropping import FaceCropper, middle_face
 from facegender.lab.datasets.lfw import USUAL_FACE
 
-TEMPLATE = LandmarkTemplate.framed(side=2.5, drop=0.3)
+TEMPLATE = LandmarkTemplate.mean_face(side=2.5, drop=0.3)
 
 
 def red(width, height, *squares):

@@ -112,7 +112,7 @@ def test_faces_not_found_are_cut_out_where_they_usually_are_and_counted(lfw, tmp
 
 
 def test_the_store_says_how_it_was_aligned(lfw, tmp_path, tiny_detector):
-    template = LandmarkTemplate.framed(side=2.5, drop=0.3)
+    template = LandmarkTemplate.mean_face(side=2.5, drop=0.3)
     prepare_lfw(lfw, tmp_path / "store", template=template)
     alignment = read_manifest(tmp_path / "store")["alignment"]
     assert open_store(tmp_path / "store").alignment == alignment
@@ -139,7 +139,7 @@ def test_another_alignment_is_prepared_anew(lfw, tmp_path, monkeypatch, write_de
         strict = write_detector(tmp_path, min_score=1.0)
         monkeypatch.setattr(module, "OnnxDetector", lambda: OnnxDetector(strict, threads=1))
     else:
-        template = LandmarkTemplate.framed(side=2.5, drop=0.3)
+        template = LandmarkTemplate.mean_face(side=2.5, drop=0.3)
     assert not prepare_lfw(lfw, tmp_path / "store", template=template).reused
     assert not np.array_equal(open_store(tmp_path / "store").crops, before)
     assert prepare_lfw(lfw, tmp_path / "store", template=template).reused

@@ -41,7 +41,7 @@ class PaintedTeacher:
     def __init__(self) -> None:
         self.labelled = 0
 
-    def look(self, image):
+    def detect_rows(self, image):
         light = (image.max(2) > 128).nonzero()
         if not len(light[0]):
             return np.zeros((0, 15), np.float32)
@@ -50,7 +50,7 @@ class PaintedTeacher:
 
     def label(self, image, annotated=None):
         self.labelled += 1
-        return Labels(self.look(image), np.zeros((0, 15), np.float32))
+        return Labels(self.detect_rows(image), np.zeros((0, 15), np.float32))
 
 
 @pytest.fixture(scope="session")

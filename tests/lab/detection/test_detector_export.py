@@ -16,7 +16,7 @@ from facegender.lab.detection import export
 from facegender.lab.detection.export import choose_score, compare, export_detector
 from facegender.lab.detection.measure import Comparison
 from facegender.lab.detection.recipe import DetectorRecipe
-from facegender.lab.networks.face_detector import Deployed, FaceDetectorNetwork
+from facegender.lab.networks.face_detector import DeployedDetector, FaceDetectorNetwork
 
 TOLD = {"training_data": "painted", "licence": "ours", "command": "pytest"}
 
@@ -27,7 +27,7 @@ def test_the_exported_file_answers_as_pytorch_does(exported, shape):
     images = np.random.default_rng(1).integers(0, 256, (*shape, 3), dtype=np.uint8)
     ours = Session(data, threads=1).run(images)
     with torch.inference_mode():
-        theirs = Deployed(network).eval()(torch.from_numpy(images)).numpy()
+        theirs = DeployedDetector(network).eval()(torch.from_numpy(images)).numpy()
     count, height, width = shape
     assert ours.shape == (count, 15, height * width * 21 // 1024)
     assert ours.dtype == np.float32

@@ -24,7 +24,7 @@ OTHER_FACE = (40, 20, 16, 16, *(44, 25, 52, 25, 48, 28, 45, 32, 51, 32))
 AS_IT_IS, MIRRORED, TWICE, HALF = (1, False), (1, True), (2, False), (0.5, False)
 
 
-class Told:
+class ScriptedYuNet:
     """Gives the rows of a view; the photo is light on its right."""
 
     rows: ClassVar = {}
@@ -32,7 +32,7 @@ class Told:
     def __init__(self, model, min_score):
         pass
 
-    def look(self, images):
+    def detect_rows(self, images):
         [image] = images
         view = image.shape[1] / 64, bool(image[:, 0].mean() > image[:, -1].mean())
         return [np.array(self.rows.get(view, ()), np.float32).reshape(-1, 15)]
@@ -46,12 +46,12 @@ def seen(view, score, face=FACE):
 
 @pytest.fixture
 def label(monkeypatch):
-    monkeypatch.setattr(module, "YuNetDetector", Told)
+    monkeypatch.setattr(module, "YuNetDetector", ScriptedYuNet)
     photo = np.full((48, 64, 3), 50, np.uint8)
     photo[:, 32:] = 200
 
     def run(rows, image=photo):
-        monkeypatch.setattr(Told, "rows", rows)
+        monkeypatch.setattr(ScriptedYuNet, "rows", rows)
         return Teacher("yunet.onnx").label(image)
 
     return run
@@ -166,7 +166,7 @@ def test_annotated_landmarks_replace_those_of_their_face_alone(label, monkeypatc
     people = np.array(FACE[4:], np.float64).reshape(5, 2) + np.array([0.5, -0.5])
     photo = np.full((48, 64, 3), 50, np.uint8)
     photo[:, 32:] = 200
-    monkeypatch.setattr(Told, "rows", both)
+    monkeypatch.setattr(ScriptedYuNet, "rows", both)
     labels = Teacher("yunet.onnx").label(photo, people)
     np.testing.assert_allclose(labels.faces[0, 4:14].reshape(5, 2), people, atol=1e-4)
     np.testing.assert_allclose(labels.faces[1, 4:14], OTHER_FACE[4:], atol=1e-4)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from facegender.faces.anchors import anchor_points
-from facegender.lab.networks.face_detector import Deployed, FaceDetectorNetwork, Separable, Widths
+from facegender.lab.networks.face_detector import DeployedDetector, FaceDetectorNetwork, Separable, Widths
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def test_photos_of_a_batch_do_not_meet(network):
 @torch.inference_mode()
 def test_scores_begin_low_and_are_probabilities_once_deployed(network):
     images = torch.randint(0, 256, (2, 64, 96, 3), dtype=torch.uint8)
-    raw, deployed = network(images), Deployed(network)(images)
+    raw, deployed = network(images), DeployedDetector(network)(images)
     # Normalisation is part of the first convolution there: another order of the same sums.
     assert torch.allclose(deployed[:, 1:], raw[:, 1:], atol=1e-5)
     assert torch.allclose(deployed[:, 0], torch.sigmoid(raw[:, 0]), atol=1e-6)

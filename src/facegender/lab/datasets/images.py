@@ -18,11 +18,6 @@ from facegender.sources.source import Unreadable
 Place: TypeAlias = str | Path
 
 
-def image_names(source: Place) -> list[str]:
-    """File names (without folders) of all images of a source; errors as for `paths_by_name`."""
-    return sorted(paths_by_name(source))
-
-
 def base_name(path: str) -> str:
     """The last part of a path in an archive."""
     return PurePosixPath(path).name

@@ -26,7 +26,7 @@ from facegender.lab.detection.photos import LabelledPhoto, photos_below, split_o
 from facegender.lab.detection.recipe import DetectorRecipe
 from facegender.lab.detection.teacher import Teacher
 from facegender.lab.export import onnx_bytes
-from facegender.lab.networks.face_detector import Deployed, FaceDetectorNetwork
+from facegender.lab.networks.face_detector import DeployedDetector, FaceDetectorNetwork
 from facegender.progress import track
 
 NAME = "face-detector"
@@ -52,7 +52,7 @@ def detector_onnx(network: FaceDetectorNetwork) -> bytes:
         2: MULTIPLE * torch.export.Dim("columns", min=2),
     }
     example = torch.zeros(2, 3 * MULTIPLE, 4 * MULTIPLE, 3, dtype=torch.uint8)
-    return _with_plain_shapes(onnx_bytes(Deployed(network), example, "images", "cells", dimensions))
+    return _with_plain_shapes(onnx_bytes(DeployedDetector(network), example, "images", "cells", dimensions))
 
 
 def _with_plain_shapes(data: bytes) -> bytes:
@@ -148,7 +148,7 @@ def compare(detector: FaceDetector, teacher: Teacher, pictures: Iterable[Picture
     comparison = Comparison()
     for picture in track(pictures, "comparing"):
         (faces,) = detector.detect([picture])
-        comparison.add(as_rows(faces), teacher.look(picture.pixels))
+        comparison.add(as_rows(faces), teacher.detect_rows(picture.pixels))
     return comparison
 
 
@@ -179,7 +179,7 @@ def _check_parity(network: FaceDetectorNetwork, data: bytes, photos: Sequence[La
         height, width = (math.ceil(side / MULTIPLE) * MULTIPLE for side in photo.image.shape[:2])
         batch = np.zeros((1, height, width, 3), np.uint8)
         batch[0, : photo.image.shape[0], : photo.image.shape[1]] = photo.image
-        theirs = Deployed(network).eval()(torch.from_numpy(batch)).numpy()
+        theirs = DeployedDetector(network).eval()(torch.from_numpy(batch)).numpy()
         difference = float(np.abs(session.run(batch) - theirs).max())
         if not difference <= PARITY:
             raise WeightsError(f"ONNX Runtime and PyTorch differ by {difference:.2g} in a cell")

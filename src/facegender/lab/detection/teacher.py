@@ -76,9 +76,9 @@ class Teacher:
         self._yunet = YuNetDetector(model, min_score=_FAINT)
         self._shape = None if shape is None else _ShapePredictor(shape)
 
-    def look(self, image: Image) -> FaceRows:
+    def detect_rows(self, image: Image) -> FaceRows:
         """The faces of one photo as it is, score 0.3 and above."""
-        (rows,) = self._yunet.look([image])
+        (rows,) = self._yunet.detect_rows([image])
         return rows
 
     def label(self, image: Image, annotated: Points | None = None) -> Labels:
@@ -96,7 +96,7 @@ class Teacher:
             looked = resized(image, max(1, round(width * scale)), max(1, round(height * scale)))
             if min(looked.shape[:2]) < 16:
                 continue
-            faces = self.look(looked[:, ::-1] if mirrored else looked)
+            faces = self.detect_rows(looked[:, ::-1] if mirrored else looked)
             faces[:, :14:2] *= width / looked.shape[1]
             faces[:, 1:14:2] *= height / looked.shape[0]
             if mirrored:
@@ -122,7 +122,7 @@ class Teacher:
         for target in _ENLARGED:
             enlarged, matrix = _enlarged(image, face, target / side)
             for mirrored in (False, True):
-                rows = self.look(np.ascontiguousarray(enlarged[:, ::-1]) if mirrored else enlarged)
+                rows = self.detect_rows(np.ascontiguousarray(enlarged[:, ::-1]) if mirrored else enlarged)
                 if mirrored:
                     rows = mirror(rows, enlarged.shape[1])
                 if len(rows):

@@ -57,11 +57,11 @@ class YuNetDetector(PyramidDetector):
         """Its name and sha256, to be written beside results."""
         return {"name": "yunet", "sha256": hashlib.sha256(self._path.read_bytes()).hexdigest()}
 
-    def look(self, images: Sequence[Image]) -> list[FaceRows]:
+    def detect_rows(self, images: Sequence[Image]) -> list[FaceRows]:
         """What YuNet finds in each image."""
-        return [self._look_at(image) for image in images]
+        return [self._detect_in(image) for image in images]
 
-    def _look_at(self, image: Image) -> FaceRows:
+    def _detect_in(self, image: Image) -> FaceRows:
         self._net.setInputSize((image.shape[1], image.shape[0]))
         _, rows = self._net.detect(np.ascontiguousarray(image[:, :, ::-1]))
         return np.zeros((0, 15), np.float32) if rows is None else rows.astype(np.float32)

@@ -20,7 +20,7 @@ from facegender.errors import AccuracyLossError, InputError, WeightsError
 from facegender.faces.align import LandmarkTemplate
 from facegender.faces.types import CROP_SIZE
 from facegender.files import atomic_file
-from facegender.inference.runtime import Network, Session, open_network
+from facegender.inference.runtime import NetworkSession, Session, open_network
 from facegender.lab.datasets.provenance import SEEN_SUFFIX, Provenance, Seen, write_faces
 from facegender.lab.datasets.splits import person
 from facegender.lab.datasets.store import Store
@@ -229,7 +229,7 @@ def _spread(index: IntArray, count: int) -> IntArray:
     return index[np.linspace(0, len(index) - 1, min(count, len(index))).astype(np.int64)]
 
 
-def _opened(files: Mapping[str, bytes]) -> Network:
+def _opened(files: Mapping[str, bytes]) -> NetworkSession:
     with tempfile.TemporaryDirectory(prefix="facegender-export-") as folder:
         for suffix, content in files.items():
             Path(folder, "network").with_suffix(suffix).write_bytes(content)

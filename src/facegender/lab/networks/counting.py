@@ -21,7 +21,7 @@ PRECISIONS = {"fp32": 4, "fp16": 2, "int8": 1}
 
 
 @dataclass(frozen=True)
-class Row:
+class LayerCount:
     """One layer, for one image: its feature size is width x height x channels of its output.
 
     `macs` counts multiply-accumulates of convolutions and fully connected layers. The rest has
@@ -41,19 +41,19 @@ class Row:
 
 
 @torch.no_grad()
-def count_layers(network: Network) -> list[Row]:
+def count_layers(network: Network) -> list[LayerCount]:
     """A row for the input and one for every layer with parameters, in the order in which they run.
 
     Args:
         network: in evaluation mode; `facegender.lab.networks.registry.describe` gives one that costs no arithmetic.
     """
-    rows = [Row("input", _size(network.input_shape), 0, 0, 0)]
+    rows = [LayerCount("input", _size(network.input_shape), 0, 0, 0)]
 
     def add(name: str, layer: nn.Module, output: Tensor) -> None:
         weights = sum(p.numel() for p in layer.parameters(recurse=False) if p.ndim > 1)
         biases = sum(p.numel() for p in layer.parameters(recurse=False) if p.ndim <= 1)
         # Each weight is used once for every place of the output.
-        rows.append(Row(name, _size(output.shape[1:]), weights, biases, weights * output[0, 0].numel()))
+        rows.append(LayerCount(name, _size(output.shape[1:]), weights, biases, weights * output[0, 0].numel()))
 
     handles = [
         layer.register_forward_hook(lambda layer, _, output, name=name: add(name, layer, output))
@@ -68,9 +68,9 @@ def count_layers(network: Network) -> list[Row]:
     return rows
 
 
-def total(rows: Sequence[Row]) -> Row:
+def total(rows: Sequence[LayerCount]) -> LayerCount:
     """The sum of `rows`; its feature size is empty."""
-    return Row(
+    return LayerCount(
         layer="total",
         feature_size="",
         weights=sum(row.weights for row in rows),
@@ -89,7 +89,7 @@ def weight_bytes(module: nn.Module) -> dict[str, int]:
     return {precision: parameters(module) * size for precision, size in PRECISIONS.items()}
 
 
-def as_table3(rows: Sequence[Row]) -> list[Row]:
+def as_table3(rows: Sequence[LayerCount]) -> list[LayerCount]:
     """The custom CNN's rows under the names that Table 3 prints; the last, its head, is "Softmax"."""
     return [replace(row, layer=_printed_name(row.layer)) for row in rows]
 

@@ -43,7 +43,7 @@ class CustomCNN(Network):
         blocks, width, side = [], channels, _SIZE
         for kernels, padding in BLOCKS:
             side += 2 * padding - 2
-            extra = half_up_padding(side + 2 * padding) if rounding == "half_up" else 0
+            extra = side % 2 if rounding == "half_up" else 0  # half of an odd side is rounded up
             blocks.append(Block(width, kernels, padding, extra))
             width, side = kernels, (side + 2 * padding + extra) // 2
         self.blocks = nn.Sequential(*blocks)
@@ -99,11 +99,6 @@ class ReluMaxPool(nn.Module):
             x = F.pad(x, (0, self.extra, 0, self.extra))
         x = F.max_pool2d(x, 2, stride=2, padding=self.padding)
         return F.relu(x, inplace=True) if self.training else x
-
-
-def half_up_padding(size: int) -> int:
-    """Columns to add to a padded map of `size` columns, so that a 2x2 pool's output is size / 2 rounded half up."""
-    return size % 2
 
 
 @register

@@ -70,7 +70,7 @@ class FaceDetectorNetwork(nn.Module):
         return torch.cat(levels, dim=2).float()
 
 
-class Deployed(nn.Module):
+class DeployedDetector(nn.Module):
     """The detector as it is exported: the score is a probability, and the first convolution takes bytes."""
 
     def __init__(self, network: FaceDetectorNetwork) -> None:

@@ -9,16 +9,14 @@ the attributes of its rows, in their order; an empty cell of a number is None.
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
 from functools import partial
 from importlib.resources import files
-from typing import TypeVar, get_args, get_type_hints
+from typing import NamedTuple, TypeVar, get_args, get_type_hints
 
 Row = TypeVar("Row")
 
 
-@dataclass(frozen=True)
-class LayerRow:
+class LayerRow(NamedTuple):
     """Table 1, for one input channel. `channels` is a dropout layer's probability; the rest where it applies."""
 
     layer: int
@@ -30,8 +28,7 @@ class LayerRow:
     padding: int | None
 
 
-@dataclass(frozen=True)
-class ImageCount:
+class ImageCount(NamedTuple):
     """Table 2: images of women and of men in a dataset."""
 
     dataset: str
@@ -39,8 +36,7 @@ class ImageCount:
     male: int
 
 
-@dataclass(frozen=True)
-class ParameterRow:
+class ParameterRow(NamedTuple):
     """Table 3, for three input channels. The last row, `Total`, has parameters only."""
 
     layer: str
@@ -50,8 +46,7 @@ class ParameterRow:
     parameters: int
 
 
-@dataclass(frozen=True)
-class NetworkRow:
+class NetworkRow(NamedTuple):
     """Table 4: the three networks."""
 
     network: str
@@ -61,8 +56,7 @@ class NetworkRow:
     parameters: int
 
 
-@dataclass(frozen=True)
-class AccuracyRow:
+class AccuracyRow(NamedTuple):
     """Table 5: accuracy in percent; None where the method was not tested on the dataset."""
 
     method: str
@@ -70,8 +64,7 @@ class AccuracyRow:
     celeba: int | None
 
 
-@dataclass(frozen=True)
-class InferenceTime:
+class InferenceTime(NamedTuple):
     """Figure 3: milliseconds an image, on a GTX 1080 Ti, a Core i7-6700 and a Movidius NCS."""
 
     network: str
@@ -80,8 +73,7 @@ class InferenceTime:
     vpu_movidius_ncs: float
 
 
-@dataclass(frozen=True)
-class LfwaResult:
+class LfwaResult(NamedTuple):
     """Figure 5: LFWA, ten folds, RGB; accuracy and true positive rate (male is positive), in [0, 1]."""
 
     network: str
@@ -89,8 +81,7 @@ class LfwaResult:
     tpr: float
 
 
-@dataclass(frozen=True)
-class Contradiction:
+class Contradiction(NamedTuple):
     """What the paper says in two ways or wrongly, what is right, and what is implemented; our words."""
 
     paper: str
