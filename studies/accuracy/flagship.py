@@ -24,7 +24,7 @@ from facegender.lab.evaluation.reliability import measure_reliability
 from facegender.lab.study import study_parser
 from facegender.machine import machine
 from facegender.progress import track
-from facegender.tables import update_csv
+from facegender.tables import rounded, update_csv
 
 
 def main() -> None:
@@ -68,9 +68,7 @@ def main() -> None:
         }
         seen = "test split" if faces.split == "test" else "zero-shot, whole"
         lines.append(
-            {"model": network.name, "test": store.name, "seen": seen, "count": metrics.count}
-            | {name: round(value, 5) for name, value in values.items()}
-            | extra
+            {"model": network.name, "test": store.name, "seen": seen, "count": metrics.count} | rounded(values) | extra
         )
     update_csv(arguments.output, lines, by="model")
 

@@ -72,7 +72,9 @@ def audit(
         for name in ungrouped_attributes(store) if by is None else ():
             say(f"note: {name} has more than {MOST_VALUES} values and is left out; --by {name} audits it")
         faces = AuditedFaces.of(store, index, network.p_male(store.crops, index), by or ())
-        done = audit_faces(network.name, faces, network.confidence(max_error))
+        if network.confidence is None:
+            say("note: a run that was not exported has no thresholds: every face counts as answered")
+        done = audit_faces(network.name, faces, network.confidence(max_error) if network.confidence else 0.5)
     everyone, worst = done.cells[0], done.worst
     typer.echo(
         f"{done.model} on {done.dataset}: {counted(everyone.count, 'face')}, {100 * everyone.accuracy:.2f} % right "

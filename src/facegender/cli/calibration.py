@@ -42,8 +42,8 @@ def calibration(
     from facegender.lab.evaluation.subgroups import grouped, grouping_attributes
 
     network = open_model(model)
-    if network.examples:
-        say("note: a run that was not exported has no thresholds, so it answers every face at each accepted error")
+    if network.confidence is None:
+        say("note: a run that was not exported has no thresholds: how many faces it answers is not known")
     rows, panels, sets = [], {}, {}
     for name, store in open_stores(stores).items():
         index = unseen(network, store).index
@@ -81,7 +81,7 @@ def calibration(
         table.add_row(
             *(row.test, row.damage, row.group, f"{row.count:,}", f"{100 * row.accuracy:.2f}"),
             *(f"{100 * row.ece:.2f}", f"{row.brier:.4f}", f"{100 * row.confidence:.1f}"),
-            *(f"{100 * share:.{digits}f}" for share, digits in zip(shares, (1, 2, 1, 2), strict=True)),
+            *("-" if s is None else f"{100 * s:.{digits}f}" for s, digits in zip(shares, (1, 2, 1, 2), strict=True)),
         )
     results_console(140).print(table)
     if output is not None:

@@ -93,6 +93,23 @@ def test_the_nearest_of_several_is_compared():
     assert comparison.landmark_errors == pytest.approx([0.1])
 
 
+def test_a_second_face_of_one_is_wrong():
+    comparison = Comparison()
+    comparison.add(rows(row(52, 50, 40, 0.6), row(54, 50, 40, 0.9), row(50, 50, 40, 0.7)), rows(row(50, 50, 40)))
+    assert comparison.right == [False, True, False]  # the surest, not the nearest
+    assert comparison.precision(0.8) == 1
+
+
+def test_one_face_is_not_two_of_the_teachers():
+    comparison = Comparison()
+    teacher = rows(row(50, 50, 40), row(56, 50, 40))
+    assert comparison.add(rows(row(54, 50, 40)), teacher) == [False, True]
+    assert comparison.recall(LARGE) == 0.5
+    # The surer one takes the nearer; the other is left with what is free.
+    assert comparison.add(rows(row(55, 50, 40, 0.8), row(56, 50, 40, 0.9)), teacher) == [True, True]
+    assert comparison.precision() == 1
+
+
 def test_figures_for_a_card():
     comparison = Comparison()
     comparison.add(

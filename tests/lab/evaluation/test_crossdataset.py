@@ -110,6 +110,19 @@ def test_a_matrix_of_networks_that_are_there(done, stores, tiny_model, tmp_path)
     assert {r["trained_on"]: r["leaked"] for r in rows(tmp_path / "matrix.csv")}["tiny"] == ""
 
 
+def test_runs_on_one_store_are_told_apart(done, stores, tmp_path):
+    run = run_folder(done[0], "made")
+    words = []
+    for name in ("a", "b", "deep/a"):
+        shutil.copytree(run, tmp_path / name)
+        words.append(tmp_path / name)
+    models = open_models([words[0], words[1] / "model.safetensors"])
+    cross_test(models, stores, tmp_path / "out")
+    assert list(dict.fromkeys(row["trained_on"] for row in rows(tmp_path / "out" / "matrix.csv"))) == ["a", "b"]
+    assert {path.name for path in (tmp_path / "out" / "predictions").iterdir()} == {"a", "b"}
+    assert list(open_models(words)) == [str(words[0]), "b", str(words[2])]
+
+
 def test_stores_of_one_use(stores, tmp_path, quick):
     tested_only = replace(stores["turned"], splits=["test"] * 120)
     trained_only = replace(stores["made"], splits=["train"] * 120)

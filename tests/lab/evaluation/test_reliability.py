@@ -6,9 +6,13 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from facegender.lab.datasets.store import open_store
 from facegender.lab.effects import DEGRADATIONS, degrade, degrade_mixed
+from facegender.lab.evaluation.crossval import split_examples
 from facegender.lab.evaluation.metrics import brier_score
 from facegender.lab.evaluation.reliability import measure_reliability, risk_coverage
+from facegender.lab.training.loop import train
+from facegender.lab.training.recipe import Recipe
 
 
 def test_brier_score():
@@ -55,6 +59,19 @@ def test_fewer_pixels_are_more_damage(crops):
     lost = [np.abs(degrade(crops, f"{side} px").astype(int) - crops).mean() for side in (32, 24, 16, 12)]
     assert lost == sorted(lost)
     assert len({crop.tobytes() for crop in degrade_mixed(np.repeat(crops[:1], 12, axis=0))}) > 3
+
+
+def test_no_thresholds_no_coverage(invoke, store_folder, tmp_path):
+    store = open_store(store_folder)
+    recipe = Recipe(epochs=1, batch_size=20, precision="32-true", population_statistics=False)
+    train(recipe, split_examples(store), tmp_path / "run")
+    shown = invoke("calibration", tmp_path / "run", store_folder, "-o", tmp_path / "out")
+    assert "has no thresholds" in shown.output
+    assert "100.0" not in shown.stdout
+    with (tmp_path / "out" / "calibration.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row[name] for row in rows for name in ("coverage_1", "error_1", "coverage_2", "error_2")} == {""}
+    assert all(row["model"] == "run" and row["reachable_2"] for row in rows)
 
 
 def test_the_command(invoke, tiny_model, store_folder, tmp_path):

@@ -1,6 +1,7 @@
 """A whole reproduction, on drawn crops and with networks that train in seconds."""
 
 import csv
+import json
 import re
 import shutil
 from dataclasses import replace
@@ -85,6 +86,31 @@ def test_what_is_done_is_read(done, scale):
     assert reproduce(scale, output, hardware=CPU).read_text() == first
     assert [path.stat().st_mtime_ns for path in models] == before
     assert "LFW: custom CNN, ours, gray, input 64, 1 epoch, fold 4" in parts
+
+
+def test_it_says_with_which_settings_each_part_was_run(done):
+    text = (done[0] / "report.md").read_text()
+    tuned = "--recipe tuned --set epochs=1 --set batch_size=20 --set precision=32-true"
+    for command in (
+        f"facegender crossval lfw --folds random --only 3 --only 4 {tuned} --output tuned-custom-rgb",
+        f"facegender crossval lfw --folds identity --only 2 {tuned} --output tuned-custom-rgb-identity",
+        f"facegender crossdataset lfw celeba {tuned} --output DIR",
+        "facegender benchmark made -n custom-cnn-table1 --precision fp32 --batches 1,64 --seconds 0.02 --output DIR",
+    ):
+        assert command in text
+    assert "--set colour=gray" in text
+    assert "--set learning_rate=1000.0" in text
+
+
+def test_times_of_another_machine_or_scale_are_measured_again(done, scale):
+    output, _, _ = done
+    path = output / "benchmark" / "benchmark.json"
+    here = json.loads(path.read_text())
+    for change in ({"machine": "an abacus, 10 cores"}, {"command": here["command"].replace("0.02", "5")}):
+        path.write_text(json.dumps(here | change))
+        reproduce(scale, output, hardware=CPU)
+        again = json.loads(path.read_text())
+        assert (again["machine"], again["command"]) == (here["machine"], here["command"])
 
 
 def test_without_data_it_says_what_to_give(tmp_path):

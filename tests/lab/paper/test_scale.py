@@ -1,10 +1,14 @@
 """What the three scales promise."""
 
+from dataclasses import replace
+
 import pytest
 
 from facegender.lab.networks.counting import parameters
 from facegender.lab.paper import published
 from facegender.lab.paper.scale import ALL_FOLDS, full, quick, standard
+from facegender.lab.training.recipe import load_recipe
+from facegender.lab.training.settings import read_changes
 
 
 @pytest.mark.parametrize("scale", [quick(), standard(), full()])
@@ -30,6 +34,19 @@ def test_in_full_it_is_the_papers_protocol():
     sizes = {network: recipe.describe().input_size for (network, _), recipe in papers.items()}
     assert sizes == {"custom CNN": 64, "AlexNet": 227, "GoogLeNet": 224}
     assert parameters(papers["AlexNet", "rgb"].describe()) == 58_289_538
+
+
+def test_a_command_has_what_differs_from_the_recipe():
+    commands = {run.key: run.command for run in standard().fold_runs}
+    baseline = "--recipe tuned-baseline --set network=googlenet --set input_size=112 --set epochs=2"
+    assert commands["tuned-googlenet-rgb"].split(" --only 10 ")[1] == f"{baseline} --output tuned-googlenet-rgb"
+    assert commands["paper-custom-gray"].endswith("--recipe paper --set colour=gray --output paper-custom-gray")
+    assert "--only" not in full().fold_runs[0].command
+    paper = load_recipe("paper")
+    recipe = replace(paper, population_statistics=False, augmentation=replace(paper.augmentation, flip=True, blur=0.2))
+    words = recipe.command_options().split()
+    assert words[:2] == ["--recipe", "paper"]
+    assert load_recipe("paper", **read_changes(words[3::2])) == recipe
 
 
 def test_terms_say_how_far_a_run_is_from_the_papers():

@@ -134,7 +134,7 @@ def test_names_of_the_first_network_s_data_are_kept(run, store, recipe, tmp_path
     )
     assert trained.store == f"{store.name}+other"
     # Whom it knows from its first store is not known, so it is not said that it knows nobody.
-    cells = cross_test({"it": EvaluatedModel.of(trained)}, {"other": other}, tmp_path / "tested")
+    cells = cross_test({"it": EvaluatedModel.of(trained, "it")}, {"other": other}, tmp_path / "tested")
     assert [cell.leaked for cell in cells] == [None]
 
 

@@ -18,6 +18,7 @@ from facegender.lab.training.loop import Examples, train
 from facegender.lab.training.model import channel_statistics, classifier_from_recipe, load_model
 from facegender.lab.training.optimization import class_weights, learning_rate
 from facegender.lab.training.recipe import Augmentation, Recipe
+from facegender.lab.training.trainer import Trainer
 
 QUICK = Recipe(
     name="quick",
@@ -76,6 +77,34 @@ def test_convolutions_compute_in_the_precision_that_is_asked_for(precision, dtyp
     finally:
         hook.remove()
     assert seen == {dtype}
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "precisions"),
+    [
+        ("AVX512", "AVX512", ["bf16-mixed"]),
+        ("AVX2", "AVX512", ["32-true"]),
+        ("AVX512", "AVX2", ["bf16-mixed", "32-true"]),
+    ],
+)
+def test_a_run_that_goes_on_elsewhere_keeps_its_precision(
+    store, tmp_path, monkeypatch, caplog, first, then, precisions
+):
+    def stop(trainer):
+        save(trainer)
+        raise KeyboardInterrupt
+
+    recipe = replace(QUICK, precision="auto", epochs=2, population_statistics=False)
+    save = Trainer._save
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: first)
+        patch.setattr(Trainer, "_save", stop)
+        with pytest.raises(KeyboardInterrupt):
+            run(store, tmp_path, recipe)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: then)
+    run(store, tmp_path, recipe)
+    assert load_checkpoint(tmp_path / MODEL).details["precisions"] == precisions
+    assert ("goes on in 32-true" in caplog.text) == (len(precisions) == 2)
 
 
 def test_a_finished_run_is_read_not_repeated(store, finished):

@@ -21,7 +21,7 @@ from facegender.lab.detection.recipe import DetectorRecipe
 from facegender.lab.detection.scenes import SceneMaker
 from facegender.lab.detection.targets import Losses, assign, detection_loss
 from facegender.lab.networks.face_detector import FaceDetectorNetwork
-from facegender.lab.training.checkpoint import MODEL, load_same_run
+from facegender.lab.training.checkpoint import MODEL, load_same_run, used_precisions
 from facegender.lab.training.hardware import Hardware, start_fabric
 from facegender.lab.training.optimization import decay_groups, one_cycle
 from facegender.lab.training.trainer import Trainer
@@ -78,7 +78,7 @@ def train_detector(
     """
     identity = {"photos": _fingerprint(photos)}
     if not (output / MODEL).exists():
-        fabric = start_fabric(recipe.precision, hardware or Hardware())
+        fabric = start_fabric(recipe.precision, hardware or Hardware(), used_precisions(output))
         _DetectorTrainer(fabric, recipe, photos, validation, output, identity).run()
     saved = load_same_run(output / MODEL, recipe, identity)
     network = FaceDetectorNetwork()

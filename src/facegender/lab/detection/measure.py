@@ -12,7 +12,7 @@ import numpy.typing as npt
 from facegender.faces.anchors import FaceRows, overlaps
 from facegender.faces.types import Face
 
-#: Boxes that overlap this much (intersection over union) are the same face.
+#: Boxes that overlap this much (intersection over union) may be the same face.
 SAME = 0.5
 #: The teacher's confident faces must be found; whatever is found must at least be suspected by the teacher.
 CONFIDENT, SUSPECTED = 0.8, 0.3
@@ -22,13 +22,13 @@ SIZES = ((0.0, 16.0), (16.0, 32.0), (32.0, np.inf))
 
 @dataclass
 class Comparison:
-    """Counts over the photos seen so far.
+    """Counts over the photos seen so far; each face of one detector is at most one of the other's.
 
     Attributes:
         photos: how many.
         wanted, found: the teacher's confident faces, and those of them that the detector has too, for each of `SIZES`.
         answers: scores of all faces that the detector gave.
-        right: for each of them, whether the teacher at least suspects a face there.
+        right: for each of them, whether it is a face that the teacher at least suspects, and no second one of it.
         landmark_errors: mean distance of the five landmarks / the teacher's inter-eye distance, of faces of 16
             pixels or more that both found.
         empty: photos in which the teacher suspects no face; `false_scores`: scores of the faces found in them.
@@ -54,24 +54,22 @@ class Comparison:
             for each of the teacher's confident faces, in its order, whether it was found.
         """
         self.photos += 1
-        table = np.array([overlaps(face[:4], teacher[:, :4]) for face in faces]).reshape(len(faces), len(teacher))
+        ours = _matches(faces, teacher)
         self.answers += faces[:, 14].tolist()
-        self.right += (table.max(1) >= SAME).tolist() if len(teacher) else [False] * len(faces)
+        self.right += [number in ours.values() for number in range(len(faces))]
         if not len(teacher):
             self.empty += 1
             self.false_scores += faces[:, 14].tolist()
         found = []
-        for number in np.flatnonzero(teacher[:, 14] >= CONFIDENT):
+        for number in np.flatnonzero(teacher[:, 14] >= CONFIDENT).tolist():
             face = teacher[number]
             side = float(np.sqrt(face[2] * face[3]))
             size = next(i for i, (low, high) in enumerate(SIZES) if low <= side < high)
-            best = int(table[:, number].argmax()) if len(faces) else -1
-            hit = best >= 0 and bool(table[best, number] >= SAME)
             self.wanted[size] += 1
-            self.found[size] += hit
-            found.append(hit)
-            if hit and size > 0:
-                self.landmark_errors.append(landmark_error(faces[best], face))
+            self.found[size] += number in ours
+            found.append(number in ours)
+            if number in ours and size > 0:
+                self.landmark_errors.append(landmark_error(faces[ours[number]], face))
         return found
 
     def recall(self, size: int) -> float:
@@ -103,6 +101,18 @@ class Comparison:
             "median_landmark_error": self.median_landmark_error(),
         }
         return {k: round(v, 4) if np.isfinite(v) else None for k, v in figures.items()}
+
+
+def _matches(faces: FaceRows, teacher: FaceRows) -> dict[int, int]:
+    """The teacher's faces that were found, to the face that each is: the surest of `faces` takes its nearest first."""
+    table = np.array([overlaps(face[:4], teacher[:, :4]) for face in faces]).reshape(len(faces), len(teacher))
+    found: dict[int, int] = {}
+    # Of equal scores the nearer one goes first.
+    for number in np.lexsort((-table.max(1, initial=0), -faces[:, 14])).tolist():
+        free = [other for other in np.flatnonzero(table[number] >= SAME).tolist() if other not in found]
+        if free:
+            found[max(free, key=lambda other: float(table[number, other]))] = number
+    return found
 
 
 def landmark_error(face: FaceRows, teacher: FaceRows) -> float:

@@ -110,7 +110,8 @@ def cross_dataset(
         raise InputError(f"none of {', '.join(only_train or stores)} has a train split", remedy="give another store")
     _check_tests(stores)
     models = {
-        name: EvaluatedModel.of(train(recipe, e, run_folder(output, name), hardware)) for name, e in examples.items()
+        name: EvaluatedModel.of(train(recipe, e, run_folder(output, name), hardware), f"the network trained on {name}")
+        for name, e in examples.items()
     }
     return cross_test(models, stores, output, on_cell=on_cell)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,12 +28,12 @@ class EvaluatedModel:
     """A network to evaluate.
 
     Attributes:
-        name: of its weights, or of the data that it was trained on.
+        name: of its weights, or of the folder of its run.
         network: its name in the registry.
         p_male: crops (uint8, N x 64 x 64 x 3) and M indices to M probabilities, float; calibrated in exported networks,
             the softmax of a run's logits.
-        confidence: accepted error rate to the least confidence of an answer, as its card has it; a run that was not
-            exported has none, and answers every face.
+        confidence: accepted error rate to the least confidence of an answer, as its card has it; None for a run: it has
+            no thresholds before it is exported.
         provenance: the faces that it was trained and calibrated on.
         examples: fingerprint of its training crops (`facegender.lab.training.loop.Examples.fingerprint`), "" where
             unknown.
@@ -41,24 +42,23 @@ class EvaluatedModel:
     name: str
     network: str
     p_male: Callable[[Crops, IntArray], FloatArray]
-    confidence: Callable[[float], float]
+    confidence: Callable[[float], float] | None
     provenance: Provenance
     examples: str = ""
 
     @classmethod
-    def of(cls, trained: TrainedModel) -> EvaluatedModel:
-        """A finished run's network, named after its training data."""
+    def of(cls, trained: TrainedModel, name: str) -> EvaluatedModel:
+        """A finished run's network."""
         from facegender.lab.training.model import predict_logits
 
         def answer(crops: Crops, index: IntArray) -> FloatArray:
             return p_male_from_logits(predict_logits(trained.classifier, crops, index))
 
-        return cls(trained.store, trained.recipe.network, answer, lambda _: 0.5, trained.provenance, trained.examples)
+        return cls(name, trained.recipe.network, answer, None, trained.provenance, trained.examples)
 
     def unseen(self, store: Store, split: str | None = None, *, by_name: bool = True) -> Unseen:
         """The faces of a store that it has not seen (`facegender.lab.datasets.unseen.unseen`)."""
-        network = f"the network trained on {self.name}" if self.examples else self.name
-        return unseen(store, self.provenance, split, network=network, by_name=by_name)
+        return unseen(store, self.provenance, split, network=self.name, by_name=by_name)
 
     def predict(self, store: Store, index: IntArray) -> Predictions:
         """Its answers to the crops `index` of a store."""
@@ -82,7 +82,8 @@ def open_model(word: str | Path) -> EvaluatedModel:
             from facegender.lab.training.model import load_model
         except ModuleNotFoundError as error:
             raise MissingExtraError(str(error.name), "train") from error
-        return EvaluatedModel.of(load_model(Path(word)))
+        run = Path(word).resolve()
+        return EvaluatedModel.of(load_model(run), run.name if run.is_dir() else run.parent.name)
     classifier = GenderClassifier(word)
 
     def answer(crops: Crops, index: IntArray) -> FloatArray:
@@ -98,16 +99,18 @@ def open_model(word: str | Path) -> EvaluatedModel:
 
 
 def open_models(words: Sequence[str | Path]) -> dict[str, EvaluatedModel]:
-    """Several networks by name; those of finished runs are named after their training data.
+    """Several networks by name; those of one name by what the user calls them.
 
     Raises:
         WeightsError, CheckpointError: as for `open_model`.
-        InputError: two have the same name.
+        InputError: one is given twice.
     """
+    opened = [(str(word), open_model(word)) for word in words]
+    count = Counter(model.name for _, model in opened)
     models: dict[str, EvaluatedModel] = {}
-    for word in words:
-        model = open_model(word)
-        if model.name in models:
+    for word, model in opened:
+        name = model.name if count[model.name] == 1 else word
+        if name in models:
             raise InputError(f"two of the networks are named {model.name}", remedy="give one at a time")
-        models[model.name] = model
+        models[name] = replace(model, name=name)
     return models

@@ -50,7 +50,8 @@ class Reliability:
         ece: expected calibration error of p_male.
         brier: mean squared difference of p_male and the label.
         confidence: mean of max(p, 1 - p).
-        coverage_1, error_1: share answered at the card's confidence for 1 % error, and how many of those are wrong.
+        coverage_1, error_1: share answered at the card's confidence for 1 % error, and how many of those are wrong;
+            None for a network without such thresholds.
         coverage_2, error_2: the same for 2 %.
         reachable_2: the coverage at 2 % error that a threshold chosen on these very faces would reach.
     """
@@ -63,15 +64,20 @@ class Reliability:
     ece: float
     brier: float
     confidence: float
-    coverage_1: float
-    error_1: float
-    coverage_2: float
-    error_2: float
+    coverage_1: float | None
+    error_1: float | None
+    coverage_2: float | None
+    error_2: float | None
     reachable_2: float
 
 
 def measure_reliability(
-    test: str, damage: str, group: str, labels: IntArray, p_male: FloatArray, confidence: Callable[[float], float]
+    test: str,
+    damage: str,
+    group: str,
+    labels: IntArray,
+    p_male: FloatArray,
+    confidence: Callable[[float], float] | None,
 ) -> Reliability:
     """Measure the calibration and coverage of some answers.
 
@@ -79,17 +85,23 @@ def measure_reliability(
         test, damage, group: as in `Reliability`.
         labels: int64, N, at least one; 0 female, 1 male.
         p_male: float, N.
-        confidence: accepted error rate to the least confidence of an answer.
+        confidence: accepted error rate to the least confidence of an answer; None where there are no thresholds.
     """
     wrong = ~is_right(labels, p_male)
     sure = np.maximum(p_male, 1 - p_male)
-    (one, error_one), (two, error_two) = (answered(labels, p_male, confidence(rate)) for rate in ERRORS)
+    (one, error_one), (two, error_two) = (
+        (None, None) if confidence is None else answered(labels, p_male, confidence(rate)) for rate in ERRORS
+    )
     coverage, risk = risk_coverage(labels, p_male)
     within = np.flatnonzero(risk <= ERRORS[1])
     return Reliability(
         *(test, damage, group, len(labels), float(1 - wrong.mean())),
         *(expected_calibration_error(labels, p_male), brier_score(labels, p_male), float(sure.mean())),
-        *(one, error_one, two, error_two, float(coverage[within[-1]]) if len(within) else 0.0),
+        coverage_1=one,
+        error_1=error_one,
+        coverage_2=two,
+        error_2=error_two,
+        reachable_2=float(coverage[within[-1]]) if len(within) else 0.0,
     )
 
 
@@ -99,7 +111,7 @@ def damaged(
     index: IntArray,
     labels: IntArray,
     answer: Callable[[Crops], FloatArray],
-    confidence: Callable[[float], float],
+    confidence: Callable[[float], float] | None,
 ) -> list[Reliability]:
     """One row for each way of damaging some faces, and one for the same faces undamaged.
 

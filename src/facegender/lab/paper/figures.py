@@ -76,7 +76,7 @@ def timing(result: Benchmark, output: Path) -> Section:
                 rows,
             ),
             picture(f"{FIGURES}/figure3.png", "Figure 3: published and measured, log axis"),
-            command("facegender benchmark STORE --output DIR"),
+            command(result.command),
         ],
     )
 
@@ -124,7 +124,7 @@ def folds(outcomes: Sequence[FoldOutcome], output: Path) -> Section:
     blocks += [
         "AlexNet and GoogLeNet were trained from random weights: no pretrained ones could be had. Their crops are the "
         "same 64x64 pixels, enlarged to the network's input.",
-        command("facegender crossval STORE --folds random --recipe RECIPE --set network=NETWORK --output RUN"),
+        command(*(outcome.run.command for outcome in outcomes)),
     ]
     return Section("Figures 4 to 6: LFW, fold by fold", blocks)
 
@@ -141,7 +141,7 @@ def people(outcomes: Sequence[FoldOutcome]) -> Section:
             "In the paper's random folds a network may be tested on people whom it was trained on. Here no person is "
             "on both sides. Percent.",
             table(["network", "recipe", *MEASURES.values()], rows),
-            command("facegender crossval STORE --folds identity --recipe RECIPE --output RUN"),
+            command(*(outcome.run.command for outcome in outcomes)),
         ],
     )
 

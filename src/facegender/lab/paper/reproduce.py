@@ -27,6 +27,7 @@ from facegender.lab.paper import figures, sections
 from facegender.lab.paper.data import DATASETS, find_datasets
 from facegender.lab.paper.scale import FoldOutcome, Scale, run_folds
 from facegender.lab.training.hardware import Hardware, is_main_process
+from facegender.machine import hardware as machine_here
 from facegender.machine import machine
 from facegender.report import Section, write_report
 from facegender.wording import counted, display_name
@@ -81,6 +82,7 @@ def reproduce(
     on_part("inference time")
     timed = _benchmark(scale, lfw, output / "benchmark")
     on_part("report")
+    option = "" if scale.name == "standard" else f" --{scale.name}"
     celeba = _celeba(scale, crossed)
     parts: Sequence[Section | None] = (
         sections.parameters(),
@@ -91,7 +93,7 @@ def reproduce(
         figures.roc(outcomes, celeba, output),
         _errors(lfw, outcomes, output),
         sections.table5(outcomes, celeba),
-        sections.cross(crossed),
+        sections.cross(crossed, dict(scale.cross)),
         sections.contradictions(),
     )
     return write_report(
@@ -103,7 +105,7 @@ def reproduce(
             "IJECE 10(6), 2020, beside what was measured here. The networks estimate how a face is *perceived*; they "
             "do not know anybody's gender identity.",
             f"Scale: **{scale.name}**: {scale.says}. Data at hand: {_at_hand(opened)}. Machine: {machine('torch')}.",
-            f"All of it again: `facegender reproduce --{scale.name} --data DATA --output DIR`. What is done is kept.",
+            f"All of it again: `facegender reproduce{option} --data DATA --output DIR`. What is done is kept.",
         ],
         [part for part in parts if part is not None],
     )
@@ -130,17 +132,23 @@ def _stores(
 
 
 def _benchmark(scale: Scale, store: Store | None, folder: Path) -> Benchmark:
-    """The paper's three networks, the custom CNN in both variants; read back where it is done."""
+    """The paper's three networks, the custom CNN in both variants; read back where it is done, so, on this machine."""
     done = folder / "benchmark.json"
-    if not done.exists():
-        benchmark(
-            [registered(name) for name in scale.benchmark_networks],
-            store,
-            precisions=("fp32",) if scale.name == "quick" else PRECISIONS,
-            batches=(1, 64) if scale.name == "quick" else BATCHES,
-            seconds=scale.benchmark_seconds,
-            command=f"facegender reproduce --{scale.name}",
-        ).write(folder)
+    quick = scale.name == "quick"
+    precisions, batches = (("fp32",), (1, 64)) if quick else (PRECISIONS, BATCHES)
+    words = ["facegender benchmark", *([store.name] if store else []), *(f"-n {n}" for n in scale.benchmark_networks)]
+    words += [*(f"--precision {name}" for name in precisions), f"--batches {','.join(map(str, batches))}"]
+    command = " ".join([*words, f"--seconds {scale.benchmark_seconds:g}", "--output DIR"])
+    if done.exists() and (timed := read_benchmark(done)).command == command and timed.machine == machine_here():
+        return timed
+    benchmark(
+        [registered(name) for name in scale.benchmark_networks],
+        store,
+        precisions=precisions,
+        batches=batches,
+        seconds=scale.benchmark_seconds,
+        command=command,
+    ).write(folder)
     return read_benchmark(done)  # as rounded there: a report made again is the same
 
 

@@ -37,6 +37,13 @@ class FoldRun:
     assignment: str = "random"
 
     @property
+    def command(self) -> str:
+        """That makes the run."""
+        only = "" if self.folds == ALL_FOLDS else "".join(f" --only {fold}" for fold in self.folds)
+        options = self.recipe.command_options()
+        return f"facegender crossval lfw --folds {self.assignment}{only} {options} --output {self.key}"
+
+    @property
     def terms(self) -> str:
         """Whose recipe, which colours, how far from the full protocol; for tables."""
         recipe = self.recipe

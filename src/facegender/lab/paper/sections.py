@@ -9,6 +9,7 @@ from facegender.lab.evaluation.subgroups import FEW
 from facegender.lab.paper import published
 from facegender.lab.paper.comparison import NOTES, compare_table3, compare_table4
 from facegender.lab.paper.scale import FoldOutcome
+from facegender.lab.training.recipe import Recipe
 from facegender.report import Section, command, picture, table
 from facegender.wording import display_name
 
@@ -72,7 +73,7 @@ def table5(outcomes: Sequence[FoldOutcome], celeba: Sequence[tuple[str, MatrixCe
     )
 
 
-def cross(results: Mapping[str, list[MatrixCell]]) -> Section:
+def cross(results: Mapping[str, list[MatrixCell]], recipes: Mapping[str, Recipe]) -> Section:
     """Section 3.4: trained on each dataset, tested on every other; by the network's printed name."""
     rows: list[Sequence[object]] = []
     tested = {cell.tested_on for result in results.values() for cell in result}
@@ -112,7 +113,9 @@ def cross(results: Mapping[str, list[MatrixCell]]) -> Section:
             "Where it fails: the weakest groups of each pair (of at least 30 faces, by the upper end of the interval).",
             worst,
         ]
-    blocks.append(command("facegender crossdataset STORE STORE ... --recipe tuned --output DIR"))
+    stores = " ".join(dict.fromkeys(cell.tested_on for result in results.values() for cell in result))
+    commands = [f"facegender crossdataset {stores} {recipes[name].command_options()} --output DIR" for name in results]
+    blocks.append(command(*commands))
     return Section("Section 3.4: across datasets", blocks)
 
 

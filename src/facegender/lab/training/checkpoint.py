@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,16 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise CheckpointError(f"there is no checkpoint at {path}") from error
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise CheckpointError(f"{path} is cut short or no facegender checkpoint") from error
+
+
+def used_precisions(folder: Path) -> list[str]:
+    """What an unfinished run has computed in, one after the other; none where there is no such run or it is not noted.
+
+    The trainer refuses a damaged checkpoint.
+    """
+    with suppress(CheckpointError):
+        return list(load_checkpoint(folder / CHECKPOINT).details.get("precisions", ()))
+    return []
 
 
 def load_same_run(path: Path, recipe: Any, identity: Mapping[str, Any]) -> Checkpoint:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +12,8 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 from facegender.errors import InputError
 from facegender.lab.training.recipe import Precision
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -25,8 +29,12 @@ class Hardware:
     devices: int = 1
 
 
-def start_fabric(precision: Precision, hardware: Hardware) -> Fabric:
+def start_fabric(precision: Precision, hardware: Hardware, used: Sequence[str] = ()) -> Fabric:
     """Lightning Fabric on the given hardware, launched.
+
+    Args:
+        used: precisions that the run has computed in so far (`facegender.lab.training.checkpoint.used_precisions`); of
+            ``auto`` the last is kept, or a warning says that it cannot be.
 
     Raises:
         InputError: no such hardware here.
@@ -34,7 +42,10 @@ def start_fabric(precision: Precision, hardware: Hardware) -> Fabric:
     on_cpu = hardware.accelerator == "cpu" or (hardware.accelerator == "auto" and not torch.accelerator.is_available())
     if precision == "auto":
         slow = on_cpu and "AVX512" not in torch.backends.cpu.get_cpu_capability()
-        precision = "32-true" if slow else "bf16-mixed"
+        before = used[-1] if used else ""
+        if slow and before == "bf16-mixed":
+            log.warning("the run has computed in bf16-mixed, which is slow here: it goes on in 32-true")
+        precision = "32-true" if slow or before == "32-true" else "bf16-mixed"
     try:
         fabric = Fabric(
             accelerator=hardware.accelerator,

@@ -22,7 +22,7 @@ from facegender.lab.datasets.provenance import Seen
 from facegender.lab.datasets.store import Store
 from facegender.lab.networks.classifier import CropClassifier
 from facegender.lab.training.batches import Batch, epoch_batches, select, steps_per_epoch
-from facegender.lab.training.checkpoint import MODEL, load_same_run
+from facegender.lab.training.checkpoint import MODEL, load_same_run, used_precisions
 from facegender.lab.training.hardware import Hardware, start_fabric
 from facegender.lab.training.lessons import Lessons
 from facegender.lab.training.model import (
@@ -112,7 +112,7 @@ def train(
     if (output / MODEL).exists():
         load_same_run(output / MODEL, recipe, identity)
     else:
-        fabric = start_fabric(recipe.precision, hardware or Hardware())
+        fabric = start_fabric(recipe.precision, hardware or Hardware(), used_precisions(output))
         _ClassifierTrainer(fabric, recipe, examples, output, identity, start).run()
     return load_model(output)
 

@@ -96,7 +96,8 @@ class Recipe(Limited):
         population_statistics: after the last epoch, measure batch normalisation's mean and variance over all
             training crops instead of keeping the moving averages; MATLAB's default, in which the paper's layers
             are named.
-        precision: ``32-true`` or ``bf16-mixed``, as Lightning Fabric names them, or ``auto``.
+        precision: ``32-true`` or ``bf16-mixed``, as Lightning Fabric names them, or ``auto``;
+            a run that is resumed keeps what ``auto`` came to, where the machine has the arithmetic for it.
         seed: the one source of randomness.
         augmentation: see `Augmentation`.
     """
@@ -150,12 +151,26 @@ class Recipe(Limited):
         channels = 3 if self.colour == "rgb" else 1
         return {"channels": channels, "dropout": self.dropout, "input_size": self.input_size or None}
 
+    def command_options(self) -> str:
+        """``--recipe`` and ``--set``, as a command that trains with it takes them; its name is one of the package's."""
+        there, here = (_flat(recipe.to_dict()) for recipe in (load_recipe(self.name), self))
+        changed = {name: value for name, value in here.items() if value != there[name]}
+        # TOML has true and false for Python's.
+        words = [f"{n}={str(v).lower() if isinstance(v, bool) else v}" for n, v in changed.items()]
+        return " ".join([f"--recipe {self.name}", *(f"--set {word}" for word in words)])
+
     def crop_size(self, epoch: int, full: int) -> int:
         """Side of the training crops in an epoch (counted from 0), a multiple of 8 below `full`."""
         grown = epoch / (GROWTH * self.epochs)
         if not self.first_size or grown >= 1:
             return full
         return min(full, 8 * round((self.first_size + grown * (full - self.first_size)) / 8))
+
+
+def _flat(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings with those of `Augmentation` as ``augmentation.NAME``."""
+    inner = settings.pop("augmentation")
+    return settings | {f"augmentation.{name}": value for name, value in inner.items()}
 
 
 def load_recipe(source: str | Path, /, **changes: Any) -> Recipe:

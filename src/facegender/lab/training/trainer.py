@@ -73,6 +73,7 @@ class Trainer(ABC, Generic[RecipeT, NetworkT, RecordT]):
         if self._average:
             self._average.to(fabric.device)
         self.history: list[RecordT] = []
+        self._precisions: list[str] = []
 
     @property
     def done(self) -> int:
@@ -114,7 +115,10 @@ class Trainer(ABC, Generic[RecipeT, NetworkT, RecordT]):
         try:
             with Bar("training", self.total * self.steps_each) as bar:
                 bar.step(self.done * self.steps_each)
+                precision = str(self.fabric.strategy.precision.precision)  # what `auto` came to
                 while self.done < self.total:
+                    if self._precisions[-1:] != [precision]:
+                        self._precisions.append(precision)
                     self.history.append(self.round(bar))
                     self._save()
         except KeyboardInterrupt as stop:
@@ -154,6 +158,7 @@ class Trainer(ABC, Generic[RecipeT, NetworkT, RecordT]):
         if self._average:
             self._average.load_state_dict(saved.part("average."))
         self.history = [self.record(**record) for record in saved.details["history"]]
+        self._precisions = list(saved.details.get("precisions", ()))
         self.restore(saved.part("state."))
 
     def _save(self) -> None:
@@ -180,4 +185,5 @@ class Trainer(ABC, Generic[RecipeT, NetworkT, RecordT]):
 
     def _noted(self) -> dict[str, Any]:
         history = [asdict(record) for record in self.history]  # type: ignore[call-overload]
-        return {"recipe": self.recipe.to_dict(), **self._identity, **self._details, "history": history}
+        noted = {"recipe": self.recipe.to_dict(), **self._identity, **self._details}
+        return {**noted, "precisions": self._precisions, "history": history}
