@@ -29,6 +29,9 @@ def train_detector(
         Path | None,
         typer.Option(help="dlib's 68-point shape predictor, which sets the landmarks; without it YuNet's are learned."),
     ] = None,
+    start: Annotated[
+        Path | None, typer.Option(help="An exported detector to begin with, instead of random weights.")
+    ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Threads that label. Default: all cores.")] = None,
     recipe: Annotated[str, typer.Option("--recipe", "-r", help="detector, or a TOML file.")] = "detector",
     licence: Annotated[str, typer.Option(help="Licence of the photos, for the card.")] = "unstated",
@@ -56,7 +59,7 @@ def train_detector(
     teach = partial(Teacher, teacher, landmarks)
     label_photos(teach, sources, train_only, settings.per_source, photos, workers or usable_cores())
     train, validation = open_photos(photos, "train"), open_photos(photos, "validation")
-    network = run(settings, train, validation, output, Hardware(accelerator))
+    network = run(settings, train, validation, output, Hardware(accelerator), start)
     card = export_detector(
         network,
         settings,

@@ -19,11 +19,13 @@ from facegender.faces.anchors import anchor_points
 from facegender.lab.detection.photos import LabelledPhoto
 from facegender.lab.detection.recipe import DetectorRecipe
 from facegender.lab.detection.scenes import SceneMaker
+from facegender.lab.detection.start import begin_detector, read_detector
 from facegender.lab.detection.targets import Losses, assign, detection_loss
 from facegender.lab.networks.face_detector import FaceDetectorNetwork
 from facegender.lab.training.checkpoint import MODEL, load_same_run, used_precisions
 from facegender.lab.training.hardware import Hardware, start_fabric
 from facegender.lab.training.optimization import decay_groups, one_cycle
+from facegender.lab.training.start import steady_size
 from facegender.lab.training.trainer import Trainer
 from facegender.prefetch import ahead
 from facegender.progress import Bar
@@ -58,6 +60,7 @@ def train_detector(
     validation: Sequence[LabelledPhoto],
     output: Path,
     hardware: Hardware | None = None,
+    start: Path | None = None,
 ) -> FaceDetectorNetwork:
     """Train one detector; an interrupted run is resumed after its last whole round.
 
@@ -65,6 +68,7 @@ def train_detector(
         photos: what the scenes to learn from are made of.
         validation: photos for the scenes that are only watched.
         output: folder for checkpoint, model, recipe and history.
+        start: an exported detector, whose weights the network begins with; None begins with random ones.
 
     Returns:
         the averaged network, in evaluation mode, on the CPU.
@@ -75,11 +79,15 @@ def train_detector(
         DivergedError: the loss is no finite number any more.
         InputError: no such hardware here.
         OutputError: `output` cannot be written.
+        WeightsError: `start` is no exported detector.
     """
-    identity = {"photos": _fingerprint(photos)}
+    tensors = None if start is None else read_detector(start)
+    identity: dict[str, Any] = {"photos": _fingerprint(photos)}
+    if start is not None:
+        identity["start"] = hashlib.sha256(start.read_bytes()).hexdigest()
     if not (output / MODEL).exists():
         fabric = start_fabric(recipe.precision, hardware or Hardware(), used_precisions(output))
-        _DetectorTrainer(fabric, recipe, photos, validation, output, identity).run()
+        _DetectorTrainer(fabric, recipe, photos, validation, output, identity, tensors).run()
     saved = load_same_run(output / MODEL, recipe, identity)
     network = FaceDetectorNetwork()
     network.load_state_dict(dict(saved.tensors))
@@ -100,11 +108,15 @@ class _DetectorTrainer(Trainer[DetectorRecipe, FaceDetectorNetwork, RoundRecord]
         validation: Sequence[LabelledPhoto],
         output: Path,
         identity: Mapping[str, Any],
+        start: Mapping[str, Tensor] | None,
     ) -> None:
         torch.manual_seed(recipe.seed)
         self.total = recipe.steps
         self.maker, self.watched = SceneMaker(photos, recipe.scenes), SceneMaker(validation, recipe.scenes)
         network: FaceDetectorNetwork = FaceDetectorNetwork().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch leaves it out of the stub
+        if start is not None:
+            images = next(_batches(self.maker, recipe, range(-1, 0)))[0]
+            begin_detector(network, start, images, steady_size(recipe.learning_rate, recipe.weight_decay))
         optimizer = torch.optim.AdamW(decay_groups(network, recipe.weight_decay), lr=recipe.learning_rate)
         super().__init__(fabric, recipe, network, optimizer, output, identity, {}, recipe.ema, max_norm=10.0)
         centres, strides = anchor_points(recipe.scenes.canvas, recipe.scenes.canvas)

@@ -10,6 +10,7 @@ What it gives for each cell is documented in `facegender.faces.anchors`, which r
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -30,8 +31,8 @@ class Widths(NamedTuple):
     stem: int = 16
     stride4: int = 32
     stride8: int = 64
-    stride16: int = 96
-    stride32: int = 96
+    stride16: int = 80
+    stride32: int = 80
     pyramid: int = 64
 
 
@@ -45,10 +46,10 @@ class FaceDetectorNetwork(nn.Module):
         super().__init__()
         stem, c4, c8, c16, c32, pyramid = widths
         self.stem = _convolution(3, stem, padding=0)
-        self.stride4 = _convolution(stem, c4, padding=1)
-        self.stride8 = _stage(c4, c8, 2)
-        self.stride16 = _stage(c8, c16, 3)
-        self.stride32 = _stage(c16, c32, 2)
+        self.stride4 = nn.Sequential(_convolution(stem, c4, padding=1), Separable(c4, c4))
+        self.stride8 = _stage(c4, c8)
+        self.stride16 = _stage(c8, c16)
+        self.stride32 = _stage(c16, c32)
         self.lateral = nn.ModuleList([nn.Conv2d(c, pyramid, 1) for c in (c8, c16, c32)])
         self.heads = nn.ModuleList([_head(pyramid) for _ in STRIDES])
 
@@ -68,6 +69,20 @@ class FaceDetectorNetwork(nn.Module):
         fine = self.lateral[0](fine) + F.interpolate(middle, scale_factor=2.0)
         levels = [head(x).flatten(2) for head, x in zip(self.heads, (fine, middle, coarse), strict=True)]
         return torch.cat(levels, dim=2).float()
+
+
+def weights_of(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of an exported detector under the names of the network: normalizations are within the convolutions.
+
+    Args:
+        tensors: float32, by the names that they have in the exported file.
+    """
+    named = {name.removeprefix("network.").replace(".weight_bias", ".bias"): t for name, t in tensors.items()}
+    if "stem.0.weight" in tensors:
+        weight = _SCALE * tensors["stem.0.weight"]
+        named["stem.0.weight"] = weight
+        named["stem.0.bias"] = named["stem.0.bias"] + _SHIFT * weight.sum((1, 2, 3))
+    return named
 
 
 class DeployedDetector(nn.Module):
@@ -114,8 +129,8 @@ def _convolution(channels: int, out: int, padding: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(channels, out, 3, 2, padding, bias=False), nn.BatchNorm2d(out), nn.ReLU())
 
 
-def _stage(channels: int, out: int, blocks: int) -> nn.Sequential:
-    return nn.Sequential(Separable(channels, out, stride=2), *[Separable(out, out) for _ in range(blocks)])
+def _stage(channels: int, out: int) -> nn.Sequential:
+    return nn.Sequential(Separable(channels, out, stride=2), *[Separable(out, out) for _ in range(3)])
 
 
 def _head(channels: int) -> nn.Sequential:
@@ -124,4 +139,4 @@ def _head(channels: int) -> nn.Sequential:
     bias = torch.zeros(VALUES)
     bias[0] = -math.log((1 - _PRIOR) / _PRIOR)
     last.bias = nn.Parameter(bias)
-    return nn.Sequential(Separable(channels, channels), last)
+    return nn.Sequential(Separable(channels, channels), Separable(channels, channels), last)

@@ -11,10 +11,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +38,9 @@ from facegender.weights import load_card, weight_path
 _BODY, _HEAD = "classifier.body.", "logits."
 #: Crops that the normalizations are measured on.
 _SOME = 1024
+
+#: A convolution, the normalization after it, and what both add together: float32, one value a channel.
+Normalized: TypeAlias = tuple[nn.Conv2d, nn.BatchNorm2d, Tensor]
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,7 @@ def open_start(word: str | Path) -> Start:
     file = weight_path(word)
     card = load_card(word)
     try:
-        tensors = _exported(onnx.load_from_string(file.read_bytes()))
+        tensors = exported_tensors(onnx.load_from_string(file.read_bytes()))
         learned = Provenance.of(file).learned
     except Exception as error:  # protobuf has errors of its own
         raise WeightsError(f"training cannot start from {word}: {error}") from error
@@ -146,9 +150,8 @@ def begin(start: Start, recipe: Recipe, crops: Crops, index: npt.NDArray[np.int6
     try:
         if start.exported:
             some = np.sort(np.random.default_rng(0).choice(index, min(_SOME, len(index)), replace=False))
-            size = None
-            if recipe.optimizer == "adamw" and recipe.weight_decay:
-                size = math.sqrt(recipe.learning_rate / (2 * recipe.weight_decay))
+            adamw = recipe.optimizer == "adamw"
+            size = steady_size(recipe.learning_rate, recipe.weight_decay) if adamw else None
             _take_exported(classifier, start.tensors, torch.from_numpy(np.ascontiguousarray(crops[some])), size)
         else:
             classifier.load_state_dict(dict(start.tensors))
@@ -165,20 +168,7 @@ def _take_exported(
     pairs = normalized_convolutions(body, trace_features(body))
     norms = {str(conv.target): str(norm.target) for conv, norm in pairs}
     first = next(name for name, module in body.named_modules() if isinstance(module, nn.Conv2d))
-    statistics: list[tuple[nn.BatchNorm2d, Tensor, Tensor]] = []
-    handles = []
-
-    def change_nothing(norm: nn.BatchNorm2d, inputs: tuple[Tensor], conv: nn.Conv2d, bias: Tensor) -> None:
-        """Set a normalization so that it only adds the bias, and bring the convolution before it to its size."""
-        mean, variance = inputs[0].mean((0, 2, 3)), inputs[0].var((0, 2, 3), unbiased=False)
-        norm.weight.copy_((variance + norm.eps).sqrt())
-        norm.bias.copy_(mean + bias)
-        scale = torch.ones_like(mean)
-        if size is not None:
-            scale = size / conv.weight.square().mean((1, 2, 3)).sqrt().clamp_min(1e-12)
-            conv.weight.mul_(scale[:, None, None, None])
-        statistics.append((norm, mean * scale, variance * scale.square()))
-
+    normalized: list[Normalized] = []
     for name, module in body.named_modules():
         if not isinstance(module, nn.Conv2d | nn.Linear) or module is body.head:
             continue
@@ -193,13 +183,43 @@ def _take_exported(
         if name in norms and isinstance(module, nn.Conv2d):
             if module.bias is not None:
                 module.bias.zero_()
-            change = partial(change_nothing, conv=module, bias=bias)
-            handles.append(body.get_submodule(norms[name]).register_forward_pre_hook(change))
+            norm = body.get_submodule(norms[name])
+            assert isinstance(norm, nn.BatchNorm2d)
+            normalized.append((module, norm, bias))
         elif module.bias is not None:
             module.bias.copy_(bias)
     body.head.load_state_dict({name: tensors[_HEAD + name] for name in body.head.state_dict()})
     classifier.train()
-    classifier.features(crops)
+    normalize_without_change(normalized, lambda: classifier.features(crops), size)
+
+
+@torch.no_grad()
+def normalize_without_change(
+    normalized: Iterable[Normalized], forward: Callable[[], object], size: float | None
+) -> None:
+    """Set normalizations that an exported file has no more so that they change nothing but add the biases.
+
+    Args:
+        normalized: each convolution, the normalization after it, and the bias of both: float32, one a channel.
+        forward: passes images through the network, in training mode.
+        size: root mean square that the weights of each output channel get; None leaves them.
+    """
+    statistics: list[tuple[nn.BatchNorm2d, Tensor, Tensor]] = []
+
+    def measure(norm: nn.BatchNorm2d, inputs: tuple[Tensor], conv: nn.Conv2d, bias: Tensor) -> None:
+        mean, variance = inputs[0].mean((0, 2, 3)), inputs[0].var((0, 2, 3), unbiased=False)
+        norm.weight.copy_((variance + norm.eps).sqrt())
+        norm.bias.copy_(mean + bias)
+        scale = torch.ones_like(mean)
+        if size is not None:
+            scale = size / conv.weight.square().mean((1, 2, 3)).sqrt().clamp_min(1e-12)
+            conv.weight.mul_(scale[:, None, None, None])
+        statistics.append((norm, mean * scale, variance * scale.square()))
+
+    handles = [
+        norm.register_forward_pre_hook(partial(measure, conv=conv, bias=bias)) for conv, norm, bias in normalized
+    ]
+    forward()
     for handle in handles:
         handle.remove()
     for norm, mean, variance in statistics:  # now, since the pass itself has moved them
@@ -208,7 +228,12 @@ def _take_exported(
         norm.running_var.copy_(variance)
 
 
-def _exported(model: onnx.ModelProto) -> dict[str, Tensor]:
+def steady_size(learning_rate: float, weight_decay: float) -> float | None:
+    """The root mean square that AdamW keeps weights at; None without decay."""
+    return math.sqrt(learning_rate / (2 * weight_decay)) if weight_decay else None
+
+
+def exported_tensors(model: onnx.ModelProto) -> dict[str, Tensor]:
     """The weights of a network in float32, by name."""
     raw = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     weights = {name.removesuffix("_fp16"): torch.tensor(array.astype(np.float32)) for name, array in raw.items()}
