@@ -1,7 +1,7 @@
 """Training on painted faces, a few steps at a time."""
 
 import csv
-from dataclasses import replace
+from dataclasses import make_dataclass, replace
 
 import numpy as np
 import pytest
@@ -148,6 +148,16 @@ def test_a_run_with_another_recipe_is_refused(run, tmp_path, monkeypatch):
     run("run")
     with pytest.raises(CheckpointError, match=r"model.*another recipe"):
         run("run", changed)
+
+
+def test_a_checkpoint_of_another_version(run, monkeypatch):
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, 15)
+        with pytest.raises(KeyboardInterrupt):
+            run("run")
+    monkeypatch.setattr(loop._DetectorTrainer, "record", make_dataclass("Record", ["step", "loss"]))
+    with pytest.raises(CheckpointError, match=r"another version.*delete it"):
+        run("run")
 
 
 @pytest.mark.parametrize("name", [CHECKPOINT, MODEL])

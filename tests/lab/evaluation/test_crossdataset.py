@@ -1,7 +1,9 @@
 import csv
 import json
+import re
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import PIL.Image
@@ -136,6 +138,13 @@ def test_a_name_does_not_lead_out_of_the_folder(stores, tiny_model, tmp_path):
     cross_test(open_models([tiny_model]), odd, tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     assert rows(tmp_path / "out" / "matrix.csv")[0]["tested_on"] == "../made"
+
+
+def test_two_stores_have_two_files():
+    names = ("a b", "a_b", "a.b", "A b", "..", "größe")
+    files = {run_folder(Path("out"), name).name for name in names}
+    assert len(files) == len(names)
+    assert all(re.fullmatch(r"train-[\w-]+", file) for file in files)
 
 
 def test_what_cannot_be_done_is_said_before_training(stores, tmp_path, quick):

@@ -82,9 +82,8 @@ def train_detector(
         WeightsError: `start` is no exported detector.
     """
     tensors = None if start is None else read_detector(start)
-    identity: dict[str, Any] = {"photos": _fingerprint(photos)}
-    if start is not None:
-        identity["start"] = hashlib.sha256(start.read_bytes()).hexdigest()
+    began = None if start is None else hashlib.sha256(start.read_bytes()).hexdigest()
+    identity = {"photos": _fingerprint(photos), "start": began}
     if not (output / MODEL).exists():
         fabric = start_fabric(recipe.precision, hardware or Hardware(), used_precisions(output))
         _DetectorTrainer(fabric, recipe, photos, validation, output, identity, tensors).run()

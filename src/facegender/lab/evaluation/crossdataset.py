@@ -6,6 +6,7 @@ validation split is only measured.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
@@ -184,8 +185,9 @@ def run_folder(output: Path, name: str) -> Path:
 
 
 def _file_name(name: str) -> str:
-    """A store may be called anything, also what would lead out of the folder."""
-    return re.sub(r"[^\w-]", "_", name)
+    """A store may be called anything, also what would lead out of the folder; two have two files."""
+    safe = re.sub(r"[^\w-]", "_", name)
+    return safe if safe == name else f"{safe}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def _check_tests(stores: Mapping[str, Store]) -> None:

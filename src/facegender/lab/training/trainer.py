@@ -15,7 +15,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from facegender.errors import DivergedError
+from facegender.errors import CheckpointError, DivergedError
 from facegender.files import write_text
 from facegender.lab.training.checkpoint import CHECKPOINT, MODEL, load_same_run, save_checkpoint
 from facegender.lab.training.optimization import moving_average
@@ -157,7 +157,11 @@ class Trainer(ABC, Generic[RecipeT, NetworkT, RecordT]):
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": dict(state)})
         if self._average:
             self._average.load_state_dict(saved.part("average."))
-        self.history = [self.record(**record) for record in saved.details["history"]]
+        try:
+            self.history = [self.record(**record) for record in saved.details["history"]]
+        except TypeError as error:
+            path = self.output / CHECKPOINT
+            raise CheckpointError(f"{path} is of another version", remedy="delete it to start again") from error
         self._precisions = list(saved.details.get("precisions", ()))
         self.restore(saved.part("state."))
 
