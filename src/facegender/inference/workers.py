@@ -55,7 +55,7 @@ def chunks_of(size: int, tasks: Iterable[TaskT]) -> Iterator[list[TaskT]]:
     held = 0
     for task in tasks:
         chunk.append(task)
-        held += getattr(getattr(task, "source", None), "held", 0)
+        held += getattr(getattr(task, "source", None), "bytes_in_memory", 0)
         if len(chunk) == size or held >= CHUNK_BYTES:
             yield chunk
             chunk, held = [], 0

