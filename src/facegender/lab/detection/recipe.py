@@ -29,19 +29,19 @@ class SceneSettings(Limited):
         dark, gray, blur, noise, jpeg: of a scene.
     """
 
-    canvas: Annotated[int, 64, 4096] = 256
-    smallest_face: Annotated[float, 4.0, 1000.0] = 8.0
-    largest_face: Annotated[float, 4.0, 4096.0] = 240.0
-    rotate: Annotated[float, 0.0, 180.0] = 12.0
-    tilted: Share = 0.15
+    canvas: Annotated[int, 64, 4096] = 320
+    smallest_face: Annotated[float, 4.0, 1000.0] = 10.0
+    largest_face: Annotated[float, 4.0, 4096.0] = 280.0
+    rotate: Annotated[float, 0.0, 180.0] = 20.0
+    tilted: Share = 0.0
     any_way: Share = 0.0
-    squeezed: Share = 0.15
-    graphics: Share = 0.08
+    squeezed: Share = 0.0
+    graphics: Share = 0.0
     as_it_is: Share = 0.3
     occlude: Share = 0.12
     dark: Share = 0.15
-    gray: Share = 0.2
-    blur: Share = 0.2
+    gray: Share = 0.12
+    blur: Share = 0.15
     noise: Share = 0.2
     jpeg: Share = 0.2
 
@@ -65,12 +65,12 @@ class DetectorRecipe(Limited):
     """
 
     name: str = "detector"
-    steps: Annotated[int, 1, 100_000_000] = 14_000
+    steps: Annotated[int, 1, 100_000_000] = 9_000
     batch_size: Annotated[int, 1, 100_000] = 32
     learning_rate: Annotated[float, 1e-9, 1e3] = 0.003
     weight_decay: Annotated[float, 0.0, 10.0] = 0.01
     ema: Annotated[float, 0.0, 0.99999] = 0.999
-    per_source: Annotated[int, 1, 1_000_000_000] = 2_500
+    per_source: Annotated[int, 1, 1_000_000_000] = 6_000
     precision: Precision = "auto"
     seed: Annotated[int, 0, 2**31 - 1] = 2020
     scenes: SceneSettings = field(default_factory=SceneSettings)
