@@ -82,7 +82,7 @@ def _about_intervals(found: Survey, rows: Sequence[Estimate], complete: bool) ->
     if shareless := [row.group for row in rows if row.no_share]:
         what = "photos" if found.unit == "photos" else "faces" if found.kind == "photos" else "tracks"
         yield (
-            f"Fewer than {FEWEST_DRAWN} {what} are too few for a share; name their number instead: "
+            f"Fewer than {FEWEST_DRAWN} {what} are too few for a share; report the count instead: "
             f"{', '.join(shareless)}."
         )
     if none := [row.group for row in rows if row.no_interval and not row.no_share]:
