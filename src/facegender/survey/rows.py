@@ -128,8 +128,8 @@ class Rows:
         )
         rng = np.random.default_rng([self.seed, 1 + number])
         values: dict[str, float | None] = {}
-        what, number = ("photos", row.photos) if self.unit == "photos" else (self.faces, row.faces)
-        if number < FEWEST and not self.alone:
+        what, count = ("photos", row.photos) if self.unit == "photos" else (self.faces, row.faces)
+        if count < FEWEST and not self.alone:
             return replace(row, interval=f"{NO_INTERVAL}: fewer than {FEWEST} {what}")
         if (amount := self.amount[here]).sum() > 0:
             values = self._faces(here, rng) | self._plain(here, read)

@@ -21,12 +21,13 @@ def read_detector(path: Path) -> dict[str, Tensor]:
     Raises:
         WeightsError: the file is absent or damaged, or of another network.
     """
+    network = FaceDetectorNetwork()
     try:
         tensors = weights_of(exported_tensors(onnx.load_from_string(path.read_bytes())))
-        missing = FaceDetectorNetwork().load_state_dict(tensors, strict=False).missing_keys
+        missing = network.load_state_dict(tensors, strict=False).missing_keys
     except Exception as error:  # protobuf has errors of its own
         raise WeightsError(f"training cannot start from {path}: {error}") from error
-    norms = {name for name, module in FaceDetectorNetwork().named_modules() if isinstance(module, nn.BatchNorm2d)}
+    norms = {name for name, module in network.named_modules() if isinstance(module, nn.BatchNorm2d)}
     if strange := [name for name in missing if name.rpartition(".")[0] not in norms]:
         raise WeightsError(f"training cannot start from {path}: it has no {strange[0]}")
     return tensors
